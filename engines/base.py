@@ -1,0 +1,201 @@
+"""The engine port: what the orchestrator asks of whatever runs its Workflows.
+
+Statuses are Argo's own (https://argo-workflows.readthedocs.io/en/latest/fields/#workflowstatus): both engines speak
+`phase`, `message`, `progress` and `nodes` as the Argo controller writes them, so that a reader of a run never has to
+know which engine ran it.
+
+The error tree::
+
+    EngineError
+    ├── EngineUnavailable        the engine did not answer; try again later
+    ├── ManifestRejected         the engine cannot run this manifest; `pointer` names the first offending field
+    ├── WorkflowConflict         another Workflow has that name
+    └── WorkflowNotFound         no Workflow has that name
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Manifest = dict[str, Any]
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "orchestrator"
+DIGEST_ANNOTATION = "orchestrator/manifest-digest"
+
+
+class WorkflowPhase(StrEnum):
+    """The phase of a Workflow as Argo names it; `PENDING` also stands for an empty phase."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    ERROR = "Error"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in (WorkflowPhase.SUCCEEDED, WorkflowPhase.FAILED, WorkflowPhase.ERROR)
+
+
+class StopStrategy(StrEnum):
+    """How a Workflow is shut down; the values of Argo's `spec.shutdown`.
+
+    `STOP` still runs the exit handler, `TERMINATE` does not.
+    """
+
+    STOP = "Stop"
+    TERMINATE = "Terminate"
+
+
+class EngineError(Exception):
+    """Anything an engine could not do."""
+
+
+class EngineUnavailable(EngineError):
+    """The engine could not be reached or did not answer in time."""
+
+
+class ManifestRejected(EngineError):
+    """The engine cannot run this manifest.
+
+    `pointer` is the JSON pointer (RFC 6901) of the first field that it cannot run.
+    """
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+class WorkflowConflict(EngineError):
+    """A Workflow of that name exists and is not the one that was submitted."""
+
+
+class WorkflowNotFound(EngineError):
+    """No Workflow has that name."""
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """Return the SHA-256 of a manifest, whatever the order of its keys."""
+    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A Workflow to run, with what travels with it.
+
+    `manifest` is a whole Argo Workflow object (apiVersion, kind, metadata, spec). `config_maps` and `secrets` map
+    object names to their keys and values; they belong to the Workflow and go with it.
+    """
+
+    name: str
+    manifest: Manifest
+    config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        return manifest_digest(self.manifest)
+
+
+@dataclass(frozen=True)
+class WorkflowStatus:
+    """What an engine knows of one Workflow.
+
+    `nodes` maps node ids to Argo's NodeStatus objects (id, name, displayName, type, templateName, phase, message,
+    startedAt, finishedAt, children, boundaryID, inputs, outputs, hostNodeName, progress). `version` grows with each
+    change of this Workflow and is opaque otherwise. Times are RFC 3339 in UTC.
+    """
+
+    name: str
+    phase: WorkflowPhase
+    message: str = ""
+    progress: str = ""
+    nodes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    started_at: str | None = None
+    finished_at: str | None = None
+    digest: str = ""
+    uid: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class WorkflowEvent:
+    """One change seen by a watch: the Workflow's status, or its last one when it is gone."""
+
+    status: WorkflowStatus
+    deleted: bool = False
+    cursor: str = ""
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that a container wrote; `stream` is `stdout` or `stderr`, `at` RFC 3339 or empty when not known."""
+
+    node: str
+    container: str
+    stream: str
+    text: str
+    at: str = ""
+
+
+class Engine(ABC):
+    """Runs Workflows. Every call may raise `EngineUnavailable`, and returns within the engine's own time-outs."""
+
+    def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
+        self.alias = alias
+        self.options = options
+
+    @abstractmethod
+    def submit(self, submission: Submission) -> WorkflowStatus:
+        """Start a Workflow under its fixed name.
+
+        Submitting the same name and digest again returns the status of the first; another digest raises
+        `WorkflowConflict`. Raises `ManifestRejected` where the engine knows at once that it cannot run the manifest.
+        """
+
+    @abstractmethod
+    def watch(self, since: str = "", timeout_seconds: float = 60.0) -> Iterator[WorkflowEvent]:
+        """Yield changes of our Workflows after the cursor `since` ('' = current state of all first), then return.
+
+        The iterator ends by itself after `timeout_seconds` without being an error; call it again with the last
+        event's cursor.
+        """
+
+    @abstractmethod
+    def list(self) -> Iterator[WorkflowStatus]:
+        """Yield the status of every Workflow of ours."""
+
+    @abstractmethod
+    def get(self, name: str) -> WorkflowStatus:
+        """Return a Workflow's status. Raises `WorkflowNotFound`."""
+
+    @abstractmethod
+    def stop(self, name: str, strategy: StopStrategy = StopStrategy.STOP) -> None:
+        """Shut a Workflow down; it ends as Failed. No error when it has ended. Raises `WorkflowNotFound`."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove a Workflow, its processes and what travelled with it. No error when it is not there."""
+
+    @abstractmethod
+    def logs(self, name: str, node: str = "", follow: bool = False) -> Iterator[LogLine]:
+        """Yield what the containers of a Workflow (or of one node id) wrote, until the end when `follow`.
+
+        Raises `WorkflowNotFound`.
+        """
+
+    def resume(self, name: str) -> None:
+        """Let a suspended Workflow go on. Raises `WorkflowNotFound`."""
+        raise NotImplementedError
+
+    def check(self) -> list[str]:
+        """Return what is wrong with this engine's options and surroundings, in words for an operator."""
+        return []

@@ -1,0 +1,102 @@
+"""The seam between the local engine's interpreter and whatever runs one pod.
+
+The interpreter decides which container of which pod starts when; a `PodRunner` gives each container its processes,
+its view of the file system and, shared by the pod, its loopback network. `engines.local.processes` does so with Linux
+namespaces; a container runtime could take its place.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or directory of the host, seen at `target` inside a container; `source` exists before the start."""
+
+    source: Path
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class PodSpec:
+    """A pod's world: `directory` is its own folder on the host, `gateways` the host:port addresses it may reach."""
+
+    id: str
+    directory: Path
+    gateways: Sequence[str] = ()
+    hidden_paths: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """One process tree of a pod.
+
+    `argv[0]` is looked up on `env["PATH"]`. `private_paths` are directories (the working directory, `/tmp`, parents of
+    output paths) that this container may write without anybody else seeing it. `memory_limit_bytes` counts the
+    resident memory of the whole process tree.
+    """
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    working_dir: str
+    stdout: Path
+    stderr: Path
+    mounts: Sequence[Mount] = ()
+    private_paths: Sequence[str] = ("/tmp",)  # noqa: S108 - a path inside the pod
+    memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class ContainerExit:
+    """A container ended: `exit_code` as a shell reports it (128 + signal), `reason` as a kubelet does.
+
+    `reason` is `Completed`, `Error`, `OOMKilled` or, when it never ran, `StartError` with the cause in `message`.
+    """
+
+    pod: str
+    container: str
+    exit_code: int
+    reason: str
+    message: str = field(default="")
+
+
+class PodRunner(ABC):
+    """Runs pods for one supervisor; used from one thread. `fileno()` becomes readable when `poll` has something."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """Return a descriptor to wait on with select or epoll."""
+
+    @abstractmethod
+    def open(self, pod: PodSpec) -> None:
+        """Make a pod's world; no container runs yet."""
+
+    @abstractmethod
+    def start(self, pod_id: str, container: ContainerSpec) -> None:
+        """Start a container. A program that cannot be started is reported by `poll` as `StartError`."""
+
+    @abstractmethod
+    def signal(self, pod_id: str, container: str, number: int) -> None:
+        """Send a signal to a container's process tree; nothing happens when it has ended."""
+
+    @abstractmethod
+    def host_path(self, pod_id: str, container: str, path: str) -> Path:
+        """Return where on the host the file lies that the container sees at `path`, also after it has ended."""
+
+    @abstractmethod
+    def poll(self) -> list[ContainerExit]:
+        """Return the containers that ended since the last call, without waiting."""
+
+    @abstractmethod
+    def close(self, pod_id: str) -> None:
+        """Kill whatever still runs in the pod and give its world back; its directory stays."""
+
+    @abstractmethod
+    def close_all(self) -> None:
+        """Close every pod."""

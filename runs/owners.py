@@ -1,0 +1,46 @@
+"""What owns runs: each kind of work registers how it prepares, follows and releases its Workflows."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runs.models import WorkflowRun
+
+
+@dataclass(frozen=True)
+class Attachments:
+    """What travels with a Workflow beside its manifest: names of Secrets and ConfigMaps to their keys and values."""
+
+    config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+class RunOwner(ABC):  # noqa: B024 - every hook has a default
+    """A kind of work. Every hook may be called more than once for the same run and must not mind."""
+
+    def prepare(self, run: WorkflowRun) -> Attachments:
+        """Make ready what the Workflow needs, before it is submitted; network is allowed, no transaction is open."""
+        return Attachments()
+
+    def phase_changed(self, run: WorkflowRun) -> None:
+        """React to a run's new phase, inside the transaction that stores it; no network here."""
+
+    def release(self, run: WorkflowRun) -> None:
+        """Give back what `prepare` took, after the run has ended; network is allowed, no transaction is open."""
+
+
+_owners: dict[str, RunOwner] = {}
+
+
+def register(kind: str, owner: RunOwner) -> None:
+    """Register the owner of every run whose `owner_kind` is `kind`; called from an app's `ready`."""
+    _owners[kind] = owner
+
+
+def owner_of(run: WorkflowRun) -> RunOwner:
+    """Return the owner of a run. Raises KeyError for a kind that no installed app registered."""
+    return _owners[run.owner_kind]

@@ -1,0 +1,82 @@
+"""The project's errors, each with a code, an HTTP status and a public text.
+
+The tree::
+
+    OrchestratorError
+    ├── InvalidInput (400)            the request's content; carries one `Fault` for each thing wrong
+    ├── NotAllowedInState (400)       the thing exists but not in a state that allows this
+    ├── Conflict (409)                somebody else is, or was, there
+    ├── KeyReused (422)               an Idempotency-Key came back with other content
+    ├── TooLarge (413)
+    ├── ServiceUnavailable (503)      something we depend on does not answer
+    └── StorageFull (507)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a request: where (a JSON pointer, RFC 6901), and what.
+
+    File parts are pointed at as `/files/<part name>`, query parameters as `/query/<name>`.
+    """
+
+    pointer: str
+    detail: str
+
+
+class OrchestratorError(Exception):
+    code = "error"
+    status = 500
+    title = "The orchestrator could not do this."
+
+    def __init__(self, detail: str = "", faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.faults = tuple(faults)
+
+
+class InvalidInput(OrchestratorError):
+    code = "invalid-input"
+    status = 400
+    title = "The request has faults."
+
+
+class NotAllowedInState(OrchestratorError):
+    code = "not-allowed-in-state"
+    status = 400
+    title = "This is not possible in the present state."
+
+
+class Conflict(OrchestratorError):
+    code = "conflict"
+    status = 409
+    title = "This conflicts with something that exists or is under way."
+
+
+class KeyReused(OrchestratorError):
+    code = "idempotency-key-reused"
+    status = 422
+    title = "This Idempotency-Key was used with other content."
+
+
+class TooLarge(OrchestratorError):
+    code = "too-large"
+    status = 413
+    title = "The request is larger than this service takes."
+
+
+class ServiceUnavailable(OrchestratorError):
+    code = "service-unavailable"
+    status = 503
+    title = "Something this service depends on does not answer."
+
+
+class StorageFull(OrchestratorError):
+    code = "storage-full"
+    status = 507
+    title = "There is no room to store this."
