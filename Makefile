@@ -1,0 +1,63 @@
+# Each command works from a clean clone with Python 3.11 or newer and make. ARGS is passed on:
+#   make test ARGS="tests/runs -k outbox"      make run ARGS="--port 9000"
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+WORKERS ?= 2
+
+# The checks need settings as production has them; these hold no secret and no data.
+CHECK_ENV := SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxyz ALLOWED_HOSTS=orchestrator.example \
+	DATA_DIR=$(VENV)/check-data
+
+.PHONY: venv demo run test check format golden bench clean
+
+venv: $(VENV)/.installed
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed (set PYTHON=...)."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# What the service and the demo need, and on top of it what tests and checks need.
+$(VENV)/.installed-service: requirements.txt requirements-sample.txt constraints.txt | $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-r requirements.txt -r requirements-sample.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed: requirements-dev.txt $(VENV)/.installed-service
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+demo: $(VENV)/.installed-service
+	@$(BIN)/python -m usage_scripts.demo $(ARGS)
+
+run: $(VENV)/.installed-service
+	@exec $(BIN)/python -m orchestrator_api.standalone $(ARGS)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(CHECK_ENV) $(BIN)/mypy
+	$(BIN)/lint-imports
+	$(CHECK_ENV) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(CHECK_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+golden: $(VENV)/.installed
+	$(BIN)/python -m templates.build
+	GOLDEN=write $(BIN)/python -m pytest -q tests/executions tests/templates
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV)

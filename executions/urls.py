@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from executions.views import ExecutionViewSet
+
+router = SimpleRouter(use_regex_path=False)
+router.register("executions", ExecutionViewSet, basename="execution")
+
+urlpatterns = router.urls

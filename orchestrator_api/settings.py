@@ -1,21 +1,44 @@
 """Settings, all by environment; docs/reference/configuration.md lists them.
 
-Production is the default: without DEBUG there is no default secret and no default host.
+Production is the default: without DEBUG there is no default secret and no default host, and cookies want HTTPS.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import django_stubs_ext
 import environ
+
+from orchestrator_api.storages import storages_from_url
+
+# Django's classes take type arguments at run time as they do for the type checker.
+django_stubs_ext.monkeypatch()
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var")))
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+
+# Who is asked for, and how it is told whether to trust
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-debug-key" if DEBUG else environ.Env.NOTSET)
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=3600 if HTTPS_ONLY else 0)
+# Workflows and probes call from inside, by plain HTTP; a token that came that way is not saved by a redirect.
+SECURE_REDIRECT_EXEMPT = [r"^api/", r"^health/"]
+# Only behind a proxy that sets this header itself and drops the caller's.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+# Whether the neighbours of our host name speak HTTPS is not ours to promise.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+# What Django is made of
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -34,18 +57,19 @@ INSTALLED_APPS = [
     "schemas",
     "executions",
 ]
-
 MIDDLEWARE = [
+    "orchestrator_api.middleware.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "orchestrator_api.middleware.CleanAddressMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "orchestrator_api.middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "orchestrator_api.idempotency.IdempotencyMiddleware",
 ]
-
 ROOT_URLCONF = "orchestrator_api.urls"
 WSGI_APPLICATION = "orchestrator_api.wsgi.application"
 TEMPLATES = [
@@ -61,8 +85,22 @@ TEMPLATES = [
         },
     }
 ]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'orchestrator.sqlite3'}")}
+# Where things are kept
+
+DATABASES: dict[str, Any] = {
+    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'orchestrator.sqlite3'}")
+}
+DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONNECTION_MAX_AGE_SECONDS", default=600)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock at BEGIN, so that a transaction
     # waits for its turn instead of failing in the middle when it first writes.
@@ -71,22 +109,103 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 
-LANGUAGE_CODE = "en-us"
-TIME_ZONE = "UTC"
-USE_TZ = True
-STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
 MEDIA_ROOT = DATA_DIR / "media"
+STORAGE_URL = env.str("STORAGE_URL", default="")
+STORAGES = storages_from_url(STORAGE_URL)
+# Patients' data: nobody else on the machine reads it.
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+if not STORAGE_URL:
+    # An upload that waits on the storage's own disk is moved into its place, not copied.
+    FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
+    FILE_UPLOAD_TEMP_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-REST_FRAMEWORK: dict[str, object] = {}
+# Static files are served from the packages themselves: nothing to collect.
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True
+
+# The largest request of all, and of its JSON document.
+MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=20 * 1024**3)
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_DATA_BYTES", default=32 * 1024**2)
+
+# The HTTP API
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "orchestrator_api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["web.permissions.IsPerson"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.MultiPartParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "orchestrator_api.negotiation.AnswerAsIs",
+    "DEFAULT_PAGINATION_CLASS": "web.lists.StandardPagination",
+    "DEFAULT_SCHEMA_CLASS": "orchestrator_api.openapi.ProblemAwareSchema",
+    "EXCEPTION_HANDLER": "orchestrator_api.problems.exception_handler",
+    "UNICODE_JSON": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Orchestrator",
+    "DESCRIPTION": "AI services, their executions and the model registry. Times are UTC, errors problem details.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "orchestrator_api.openapi.add_problem_component",
+    ],
+}
+API_TOKEN_LIFETIME_DAYS = env.int("API_TOKEN_LIFETIME_DAYS", default=90)
+IDEMPOTENCY_KEY_LIFETIME_SECONDS = env.int("IDEMPOTENCY_KEY_LIFETIME_SECONDS", default=24 * 3600)
+# How long a request may be under way before its key is thought to belong to a process that died.
+IDEMPOTENCY_LEASE_SECONDS = env.int("IDEMPOTENCY_LEASE_SECONDS", default=120)
+
+# What is logged, and how: LOG_FORMAT json or text
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "orchestrator_api.logs.JsonFormatter"},
+        "text": {"()": "orchestrator_api.logs.TextFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": env.str("LOG_FORMAT", default="json"),
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # Our own line for each request says it, with the request's id.
+        "django.server": {"handlers": [], "propagate": False},
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "ERROR"},
+    },
+}
 
 # Where callers and Workflows find the orchestrator and the model registry (host:port).
+
 ORCHESTRATOR_API_HOSTNAME = env.str("ORCHESTRATOR_API_HOSTNAME", default="127.0.0.1:8900")
 MAAS_API_HOSTNAME = env.str("MAAS_API_HOSTNAME", default=ORCHESTRATOR_API_HOSTNAME)
+MAAS_API_TOKEN = env.str("MAAS_API_TOKEN", default="")
 VALIDATE_WITH_MAAS = env.bool("VALIDATE_WITH_MAAS", default=True)
-VALID_DATA_PARTNERS = env.list("VALID_DATA_PARTNERS", default=["data-partner-1", "data-partner-2"])
+# The registry may be this very service: calls to it must leave threads to answer them.
+REGISTRY_CLIENT_CONCURRENCY = env.int("REGISTRY_CLIENT_CONCURRENCY", default=8)
+
+# Who takes part, and how nodes are told apart
+
+VALID_DATA_PARTNERS = env.list("VALID_DATA_PARTNERS", default=["data-partner-1", "data-partner-2", "data-partner-3"])
 VALID_AI_ENGINE_FUNCTIONALITIES = env.list(
     "VALID_AI_ENGINE_FUNCTIONALITIES",
     default=[
@@ -100,8 +219,78 @@ VALID_AI_ENGINE_FUNCTIONALITIES = env.list(
 CENTRAL_NODE_LABEL_KEY = env.str("CENTRAL_NODE_LABEL_KEY", default="nodeType")
 CENTRAL_NODE_LABEL_VALUE = env.str("CENTRAL_NODE_LABEL_VALUE", default="central")
 
+# What every Workflow is told (contracts/workflow-parameters.md)
+
+IMAGE_REGISTRY = env.str("IMAGE_REGISTRY", default="localhost:5000")
+PROCESSOR_RESOURCE_MANAGER_VERSION = env.str("PROCESSOR_RESOURCE_MANAGER_VERSION", default="2.0.0")
+PROCESSOR_RESOURCE_MANAGER_CALLBACK_URL = env.str("PROCESSOR_RESOURCE_MANAGER_CALLBACK_URL", default="/api/callback")
+PROCESSOR_RESOURCE_MANAGER_API_HOST = env.str("PROCESSOR_RESOURCE_MANAGER_API_HOST", default="127.0.0.1:8000")
+FEDERATED_LEARNING_MANAGER_VERSION = env.str("FEDERATED_LEARNING_MANAGER_VERSION", default="2.0.0")
+AI_ENGINE_API_HOST = env.str("AI_ENGINE_API_HOST", default="127.0.0.1:8001")
+AI_ENGINE_API_URLS = {
+    "api_ping_url": env.str("AI_ENGINE_API_PING_URL", default="/api/ping"),
+    "api_run_url": env.str("AI_ENGINE_API_RUN_URL", default="/api/run"),
+    "api_end_url": env.str("AI_ENGINE_API_END_URL", default="/api/end"),
+}
+# Each by AI_ENGINE_<NAME>, e.g. AI_ENGINE_INPUT_MODEL.
+AI_ENGINE_PATHS = {
+    name: env.str(f"AI_ENGINE_{name.upper()}", default=default)
+    for name, default in {
+        "input_elements": "/tmp/input_elements/",
+        "input_data_training_tabular": "/tmp/input_elements/platform_data/",
+        "input_data_training_imagery": "/tmp/input_elements/platform_data/",
+        "input_data_evaluation_tabular": "/tmp/input_elements/platform_data/",
+        "input_data_evaluation_imagery": "/tmp/input_elements/platform_data/",
+        "input_data_inference": "/tmp/input_elements/external_data/",
+        "input_data_inference_report_metadata": "/tmp/input_elements/external_data/report_metadata.json",
+        "input_ai_elements": "/tmp/ai_elements/",
+        "input_user_vars": "/tmp/ai_elements/ai_engine_version_user_vars.json",
+        "input_model": "/tmp/ai_elements/ai_model/",
+        "input_models": "/tmp/ai_elements/ai_models/",
+        "output_elements": "/tmp/output_elements/",
+        "output_model": "/tmp/output_elements/ai_model/",
+        "output_evaluation_metrics": "/tmp/output_elements/evaluation_metrics.json",
+        "output_inference_results": "/tmp/output_elements/generic_file/",
+    }.items()
+}
+# Empty: each Workflow's own, `<workflow name>-platform-vars`.
+AI_ENGINE_CONFIG_MAP_NAME = env.str("AI_ENGINE_CONFIG_MAP_NAME", default="")
+
+EXECUTION_DEADLINE_SECONDS = env.int("EXECUTION_DEADLINE_SECONDS", default=7 * 24 * 3600)
+EXECUTION_PENDING_DEADLINE_SECONDS = env.int("EXECUTION_PENDING_DEADLINE_SECONDS", default=3600)
+
+# What Workflows may do
+
+WORKFLOW_CALLBACKS_OPEN = env.bool("WORKFLOW_CALLBACKS_OPEN", default=False)
+CALLBACK_TOKEN_IMAGES = env.list(
+    "CALLBACK_TOKEN_IMAGES", default=["processor-resource-manager", "federated-learning-manager"]
+)
+MANIFEST_SERVICE_ACCOUNTS = env.list("MANIFEST_SERVICE_ACCOUNTS", default=["argo-workflow"])
+MANIFEST_ALLOW_HOST_NETWORK = env.bool("MANIFEST_ALLOW_HOST_NETWORK", default=False)
+
 # Engines by alias; ENGINE names the one that new runs go to.
+
 ENGINE = env.str("ENGINE", default="local")
-ENGINES: dict[str, dict[str, object]] = {
-    "local": {"class": "engines.local.LocalEngine", "options": {"root": str(DATA_DIR / "engine")}},
+ENGINES: dict[str, dict[str, Any]] = {
+    "local": {
+        "class": "engines.local.LocalEngine",
+        "options": {
+            "root": str(DATA_DIR / "engine"),
+            # Beside the shipped ones; as JSON: {"my-engine:*": {"command": ["…"], "env": {…}, "working_dir": "…"}}.
+            "images": env.json("LOCAL_ENGINE_IMAGES", default={}),
+            "nodes": [
+                {CENTRAL_NODE_LABEL_KEY: CENTRAL_NODE_LABEL_VALUE},
+                *({"dataPartner": partner} for partner in VALID_DATA_PARTNERS),
+            ],
+            "gateways": list(
+                dict.fromkeys(
+                    [ORCHESTRATOR_API_HOSTNAME, MAAS_API_HOSTNAME, *env.list("LOCAL_ENGINE_GATEWAYS", default=[])]
+                )
+            ),
+            "hidden_paths": [str(DATA_DIR)],
+            "hostpath_allow": env.list("LOCAL_ENGINE_HOST_PATHS", default=[]),
+            # 0: by the number of cores.
+            "max_pods": env.int("LOCAL_ENGINE_MAX_PODS", default=0),
+        },
+    },
 }

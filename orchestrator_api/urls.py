@@ -1,10 +1,34 @@
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.negotiation import DefaultContentNegotiation
+
+from orchestrator_api import health
+
+admin.site.site_header = "Orchestrator"
+admin.site.site_title = "Orchestrator"
+admin.site.index_title = "Operation"
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="docs")),
     path("admin/", admin.site.urls),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
+    # The one address with several formats: YAML, or JSON by `?format=json` or Accept.
+    path(
+        "api/schema/",
+        SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation),
+        name="schema",
+    ),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/", include("schemas.urls")),
     path("api/", include("executions.urls")),
     path("api/", include("runs.urls")),
     path("api/", include("registry.urls")),
 ]
+
+handler400 = "orchestrator_api.problems.handler400"
+handler403 = "orchestrator_api.problems.handler403"
+handler404 = "orchestrator_api.problems.handler404"
+handler500 = "orchestrator_api.problems.handler500"

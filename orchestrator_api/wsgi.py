@@ -1,6 +1,11 @@
+"""The API as a WSGI application."""
+
 import os
 
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_api.settings")
 application = get_wsgi_application()
+# The views are loaded now: the first caller doesn't wait for them, and what is broken shows at the start.
+get_resolver().url_patterns  # noqa: B018 - a property that imports

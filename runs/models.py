@@ -1,8 +1,16 @@
-"""One row for each Workflow: what is wanted, what the engine says, how it ended."""
+"""One row for each Workflow: what is wanted, what the engine says, how it ended.
+
+The row itself stays small, since every change of phase rewrites it: what is large lives in rows of its own,
+`RunDocument` (written once) and `RunNodes` (written as the Workflow goes on).
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
+from django.db.models import Q
+from django.utils import timezone
 
 
 class RunPhase(models.TextChoices):
@@ -28,33 +36,51 @@ class RunReason(models.TextChoices):
     LOST = "lost"
 
 
+class RunCause(models.TextChoices):
+    """Who brought an event about."""
+
+    API = "api"
+    CONTROLLER = "controller"
+    ENGINE = "engine"
+    DEADLINE = "deadline"
+    RECONCILE = "reconcile"
+    CALLBACK = "callback"
+
+
 class WorkflowRun(models.Model):
     name = models.CharField(max_length=63, unique=True)
     owner_kind = models.CharField(max_length=40)
     owner_id = models.PositiveBigIntegerField()
     attempt = models.PositiveIntegerField(default=1)
     engine = models.CharField(max_length=40, help_text="Alias of the engine in settings.ENGINES.")
-    manifest = models.JSONField()
     manifest_digest = models.CharField(max_length=64)
-    config_maps = models.JSONField(default=dict, help_text="ConfigMaps that travel with the Workflow.")
 
     phase = models.CharField(max_length=12, choices=RunPhase, default=RunPhase.QUEUED)
     reason = models.CharField(max_length=12, choices=RunReason, default=RunReason.NONE, blank=True)
     message = models.TextField(blank=True)
     progress = models.CharField(max_length=20, blank=True)
-    nodes = models.JSONField(default=dict)
     workflow_uid = models.CharField(max_length=64, blank=True)
     workflow_version = models.CharField(max_length=64, blank=True)
 
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+    handed_over_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a controller first took it; from then on the engine may know of it."
+    )
     submitted_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    workflow_ended_at = models.DateTimeField(
+        null=True, blank=True, help_text="When nothing of it ran at the engine any more; may be after its end here."
+    )
     released_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True, help_text="When the whole run must have ended.")
-    pending_deadline_at = models.DateTimeField(null=True, blank=True, help_text="When it must have started.")
+    pending_deadline_at = models.DateTimeField(
+        null=True, blank=True, help_text="When something of it must have started; empty once something has."
+    )
     stop_requested_at = models.DateTimeField(null=True, blank=True)
+    stop_sent_at = models.DateTimeField(null=True, blank=True)
+    terminate_sent_at = models.DateTimeField(null=True, blank=True)
     delete_requested_at = models.DateTimeField(null=True, blank=True)
 
     # The outbox: who is carrying this row's wish to the engine, and when to try again.
@@ -63,17 +89,90 @@ class WorkflowRun(models.Model):
     claimed_by = models.CharField(max_length=80, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=("owner_kind", "owner_id", "attempt"), name="run_one_of_each_attempt"),
+            models.CheckConstraint(
+                name="run_ended_exactly_when_terminal",
+                condition=Q(phase__in=sorted(TERMINAL_PHASES), finished_at__isnull=False)
+                | (~Q(phase__in=sorted(TERMINAL_PHASES)) & Q(finished_at__isnull=True)),
+            ),
+            models.CheckConstraint(name="run_phase_known", condition=Q(phase__in=RunPhase.values)),
+        ]
+        indexes = [
+            models.Index(fields=("-created_at", "-id"), name="run_newest"),
+            models.Index(fields=("phase", "-created_at", "-id"), name="run_by_phase"),
+            models.Index(
+                fields=("engine", "next_try_at"), condition=Q(next_try_at__isnull=False), name="run_with_a_wish"
+            ),
+            models.Index(fields=("claimed_by",), condition=Q(claimed_until__isnull=False), name="run_claimed"),
+            models.Index(
+                fields=("engine",),
+                condition=Q(handed_over_at__isnull=False, workflow_ended_at__isnull=True),
+                name="run_open_at_engine",
+            ),
+            models.Index(
+                fields=("deadline_at",),
+                condition=Q(finished_at__isnull=True, deadline_at__isnull=False),
+                name="run_deadline",
+            ),
+            models.Index(
+                fields=("pending_deadline_at",),
+                condition=Q(finished_at__isnull=True, pending_deadline_at__isnull=False),
+                name="run_pending_deadline",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def is_terminal(self) -> bool:
         return self.phase in TERMINAL_PHASES
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = self.document.manifest
+        return manifest
+
+    @property
+    def config_maps(self) -> dict[str, dict[str, str]]:
+        config_maps: dict[str, dict[str, str]] = self.document.config_maps
+        return config_maps
+
+    @property
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        nodes: dict[str, dict[str, Any]] = self.node_table.nodes
+        return nodes
+
+
+class RunDocument(models.Model):
+    """What is submitted; never changed."""
+
+    run = models.OneToOneField(WorkflowRun, on_delete=models.CASCADE, primary_key=True, related_name="document")
+    manifest = models.JSONField()
+    config_maps = models.JSONField(default=dict, help_text="ConfigMaps that travel with the Workflow.")
+
+
+class RunNodes(models.Model):
+    """The Workflow's nodes as the engine last told them."""
+
+    run = models.OneToOneField(WorkflowRun, on_delete=models.CASCADE, primary_key=True, related_name="node_table")
+    nodes = models.JSONField(default=dict)
 
 
 class RunEvent(models.Model):
     """What happened to a run, in order; never changed, never deleted before its run."""
 
     run = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="events")
-    at = models.DateTimeField(auto_now_add=True)
-    cause = models.CharField(max_length=20, help_text="api, controller, engine, deadline, reconcile, callback")
+    at = models.DateTimeField(default=timezone.now)
+    cause = models.CharField(max_length=20, choices=RunCause)
     from_phase = models.CharField(max_length=12, blank=True)
     to_phase = models.CharField(max_length=12, blank=True)
     message = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.from_phase} → {self.to_phase}"

@@ -19,18 +19,36 @@ class Attachments:
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
+class NotReady(Exception):
+    """A run cannot be prepared or released now; try again later."""
+
+
+class CannotPrepare(Exception):
+    """A run can never be prepared; it fails with this message."""
+
+
 class RunOwner(ABC):  # noqa: B024 - every hook has a default
     """A kind of work. Every hook may be called more than once for the same run and must not mind."""
 
     def prepare(self, run: WorkflowRun) -> Attachments:
-        """Make ready what the Workflow needs, before it is submitted; network is allowed, no transaction is open."""
+        """Make ready what the Workflow needs, before it is submitted; network is allowed, no transaction is open.
+
+        Raises `NotReady` where it should be tried again (with the controller's backoff, until the run's deadline), and
+        `CannotPrepare` where that would not help.
+        """
         return Attachments()
 
     def phase_changed(self, run: WorkflowRun) -> None:
-        """React to a run's new phase, inside the transaction that stores it; no network here."""
+        """React to a run's new phase, inside the transaction that stores it; no network here.
+
+        The run's row is locked: whoever locks a row of the owner's and then the run's may meet a deadlock.
+        """
 
     def release(self, run: WorkflowRun) -> None:
-        """Give back what `prepare` took, after the run has ended; network is allowed, no transaction is open."""
+        """Give back what `prepare` took, after nothing of the Workflow runs any more; no transaction is open.
+
+        Called for every run, also where `prepare` never was. Raises `NotReady` to be called again later.
+        """
 
 
 _owners: dict[str, RunOwner] = {}

@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from schemas.views import SchemaViewSet
+
+router = SimpleRouter(use_regex_path=False)
+router.register("schemas", SchemaViewSet, basename="schema")
+
+urlpatterns = router.urls

@@ -11,3 +11,12 @@ os.environ["DATA_DIR"] = _data
 from orchestrator_api.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
+    # Threads and other processes take part in some tests, so the database cannot live in one process's memory.
+    DATABASES["default"]["TEST"] = {"NAME": f"{_data}/test.sqlite3"}  # noqa: F405
+
+DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405 - threads of a test leave no connection behind
+# Every test client would look at each package's static files anew.
+WHITENOISE_USE_FINDERS = False
+SECURE_SSL_REDIRECT = False
+LOGGING["root"]["level"] = "WARNING"  # noqa: F405

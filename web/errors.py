@@ -5,6 +5,8 @@ The tree::
     OrchestratorError
     ├── InvalidInput (400)            the request's content; carries one `Fault` for each thing wrong
     ├── NotAllowedInState (400)       the thing exists but not in a state that allows this
+    ├── InvalidToken (401)            a token that is none of ours, altered or expired
+    ├── NotFound (404)                what a request names is not there
     ├── Conflict (409)                somebody else is, or was, there
     ├── KeyReused (422)               an Idempotency-Key came back with other content
     ├── TooLarge (413)
@@ -50,6 +52,18 @@ class NotAllowedInState(OrchestratorError):
     code = "not-allowed-in-state"
     status = 400
     title = "This is not possible in the present state."
+
+
+class InvalidToken(OrchestratorError):
+    code = "invalid-token"
+    status = 401
+    title = "The token is not valid, or no longer."
+
+
+class NotFound(OrchestratorError):
+    code = "not-found"
+    status = 404
+    title = "There is nothing here."
 
 
 class Conflict(OrchestratorError):

@@ -1,0 +1,17 @@
+"""The local engine: Workflows as processes of this machine.
+
+`LocalEngine` is loaded when it is asked for: the supervisor imports this package too, and must not load Django's world.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["LocalEngine"]  # noqa: F822 - given by __getattr__
+
+
+def __getattr__(name: str) -> Any:
+    if name == "LocalEngine":
+        return importlib.import_module("engines.local.engine").LocalEngine
+    raise AttributeError(name)

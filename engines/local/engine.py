@@ -1,0 +1,169 @@
+"""The local engine: one folder and one supervisor process per Workflow. See `layout.py` for the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from engines.base import (
+    Engine,
+    EngineUnavailable,
+    LogLine,
+    ManifestRejected,
+    StopStrategy,
+    Submission,
+    WorkflowConflict,
+    WorkflowEvent,
+    WorkflowNotFound,
+    WorkflowStatus,
+)
+from engines.local import layout, liveness
+from engines.local.folder import Folder, status_of
+from engines.local.logs import read_logs
+from engines.local.options import Options
+from engines.local.processes import surroundings
+from engines.local.starting import NurseryKeeper, Reaper, spawn
+from engines.local.validation import runnable
+from engines.local.watching import Watch
+
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+_SUPERVISOR = "engines.local.supervisor"
+
+
+class LocalEngine(Engine):
+    """Runs Workflows as processes of this machine; `engines.local.options.Options` lists its options."""
+
+    def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
+        super().__init__(alias, options)
+        self.settings = Options(options)
+        self.folder = Folder(self.settings.root)
+        self._reaper = Reaper()
+        self.nursery = NurseryKeeper(self.settings.root, self._reaper)
+        self._made = False
+
+    def _ready(self) -> Folder:
+        """Return the folder, made at the first call."""
+        self._reaper.reap()
+        if not self._made:
+            try:
+                self.settings.make_root()
+                self.folder.clean()
+            except OSError as error:
+                raise EngineUnavailable(f"the engine's folder {self.settings.root} cannot be made: {error}") from error
+            self._made = True
+        self.nursery.keep()
+        return self.folder
+
+    def submit(self, submission: Submission) -> WorkflowStatus:
+        folder, name = self._ready(), submission.name
+        if not _NAME.fullmatch(name):
+            raise ManifestRejected(f"'{name}' is not a name for a Workflow", "/metadata/name")
+        manifest = runnable(submission.manifest, name)
+        digest = submission.digest
+        ttl = manifest["spec"].get("ttlStrategy") or {}
+        order = {
+            "manifest": manifest,
+            "digest": digest,
+            "uid": str(uuid.uuid4()),
+            "created_at": time.time(),
+            "config_maps": {key: dict(values) for key, values in submission.config_maps.items()},
+            "options": self.settings.for_supervisor(),
+            "ttl": {
+                "completion": ttl.get("secondsAfterCompletion"),
+                "success": ttl.get("secondsAfterSuccess"),
+                "failure": ttl.get("secondsAfterFailure"),
+            },
+        }
+        try:
+            if not folder.path(name).exists():
+                folder.add(name, order, {key: dict(values) for key, values in submission.secrets.items()})
+            if folder.record(name)["digest"] != digest:
+                raise WorkflowConflict(f"another Workflow is named {name}")
+            self._start(name)
+            return status_of(folder.record(name))
+        except OSError as error:
+            raise EngineUnavailable(f"the Workflow could not be started: {error}") from error
+
+    def _start(self, name: str) -> None:
+        """Start a Workflow's supervisor unless one has ever run for it."""
+        path = self.folder.path(name)
+        with liveness.taken(path) as lock:
+            if lock is None or liveness.has_begun(path) or (path / layout.STATUS).exists():
+                return
+            if self.nursery.fork(name, lock):
+                return
+            self._reaper.add(spawn(_SUPERVISOR, [str(self.settings.root), name], path / "supervisor.log", lock))
+
+    def watch(self, since: str = "", timeout_seconds: float = 60.0) -> Iterator[WorkflowEvent]:
+        folder = self._ready()
+        try:
+            for event in Watch(folder, since).events(timeout_seconds):
+                yield event
+                self._reaper.reap()
+        except json.JSONDecodeError as error:
+            raise ValueError("this is not a cursor of this engine") from error
+
+    def list(self) -> Iterator[WorkflowStatus]:
+        folder = self._ready()
+        records = [*folder.records()]
+        overdue = set(folder.remove_overdue(records))
+        for record in records:
+            if record["name"] not in overdue:
+                yield status_of(record)
+
+    def get(self, name: str) -> WorkflowStatus:
+        folder = self._ready()
+        record = folder.record(self._checked(name))
+        if folder.remove_overdue([record]):
+            raise WorkflowNotFound(f"no Workflow is named {name}")
+        return status_of(record)
+
+    def stop(self, name: str, strategy: StopStrategy = StopStrategy.STOP) -> None:
+        folder = self._ready()
+        if folder.record(self._checked(name))["phase"] in ("Succeeded", "Failed", "Error"):
+            return
+        folder.wish(name, "terminate" if strategy is StopStrategy.TERMINATE else "stop")
+        if not liveness.is_alive(folder.path(name)):
+            folder.end(name, "Failed", f"Stopped with strategy '{strategy}'")
+
+    def resume(self, name: str) -> None:
+        self._ready().wish(self._checked(name), f"resume-{time.time_ns()}")
+
+    def delete(self, name: str) -> None:
+        folder = self._ready()
+        with contextlib.suppress(WorkflowNotFound):
+            folder.remove(self._checked(name))
+            self._reaper.reap()
+
+    def logs(self, name: str, node: str = "", follow: bool = False) -> Iterator[LogLine]:
+        folder = self._ready()
+        folder.record(self._checked(name))
+        return read_logs(folder, name, node, follow)
+
+    def check(self) -> list[str]:
+        problems = [f"the option {name} is not known" for name in self.settings.unknown]
+        problems += surroundings()
+        try:
+            self._ready()
+            probe = Path(self.settings.root, layout.INCOMING, f"check-{uuid.uuid4().hex[:12]}")
+            probe.mkdir()
+            probe.rmdir()
+        except (OSError, EngineUnavailable) as error:
+            problems.append(f"the engine's folder cannot be written: {error}")
+        problems += [
+            f"hostpath_allow: {path} is not a directory" for path in self.settings.hostpath_allow if not os.path.isdir(path)  # noqa: PTH112
+        ]
+        return problems
+
+    @staticmethod
+    def _checked(name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise WorkflowNotFound(f"no Workflow is named {name}")
+        return name

@@ -1,0 +1,244 @@
+"""The engine's side of its folder: Workflows written, read, ended and removed. See `layout.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engines.base import WorkflowNotFound, WorkflowPhase, WorkflowStatus
+from engines.local import layout, liveness
+from engines.local.interpreter.nodes import rfc3339
+
+Record = dict[str, Any]
+
+_ENDED = ("Succeeded", "Failed", "Error")
+_LOST = "the process that ran this Workflow was killed, or the machine restarted; its pods ended with it"
+_KEEP_GONE_SECONDS = 600.0
+_STALE_INCOMING_SECONDS = 3600.0
+_END_SECONDS = 5.0
+_REMOVE_ATTEMPTS = 20
+
+
+class Folder:
+    """All Workflows below one root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.workflows = root / layout.WORKFLOWS
+        self.gone = root / layout.GONE
+        self._read: dict[str, tuple[tuple[int, int, int], Record]] = {}
+
+    def path(self, name: str) -> Path:
+        """Return a Workflow's folder."""
+        return self.workflows / name
+
+    def names(self) -> list[str]:
+        """Return the names of all Workflows."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(os.listdir(self.workflows))
+        return []
+
+    # Writing
+
+    def add(self, name: str, order: Record, secrets: dict[str, Any]) -> bool:
+        """Put a Workflow into place as a whole; False when one of that name is there."""
+        incoming = self.root / layout.INCOMING / f"{name}-{uuid.uuid4().hex[:12]}"
+        incoming.mkdir(mode=0o755)
+        try:
+            (incoming / layout.WISHES).mkdir()
+            layout.write_json(str(incoming / layout.ORDER), order)
+            if secrets:
+                layout.write_json(str(incoming / layout.SECRETS), secrets, 0o600)
+            incoming.rename(self.path(name))
+        except OSError:
+            shutil.rmtree(incoming, ignore_errors=True)
+            if self.path(name).exists():
+                return False
+            raise
+        return True
+
+    def wish(self, name: str, wish: str) -> None:
+        """Leave a wish with a Workflow's supervisor. Raises `WorkflowNotFound`."""
+        try:
+            (self.path(name) / layout.WISHES / wish).touch()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise WorkflowNotFound(f"no Workflow is named {name}") from error
+        layout.poke(str(self.path(name)), layout.CONTROL, b"!")
+
+    # Reading
+
+    def record(self, name: str) -> Record:
+        """Return what is known of a Workflow; one whose supervisor has died is ended. Raises `WorkflowNotFound`."""
+        record = self._stored(name)
+        if record["phase"] in _ENDED or liveness.is_alive(self.path(name)) or not liveness.has_begun(self.path(name)):
+            return record
+        # It may have written its last status and left between our two looks.
+        record = self._stored(name)
+        return record if record["phase"] in _ENDED else self.end(name, "Error", _LOST)
+
+    def _stored(self, name: str) -> Record:
+        path = self.path(name) / layout.STATUS
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return self._unstarted(name)
+        mark = (found.st_mtime_ns, found.st_ino, found.st_size)
+        known = self._read.get(name)
+        if known is not None and known[0] == mark:
+            return known[1]
+        record = layout.read_json(str(path))
+        if record is None:
+            return self._unstarted(name)
+        self._read[name] = (mark, record)
+        return dict(record)
+
+    def _unstarted(self, name: str) -> Record:
+        order = layout.read_json(str(self.path(name) / layout.ORDER))
+        if order is None:
+            raise WorkflowNotFound(f"no Workflow is named {name}")
+        return {
+            "name": name,
+            "digest": order["digest"],
+            "uid": order["uid"],
+            "ttl": order["ttl"],
+            "phase": "Pending",
+            "message": "",
+            "progress": "",
+            "nodes": {},
+            "started_at": None,
+            "finished_at": None,
+            "version": 0,
+            "stamp": int(order["created_at"] * 1e9),
+        }
+
+    def records(self) -> Iterator[Record]:
+        """Yield what is known of every Workflow."""
+        for name in self.names():
+            with contextlib.suppress(WorkflowNotFound):
+                yield self.record(name)
+
+    def end(self, name: str, phase: str, message: str) -> Record:
+        """End a Workflow that no supervisor runs."""
+        with liveness.taken(self.path(name)) as lock:
+            record = self._stored(name)
+            if lock is None or record["phase"] in _ENDED:
+                return record
+            now = rfc3339(time.time())
+            nodes = {key: dict(node) for key, node in record["nodes"].items()}
+            for node in nodes.values():
+                if node.get("finishedAt") is None:
+                    node.update(phase=phase, message=message, finishedAt=now)
+            record = {
+                **record,
+                "phase": phase,
+                "message": message,
+                "nodes": nodes,
+                "started_at": record["started_at"] or now,
+                "finished_at": now,
+                "version": record["version"] + 1,
+                "stamp": time.time_ns(),
+            }
+            layout.write_json(str(self.path(name) / layout.STATUS), record)
+            (self.path(name) / layout.SECRETS).unlink(missing_ok=True)
+        layout.wake_watchers(str(self.root), name)
+        return record
+
+    # Removing
+
+    def remove(self, name: str) -> None:
+        """Remove a Workflow with everything that runs for it; nothing happens when it is not there."""
+        path = self.path(name)
+        try:
+            record = self._stored(name)
+        except WorkflowNotFound:
+            record = None
+        if path.exists() and liveness.is_alive(path):
+            with contextlib.suppress(WorkflowNotFound):
+                self.wish(name, "delete")
+            if not liveness.wait_for_end(path, _END_SECONDS):
+                liveness.kill(path)
+                liveness.wait_for_end(path, _END_SECONDS)
+            with contextlib.suppress(WorkflowNotFound):
+                record = self._stored(name)
+        if record is not None:
+            self.gone.mkdir(exist_ok=True)
+            layout.write_json(str(self.gone / f"{name}.json"), {**record, "stamp": time.time_ns()})
+        _remove_tree(path)
+        self._read.pop(name, None)
+        layout.wake_watchers(str(self.root), name)
+
+    def remove_overdue(self, records: list[Record]) -> list[str]:
+        """Remove the Workflows whose ttlStrategy says so; return their names."""
+        overdue = [record["name"] for record in records if _due(record) <= time.time()]
+        for name in overdue:
+            self.remove(name)
+        return overdue
+
+    def next_due(self, records: list[Record]) -> float:
+        """Return when the next Workflow is to be removed, in seconds since 1970."""
+        return min((_due(record) for record in records), default=float("inf"))
+
+    def gone_records(self) -> list[Record]:
+        """Return the last status of Workflows removed lately."""
+        found = []
+        for path in self.gone.glob("*.json"):
+            record = layout.read_json(str(path))
+            if record is None:
+                continue
+            if record["stamp"] < time.time_ns() - _KEEP_GONE_SECONDS * 1e9:
+                path.unlink(missing_ok=True)
+            elif not self.path(record["name"]).exists():
+                found.append(record)
+        return found
+
+    def clean(self) -> None:
+        """Remove what a submit that was cut off has left behind."""
+        for path in (self.root / layout.INCOMING).glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - _STALE_INCOMING_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _due(record: Record) -> float:
+    ttl, phase = record.get("ttl") or {}, record["phase"]
+    if not ttl or phase not in _ENDED:
+        return float("inf")
+    specific = ttl.get("success" if phase == "Succeeded" else "failure")
+    seconds = ttl.get("completion") if specific is None else specific
+    return float("inf") if seconds is None else _epoch(record) + float(seconds)
+
+
+def _epoch(record: Record) -> float:
+    return float(record["stamp"]) / 1e9
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a folder into which a dying process may still write."""
+    for _ in range(_REMOVE_ATTEMPTS):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(0.05)
+    shutil.rmtree(path)
+
+
+def status_of(record: Record) -> WorkflowStatus:
+    """Return a record as the port's status."""
+    return WorkflowStatus(
+        name=record["name"],
+        phase=WorkflowPhase(record["phase"]),
+        message=record["message"],
+        progress=record["progress"],
+        nodes=record["nodes"],
+        started_at=record["started_at"],
+        finished_at=record["finished_at"],
+        digest=record["digest"],
+        uid=record["uid"],
+        version=str(record["version"]),
+    )

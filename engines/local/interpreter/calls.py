@@ -1,0 +1,200 @@
+"""Calling a template: who calls it, with which arguments, and what its inputs become."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill, text_of
+
+if TYPE_CHECKING:
+    from engines.local.interpreter.nodes import Node
+
+Artifact = dict[str, Any]
+
+
+class CallError(Exception):
+    """A template that cannot be called so; the text goes into the node's message."""
+
+
+class Owner:
+    """Whoever called a template and waits for its node to end."""
+
+    def child_done(self, node: Node) -> None:
+        """Take notice that a called node has ended."""
+
+
+class Call:
+    """One call of a template."""
+
+    __slots__ = (
+        "artifacts",
+        "boundary",
+        "capture",
+        "depth",
+        "display",
+        "flag",
+        "local",
+        "name",
+        "on_exit",
+        "owner",
+        "parameters",
+        "template",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        display: str,
+        template: dict[str, Any],
+        owner: Owner,
+        *,
+        parameters: dict[str, str] | None = None,
+        artifacts: dict[str, Artifact] | None = None,
+        boundary: str = "",
+        on_exit: bool = False,
+        depth: int = 0,
+        capture: bool = False,
+        flag: dict[str, bool] | None = None,
+    ) -> None:
+        self.name = name
+        self.display = display
+        self.template = template
+        self.owner = owner
+        self.parameters = parameters or {}
+        self.artifacts = artifacts or {}
+        self.boundary = boundary
+        self.on_exit = on_exit
+        self.depth = depth
+        self.capture = capture
+        self.flag = flag
+        self.local: dict[str, str] = {}
+
+
+class Bound:
+    """The inputs of one call: what the node shows, the tags they give and the artifacts."""
+
+    __slots__ = ("artifacts", "shown", "values")
+
+    def __init__(self, shown: dict[str, Any], values: dict[str, str], artifacts: dict[str, Artifact]) -> None:
+        self.shown = shown
+        self.values = values
+        self.artifacts = artifacts
+
+
+def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope) -> Bound:
+    """Return a template's inputs for a call.
+
+    A parameter comes from the call, else from its own value or default, else from the Workflow's argument of the
+    same name. Raises `CallError` where none has it.
+    """
+    declared = call.template.get("inputs") or {}
+    shown: dict[str, Any] = {}
+    values: dict[str, str] = {}
+    for parameter in declared.get("parameters") or ():
+        name = parameter["name"]
+        value = call.parameters.get(name)
+        if value is None:
+            value = _own_value(parameter, workflow_parameters, scope)
+        if value is None:
+            raise CallError(f"inputs.parameters.{name} was not supplied")
+        choices = parameter.get("enum")
+        if choices and value not in [text_of(choice) for choice in choices]:
+            raise CallError(f"inputs.parameters.{name} value '{value}' is not one of {json.dumps(choices)}")
+        values[f"inputs.parameters.{name}"] = value
+        entry = {"name": name, "value": value}
+        if "default" in parameter:
+            entry["default"] = text_of(parameter["default"])
+        shown.setdefault("parameters", []).append(entry)
+    if values:
+        values["inputs.parameters"] = json.dumps(shown["parameters"], separators=(",", ":"))
+    artifacts = _bind_artifacts(call, declared, scope.inside(values), values)
+    if artifacts:
+        shown["artifacts"] = list(artifacts.values())
+    return Bound(shown, values, artifacts)
+
+
+def _own_value(parameter: dict[str, Any], workflow_parameters: dict[str, str], scope: Scope) -> str | None:
+    for key in ("value", "default"):
+        if parameter.get(key) is not None:
+            return str(fill(compiled(text_of(parameter[key])), scope.lookup))
+    default = (parameter.get("valueFrom") or {}).get("default")
+    if default is not None:
+        return text_of(default)
+    return workflow_parameters.get(parameter["name"])
+
+
+def _bind_artifacts(
+    call: Call, declared: dict[str, Any], scope: Scope, values: dict[str, str]
+) -> dict[str, Artifact]:
+    bound: dict[str, Artifact] = {}
+    for declaration in declared.get("artifacts") or ():
+        own = fill(compiled(declaration), scope.lookup)
+        name = own["name"]
+        given = call.artifacts.get(name)
+        if given is None and location_of(own) is None:
+            if own.get("optional"):
+                continue
+            raise CallError(f"inputs.artifacts.{name} was not supplied")
+        artifact = dict(own)
+        if given is not None:
+            for kind in LOCATIONS:
+                artifact.pop(kind, None)
+            artifact.update({kind: given[kind] for kind in LOCATIONS if kind in given})
+        bound[name] = artifact
+        if artifact.get("path"):
+            values[f"inputs.artifacts.{name}.path"] = artifact["path"]
+    return bound
+
+
+# What says where an artifact lies; whichever store it names, ours is a folder (see `artifacts.py`).
+LOCATIONS = ("raw", "s3", "azure", "gcs", "oss", "hdfs", "artifactory")
+
+
+def location_of(artifact: Artifact) -> dict[str, Any] | None:
+    """Return where an artifact lies, or None when it does not say."""
+    for kind in LOCATIONS:
+        if artifact.get(kind) is not None:
+            return {kind: artifact[kind]}
+    return None
+
+
+def prepared(step: dict[str, Any]) -> Any:
+    """Return a step or task ready for `fill`: the tags of `from` name artifacts, not texts, and stay names."""
+    step = dict(step)
+    arguments = step.get("arguments")
+    if arguments and arguments.get("artifacts"):
+        artifacts = [
+            {**artifact, "from": _bare(artifact["from"])} if artifact.get("from") else artifact
+            for artifact in arguments["artifacts"]
+        ]
+        step["arguments"] = {**arguments, "artifacts": artifacts}
+    return compiled(step)
+
+
+def _bare(tag: str) -> str:
+    return tag.strip().removeprefix("{{").removesuffix("}}").strip()
+
+
+def arguments_of(
+    arguments: dict[str, Any] | None, artifacts: dict[str, Artifact]
+) -> tuple[dict[str, str], dict[str, Artifact]]:
+    """Return the parameters and artifacts of a rendered step's `arguments`; `artifacts` are those that `from` may name.
+
+    Raises `Unresolved`.
+    """
+    parameters: dict[str, str] = {}
+    given: dict[str, Artifact] = {}
+    if not arguments:
+        return parameters, given
+    for parameter in arguments.get("parameters") or ():
+        if parameter.get("value") is not None:
+            parameters[parameter["name"]] = text_of(parameter["value"])
+    for artifact in arguments.get("artifacts") or ():
+        if not artifact.get("from"):
+            given[artifact["name"]] = artifact
+        elif artifact["from"] in artifacts:
+            given[artifact["name"]] = artifacts[artifact["from"]]
+        elif not artifact.get("optional"):
+            raise Unresolved(artifact["from"])
+    return parameters, given

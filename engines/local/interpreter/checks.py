@@ -1,0 +1,176 @@
+"""What Argo says of a spec that cannot work, before anything runs: `invalid spec: …` and where.
+
+Only templates reachable from the entrypoint and the exit handler are looked at, each the first time it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from engines.local.interpreter.depends import dependency_of
+from engines.local.interpreter.items import loops
+from engines.local.interpreter.tags import tags_in
+
+_LOCAL = frozenset({"pod.name", "node.name", "retries", "item", "workflow.failures", "steps.name", "tasks.name"})
+_KINDS = ("container", "script", "containerSet", "steps", "dag", "suspend")
+
+Template = dict[str, Any]
+
+
+class InvalidSpec(Exception):
+    """A spec that cannot work."""
+
+
+def check_spec(spec: Mapping[str, Any], templates: Mapping[str, Template], values: Mapping[str, str]) -> None:
+    """Check the templates that a Workflow reaches. Raises `InvalidSpec` or `InvalidCondition`."""
+    _Check(spec, templates, values).run()
+
+
+class _Check:
+    def __init__(
+        self, spec: Mapping[str, Any], templates: Mapping[str, Template], values: Mapping[str, str]
+    ) -> None:
+        self.spec = spec
+        self.templates = templates
+        self.values = values
+        self.arguments = {
+            parameter["name"] for parameter in (spec.get("arguments") or {}).get("parameters") or ()
+        }
+        self.seen: set[str] = set()
+        self.global_outputs = set(_global_outputs(templates.values()))
+
+    def run(self) -> None:
+        entrypoint = self.spec.get("entrypoint")
+        if not entrypoint:
+            raise InvalidSpec("spec.entrypoint is required")
+        for parameter in (self.spec.get("arguments") or {}).get("parameters") or ():
+            source = parameter.get("valueFrom") or {}
+            if all(value is None for value in (parameter.get("value"), parameter.get("default"), source.get("default"))):
+                raise InvalidSpec(f"spec.arguments.{parameter['name']}.value or spec.arguments.{parameter['name']}"
+                                  ".valueFrom is required")
+        self._enter(entrypoint, "")
+        if self.spec.get("onExit"):
+            self._enter(self.spec["onExit"], "")
+
+    def _enter(self, name: str, prefix: str, given: Collection[str] = ()) -> None:
+        template = self.templates.get(name)
+        if template is None:
+            raise InvalidSpec(f"{prefix}template name '{name}' undefined")
+        self._supplied(template, f"{prefix}templates.{name} ", given, entry=not prefix)
+        if name not in self.seen:
+            self.seen.add(name)
+            self._template(template, f"{prefix}templates.{name}")
+
+    def _supplied(self, template: Template, where: str, given: Collection[str], entry: bool) -> None:
+        for parameter in (template.get("inputs") or {}).get("parameters") or ():
+            name, source = parameter["name"], parameter.get("valueFrom") or {}
+            own = (parameter.get("value"), parameter.get("default"), source.get("default"))
+            if name not in given and name not in self.arguments and all(value is None for value in own):
+                raise InvalidSpec(f"{where}inputs.parameters.{name} was not supplied")
+
+    def _template(self, template: Template, where: str) -> None:
+        kinds = [kind for kind in _KINDS if template.get(kind) is not None]
+        if len(kinds) != 1:
+            problem = "template type unspecified" if not kinds else "multiple template types specified"
+            raise InvalidSpec(f"{where} {problem}. choose one of: {', '.join(_KINDS)}")
+        if kinds[0] == "steps":
+            self._steps(template, where)
+        elif kinds[0] == "dag":
+            self._dag(template, where)
+        else:
+            self._resolve({key: value for key, value in template.items() if key != "outputs"}, template, where)
+
+    def _steps(self, template: Template, where: str) -> None:
+        known: set[str] = set()
+        names: set[str] = set()
+        for index, group in enumerate(template["steps"]):
+            for step in group:
+                at = f"{where}.steps[{index}].{step['name']}"
+                if step["name"] in names:
+                    raise InvalidSpec(f"{at} name '{step['name']}' is not unique")
+                names.add(step["name"])
+                self._resolve(step, template, at, "steps", known)
+                self._callee(step, at)
+            known |= {step["name"] for step in group}
+        self._resolve(template.get("outputs"), template, f"{where}.outputs", "steps", known)
+
+    def _dag(self, template: Template, where: str) -> None:
+        tasks = {task["name"]: task for task in template["dag"]["tasks"]}
+        conditions = {name: dependency_of(task, tasks) for name, task in tasks.items()}
+        for name, condition in conditions.items():
+            for dependency in condition.tasks:
+                if dependency not in tasks:
+                    raise InvalidSpec(f"{where}.tasks.{name} dependency '{dependency}' not defined")
+        _check_cycles({name: condition.tasks for name, condition in conditions.items()}, where)
+        for name in str(template["dag"].get("target") or "").split():
+            if name not in tasks:
+                raise InvalidSpec(f"{where}.targets target '{name}' is not defined")
+        for name, task in tasks.items():
+            at = f"{where}.tasks.{name}"
+            self._resolve(task, template, at, "tasks", tasks)
+            self._callee(task, at)
+        self._resolve(template.get("outputs"), template, f"{where}.outputs", "tasks", tasks)
+
+    def _callee(self, step: dict[str, Any], where: str) -> None:
+        given = {parameter["name"] for parameter in (step.get("arguments") or {}).get("parameters") or ()}
+        if step.get("inline"):
+            self._supplied(step["inline"], f"{where} ", given, entry=False)
+            self._template(step["inline"], where)
+            return
+        name = str(step.get("template") or "")
+        if "{{" not in name:
+            self._enter(name, f"{where} ", given)
+        elif not loops(step):
+            return
+
+    def _resolve(
+        self, value: Any, template: Template, where: str, prefix: str = "", siblings: Collection[str] = ()
+    ) -> None:
+        inputs = template.get("inputs") or {}
+        parameters = {parameter["name"] for parameter in inputs.get("parameters") or ()}
+        artifacts = {artifact["name"] for artifact in inputs.get("artifacts") or ()}
+        for tag in tags_in(value):
+            if not self._known(tag, prefix, siblings, parameters, artifacts):
+                raise InvalidSpec(f"{where}: failed to resolve {{{{{tag}}}}}")
+
+    def _known(
+        self, tag: str, prefix: str, siblings: Collection[str], parameters: set[str], artifacts: set[str]
+    ) -> bool:
+        if tag in self.values or tag in _LOCAL or tag.startswith(("item.", "lastRetry.")):
+            return True
+        if tag.startswith("workflow.outputs."):
+            return tag in self.global_outputs
+        if tag == "inputs.parameters":
+            return True
+        if tag.startswith("inputs.parameters."):
+            return tag.removeprefix("inputs.parameters.") in parameters
+        if tag.startswith("inputs.artifacts."):
+            return tag.removeprefix("inputs.artifacts.").removesuffix(".path") in artifacts
+        if tag.startswith("outputs."):
+            return True
+        if prefix and tag.startswith(f"{prefix}."):
+            rest = tag.removeprefix(f"{prefix}.")
+            return any(rest.startswith(f"{name}.") for name in siblings)
+        return False
+
+
+def _global_outputs(templates: Collection[Template]) -> Iterator[str]:
+    for template in templates:
+        outputs = template.get("outputs") or {}
+        for kind in ("parameters", "artifacts"):
+            for output in outputs.get(kind) or ():
+                if output.get("globalName"):
+                    yield f"workflow.outputs.{kind}.{output['globalName']}"
+
+
+def _check_cycles(edges: dict[str, list[str]], where: str) -> None:
+    done: set[str] = set()
+    remaining = dict(edges)
+    while remaining:
+        free = [name for name, needed in remaining.items() if all(other in done for other in needed)]
+        if not free:
+            raise InvalidSpec(f"{where}.tasks has a dependency cycle among: {', '.join(remaining)}")
+        done.update(free)
+        for name in free:
+            del remaining[name]

@@ -1,0 +1,157 @@
+"""What steps and dag templates share: calling children, at most so many at a time, and ending with outputs."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from engines.local.interpreter.calls import Artifact, Bound, Call, CallError, Owner, arguments_of
+from engines.local.interpreter.conditions import InvalidCondition, when_holds
+from engines.local.interpreter.items import InvalidLoop, instance, items_of
+from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
+from engines.local.interpreter.outputs import composite_outputs, publish_globals
+from engines.local.interpreter.tags import Scope, Unresolved, fill, text_of
+
+if TYPE_CHECKING:
+    from engines.local.interpreter.machine import Machine
+
+# What may be wrong with a step once its tags have values; each becomes the message of a node in phase Error.
+StepFault = (Unresolved, InvalidLoop, InvalidCondition, CallError)
+
+
+def continues_on(step: dict[str, Any], phase: str) -> bool:
+    """Return whether what follows a step runs although the step ended in this phase."""
+    wish = step.get("continueOn") or {}
+    return bool((phase == "Failed" and wish.get("failed")) or (phase == "Error" and wish.get("error")))
+
+
+class Turn:
+    """One call that a step asks for: the step itself, or one item of its loop."""
+
+    __slots__ = ("item", "name")
+
+    def __init__(self, name: str, item: dict[str, str]) -> None:
+        self.name = name
+        self.item = item
+
+
+class Composite(Owner):
+    """A running steps or dag template."""
+
+    prefix = "steps"
+
+    def __init__(self, machine: Machine, call: Call, node: Node, bound: Bound) -> None:
+        self.machine = machine
+        self.call = call
+        self.node = node
+        self.template = call.template
+        self.values: dict[str, str] = {}
+        self.artifacts: dict[str, Artifact] = {}
+        for name, artifact in bound.artifacts.items():
+            self.artifacts[f"inputs.artifacts.{name}"] = artifact
+        self.scope = Scope(self.values, bound.values, machine.values)
+        limit = self.template.get("parallelism")
+        self.limit = int(limit) if limit else 0
+        self.active = 0
+        self.asked = machine.results_asked(self.template)
+        self.broken = False
+        self.waiting: deque[tuple[dict[str, Any], Any, Turn, str, str]] = deque()
+
+    def turns(self, step: dict[str, Any], ready: Any) -> list[Turn]:
+        """Return the calls of a step that is a loop. Raises one of `StepFault`."""
+        loop = {key: ready_part(ready, key) for key in ("withItems", "withParam", "withSequence")}
+        rendered = {key: fill(value, self.scope.lookup) for key, value in loop.items() if value is not None}
+        return [
+            Turn(*instance(step["name"], index, item)) for index, item in enumerate(items_of(rendered))
+        ]
+
+    def launch(self, step: dict[str, Any], ready: Any, turn: Turn, full_name: str, parent: str) -> None:
+        """Call a step's template, now or when the template's parallelism lets it."""
+        if self.limit and self.active >= self.limit:
+            self.waiting.append((step, ready, turn, full_name, parent))
+            return
+        self.active += 1
+        node = self._called(step, ready, turn, full_name)
+        if parent:
+            self.machine.store.link(parent, node["id"])
+        self.launched(step, turn, node)
+
+    def launched(self, step: dict[str, Any], turn: Turn, node: Node) -> None:
+        """Take notice of a child's node."""
+
+    def freed(self) -> None:
+        """Let the next waiting call begin after a child has ended."""
+        self.active -= 1
+        if self.template.get("failFast") and self.broken:
+            return
+        while self.waiting and self.active < self.limit:
+            self.launch(*self.waiting.popleft())
+
+    def _called(self, step: dict[str, Any], ready: Any, turn: Turn, full_name: str) -> Node:
+        machine, boundary = self.machine, self.node["id"]
+        scope = self.scope.inside(turn.item) if turn.item else self.scope
+        try:
+            if step.get("when"):
+                condition = fill(ready_part(ready, "when"), scope.lookup)
+                if not when_holds(condition):
+                    return machine.skipped(
+                        full_name, turn.name, boundary, self, f"when '{condition}' evaluated false"
+                    )
+            name = fill(ready_part(ready, "template"), scope.lookup) or ""
+            template = step.get("inline") or machine.templates.get(text_of(name))
+            if template is None:
+                raise CallError(f"template '{name}' not found")
+            filled = fill(ready_part(ready, "arguments"), scope.lookup)
+            parameters, artifacts = arguments_of(filled, self._visible_artifacts())
+        except StepFault as fault:
+            return machine.faulty(full_name, turn.name, boundary, self, str(fault))
+        return machine.call(
+            Call(
+                full_name,
+                turn.name,
+                template,
+                self,
+                parameters=parameters,
+                artifacts=artifacts,
+                boundary=boundary,
+                on_exit=self.call.on_exit,
+                depth=self.call.depth + 1,
+                capture=f"{self.prefix}.{step['name']}.outputs.result" in self.asked,
+            )
+        )
+
+    def _visible_artifacts(self) -> dict[str, Artifact]:
+        shared = self.machine.artifacts
+        return {**shared, **self.artifacts} if shared else self.artifacts
+
+    def end(self, phase: str, message: str, outbound: list[str]) -> None:
+        """End the template: stop its daemons, gather its outputs."""
+        machine, node = self.machine, self.node
+        if outbound:
+            node["outboundNodes"] = outbound
+        if phase == "Succeeded":
+            try:
+                outputs = composite_outputs(self.template, self.scope, self._visible_artifacts())
+            except CallError as error:
+                phase, message = "Error", str(error)
+            else:
+                if outputs:
+                    node["outputs"] = outputs
+                    publish_globals(outputs, machine.values, machine.artifacts)
+        machine.pods.stop_daemons(node["id"])
+        machine.finish(node, phase, message)
+
+    def note_failure(self, node: Node) -> None:
+        """Remember that a child failed."""
+        if node["phase"] in UNSUCCESSFUL:
+            self.broken = True
+
+
+def ready_part(ready: Any, key: str) -> Any:
+    """Return one field of a compiled step, still compiled."""
+    if isinstance(ready, dict):
+        return ready.get(key)
+    for name, value in ready.items:
+        if name == key:
+            return value
+    return None

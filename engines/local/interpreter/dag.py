@@ -1,0 +1,221 @@
+"""The dag template: tasks that start when what they depend on has ended.
+
+Source: https://argo-workflows.readthedocs.io/en/latest/walk-through/dag/.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engines.local.interpreter.calls import Bound, Call, prepared
+from engines.local.interpreter.composite import Composite, StepFault, Turn, continues_on
+from engines.local.interpreter.depends import Dependency, dependency_of, holds, results_of
+from engines.local.interpreter.items import loops
+from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
+from engines.local.interpreter.outputs import publish, publish_loop
+
+if TYPE_CHECKING:
+    from engines.local.interpreter.machine import Machine
+
+
+class _Group:
+    """A loop's instances under their TaskGroup node."""
+
+    __slots__ = ("missing", "node", "turns")
+
+    def __init__(self, node: Node, missing: int) -> None:
+        self.node = node
+        self.missing = missing
+        self.turns: list[Node] = []
+
+
+class Dag(Composite):
+    """A running dag template."""
+
+    prefix = "tasks"
+
+    def __init__(self, machine: Machine, call: Call, node: Node, bound: Bound) -> None:
+        super().__init__(machine, call, node, bound)
+        dag = self.template["dag"]
+        self.tasks: dict[str, dict[str, Any]] = {task["name"]: task for task in dag["tasks"]}
+        self.fail_fast = dag.get("failFast", True) is not False
+        self.conditions: dict[str, Dependency] = {
+            name: dependency_of(task, self.tasks) for name, task in self.tasks.items()
+        }
+        self.targets = str(dag.get("target") or "").split() or self._leaves()
+        self.wanted = self._ancestors(self.targets)
+        self.dependents: dict[str, list[str]] = {name: [] for name in self.tasks}
+        self.open: dict[str, int] = {}
+        for name in self.wanted:
+            self.open[name] = len(self.conditions[name].tasks)
+            for dependency in self.conditions[name].tasks:
+                self.dependents[dependency].append(name)
+        self.results: dict[str, set[str]] = {}
+        self.task_nodes: dict[str, Node] = {}
+        self.groups: dict[str, _Group] = {}
+        self.task_of: dict[str, str] = {}
+        self.running = 0
+
+    def _leaves(self) -> list[str]:
+        needed = {name for condition in self.conditions.values() for name in condition.tasks}
+        return [name for name in self.tasks if name not in needed]
+
+    def _ancestors(self, targets: list[str]) -> list[str]:
+        found, waiting = set(targets), list(targets)
+        while waiting:
+            for name in self.conditions[waiting.pop()].tasks:
+                if name not in found:
+                    found.add(name)
+                    waiting.append(name)
+        return [name for name in self.tasks if name in found]
+
+    def begin(self) -> None:
+        """Start the tasks that depend on nothing."""
+        for name in self.wanted:
+            if self.open[name] == 0:
+                self._consider(name)
+        self._end_if_done()
+
+    def _consider(self, name: str) -> None:
+        if self.broken and self.fail_fast or self.machine.halted(self.call.on_exit):
+            return
+        task, condition = self.tasks[name], self.conditions[name]
+        if not holds(condition, self.results):
+            message = "omitted: depends condition not met"
+            node = self.machine.skipped(
+                self._node_name(name), name, self.node["id"], None, message, phase="Omitted"
+            )
+            self._connect(name, node)
+            self._task_over(name, node)
+            return
+        self.running += 1
+        ready = prepared(task)
+        if not loops(task):
+            self.launch(task, ready, Turn(name, {}), self._node_name(name), "")
+            return
+        try:
+            turns = self.turns(task, ready)
+        except StepFault as fault:
+            node = self.machine.faulty(self._node_name(name), name, self.node["id"], self, str(fault))
+            self._connect(name, node)
+            self.active += 1
+            self.task_of[node["id"]] = name
+            return
+        self._start_loop(task, ready, turns)
+
+    def _start_loop(self, task: dict[str, Any], ready: Any, turns: list[Turn]) -> None:
+        name = task["name"]
+        if not turns:
+            node = self.machine.skipped(
+                self._node_name(name), name, self.node["id"], self, "Skipped, empty params"
+            )
+            self._connect(name, node)
+            self.active += 1
+            self.task_of[node["id"]] = name
+            return
+        template = task.get("template") or ""
+        group_node = self.machine.store.create(
+            self._node_name(name), name, "TaskGroup", "Running", template=template, boundary=self.node["id"], flag={}
+        )
+        self._connect(name, group_node)
+        self.groups[name] = _Group(group_node, len(turns))
+        for turn in turns:
+            self.launch(task, ready, turn, self._node_name(turn.name), group_node["id"])
+
+    def _node_name(self, name: str) -> str:
+        return f"{self.node['name']}.{name}"
+
+    def _connect(self, name: str, node: Node) -> None:
+        self.task_nodes[name] = node
+        store = self.machine.store
+        parents = [
+            last
+            for dependency in self.conditions[name].tasks
+            if dependency in self.task_nodes
+            for last in store.outbound(self.task_nodes[dependency]["id"])
+        ]
+        for parent in dict.fromkeys(parents or [self.node["id"]]):
+            store.link(parent, node["id"])
+
+    def launched(self, step: dict[str, Any], turn: Turn, node: Node) -> None:
+        name = step["name"]
+        self.task_of[node["id"]] = name
+        group = self.groups.get(name)
+        if group:
+            group.turns.append(node)
+        else:
+            self._connect(name, node)
+
+    def child_done(self, node: Node) -> None:
+        name = self.task_of[node["id"]]
+        group = self.groups.get(name)
+        if group is None:
+            self.running -= 1
+            publish(f"tasks.{name}", node, self.values, self.artifacts)
+            self._task_over(name, node)
+        else:
+            group.missing -= 1
+            if group.missing == 0:
+                self.running -= 1
+                self._end_group(name, group)
+        self.freed()
+        self._end_if_done()
+
+    def _end_group(self, name: str, group: _Group) -> None:
+        phases = [node["phase"] for node in group.turns]
+        bad = [phase for phase in phases if phase in UNSUCCESSFUL]
+        self.machine.store.mark(group.node, bad[-1] if bad else "Succeeded")
+        publish(f"tasks.{name}", group.node, self.values, self.artifacts)
+        publish_loop(f"tasks.{name}", group.turns, self.values)
+        self._task_over(name, group.node, phases)
+
+    def _task_over(self, name: str, node: Node, turns: list[str] | None = None) -> None:
+        phase = node["phase"]
+        continued = continues_on(self.tasks[name], phase)
+        self.results[name] = results_of(phase, bool(node.get("daemoned")), continued, turns or [])
+        if phase in UNSUCCESSFUL and not continued:
+            handled = any(name in self.conditions[other].handles for other in self.dependents[name])
+            self.broken = self.broken or not handled
+        for other in self.dependents[name]:
+            self.open[other] -= 1
+            if self.open[other] == 0:
+                self.machine.soon(lambda other=other: self._consider_later(other))
+
+    def _consider_later(self, name: str) -> None:
+        self._consider(name)
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self.running or self.machine.is_over(self.node):
+            return
+        if any(
+            self.open[name] == 0 and name not in self.results for name in self.wanted
+        ) and not (self.broken and self.fail_fast or self.machine.halted(self.call.on_exit)):
+            return
+        branches = [self._branch(name, {}) for name in self.targets]
+        phase = "Error" if "Error" in branches else "Failed" if "Failed" in branches else "Succeeded"
+        halt = self.machine.halted(self.call.on_exit)
+        if phase == "Succeeded" and halt and any(name not in self.task_nodes for name in self.targets):
+            phase = "Failed"
+        outbound = [
+            last
+            for name in self.targets
+            if name in self.task_nodes
+            for last in self.machine.store.outbound(self.task_nodes[name]["id"])
+        ]
+        message = halt if halt and phase == "Failed" else ""
+        self.end(phase, message, list(dict.fromkeys(outbound)))
+
+    def _branch(self, name: str, known: dict[str, str]) -> str:
+        """Return how the branch that ends in a task fared: as the task, or as its worst ancestor if it did not run."""
+        if name not in known:
+            node = self.task_nodes.get(name)
+            phase = node["phase"] if node is not None else "Omitted"
+            if phase == "Omitted":
+                known[name] = phase
+                before = [self._branch(other, known) for other in self.conditions[name].tasks]
+                phase = next((bad for bad in before if bad in UNSUCCESSFUL), "Succeeded")
+            elif continues_on(self.tasks[name], phase):
+                phase = "Succeeded"
+            known[name] = phase
+        return known[name]

@@ -1,0 +1,339 @@
+"""A Workflow as a state machine: told what happened, it says what to do next.
+
+It does no input or output of its own. Events are method calls (`start`, `pods.done`, `stop`, `resume`, `tick`); what is to
+be done is taken with `take_actions`: ("run", PodOrder) and ("stop", (node id, why)). `next_deadline` says when `tick`
+has something to do. Its work per node does not grow with the number of nodes.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from engines.local.interpreter.calls import Artifact, Call, CallError, Owner, bind
+from engines.local.interpreter.checks import InvalidSpec, check_spec
+from engines.local.interpreter.conditions import InvalidCondition
+from engines.local.interpreter.dag import Dag
+from engines.local.interpreter.nodes import ENDED, UNSUCCESSFUL, Node, NodeStore
+from engines.local.interpreter.pod_nodes import PAST_DEADLINE, PodNodes
+from engines.local.interpreter.retries import Retries, limit_of, seconds_of
+from engines.local.interpreter.steps import Steps
+from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill, tags_in
+from engines.local.interpreter.variables import parameters_of, workflow_values
+
+_DEEPEST = 100
+_TYPES = {"steps": "Steps", "dag": "DAG", "suspend": "Suspend"}
+
+
+class _Main(Owner):
+    def __init__(self, done: Callable[[Node], None]) -> None:
+        self.child_done = done  # type: ignore[method-assign]
+
+
+class Machine:
+    """One Workflow. `phase` is '' before `start`, then Argo's; `finished` is set when nothing is left to do."""
+
+    def __init__(self, manifest: dict[str, Any], *, uid: str, created_at: float, clock: Callable[[], float]) -> None:
+        self.manifest = manifest
+        self.spec: dict[str, Any] = manifest["spec"]
+        self.workflow: str = manifest["metadata"]["name"]
+        self.now = clock
+        self.store = NodeStore(self.workflow, clock)
+        self.phase = ""
+        self.message = ""
+        self.started_at = self.finished_at = ""
+        self.strategy = ""
+        self.expired = False
+        self.values: dict[str, str] = {}
+        self.artifacts: dict[str, Artifact] = {}
+        self.parameters: dict[str, str] = {}
+        self.owners: dict[str, Owner] = {}
+        self.pods = PodNodes(self)
+        self._created_at, self._uid = created_at, uid
+        self._queue: deque[Callable[[], None]] = deque()
+        self._actions: list[tuple[str, Any]] = []
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_number = 0
+        self._suspended: dict[str, Node] = {}
+        self._over: set[str] = set()
+        self._asked: dict[int, frozenset[str]] = {}
+        defaults = self.spec.get("templateDefaults") or {}
+        shared = self.spec.get("volumes") or []
+        self.templates: dict[str, dict[str, Any]] = {}
+        for template in self.spec.get("templates") or ():
+            whole = {**defaults, **template}
+            if shared and not (template.get("steps") or template.get("dag")):
+                whole["volumes"] = [*shared, *(whole.get("volumes") or ())]
+            self.templates[template["name"]] = whole
+
+    # Events
+
+    def start(self) -> None:
+        """Begin. An invalid spec ends the Workflow at once, as Failed, with Argo's words."""
+        self.started_at = self.store.now()
+        self.phase = "Running"
+        self.parameters = parameters_of(self.spec)
+        self.values.update(
+            workflow_values(self.manifest, self.parameters, uid=self._uid, created_at=self._created_at)
+        )
+        try:
+            check_spec(self.spec, self.templates, self.values)
+        except (InvalidSpec, InvalidCondition) as error:
+            self._end("Failed", f"invalid spec: {error}")
+            return
+        deadline = self.spec.get("activeDeadlineSeconds")
+        if deadline is not None:
+            self.later(self.now() + float(deadline), self._expire)
+        self._enter(self.spec["entrypoint"], self.workflow, self._main_done)
+        self._drain()
+
+    def stop(self, strategy: str) -> None:
+        """Shut the Workflow down; `Terminate` after `Stop` also ends the exit handler."""
+        if self.phase in ENDED or self.strategy in (strategy, "Terminate"):
+            return
+        self.strategy = strategy
+        message = self.halted(False)
+        for node in [node for node in self._suspended.values() if strategy == "Terminate" or not self._exiting()]:
+            self._wake(node, "Failed", message)
+        self.pods.shut_down(message, everything=strategy == "Terminate")
+        self._drain()
+
+    def resume(self) -> None:
+        """Let every suspended node go on."""
+        for node in list(self._suspended.values()):
+            self._wake(node, "Succeeded", "")
+        self._drain()
+
+    def tick(self) -> None:
+        """Do what time has come for."""
+        now = self.now()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+        self._drain()
+
+    # What the supervisor asks
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is to be called, in seconds of the clock, or None."""
+        return self._timers[0][0] if self._timers else None
+
+    def take_actions(self) -> list[tuple[str, Any]]:
+        """Return what is to be done since the last call."""
+        self._drain()
+        actions, self._actions = self._actions, []
+        return actions
+
+    # What controllers of templates use
+
+    def act(self, verb: str, what: Any) -> None:
+        """Ask the supervisor for something."""
+        self._actions.append((verb, what))
+
+    def later(self, at: float, action: Callable[[], None]) -> None:
+        """Do something at a time."""
+        self._timer_number += 1
+        heapq.heappush(self._timers, (at, self._timer_number, action))
+
+    def soon(self, action: Callable[[], None]) -> None:
+        """Do something once the present event is dealt with."""
+        self._queue.append(action)
+
+    def results_asked(self, template: dict[str, Any]) -> frozenset[str]:
+        """Return the tags within a template that ask for what a step wrote to its standard output."""
+        found = self._asked.get(id(template))
+        if found is None:
+            found = frozenset(tag for tag in tags_in(template) if tag.endswith(".outputs.result"))
+            self._asked[id(template)] = found
+        return found
+
+    def is_over(self, node: Node) -> bool:
+        """Return whether a node's owner has been told of its end."""
+        return node["id"] in self._over
+
+    def halted(self, on_exit: bool) -> str:
+        """Return why nothing new may start, or ''."""
+        if self.strategy == "Terminate" or (self.strategy and not on_exit):
+            return f"workflow shutdown with strategy:  {self.strategy}"
+        return PAST_DEADLINE if self.expired and not on_exit else ""
+
+    def finish(self, node: Node, phase: str, message: str) -> None:
+        """End a node and tell its owner."""
+        if node["id"] in self._over:
+            return
+        self._over.add(node["id"])
+        self.store.mark(node, phase, message)
+        owner = self.owners.pop(node["id"], None)
+        if owner is not None:
+            self._queue.append(lambda: owner.child_done(node))
+
+    def skipped(
+        self, name: str, display: str, boundary: str, owner: Owner | None, message: str, phase: str = "Skipped"
+    ) -> Node:
+        """Add the node of something that does not run."""
+        return self._leaf(name, display, "Skipped", phase, boundary, owner, message)
+
+    def faulty(self, name: str, display: str, boundary: str, owner: Owner, message: str) -> Node:
+        """Add the node of a call that cannot be made."""
+        return self._leaf(name, display, "Skipped", "Error", boundary, owner, message)
+
+    def _leaf(
+        self, name: str, display: str, kind: str, phase: str, boundary: str, owner: Owner | None, message: str
+    ) -> Node:
+        node = self.store.create(name, display, kind, phase, boundary=boundary, message=message)
+        if owner is not None:
+            self.owners[node["id"]] = owner
+        self.finish(node, phase, message)
+        return node
+
+    def call(self, call: Call, *, attempt_of_retry: bool = False) -> Node:
+        """Call a template and return its node; the call's owner is told when that has ended."""
+        template = call.template
+        strategy = template.get("retryStrategy")
+        kind = next((name for key, name in _TYPES.items() if template.get(key) is not None), "Pod")
+        scope = Scope(self.values)
+        try:
+            halt = self.halted(call.on_exit)
+            if halt:
+                return self._refused(call, kind, "Failed", halt)
+            if call.depth > _DEEPEST:
+                raise CallError("Maximum recursion depth exceeded")
+            bound = bind(call, self.parameters, scope.inside(call.local))
+            if strategy is not None and not attempt_of_retry:
+                strategy = fill(compiled(strategy), scope.inside(bound.values).lookup)
+                limit_of(strategy)
+        except (CallError, Unresolved) as error:
+            return self._refused(call, kind, "Error", str(error))
+        if strategy is not None and not attempt_of_retry:
+            node = self._node(call, "Retry", "Running", bound.shown)
+            self._begin(Retries(self, call, node, strategy))
+        elif kind == "Pod":
+            return self.pods.begin(call, bound, scope)
+        elif kind == "Suspend":
+            node = self._node(call, kind, "Running", bound.shown)
+            self._suspend(node, template, scope.inside(bound.values))
+        else:
+            node = self._node(call, kind, "Running", bound.shown)
+            self._begin((Steps if kind == "Steps" else Dag)(self, call, node, bound))
+        return node
+
+    def _begin(self, controller: Retries | Steps | Dag) -> None:
+        self._queue.append(controller.begin)
+
+    def _node(self, call: Call, kind: str, phase: str, inputs: dict[str, Any] | None) -> Node:
+        node = self.store.create(
+            call.name,
+            call.display,
+            kind,
+            phase,
+            template=call.template.get("name", ""),
+            boundary=call.boundary,
+            inputs=inputs or None,
+            flag=call.flag,
+        )
+        self.owners[node["id"]] = call.owner
+        return node
+
+    def _refused(self, call: Call, kind: str, phase: str, message: str) -> Node:
+        node = self._node(call, kind, phase, None)
+        self.finish(node, phase, message)
+        return node
+
+    def _suspend(self, node: Node, template: dict[str, Any], scope: Scope) -> None:
+        self._suspended[node["id"]] = node
+        wish = fill(compiled(template.get("suspend") or {}), scope.lookup)
+        if wish.get("duration"):
+            self.later(self.now() + seconds_of(wish["duration"]), lambda: self._wake(node, "Succeeded", ""))
+
+    def _wake(self, node: Node, phase: str, message: str) -> None:
+        if self._suspended.pop(node["id"], None) is not None:
+            self.finish(node, phase, message)
+
+    # From the entrypoint to the end
+
+    def _enter(self, template: str, name: str, done: Callable[[Node], None], exiting: bool = False) -> None:
+        arguments = (self.spec.get("arguments") or {}).get("artifacts") or ()
+        artifacts = {artifact["name"]: fill(compiled(artifact), Scope(self.values).lookup) for artifact in arguments}
+        self.call(
+            Call(
+                name,
+                name,
+                self.templates[template],
+                _Main(done),
+                parameters=dict(self.parameters),
+                artifacts=artifacts,
+                on_exit=exiting,
+                flag={"hooked": True} if exiting else None,
+            )
+        )
+
+    def _exiting(self) -> bool:
+        return self.store.id_of(f"{self.workflow}.onExit") in self.store.nodes
+
+    def _main_done(self, node: Node) -> None:
+        phase = "Succeeded" if node["phase"] not in UNSUCCESSFUL else node["phase"]
+        message = node.get("message", "")
+        if self.strategy:
+            phase, message = "Failed", f"Stopped with strategy '{self.strategy}'"
+        self.pods.stop_daemons("")
+        handler = self.spec.get("onExit")
+        if not handler or self.strategy == "Terminate":
+            self._end(phase, message if phase != "Succeeded" else "")
+            return
+        self.values["workflow.status"] = phase
+        self.values["workflow.failures"] = json.dumps(json.dumps(self._failures(), separators=(",", ":")))
+
+        def exit_done(exit_node: Node) -> None:
+            self._end_after_exit(phase, message, exit_node)
+
+        self._enter(handler, f"{self.workflow}.onExit", exit_done, exiting=True)
+
+    def _end_after_exit(self, phase: str, message: str, exit_node: Node) -> None:
+        self.pods.stop_daemons("")
+        if self.strategy:
+            phase, message = "Failed", f"Stopped with strategy '{self.strategy}'"
+        elif phase == "Succeeded" and exit_node["phase"] in UNSUCCESSFUL:
+            phase, message = exit_node["phase"], exit_node.get("message", "")
+        self._end(phase, message if phase != "Succeeded" else "")
+
+    def _failures(self) -> list[dict[str, str]]:
+        return [
+            {
+                "displayName": node["displayName"],
+                "message": node.get("message", ""),
+                "templateName": node.get("templateName", ""),
+                "phase": node["phase"],
+                "podName": node["id"],
+                "finishedAt": node["finishedAt"] or "",
+            }
+            for node in self.store.nodes.values()
+            if node["type"] == "Pod" and node["phase"] in UNSUCCESSFUL
+        ]
+
+    def _end(self, phase: str, message: str) -> None:
+        self.phase, self.message = phase, message
+        self.finished_at = self.store.now()
+        self.store.changed = True
+
+    def _expire(self) -> None:
+        if self.phase in ENDED or self.expired:
+            return
+        self.expired = True
+        if self._exiting():
+            return
+        for node in list(self._suspended.values()):
+            self._wake(node, "Failed", PAST_DEADLINE)
+        for node_id in list(self.pods.live):
+            self.pods.expire(node_id)
+
+    def _drain(self) -> None:
+        queue = self._queue
+        while queue:
+            queue.popleft()()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the Workflow has ended and none of its pods is left."""
+        return self.phase in ENDED and not self.pods.live

@@ -1,0 +1,114 @@
+"""What ended nodes give to those that follow: `steps.x.outputs…`, `workflow.outputs…`, loops gathered into lists."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engines.local.interpreter.calls import Artifact, CallError
+from engines.local.interpreter.nodes import Node
+from engines.local.interpreter.tags import Scope, Unresolved, render, text_of
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def publish(prefix: str, node: Node, values: dict[str, str], artifacts: dict[str, Artifact]) -> None:
+    """Add the tags of an ended node, as `prefix.status` and so on."""
+    values[f"{prefix}.id"] = node["id"]
+    values[f"{prefix}.status"] = node["phase"]
+    values[f"{prefix}.startedAt"] = node["startedAt"]
+    values[f"{prefix}.finishedAt"] = node["finishedAt"] or ""
+    if node.get("hostNodeName"):
+        values[f"{prefix}.hostNodeName"] = node["hostNodeName"]
+    if node.get("podIP"):
+        values[f"{prefix}.ip"] = node["podIP"]
+    outputs = node.get("outputs")
+    if not outputs:
+        return
+    for key in ("exitCode", "result"):
+        if key in outputs:
+            values[f"{prefix}.outputs.{key}"] = outputs[key]
+    for parameter in outputs.get("parameters", ()):
+        if "value" in parameter:
+            values[f"{prefix}.outputs.parameters.{parameter['name']}"] = parameter["value"]
+    for artifact in outputs.get("artifacts", ()):
+        artifacts[f"{prefix}.outputs.artifacts.{artifact['name']}"] = artifact
+
+
+def publish_loop(prefix: str, nodes: list[Node], values: dict[str, str]) -> None:
+    """Add the gathered outputs of a loop's instances, in the order of its items."""
+    parameters: dict[str, list[str]] = {}
+    rows: list[dict[str, str]] = []
+    results: list[Any] = []
+    exit_codes: list[str] = []
+    for node in nodes:
+        outputs = node.get("outputs") or {}
+        row = {parameter["name"]: parameter.get("value", "") for parameter in outputs.get("parameters", ())}
+        if row:
+            rows.append(row)
+        for name, value in row.items():
+            parameters.setdefault(name, []).append(value)
+        if "result" in outputs:
+            results.append(_parsed(outputs["result"]))
+        if "exitCode" in outputs:
+            exit_codes.append(outputs["exitCode"])
+    for name, column in parameters.items():
+        values[f"{prefix}.outputs.parameters.{name}"] = _compact([_parsed(value) for value in column])
+    values[f"{prefix}.outputs.parameters"] = _compact(rows)
+    values[f"{prefix}.outputs.result"] = _compact(results)
+    values[f"{prefix}.outputs.exitCode"] = _compact(exit_codes)
+
+
+def _parsed(text: str) -> Any:
+    """Return a text that holds a JSON object or list as such, so that a list of them can be a `withParam`."""
+    if text[:1] not in ("{", "["):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def composite_outputs(
+    template: dict[str, Any], scope: Scope, artifacts: dict[str, Artifact]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the outputs of a steps or dag template. Raises `CallError`."""
+    declared = template.get("outputs") or {}
+    outputs: dict[str, list[dict[str, Any]]] = {}
+    for parameter in declared.get("parameters") or ():
+        source = parameter.get("valueFrom") or {}
+        try:
+            text = source.get("parameter", parameter.get("value"))
+            value = render(text_of("" if text is None else text), scope.lookup)
+        except Unresolved as error:
+            if source.get("default") is None:
+                raise CallError(f"outputs.parameters.{parameter['name']}: {error}") from error
+            value = text_of(source["default"])
+        outputs.setdefault("parameters", []).append({**parameter, "value": value})
+    for artifact in declared.get("artifacts") or ():
+        source_name = str(artifact.get("from", "")).strip().removeprefix("{{").removesuffix("}}").strip()
+        found = artifacts.get(source_name)
+        if found is None:
+            if artifact.get("optional"):
+                continue
+            raise CallError(f"outputs.artifacts.{artifact['name']}: failed to resolve {{{{{source_name}}}}}")
+        entry = {key: value for key, value in found.items() if key not in ("name", "globalName")}
+        entry["name"] = artifact["name"]
+        if artifact.get("globalName"):
+            entry["globalName"] = artifact["globalName"]
+        outputs.setdefault("artifacts", []).append(entry)
+    return outputs
+
+
+def publish_globals(
+    outputs: dict[str, Any], values: dict[str, str], artifacts: dict[str, Artifact]
+) -> None:
+    """Add the outputs that have a `globalName` to the Workflow's own."""
+    for parameter in outputs.get("parameters", ()):
+        if parameter.get("globalName") and "value" in parameter:
+            values[f"workflow.outputs.parameters.{parameter['globalName']}"] = parameter["value"]
+    for artifact in outputs.get("artifacts", ()):
+        if artifact.get("globalName"):
+            artifacts[f"workflow.outputs.artifacts.{artifact['globalName']}"] = artifact

@@ -1,0 +1,142 @@
+"""retryStrategy: a Retry node whose children are the attempts.
+
+Source: https://argo-workflows.readthedocs.io/en/latest/retries/.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engines.local.interpreter.calls import Call, CallError, Owner
+from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
+from engines.local.interpreter.outputs import publish_globals
+from engines.local.interpreter.tags import text_of
+
+if TYPE_CHECKING:
+    from engines.local.interpreter.machine import Machine
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds_of(duration: Any) -> float:
+    """Return a duration such as `90`, `1.5m` or `1h30m` in seconds. Raises `ValueError`."""
+    text = text_of(duration).strip()
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    total, number, position = 0.0, "", 0
+    while position < len(text):
+        letter = text[position]
+        if letter.isdigit() or letter == ".":
+            number += letter
+            position += 1
+            continue
+        unit = "ms" if text.startswith("ms", position) else letter
+        if unit not in _UNITS or not number:
+            raise ValueError(f"'{text}' is not a duration")
+        total += float(number) * _UNITS[unit]
+        number = ""
+        position += len(unit)
+    if number or not text:
+        raise ValueError(f"'{text}' is not a duration")
+    return total
+
+
+def limit_of(strategy: dict[str, Any]) -> int | None:
+    """Return how often a retryStrategy tries again, None for without end. Raises `CallError`."""
+    limit = strategy.get("limit")
+    if limit is None or limit == "":
+        return None
+    try:
+        return int(text_of(limit))
+    except ValueError as error:
+        raise CallError(f"retryStrategy.limit '{limit}' is not a number") from error
+
+
+class Retries(Owner):
+    """A call that is tried again when it fails."""
+
+    def __init__(self, machine: Machine, call: Call, node: Node, strategy: dict[str, Any]) -> None:
+        self.machine = machine
+        self.call = call
+        self.node = node
+        self.limit = limit_of(strategy)
+        self.policy = strategy.get("retryPolicy") or "OnFailure"
+        self.backoff = strategy.get("backoff") or {}
+        self.began = machine.now()
+        self.attempts = 0
+
+    def begin(self) -> None:
+        """Make an attempt."""
+        number, call = self.attempts, self.call
+        self.attempts += 1
+        attempt = Call(
+            f"{call.name}({number})",
+            f"{call.display}({number})",
+            call.template,
+            self,
+            parameters=call.parameters,
+            artifacts=call.artifacts,
+            boundary=call.boundary,
+            on_exit=call.on_exit,
+            depth=call.depth,
+            capture=call.capture,
+            flag={**(call.flag or {}), "retried": True},
+        )
+        attempt.local = {**call.local, "retries": str(number)}
+        node = self.machine.call(attempt, attempt_of_retry=True)
+        self.machine.store.link(self.node["id"], node["id"])
+
+    def child_done(self, node: Node) -> None:
+        machine = self.machine
+        if node.get("outputs"):
+            self.node["outputs"] = node["outputs"]
+            publish_globals(node["outputs"], machine.values, machine.artifacts)
+        if node["phase"] not in UNSUCCESSFUL:
+            for key in ("podIP", "hostNodeName", "daemoned"):
+                if key in node and node.get("daemoned"):
+                    self.node[key] = node[key]
+            machine.finish(self.node, "Running" if node.get("daemoned") else node["phase"], "")
+            return
+        if not self._wanted(node["phase"]) or machine.halted(self.call.on_exit):
+            machine.finish(self.node, node["phase"], node.get("message", ""))
+            return
+        if self.limit is not None and self.attempts > self.limit:
+            machine.finish(self.node, node["phase"], "No more retries left")
+            return
+        self._again(node)
+
+    def _wanted(self, phase: str) -> bool:
+        if self.policy == "Always":
+            return True
+        return phase == ("Error" if self.policy in ("OnError", "OnTransientError") else "Failed")
+
+    def _again(self, node: Node) -> None:
+        if not self.backoff.get("duration"):
+            self.begin()
+            return
+        wait = seconds_of(self.backoff["duration"]) * float(self.backoff.get("factor") or 1) ** (self.attempts - 1)
+        if self.backoff.get("cap"):
+            wait = min(wait, seconds_of(self.backoff["cap"]))
+        longest = self.backoff.get("maxDuration")
+        if longest and self.machine.now() + wait > self.began + seconds_of(longest):
+            self.machine.finish(self.node, node["phase"], "Max duration limit exceeded")
+            return
+        self.machine.store.mark(self.node, "Running", f"Backoff for {_spoken(wait)}")
+        self.machine.later(self.machine.now() + wait, self._after_backoff)
+
+    def _after_backoff(self) -> None:
+        if self.machine.is_over(self.node):
+            return
+        halt = self.machine.halted(self.call.on_exit)
+        if halt:
+            self.machine.finish(self.node, "Failed", halt)
+            return
+        self.machine.store.mark(self.node, "Running", "")
+        self.begin()
+
+
+def _spoken(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} minutes {rest} seconds" if minutes else f"{rest} seconds"

@@ -1,0 +1,130 @@
+"""Template tags: `{{workflow.name}}` and the like, compiled once and filled in many times.
+
+Source: https://argo-workflows.readthedocs.io/en/latest/variables/ (simple tags; `{{=expression}}` is refused earlier).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+_TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+Lookup = Callable[[str], str]
+
+
+class Unresolved(Exception):
+    """A tag that has no value here."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"failed to resolve {{{{{tag}}}}}")
+        self.tag = tag
+
+
+class Scope:
+    """Values of tags, looked up in layers; the first layer that has the tag wins."""
+
+    __slots__ = ("layers",)
+
+    def __init__(self, *layers: Mapping[str, str]) -> None:
+        self.layers = layers
+
+    def lookup(self, tag: str) -> str:
+        """Return a tag's value. Raises `Unresolved`."""
+        for layer in self.layers:
+            value = layer.get(tag)
+            if value is not None:
+                return value
+        raise Unresolved(tag)
+
+    def inside(self, *layers: Mapping[str, str]) -> Scope:
+        """Return this scope with layers in front of it."""
+        return Scope(*layers, *self.layers)
+
+
+class _Text:
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: list[str]) -> None:
+        self.parts = parts
+
+    def fill(self, lookup: Lookup) -> str:
+        parts = self.parts
+        return "".join(part if index % 2 == 0 else lookup(part) for index, part in enumerate(parts))
+
+
+class _Object:
+    __slots__ = ("items",)
+
+    def __init__(self, items: list[tuple[Any, Any]]) -> None:
+        self.items = items
+
+    def fill(self, lookup: Lookup) -> dict[str, Any]:
+        return {fill(key, lookup): fill(value, lookup) for key, value in self.items}
+
+
+class _Array:
+    __slots__ = ("items",)
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def fill(self, lookup: Lookup) -> list[Any]:
+        return [fill(item, lookup) for item in self.items]
+
+
+def compiled(value: Any) -> Any:
+    """Return a value whose tags are found, for `fill`; a value without tags is returned as it is."""
+    if isinstance(value, str):
+        if "{{" not in value:
+            return value
+        parts = _TAG.split(value)
+        return value if len(parts) == 1 else _Text([p if i % 2 == 0 else p.strip() for i, p in enumerate(parts)])
+    if isinstance(value, dict):
+        pairs = [(compiled(key), compiled(item)) for key, item in value.items()]
+        plain = all(key is old and item is value[old] for (key, item), old in zip(pairs, value, strict=True))
+        return value if plain else _Object(pairs)
+    if isinstance(value, list):
+        items = [compiled(item) for item in value]
+        plain = all(item is old for item, old in zip(items, value, strict=True))
+        return value if plain else _Array(items)
+    return value
+
+
+def fill(value: Any, lookup: Lookup) -> Any:
+    """Return a compiled value with its tags replaced; parts without tags are shared, not copied."""
+    if isinstance(value, _Text | _Object | _Array):
+        return value.fill(lookup)
+    return value
+
+
+def render(text: str, lookup: Lookup) -> str:
+    """Return a text with its tags replaced."""
+    if "{{" not in text:
+        return text
+    return _TAG.sub(lambda match: lookup(match.group(1).strip()), text)
+
+
+def tags_in(value: Any) -> Iterator[str]:
+    """Yield every tag within a value, keys included."""
+    if isinstance(value, str):
+        if "{{" in value:
+            for match in _TAG.finditer(value):
+                yield match.group(1).strip()
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from tags_in(key)
+            yield from tags_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from tags_in(item)
+
+
+def text_of(value: Any) -> str:
+    """Return a parameter's value as Argo holds it: always a string."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,98 @@
+"""The places and mutexes that one Workflow's pods hold."""
+
+# ruff: noqa: PTH - loaded by the supervisor, see layout.py
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from engines.local import layout
+from engines.local.interpreter.pod_nodes import PodOrder
+from engines.local.slots import Slots
+
+
+class Locks:
+    """What this Workflow holds and waits for."""
+
+    def __init__(self, root: str, places: int, namespace: str) -> None:
+        self._root = root
+        self._namespace = namespace
+        self._places = Slots(os.path.join(root, layout.SLOTS), places)
+        self._held: dict[str, int] = {}
+        self._spare: list[int] = []
+        # No place is free: not worth asking again before somebody wakes us.
+        self._full = False
+        self._mutexes: dict[str, Slots] = {}
+        self._held_mutexes: dict[str, dict[str, int]] = {}
+
+    def filenos(self) -> list[int]:
+        """Return the descriptors to wait on."""
+        return [fd for fd in (slots.fileno() for slots in (self._places, *self._mutexes.values())) if fd >= 0]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is waited for."""
+        return bool(self.filenos())
+
+    def look_again(self) -> None:
+        """Take notice that somebody may have given a place back."""
+        self._full = False
+
+    def take_place(self, holder: str) -> bool:
+        """Take a place for a pod; False when it has to wait."""
+        if self._spare:
+            self._held[holder] = self._spare.pop()
+            return True
+        place = None if self._full else self._places.take()
+        if place is None:
+            self._full = True
+            return False
+        self._held[holder] = place
+        return True
+
+    def give_back(self, holder: str, *, keep_place: bool) -> None:
+        """Give back what a pod holds; its place may be kept for the next pod if nobody else waits for one."""
+        place = self._held.pop(holder, None)
+        if place is not None:
+            if keep_place and not self._places.others_wait():
+                self._spare.append(place)
+            else:
+                self._places.free(place)
+                self._full = False
+        for name, lock in self._held_mutexes.pop(holder, {}).items():
+            self._mutexes[name].free(lock)
+
+    def want_nothing(self) -> None:
+        """Leave the queue for places and free those kept for nobody."""
+        for place in self._spare:
+            self._places.free(place)
+        self._spare.clear()
+        self._places.leave_queue()
+
+    def take_mutexes(self, order: PodOrder) -> bool:
+        """Take all mutexes of a pod, or none."""
+        return not order.locks or self.take_all(order.node_id, order.locks)
+
+    def take_all(self, holder: str, names: list[str]) -> bool:
+        """Take mutexes in the order of their names; False when one has to be waited for."""
+        held = self._held_mutexes.setdefault(holder, {})
+        for name in names:
+            if name in held:
+                continue
+            if name not in self._mutexes:
+                folder = hashlib.sha256(f"{self._namespace}/{name}".encode()).hexdigest()[:32]
+                self._mutexes[name] = Slots(os.path.join(self._root, layout.MUTEXES, folder), 1)
+            lock = self._mutexes[name].take()
+            if lock is None:
+                return False
+            held[name] = lock
+        return True
+
+    def said(self, order: PodOrder) -> str:
+        """Return what Argo says of a pod that waits for a mutex."""
+        return self.said_of(order.locks[0])
+
+    def said_of(self, name: str) -> str:
+        """Return what Argo says of something that waits for a mutex."""
+        return f"Waiting for {self._namespace}/Mutex/{name} lock. Lock status: 0/1"

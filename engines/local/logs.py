@@ -1,0 +1,79 @@
+"""What the containers of a Workflow wrote, while it runs and until it is deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from engines.base import LogLine, WorkflowNotFound
+from engines.local import layout
+from engines.local.folder import Folder
+from engines.local.interpreter.nodes import ENDED
+
+_LOOK_AGAIN_SECONDS = 0.05
+_CHUNK = 256 * 1024
+# A line longer than this is given in pieces.
+_LONGEST_LINE = 1024 * 1024
+
+
+class _Tail:
+    """One output file, read as far as whole lines go."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.container, _, self.stream = path.name.rpartition(".")
+        self.node = path.parent.name
+        self.offset = 0
+
+    def lines(self, last: bool) -> Iterator[LogLine]:
+        """Yield the lines written since the last call; with `last` also one without an end."""
+        while True:
+            try:
+                with self.path.open("rb") as file:
+                    file.seek(self.offset)
+                    chunk = file.read(_CHUNK)
+            except FileNotFoundError:
+                return
+            end = chunk.rfind(b"\n") + 1
+            if not end:
+                if not chunk or not (last or len(chunk) == _CHUNK):
+                    return
+                end = len(chunk)
+            self.offset += end
+            for line in chunk[:end].removesuffix(b"\n").split(b"\n"):
+                yield LogLine(self.node, self.container, self.stream, line.decode("utf-8", "replace"))
+            if len(chunk) < _CHUNK and not last:
+                return
+
+
+def read_logs(folder: Folder, name: str, node: str, follow: bool) -> Iterator[LogLine]:
+    """Yield the lines of one node or of all; with `follow` until that has ended."""
+    tails: dict[Path, _Tail] = {}
+    while True:
+        ended = not follow or _ended(folder, name, node)
+        for path in _files(folder.path(name) / layout.PODS, node):
+            tail = tails.get(path)
+            if tail is None:
+                tail = tails[path] = _Tail(path)
+            yield from tail.lines(last=ended)
+        if ended:
+            return
+        time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _files(pods: Path, node: str) -> list[Path]:
+    if "/" in node or node in (".", ".."):
+        return []
+    return sorted(path for kind in ("stdout", "stderr") for path in pods.glob(f"{node or '*'}/*.{kind}"))
+
+
+def _ended(folder: Folder, name: str, node: str) -> bool:
+    try:
+        record = folder.record(name)
+    except WorkflowNotFound:
+        return True
+    if record["phase"] in ("Succeeded", "Failed", "Error"):
+        return True
+    status = record["nodes"].get(node)
+    return status is not None and status["phase"] in ENDED

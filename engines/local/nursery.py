@@ -1,0 +1,139 @@
+"""A process that has loaded what a supervisor needs, and forks one for each Workflow it is told of.
+
+Starting Python and loading modules takes ten times longer than everything else that a short Workflow needs. The
+engine starts a nursery when there is none and does without when it does not answer; it ends by itself when idle, or
+when its socket is gone.
+"""
+
+# ruff: noqa: PTH - a lean program, see layout.py
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+
+IDLE_SECONDS = 300.0
+_LOOK_SECONDS = 2.0
+_ANSWER_SECONDS = 2.0
+_RUNNER = "engines.local.processes.runner"
+
+
+def ask(directory: str, name: str, workflow: str, lock: int) -> int | None:
+    """Have a nursery fork the supervisor of a Workflow; return its pid, None when no nursery answers."""
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.connect(f"/proc/self/fd/{folder}/{name}")
+            socket.send_fds(connection, [workflow.encode()], [lock])
+            try:
+                answer = connection.recv(32)
+            except TimeoutError:
+                # It has the lock now and will come to it; a second supervisor must not start.
+                return 0
+        return int(answer) if answer else None
+    except (ConnectionError, FileNotFoundError, TimeoutError):
+        return None
+    finally:
+        os.close(folder)
+
+
+def is_there(directory: str, name: str) -> bool:
+    """Return whether a nursery listens, and keep it from going for being idle."""
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return ask(directory, name, "", nothing) is not None
+    finally:
+        os.close(nothing)
+
+
+class Nursery:
+    """Forks supervisors for one engine folder."""
+
+    def __init__(self, root: str, name: str) -> None:
+        self.root = root
+        self.path = os.path.join(root, name)
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+        self.listener.bind(f"/proc/self/fd/{folder}/{name}")
+        os.close(folder)
+        self.inode = os.stat(self.path).st_ino
+        self.listener.listen(128)
+
+    def serve(self) -> None:
+        """Answer until idle, or until another nursery or nobody owns the socket's name."""
+        poller = select.poll()
+        poller.register(self.listener.fileno(), select.POLLIN)
+        idle = 0.0
+        while idle < IDLE_SECONDS and self._owns_name():
+            if poller.poll(_LOOK_SECONDS * 1000):
+                idle = 0.0
+                self._answer()
+            else:
+                idle += _LOOK_SECONDS
+
+    def _owns_name(self) -> bool:
+        try:
+            return os.stat(self.path).st_ino == self.inode
+        except FileNotFoundError:
+            return False
+
+    def _answer(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection:
+            connection.settimeout(_ANSWER_SECONDS)
+            try:
+                message, descriptors, _, _ = socket.recv_fds(connection, 1024, 4)
+            except OSError:
+                return
+            workflow, pid = message.decode(), os.getpid()
+            if workflow and descriptors:
+                pid = os.fork()
+                if pid == 0:
+                    self._become_supervisor(workflow, descriptors[0])
+            for descriptor in descriptors:
+                os.close(descriptor)
+            with contextlib.suppress(OSError):
+                connection.send(str(pid).encode())
+
+    def _become_supervisor(self, workflow: str, lock: int) -> None:
+        """Run a Workflow in the forked process; does not return."""
+        code = 1
+        try:
+            os.write(lock, b"%d\n" % os.getpid())
+            os.setsid()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self.listener.close()
+            log = os.path.join(self.root, "workflows", workflow, "supervisor.log")
+            output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            code = importlib.import_module("engines.local.supervisor").main([self.root, workflow])
+        except Exception:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the engine folder and the name that the arguments say."""
+    root, name = arguments
+    for module in ("engines.local.supervisor", _RUNNER):
+        importlib.import_module(module)
+    # The children of this process are nobody's to wait for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()
+    Nursery(root, name).serve()
+    return 0

@@ -1,0 +1,111 @@
+"""The options of the local engine, with their defaults, as its supervisors get them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engines.local import layout
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+_PROGRAM_DIRECTORY = "/usr/application"
+_RUNNER = "engines.local.processes:ProcessPodRunner"
+_GRACE_SECONDS = 10.0
+_KNOWN = {
+    "root",
+    "images",
+    "nodes",
+    "max_pods",
+    "gateways",
+    "hostpath_allow",
+    "hidden_paths",
+    "grace_seconds",
+    "environment",
+    "runner",
+}
+
+
+def _program(module: str) -> dict[str, Any]:
+    return {
+        "command": [sys.executable, "-m", module],
+        "env": {"PYTHONPATH": str(PROJECT)},
+        "working_dir": _PROGRAM_DIRECTORY,
+    }
+
+
+def default_images() -> dict[str, dict[str, Any]]:
+    """Return what stands for the images that the project ships, and for a few plain ones."""
+    images = {
+        "*/processor-resource-manager:*": _program("runtime.step_runner"),
+        "*/federated-learning-manager:*": _program("runtime.federated_manager"),
+        "*/sample-ai-engine:*": _program("runtime.sample_ai_engine"),
+    }
+    for name in ("busybox", "alpine", "python"):
+        for pattern in (name, f"{name}:*", f"*/{name}:*"):
+            images[pattern] = {"command": None}
+    return images
+
+
+class Options:
+    """The options of one engine.
+
+    - `root`: the engine's folder.
+    - `images`: pattern of image names → {command, args, env, working_dir}; in front of the defaults. A `command` of
+      None runs the container's own from the host's PATH.
+    - `nodes`: the declared nodes, a list of their labels; the first takes pods without a nodeSelector.
+    - `max_pods`: how many pods of all Workflows run at a time. Pods mostly wait for each other, so the default is far
+      above the number of cores: a server that waits for clients must not keep them from starting.
+    - `gateways`: host:port addresses that pods reach.
+    - `hostpath_allow`: directories below which hostPath volumes may lie.
+    - `hidden_paths`: directories that pods don't see, beside the engine's own.
+    - `grace_seconds`: between SIGTERM and SIGKILL.
+    - `environment`: variables that every container gets.
+    - `runner`: `module:Class` of the `PodRunner`.
+    """
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.unknown = sorted(set(given) - _KNOWN)
+        self.root = Path(given["root"]).absolute()
+        self.images = {**(given.get("images") or {}), **_without(default_images(), given.get("images") or {})}
+        self.nodes = [_node(labels) for labels in given.get("nodes") or [{"nodeType": "central"}]]
+        self.max_pods = int(given.get("max_pods") or max(32, 8 * (os.cpu_count() or 1)))
+        self.gateways = list(given.get("gateways") or ())
+        self.hostpath_allow = [str(path) for path in given.get("hostpath_allow") or ()]
+        self.hidden_paths = [str(self.root), *(str(path) for path in given.get("hidden_paths") or ())]
+        self.grace_seconds = float(given.get("grace_seconds", _GRACE_SECONDS))
+        own = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        base = {"PATH": own, "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - a path inside the pod
+        self.environment = {**base, **(given.get("environment") or {})}
+        self.runner = given.get("runner") or _RUNNER
+
+    def for_supervisor(self) -> dict[str, Any]:
+        """Return the options as plain data."""
+        return {
+            "images": self.images,
+            "nodes": self.nodes,
+            "max_pods": self.max_pods,
+            "gateways": self.gateways,
+            "hostpath_allow": self.hostpath_allow,
+            "hidden_paths": self.hidden_paths,
+            "grace_seconds": self.grace_seconds,
+            "environment": self.environment,
+            "runner": self.runner,
+        }
+
+    def make_root(self) -> None:
+        """Make the engine's folder with its parts."""
+        for name in (layout.WORKFLOWS, layout.INCOMING, layout.WATCHERS, layout.GONE, layout.SLOTS, layout.MUTEXES):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+
+
+def _without(images: dict[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
+    return {pattern: entry for pattern, entry in images.items() if pattern not in taken}
+
+
+def _node(labels: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {str(key): str(value) for key, value in labels.items()}
+    name = texts.get("kubernetes.io/hostname") or texts.get("dataPartner") or next(iter(texts.values()), "node")
+    return {"name": name, "labels": {"kubernetes.io/hostname": name, **texts}}

@@ -1,0 +1,214 @@
+"""One pod's files and container specs: from a rendered template to what a `PodRunner` starts, and back to outputs."""
+
+# ruff: noqa: PTH - loaded by the supervisor, see layout.py
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engines.local import layout
+from engines.local.artifacts import ArtifactMissing, ArtifactStore
+from engines.local.images import Images, Surroundings, argv_of, environment
+from engines.local.interpreter.pod_nodes import PodOrder
+from engines.local.interpreter.tags import text_of
+from engines.local.pods import ContainerSpec, Mount
+from engines.local.quantities import memory_limit
+from engines.local.templates import Template, containers_of, patched, used_volumes, volume_mounts
+from engines.local.volumes import Volumes, mounts_of
+
+SCRIPT_PATH = "/argo/staging/script"
+_LONGEST_OUTPUT = 256 * 1024
+_TEMPORARY = "/tmp"  # noqa: S108 - a path inside the pod
+
+HostPath = Callable[[str, str], Path]
+
+
+class OutputMissing(Exception):
+    """An output that the template declares and the container did not write."""
+
+
+class Shop:
+    """What all pods of one Workflow share."""
+
+    def __init__(
+        self,
+        *,
+        directory: str,
+        workflow: str,
+        images: Images,
+        volumes: Volumes,
+        base_environment: dict[str, str],
+        fields: dict[str, str],
+    ) -> None:
+        self.directory = directory
+        self.workflow = workflow
+        self.images = images
+        self.volumes = volumes
+        self.base_environment = base_environment
+        self.fields = fields
+        self.store = ArtifactStore(os.path.join(directory, layout.ARTIFACTS))
+
+
+class PodFiles:
+    """One pod on disk. The checks come first and leave nothing behind; `prepare` writes."""
+
+    def __init__(self, shop: Shop, order: PodOrder) -> None:
+        self.shop = shop
+        self.order = order
+        self.template: Template = patched(order.template)
+        self.directory = os.path.join(shop.directory, layout.PODS, order.node_id)
+        self._surroundings = Surroundings(shop.volumes.config_maps, shop.volumes.secrets, self._field)
+        self._made: dict[str, tuple[str, bool]] = {}
+        self._artifact_mounts: list[Mount] = []
+
+    def check(self) -> None:
+        """Raise what keeps the pod from starting: unknown image, missing volume, missing environment."""
+        for _, spec in containers_of(self.template):
+            self.shop.images.find(text_of(spec.get("image") or ""))
+            if spec.get("env") or spec.get("envFrom"):
+                environment(spec, self._surroundings)
+        used = used_volumes(self.template)
+        if used:
+            self.shop.volumes.check(self.template, used)
+
+    def prepare(self) -> None:
+        """Make the pod's directory, volumes and input artifacts. Raises `ArtifactMissing`, `VolumeRefused`."""
+        os.makedirs(self.directory, exist_ok=True)
+        used = used_volumes(self.template)
+        if used:
+            self._made = self.shop.volumes.make(self.template, used, os.path.join(self.directory, "volumes"))
+        for name, artifact in self.order.artifacts.items():
+            folder = os.path.join(self.directory, "inputs")
+            os.makedirs(folder, exist_ok=True)
+            if artifact.get("path") and self.shop.store.fetch(artifact, os.path.join(folder, name)):
+                self._artifact_mounts.append(Mount(Path(folder, name), artifact["path"]))
+        script = self.template.get("script")
+        if script:
+            with open(os.path.join(self.directory, "script"), "w", encoding="utf-8") as file:
+                file.write(script.get("source") or "")
+
+    def spec(self, role: str, name: str, container: dict[str, Any], run_name: str) -> ContainerSpec:
+        """Return what the runner starts for a container."""
+        image = self.shop.images.find(text_of(container.get("image") or ""))
+        variables = environment(container, self._surroundings)
+        mounts = mounts_of(volume_mounts(self.template, role, container), self._made)
+        if (role == "main" and (name == "main" or not self._has_main())) or container.get("mirrorVolumeMounts"):
+            mounts += self._artifact_mounts
+        argv = list(argv_of(container, image, variables))
+        if role == "main" and self.template.get("script"):
+            mounts.append(Mount(Path(self.directory, "script"), SCRIPT_PATH, read_only=True))
+            argv.append(SCRIPT_PATH)
+        working_dir = container.get("workingDir") or image.get("working_dir") or "/"
+        return ContainerSpec(
+            name=run_name,
+            argv=argv,
+            env={
+                **self.shop.base_environment,
+                "HOSTNAME": self.order.pod_name,
+                **{key: str(value) for key, value in (image.get("env") or {}).items()},
+                **variables,
+            },
+            working_dir=working_dir,
+            stdout=self.log(name, "stdout"),
+            stderr=self.log(name, "stderr"),
+            mounts=tuple(mounts),
+            private_paths=self._private_paths(working_dir, mounts),
+            memory_limit_bytes=memory_limit(container),
+        )
+
+    def log(self, name: str, stream: str) -> Path:
+        """Return where a container's output goes."""
+        return Path(self.directory, f"{name}.{stream}")
+
+    def _has_main(self) -> bool:
+        return any(spec.get("name") == "main" for role, spec in containers_of(self.template) if role == "main") or (
+            not self.template.get("containerSet")
+        )
+
+    def _private_paths(self, working_dir: str, mounts: list[Mount]) -> tuple[str, ...]:
+        paths = [_TEMPORARY, working_dir]
+        outputs = self.template.get("outputs") or {}
+        for parameter in outputs.get("parameters") or ():
+            path = (parameter.get("valueFrom") or {}).get("path")
+            if path:
+                paths.append(os.path.dirname(path))
+        paths += [os.path.dirname(one["path"]) for one in outputs.get("artifacts") or () if one.get("path")]
+        targets = [mount.target.rstrip("/") for mount in mounts]
+        return tuple(
+            path
+            for path in dict.fromkeys(os.path.normpath(path) for path in paths)
+            if path != "/" and not any(path == target or path.startswith(f"{target}/") for target in targets)
+        )
+
+    def _field(self, path: str) -> str:
+        own = {"metadata.name": self.order.pod_name, "status.podIP": "127.0.0.1", "status.hostIP": "127.0.0.1"}
+        return own.get(path) or self.shop.fields.get(path) or ""
+
+    # After the end
+
+    def outputs(self, host_path: HostPath, *, failed: bool) -> dict[str, Any]:
+        """Return what the pod gives, as in a NodeStatus. Raises `OutputMissing` unless the pod `failed`."""
+        found: dict[str, Any] = {}
+        declared = self.template.get("outputs") or {}
+        for parameter in declared.get("parameters") or ():
+            value = self._parameter(parameter, host_path, failed)
+            if value is not None:
+                found.setdefault("parameters", []).append({**parameter, "value": value})
+        for artifact in declared.get("artifacts") or ():
+            source = self._inside(host_path, artifact["path"])
+            if source is not None and os.path.lexists(source):
+                key = f"{self.shop.workflow}/{self.order.pod_name}/{artifact['name']}.tgz"
+                found.setdefault("artifacts", []).append(self.shop.store.keep(artifact, source, key))
+            elif not artifact.get("optional") and not failed:
+                raise OutputMissing(f"artifact {artifact['name']}: nothing at {artifact['path']}")
+        if self.order.capture:
+            found["result"] = _trimmed(_read(str(self.log("main", "stdout"))))
+        return found
+
+    def _parameter(self, parameter: dict[str, Any], host_path: HostPath, failed: bool) -> str | None:
+        source = parameter.get("valueFrom") or {}
+        path = source.get("path")
+        if path:
+            inside = self._inside(host_path, path)
+            if inside is not None and os.path.isfile(inside):
+                return _trimmed(_read(inside))
+        elif parameter.get("value") is not None:
+            return text_of(parameter["value"])
+        if source.get("default") is not None:
+            return text_of(source["default"])
+        if failed:
+            return None
+        raise OutputMissing(f"parameter {parameter['name']}: no file at {path}")
+
+    def _inside(self, host_path: HostPath, path: str) -> str | None:
+        name = "main" if self._has_main() else next(
+            spec["name"] for role, spec in containers_of(self.template) if role == "main"
+        )
+        try:
+            return str(host_path(name, path))
+        except KeyError:
+            return None
+
+    def clean(self) -> None:
+        """Remove everything but the logs."""
+        for name in ("volumes", "inputs"):
+            shutil.rmtree(os.path.join(self.directory, name), ignore_errors=True)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_LONGEST_OUTPUT).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _trimmed(text: str) -> str:
+    return text[:-1] if text.endswith("\n") else text
+
+
+__all__ = ["ArtifactMissing", "OutputMissing", "PodFiles", "Shop"]

@@ -1,0 +1,292 @@
+"""Runs the pods that a Workflow's machine orders: finds a place, starts containers in order, ends them, reports."""
+
+from __future__ import annotations
+
+import heapq
+import signal
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from engines.local.images import EnvironmentNotReady, ImageUnknown
+from engines.local.interpreter.machine import Machine
+from engines.local.interpreter.pod_nodes import KILLED_AT_DEADLINE, PodOrder, PodOutcome
+from engines.local.locks import Locks
+from engines.local.pod_files import ArtifactMissing, OutputMissing, PodFiles, Shop
+from engines.local.pod_machine import Container, PodMachine
+from engines.local.pods import ContainerExit, PodRunner, PodSpec
+from engines.local.probes import Probe, probe_of
+from engines.local.templates import place_for, unschedulable
+from engines.local.volumes import VolumeNotReady, VolumeRefused
+
+_NOT_READY = (ImageUnknown, EnvironmentNotReady, VolumeNotReady)
+_LOOPBACK = "127.0.0.1"
+
+
+class _Pod:
+    __slots__ = ("active_deadline", "files", "killed", "machine", "order", "place", "probe", "started", "why")
+
+    def __init__(self, order: PodOrder, files: PodFiles, place: str) -> None:
+        self.order = order
+        self.files = files
+        self.place = place
+        self.machine = PodMachine(files.template)
+        self.probe: Probe | None = None
+        self.started = self.killed = False
+        self.why = ""
+        deadline = files.template.get("activeDeadlineSeconds")
+        self.active_deadline = None if deadline is None else float(deadline)
+
+
+class HostOptions:
+    """The engine's options that running pods needs."""
+
+    def __init__(self, *, nodes: Sequence[dict[str, Any]], gateways: Sequence[str], hidden: Sequence[str], grace: float):
+        self.nodes = nodes
+        self.gateways = tuple(gateways)
+        self.hidden = tuple(Path(path) for path in hidden)
+        self.grace = grace
+
+
+class PodHost:
+    """All pods of one Workflow.
+
+    `shared_world` puts them in one loopback network, so that a daemon is reached by those that follow it.
+    """
+
+    def __init__(
+        self, runner: PodRunner, machine: Machine, shop: Shop, options: HostOptions, locks: Locks, shared_world: bool
+    ) -> None:
+        self.runner = runner
+        self.machine = machine
+        self.shop = shop
+        self.options = options
+        self.locks = locks
+        self.world = "workflow" if shared_world else ""
+        self.world_open = False
+        self.pods: dict[str, _Pod] = {}
+        self.queue: OrderedDict[str, _Pod] = OrderedDict()
+        self.timers: list[tuple[float, int, Callable[[], None]]] = []
+        self.number = 0
+
+    # What the machine asks
+
+    def carry_out(self) -> None:
+        """Do what the machine asks for until it asks for nothing more."""
+        while True:
+            actions = self.machine.take_actions()
+            for verb, what in actions:
+                if verb == "run":
+                    self._accept(what)
+                else:
+                    self._stop(*what)
+            self._start_waiting()
+            if not actions:
+                return
+
+    def _accept(self, order: PodOrder) -> None:
+        pods = self.machine.pods
+        files = PodFiles(self.shop, order)
+        place = place_for(files.template.get("nodeSelector"), self.options.nodes)
+        if place is None:
+            pods.pending(order.node_id, unschedulable(len(self.options.nodes)))
+            return
+        try:
+            pod = _Pod(order, files, place)
+            self.pods[order.node_id] = pod
+            files.check()
+        except _NOT_READY as problem:
+            pods.scheduled(order.node_id, place, pod.active_deadline)
+            pods.pending(order.node_id, str(problem))
+            return
+        except (VolumeRefused, ValueError) as problem:
+            self._end(order.node_id, PodOutcome("Error", str(problem), {}))
+            return
+        self.queue[order.node_id] = pod
+
+    def _start_waiting(self) -> None:
+        for node_id, pod in self._candidates():
+            if not self.locks.take_mutexes(pod.order):
+                if pod.order.locks:
+                    self.machine.pods.pending(node_id, self.locks.said(pod.order))
+                continue
+            if not self.locks.take_place(node_id):
+                break
+            if self.queue.pop(node_id, None) is not None:
+                self._begin(pod)
+        if not self.queue:
+            self.locks.want_nothing()
+
+    def _candidates(self) -> Iterator[tuple[str, _Pod]]:
+        if any(pod.order.locks for pod in self.queue.values()):
+            yield from list(self.queue.items())
+            return
+        while self.queue:
+            yield next(iter(self.queue.items()))
+
+    def _begin(self, pod: _Pod) -> None:
+        node_id = pod.order.node_id
+        self.machine.pods.scheduled(node_id, pod.place, pod.active_deadline)
+        try:
+            pod.files.prepare()
+            self._open_world(pod)
+        except (ArtifactMissing, VolumeRefused, VolumeNotReady, OSError) as problem:
+            self._end(node_id, PodOutcome("Error", str(problem), {}))
+            return
+        pod.started = True
+        pod.machine.begin()
+        self._follow(pod)
+
+    def _open_world(self, pod: _Pod) -> None:
+        if self.world and self.world_open:
+            return
+        self.world_open = True
+        self.runner.open(
+            PodSpec(
+                id=self.world or pod.order.node_id,
+                directory=Path(pod.files.directory),
+                gateways=self.options.gateways,
+                hidden_paths=self.options.hidden,
+            )
+        )
+
+    def _stop(self, node_id: str, why: str) -> None:
+        self.queue.pop(node_id, None)
+        pod = self.pods.get(node_id)
+        if pod is None:
+            return
+        pod.why = why
+        if not pod.started:
+            outputs = {"exitCode": "137"} if why == KILLED_AT_DEADLINE else {}
+            self._end(node_id, PodOutcome("Failed", why, outputs))
+            return
+        pod.machine.end()
+        self._follow(pod)
+
+    # What happens to running pods
+
+    def ended(self, end: ContainerExit) -> None:
+        """Take notice of a container's end."""
+        node_id, name = end.container.split("/", 1) if self.world else (end.pod, end.container)
+        pod = self.pods.get(node_id)
+        if pod is None:
+            return
+        if pod.probe is not None and name == pod.probe.name:
+            self._probed(pod, end.exit_code == 0)
+            return
+        pod.machine.exited(name, end.exit_code, end.reason, end.message)
+        self._follow(pod)
+
+    def _follow(self, pod: _Pod) -> None:
+        """Start and end what the pod's machine says."""
+        node_id, machine = pod.order.node_id, pod.machine
+        starting, machine.to_start = machine.to_start, []
+        for container in starting:
+            self._start(pod, container)
+        restarts, machine.to_restart = machine.to_restart, []
+        for seconds, container in restarts:
+            self._at(time.monotonic() + seconds, lambda container=container: self._restart(pod, container))
+        if machine.in_set and starting:
+            for name, (phase, message) in machine.phases().items():
+                self.machine.pods.container(node_id, name, phase, message)
+        if machine.over:
+            self._collect(pod)
+        elif machine.ending and not pod.killed:
+            pod.killed = True
+            self._signal(pod, signal.SIGTERM)
+            self._at(time.monotonic() + self.options.grace, lambda: self._signal(pod, signal.SIGKILL))
+
+    def _start(self, pod: _Pod, container: Container) -> None:
+        try:
+            spec = pod.files.spec(
+                container.role, container.name, container.spec, self._run_name(pod, container.name)
+            )
+            self.runner.start(self._world_of(pod), spec)
+        except (VolumeRefused, ValueError, OSError) as problem:
+            pod.machine.exited(container.name, 128, "StartError", str(problem))
+            self._at(0.0, lambda: self._follow(pod))
+            return
+        if container.role == "main":
+            self.machine.pods.running(pod.order.node_id)
+            if pod.order.template.get("daemon") and pod.probe is None:
+                pod.probe = probe_of(container.spec, container.name)
+                self._at(time.monotonic() + pod.probe.initial_delay, lambda: self._probe(pod))
+
+    def _restart(self, pod: _Pod, container: Container) -> None:
+        if container.state == "waiting to be restarted":
+            container.state = "running"
+            self._start(pod, container)
+
+    def _signal(self, pod: _Pod, number: int) -> None:
+        if pod.order.node_id not in self.pods:
+            return
+        for container in pod.machine.running:
+            self.runner.signal(self._world_of(pod), self._run_name(pod, container.name), number)
+
+    def _world_of(self, pod: _Pod) -> str:
+        return self.world or pod.order.node_id
+
+    def _run_name(self, pod: _Pod, name: str) -> str:
+        return f"{pod.order.node_id}/{name}" if self.world else name
+
+    def _probe(self, pod: _Pod) -> None:
+        if pod.order.node_id not in self.pods or pod.machine.ending or pod.probe is None:
+            return
+        container = pod.machine.containers[pod.probe.container]
+        if container.state != "running":
+            return
+        if not pod.probe.argv:
+            self._probed(pod, True)
+            return
+        spec = pod.files.spec("main", container.name, container.spec, self._run_name(pod, pod.probe.name))
+        self.runner.start(self._world_of(pod), pod.probe.applied_to(spec, Path(pod.files.directory)))
+
+    def _probed(self, pod: _Pod, ready: bool) -> None:
+        if ready:
+            self.machine.pods.ready(pod.order.node_id, _LOOPBACK)
+        elif pod.probe is not None:
+            self._at(time.monotonic() + pod.probe.period, lambda: self._probe(pod))
+
+    # The end of a pod
+
+    def _collect(self, pod: _Pod) -> None:
+        node_id, world = pod.order.node_id, self._world_of(pod)
+        phase, message = pod.machine.verdict()
+        outputs: dict[str, Any] = {}
+        try:
+            outputs = pod.files.outputs(
+                lambda name, path: self.runner.host_path(world, self._run_name(pod, name), path),
+                failed=phase != "Succeeded",
+            )
+        except (OutputMissing, OSError) as problem:
+            phase, message = "Error", f"failed to save outputs: {problem}"
+        code = pod.machine.exit_code()
+        if code is not None:
+            outputs["exitCode"] = code
+        self._end(node_id, PodOutcome(phase, message, outputs, pod.machine.phases()))
+
+    def _end(self, node_id: str, outcome: PodOutcome) -> None:
+        pod = self.pods.pop(node_id, None)
+        if pod is not None and pod.started:
+            if not self.world:
+                self.runner.close(node_id)
+            pod.files.clean()
+        self.locks.give_back(node_id, keep_place=bool(self.queue))
+        self.machine.pods.done(node_id, outcome)
+
+    # Time
+
+    def _at(self, when: float, action: Callable[[], None]) -> None:
+        self.number += 1
+        heapq.heappush(self.timers, (when, self.number, action))
+
+    def tick(self) -> None:
+        """Do what time has come for (monotonic seconds)."""
+        while self.timers and self.timers[0][0] <= time.monotonic():
+            heapq.heappop(self.timers)[2]()
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is to be called, in monotonic seconds."""
+        return self.timers[0][0] if self.timers else None

@@ -1,0 +1,101 @@
+"""Starting a container's program from inside its view."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engines.local.processes import kernel
+from engines.local.processes.building import make_node
+from engines.local.processes.view import Place, View
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Python ignores or handles these; a program expects them at their defaults.
+_DEFAULT_SIGNALS = (
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGCHLD,
+)
+
+
+class StartFailed(Exception):
+    """A program cannot be started, for a reason of its own."""
+
+
+@dataclass
+class Container:
+    """A container: `pid` is its first process inside the sandbox, 0 before it starts and when that has ended.
+
+    `identity` names its mount namespace, `places` is what it sees where.
+    """
+
+    name: str
+    limit: int | None
+    view: View | None = None
+    pid: int = 0
+    over_limit: bool = False
+    identity: str = ""
+    places: list[Place] = field(default_factory=list)
+
+    def enter(self, trees: kernel.Trees, sources: Mapping[str, str]) -> None:
+        """Move this process into the container's view, with its mounts placed. Raises OSError."""
+        view = self.view
+        if view is None:
+            raise ValueError("a container without a view")
+        kernel.enter(view.descriptor)
+        self.identity, self.places = view.identity, list(view.places)
+        if not sources:
+            return
+        kernel.unshare(kernel.NEW_MOUNTS)
+        for tree, target in trees:
+            path = os.path.realpath(target)
+            if not os.path.lexists(path):
+                # It lies inside another mount, made a moment ago: the directory is made there, as kubelets do.
+                make_node(path, stat.S_ISDIR(os.fstat(tree).st_mode))
+            kernel.place_tree(tree, path)
+            self.places.append(Place(path, sources[target]))
+        self.identity = os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
+
+
+def run_program(argv: Sequence[str], env: Mapping[str, str], working_dir: str, output: Sequence[int]) -> int:
+    """Start a program in the current mount namespace, with stdout and stderr at `output`; return its process id.
+
+    It leads a session of its own and reads nothing. Raises StartFailed.
+    """
+    if not argv:
+        raise StartFailed("no command is given")
+    try:
+        os.chdir(working_dir)
+    except OSError as error:
+        raise StartFailed(f'working directory "{working_dir}": {error.strerror}') from error
+    path = _find(argv[0], env.get("PATH") or _DEFAULT_PATH)
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output[0], 1),
+        (os.POSIX_SPAWN_DUP2, output[1], 2),
+    ]
+    try:
+        return os.posix_spawn(
+            path, list(argv), env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
+        )
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else str(error)
+        raise StartFailed(f'exec: "{argv[0]}": {cause}') from error
+
+
+def _find(program: str, search: str) -> str:
+    if "/" in program:
+        return program
+    cause = os.strerror(errno.ENOENT) if not program else "executable file not found in $PATH"
+    for directory in search.split(":"):
+        path = f"{directory or '.'}/{program}"
+        if program and os.access(path, os.X_OK) and os.path.isfile(path):  # noqa: PTH113
+            return path
+    raise StartFailed(f'exec: "{program}": {cause}')

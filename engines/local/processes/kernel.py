@@ -1,0 +1,232 @@
+"""The system calls a sandbox is made of that Python has no name for (Linux 5.12 or newer).
+
+Mounts are made with the calls that work on descriptors (open_tree, move_mount, mount_setattr): a source is taken from
+the host's view before the root changes, and lands at a path that is looked up inside the new root only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterator
+from typing import Self
+
+NEW_MOUNTS = 0x00020000
+NEW_IPC = 0x08000000
+NEW_USER = 0x10000000
+NEW_PIDS = 0x20000000
+NEW_NETWORK = 0x40000000
+
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_READ_ONLY = 1
+MS_RECURSIVE = 0x4000
+MS_PRIVATE = 1 << 18
+
+_DETACH = 2
+_AT_CWD = -100
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_OPEN_TREE_CLONE = 1
+_MOVE_MOUNT_FROM_EMPTY_PATH = 4
+_ATTRIBUTE_READ_ONLY = 1
+
+# Since Linux 5.1 new calls have one number on every architecture.
+_SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
+_SYS_MOUNT_SETATTR = 442
+
+_PR_SET_PDEATHSIG = 1
+_PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
+_PR_SET_NO_NEW_PRIVS = 38
+
+_CAP_SYS_ADMIN = 21
+# chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw: what the usual
+# container has, less sys_chroot, mknod and audit_write.
+_KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13})
+
+# PyDLL keeps the interpreter's lock: these calls are short, and some are made between fork and exit.
+_libc = ctypes.PyDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = [
+        ("set", ctypes.c_uint64),
+        ("clear", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("user_namespace", ctypes.c_uint64),
+    ]
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def unshare(flags: int) -> None:
+    """Give this process namespaces of its own."""
+    _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def enter(descriptor: int, kind: int = NEW_MOUNTS) -> None:
+    """Move this process into the namespace that `descriptor` stands for."""
+    _checked(_libc.setns(ctypes.c_int(descriptor), ctypes.c_int(kind)), "setns")
+
+
+def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:
+    """Mount a file system."""
+    result = _libc.mount(
+        os.fsencode(source), os.fsencode(target), os.fsencode(kind), ctypes.c_ulong(flags), os.fsencode(options)
+    )
+    _checked(result, f"mount {kind} at {target}")
+
+
+def unmount(target: str) -> None:
+    """Take a mount away, also while it is in use."""
+    _checked(_libc.umount2(os.fsencode(target), ctypes.c_int(_DETACH)), f"unmount {target}")
+
+
+def make_private() -> None:
+    """Stop mounts made here from reaching the namespace that this one was copied from."""
+    result = _libc.mount(None, b"/", None, ctypes.c_ulong(MS_RECURSIVE | MS_PRIVATE), None)
+    _checked(result, "make mounts private")
+
+
+def pivot_to(root: str) -> int:
+    """Make the mount at `root` the root of this mount namespace; return a descriptor of the old one for `let_go`."""
+    old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.chdir(root)
+    _checked(_libc.pivot_root(b".", b"."), "pivot_root")
+    os.chdir("/")
+    return old
+
+
+def let_go(old_root: int) -> None:
+    """Unmount the root that was there before `pivot_to`, with all below it."""
+    os.fchdir(old_root)
+    os.close(old_root)
+    _checked(_libc.umount2(b".", ctypes.c_int(_DETACH)), "unmount the old root")
+    os.chdir("/")
+
+
+def take_tree(source: str, read_only: bool = False, directory: int = _AT_CWD) -> int:
+    """Return a descriptor of a copy of the mounts at and below `source`, not placed anywhere yet.
+
+    A relative `source` is looked up below the descriptor `directory`.
+    """
+    flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+    tree = _checked(
+        _libc.syscall(
+            ctypes.c_long(_SYS_OPEN_TREE), ctypes.c_int(directory), os.fsencode(source), ctypes.c_uint(flags)
+        ),
+        f"open_tree {source}",
+    )
+    if read_only:
+        try:
+            _make_read_only(tree)
+        except OSError:
+            os.close(tree)
+            raise
+    return tree
+
+
+def _make_read_only(tree: int) -> None:
+    attributes = _MountAttributes(set=_ATTRIBUTE_READ_ONLY)
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_int(tree),
+        b"",
+        ctypes.c_uint(_AT_EMPTY_PATH | _AT_RECURSIVE),
+        ctypes.byref(attributes),
+        ctypes.c_size_t(ctypes.sizeof(attributes)),
+    )
+    _checked(result, "mount_setattr")
+
+
+def place_tree(tree: int, target: str) -> None:
+    """Mount at `target` what `take_tree` returned; the descriptor stays the caller's to close."""
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_MOVE_MOUNT),
+        ctypes.c_int(tree),
+        b"",
+        ctypes.c_int(_AT_CWD),
+        os.fsencode(target),
+        ctypes.c_uint(_MOVE_MOUNT_FROM_EMPTY_PATH),
+    )
+    _checked(result, f"mount at {target}")
+
+
+class Trees:
+    """Mounts taken from where they are, to be placed elsewhere; a context manager that closes their descriptors."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[int, str]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tree, _target in self._taken:
+            os.close(tree)
+        self._taken = []
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        """Yield each descriptor and its target, parents before what lies below them."""
+        return iter(sorted(self._taken, key=lambda pair: pair[1]))
+
+    def take(self, source: str, target: str, read_only: bool = False, directory: int = _AT_CWD) -> int:
+        """Take what is mounted at `source`, to be placed at `target`; return its descriptor."""
+        tree = take_tree(source, read_only, directory)
+        self._taken.append((tree, target))
+        return tree
+
+    def try_take(self, source: str, target: str) -> None:
+        """Take a mount read-only if it can be seen; one that cannot be seen here needn't be seen inside either."""
+        with contextlib.suppress(OSError):
+            self.take(source, target, read_only=True)
+
+
+def _control(option: int, value: int) -> None:
+    unused = ctypes.c_ulong(0)
+    _checked(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), unused, unused, unused), "prctl")
+
+
+def die_with_parent(number: int) -> None:
+    """Have the kernel send this process signal `number` as soon as its parent dies."""
+    _control(_PR_SET_PDEATHSIG, number)
+
+
+def adopt_orphans(wanted: bool) -> bool:
+    """Become (or stop being) the parent of orphaned descendants; return what held before."""
+    before = ctypes.c_int(0)
+    unused = ctypes.c_ulong(0)
+    _checked(_libc.prctl(ctypes.c_int(_PR_GET_CHILD_SUBREAPER), ctypes.byref(before), unused, unused, unused), "prctl")
+    _control(_PR_SET_CHILD_SUBREAPER, int(wanted))
+    return bool(before.value)
+
+
+def is_privileged() -> bool:
+    """Tell whether this process may make namespaces without a user namespace."""
+    with open("/proc/self/status") as file:  # noqa: PTH123 - pathlib is slow to import
+        for line in file:
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1)
+    return False
+
+
+def limit_privileges() -> None:
+    """Take from programs started later what a container has no need of; this process keeps its own capabilities."""
+    _control(_PR_SET_NO_NEW_PRIVS, 1)
+    with open("/proc/sys/kernel/cap_last_cap") as file:  # noqa: PTH123 - pathlib is slow to import
+        last = int(file.read())
+    for capability in range(last + 1):
+        if capability not in _KEPT_CAPABILITIES:
+            _control(_PR_CAPBSET_DROP, capability)

@@ -1,0 +1,237 @@
+"""Pods as sandboxes of Linux namespaces.
+
+A sandbox (`slot.py`) outlives its pod: making and ending a network namespace costs milliseconds of the kernel's time,
+so a sandbox whose last pod left nothing behind is given to the next one. All work inside happens in its init process;
+the supervisor only sends messages, relays gateways and listens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import socket
+from pathlib import Path
+
+from engines.local.pods import ContainerExit, ContainerSpec, PodRunner, PodSpec
+from engines.local.processes import storage
+from engines.local.processes.network import Gateway, parse_gateways
+from engines.local.processes.places import host_path
+from engines.local.processes.relay import Exchange, Switchboard
+from engines.local.processes.sandboxes import Pod, Sandbox, SandboxFailed
+from engines.local.processes.view import Place
+
+_GONE = "the pod's first process was killed"
+_IDLE_KEPT = 8
+_SPARE_DESCRIPTORS = 128
+_LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class ProcessPodRunner(PodRunner):
+    """Runs pods as processes of this machine.
+
+    `directory` is where sandboxes keep what containers write; it is made when missing and removed by `close_all`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = str(directory.absolute())
+        os.makedirs(self._directory, mode=0o755, exist_ok=True)  # noqa: PTH103
+        self._board = Switchboard()
+        self._made = 0
+        self._sandboxes: dict[Sandbox, tuple[str, ...]] = {}
+        self._idle: dict[tuple[str, ...], list[Sandbox]] = {}
+        self._pods: dict[str, Sandbox] = {}
+        self._hidden: dict[str, list[str]] = {}
+        self._ends: list[ContainerExit] = []
+        self._resolved: dict[Gateway, tuple[str, int] | None] = {}
+        # Readable as long as there are ends that no message will announce.
+        self._bell, self._ringer = socket.socketpair()
+        self._board.watch(self._bell.fileno(), select.EPOLLIN, lambda _: None)
+
+    def fileno(self) -> int:
+        return self._board.epoll.fileno()
+
+    def open(self, pod: PodSpec) -> None:
+        """Make a pod's world. Raises SandboxFailed, ValueError for a gateway that is not host:port."""
+        if pod.id in self._pods:
+            raise ValueError(f"pod {pod.id!r} is open already")
+        gateways = tuple(pod.gateways)
+        idle = self._idle.get(gateways)
+        sandbox = idle.pop() if idle else self._new_sandbox(gateways)
+        sandbox.pod = Pod(pod.id)
+        self._pods[pod.id] = sandbox
+        self._hidden[pod.id] = [*(str(path) for path in pod.hidden_paths), self._directory]
+
+    def _new_sandbox(self, texts: tuple[str, ...]) -> Sandbox:
+        gateways = parse_gateways(texts)
+        most = max(16, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_DESCRIPTORS) // 2)
+        self._made += 1
+        directory = f"{self._directory}/sandbox-{os.getpid()}-{self._made}"
+        sandbox = Sandbox(directory, gateways, Exchange(self._board, most), texts)
+        sandbox.connect_gateways([self._address(gateway) for gateway in gateways])
+        self._sandboxes[sandbox] = texts
+        self._board.watch(sandbox.channel.connection.fileno(), select.EPOLLIN, lambda _: self._hear(sandbox))
+        return sandbox
+
+    def _address(self, gateway: Gateway) -> tuple[str, int] | None:
+        if gateway not in self._resolved:
+            try:
+                found = socket.getaddrinfo(gateway.name, gateway.port, type=socket.SOCK_STREAM)
+                self._resolved[gateway] = (str(found[0][4][0]), gateway.port)
+            except OSError:
+                # The name may be known later; until then connections are refused.
+                return None
+        return self._resolved[gateway]
+
+    def start(self, pod_id: str, container: ContainerSpec) -> None:
+        """Start a container. Raises KeyError for a pod that is not open; all else is reported by `poll`."""
+        sandbox = self._pods[pod_id]
+        pod = sandbox.pod
+        if pod is None or container.name in pod.running:
+            raise ValueError(f"container {container.name!r} runs already")
+        pod.running.add(container.name)
+        pod.places.pop(container.name, None)
+        pod.mounted = pod.mounted or bool(container.mounts)
+        order = {
+            "name": container.name,
+            "argv": list(container.argv),
+            "env": dict(container.env),
+            "cwd": container.working_dir,
+            "private": list(container.private_paths),
+            "hidden": self._hidden[pod_id],
+            "mounts": [(str(one.source), one.target, one.read_only) for one in container.mounts],
+            "limit": container.memory_limit_bytes,
+        }
+        output: list[int] = []
+        try:
+            if sandbox not in self._sandboxes:
+                raise SandboxFailed(sandbox.failure or _GONE)
+            output.extend(os.open(path, _LOG_FLAGS, 0o644) for path in (container.stdout, container.stderr))
+            sandbox.send(["start", order], output)
+        except OSError as error:
+            self._end(sandbox, container.name, 128, "StartError", str(error))
+            self._ring()
+        finally:
+            for descriptor in output:
+                os.close(descriptor)
+
+    def signal(self, pod_id: str, container: str, number: int) -> None:
+        sandbox = self._pods[pod_id]
+        if sandbox.pod is not None and container in sandbox.pod.running:
+            sandbox.send(["signal", container, int(number)])
+
+    def host_path(self, pod_id: str, container: str, path: str) -> Path:
+        """Return where on the host a container's path lies, links resolved as the container sees them.
+
+        Raises KeyError for a pod that is not open or a container that was not started.
+        """
+        sandbox = self._pods[pod_id]
+        pod = sandbox.pod
+        if pod is None:
+            raise KeyError(pod_id)
+        if container not in pod.places:
+            answer = sandbox.ask(["where", container], "places")
+            if answer is None or not answer[2]:
+                raise KeyError(container)
+            pod.places[container] = [Place(*place) for place in answer[2]]
+            self._ring()
+        return Path(host_path(pod.places[container], path))
+
+    def poll(self) -> list[ContainerExit]:
+        self._board.dispatch()
+        for sandbox in list(self._sandboxes):
+            if sandbox.inbox:
+                self._take(sandbox)
+        with contextlib.suppress(BlockingIOError):
+            self._bell.recv(4096, socket.MSG_DONTWAIT)
+        ends, self._ends = self._ends, []
+        return ends
+
+    def idle(self) -> int:
+        """Return how many sandboxes wait for their next pod."""
+        return sum(len(sandboxes) for sandboxes in self._idle.values())
+
+    def _ring(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._ringer.send(b"!", socket.MSG_DONTWAIT)
+
+    def _hear(self, sandbox: Sandbox) -> None:
+        sandbox.receive()
+        self._take(sandbox)
+        if sandbox.channel.ended and sandbox in self._sandboxes:
+            self._lose(sandbox)
+
+    def _take(self, sandbox: Sandbox) -> None:
+        messages, sandbox.inbox = sandbox.inbox, []
+        for message in messages:
+            if message[0] == "exit":
+                self._end(sandbox, *message[1:])
+            elif message[0] == "closed" and sandbox.closing:
+                self._closed(sandbox, message[1])
+
+    def _end(self, sandbox: Sandbox, container: str, code: int, reason: str, message: str) -> None:
+        pod = sandbox.pod
+        if pod is not None and container in pod.running:
+            pod.running.discard(container)
+            self._ends.append(ContainerExit(pod.id, container, code, reason, message))
+
+    def _lose(self, sandbox: Sandbox) -> None:
+        """Report everything in a sandbox that ended by itself, and take it out of service."""
+        cause = sandbox.failure or _GONE
+        for container in sorted(sandbox.pod.running) if sandbox.pod else ():
+            reason, code = ("StartError", 128) if sandbox.failure else ("Error", 137)
+            self._end(sandbox, container, code, reason, cause)
+        self._destroy(sandbox)
+
+    def close(self, pod_id: str) -> None:
+        sandbox = self._pods.pop(pod_id, None)
+        if sandbox is None:
+            return
+        self._hidden.pop(pod_id)
+        pod, sandbox.pod = sandbox.pod, None
+        self._ends = [end for end in self._ends if end.pod != pod_id]
+        if sandbox not in self._sandboxes:
+            return
+        sandbox.break_connections()
+        sandbox.closing = True
+        if pod is not None and not pod.running and not pod.mounted:
+            # Whatever may still run in it sees nothing of the host that it could change: no need to wait.
+            sandbox.send(["close"])
+            return
+        answer = sandbox.ask(["close"], "killed")
+        sandbox.inbox = [message for message in sandbox.inbox if message[0] == "closed"]
+        if answer is None:
+            self._destroy(sandbox)
+        elif sandbox.inbox:
+            self._ring()
+
+    def _closed(self, sandbox: Sandbox, reusable: bool) -> None:
+        sandbox.closing = False
+        idle = self._idle.setdefault(self._sandboxes[sandbox], [])
+        if reusable and len(idle) < _IDLE_KEPT:
+            sandbox.break_connections()
+            idle.append(sandbox)
+        else:
+            self._destroy(sandbox)
+
+    def _destroy(self, sandbox: Sandbox) -> None:
+        texts = self._sandboxes.pop(sandbox, ())
+        with contextlib.suppress(ValueError):
+            self._idle.get(texts, []).remove(sandbox)
+        self._board.watch(sandbox.channel.connection.fileno(), 0, lambda _: None)
+        sandbox.destroy()
+
+    def close_all(self) -> None:
+        """Close every pod and give all sandboxes back. The runner is of no use afterwards; a second call does nothing."""
+        if self._board.closed:
+            return
+        for pod_id in list(self._pods):
+            self.close(pod_id)
+        for sandbox in list(self._sandboxes):
+            self._destroy(sandbox)
+        self._idle = {}
+        self._bell.close()
+        self._ringer.close()
+        self._board.close()
+        storage.wipe(self._directory)

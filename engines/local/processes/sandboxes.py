@@ -1,0 +1,139 @@
+"""One sandbox as the supervisor sees it: its init process, its connection and its gateways."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engines.local.processes import kernel, slot, storage
+from engines.local.processes.network import Gateway
+from engines.local.processes.relay import Exchange
+from engines.local.processes.view import Place
+from engines.local.processes.wire import Channel
+
+_ANSWER_SECONDS = 20.0
+
+
+class SandboxFailed(OSError):
+    """The init process of a sandbox could not be started or is gone."""
+
+
+@dataclass
+class Pod:
+    """What is known of an open pod; `running` are its containers that have not been reported as ended."""
+
+    id: str
+    running: set[str] = field(default_factory=set)
+    places: dict[str, list[Place]] = field(default_factory=dict)
+    mounted: bool = False
+
+
+class Sandbox:
+    """A set of namespaces with its init process; serves one pod at a time, one after another."""
+
+    def __init__(self, directory: str, gateways: Sequence[Gateway], exchange: Exchange, texts: Sequence[str]) -> None:
+        self.directory = directory
+        self.pod: Pod | None = None
+        self.closing = False
+        self.failure = ""
+        self.reusable = True
+        self.inbox: list[list[Any]] = []
+        self._gateways = gateways
+        self._addresses: list[tuple[str, int] | None] = []
+        self._exchange = exchange
+        self._pid = 0
+        os.mkdir(directory, 0o755)  # noqa: PTH102
+        ours, theirs = socket.socketpair()
+        ours.settimeout(_ANSWER_SECONDS)
+        self.channel = Channel(ours)
+        before = kernel.adopt_orphans(True)
+        try:
+            between = os.fork()
+            if not between:
+                slot.enter(theirs, directory, texts)
+            theirs.close()
+            os.waitpid(between, 0)
+        finally:
+            kernel.adopt_orphans(before)
+        self._pid = self._first_answer()
+        self.channel.send(["go"])
+
+    def _first_answer(self) -> int:
+        while not self.channel.ended:
+            self.channel.receive()
+            for verb, value in self.channel.messages():
+                if verb == "pid":
+                    return int(value)
+                self.failure = str(value)
+        self.destroy()
+        raise SandboxFailed(self.failure or "the sandbox's process ended at once")
+
+    def connect_gateways(self, addresses: Sequence[tuple[str, int] | None]) -> None:
+        """Say where the connections to each gateway go; they are relayed once the sandbox listens."""
+        self._addresses = list(addresses)
+
+    def send(self, message: Sequence[Any], descriptors: Sequence[int] = ()) -> None:
+        """Send a message; a sandbox that is gone is noticed when its connection is read."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.channel.send(message, descriptors)
+
+    def receive(self) -> None:
+        """Read what has arrived into `inbox`, without waiting."""
+        self.channel.receive(socket.MSG_DONTWAIT)
+        for message in self.channel.messages():
+            if message[0] == "ready":
+                self._open_gateways()
+            elif message[0] == "failed":
+                self.failure = str(message[1])
+            else:
+                self.inbox.append(message)
+
+    def _open_gateways(self) -> None:
+        descriptors = self.channel.take_descriptors(len(self._gateways))
+        for descriptor, address in zip(descriptors, self._addresses, strict=True):
+            self._exchange.add(socket.socket(fileno=descriptor), address)
+
+    def ask(self, message: Sequence[Any], answer: str) -> list[Any] | None:
+        """Send a message and wait for its answer; None when the sandbox is gone. Other messages stay in `inbox`."""
+        self.send(message)
+        until = time.monotonic() + _ANSWER_SECONDS
+        while True:
+            for received in self.inbox:
+                if received[0] == answer:
+                    self.inbox.remove(received)
+                    return received
+            left = until - time.monotonic()
+            if self.channel.ended or left <= 0:
+                return None
+            poller = select.poll()
+            poller.register(self.channel.connection, select.POLLIN)
+            poller.poll(left * 1000)
+            self.receive()
+
+    def break_connections(self) -> None:
+        """Reset every connection through the gateways."""
+        self._exchange.reset()
+
+    def kill(self) -> None:
+        """Kill the init process, and so everything inside."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+
+    def destroy(self) -> None:
+        """Kill everything inside and delete the sandbox's directory."""
+        self._exchange.close()
+        if self._pid:
+            self.ask(["quit"], "bye")
+            self.kill()
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+            self._pid = 0
+        self.channel.close()
+        storage.wipe(self.directory)

@@ -1,0 +1,314 @@
+"""The init process of a sandbox: process 1 of its own process, network and mount namespaces.
+
+It starts the containers of one pod after another and reaps whatever ends. All of the sandbox dies with it, and it dies
+with the supervisor. Messages, each a JSON array:
+
+from the supervisor                          to the supervisor
+["go"]                                       ["pid", host process id] (from the process in between)
+["start", {...}] with stdout and stderr      ["ready"] with the listening sockets of the gateways
+["signal", container, number]                ["exit", container, exit code, reason, message]
+["where", container]                         ["places", container, [[target, source, see through], ...]]
+["close"]                                    ["killed"], then ["closed", whether another pod may follow]
+["quit"]                                     ["failed", message]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from engines.local.processes import kernel, network, storage
+from engines.local.processes.building import ViewBuilder
+from engines.local.processes.census import Census
+from engines.local.processes.containers import Container, StartFailed, run_program
+from engines.local.processes.view import Sight, View
+from engines.local.processes.wire import Channel
+
+_CHANNEL = 3
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
+_DEVICE_LINKS["stderr"] = "/proc/self/fd/2"
+# Files through which root could change the whole machine without any capability.
+_GUARDED = ("sys", "irq", "bus", "fs", "sysrq-trigger")
+_MEMORY_PERIOD_MS = 50
+_FRESH_VIEWS_KEPT = 6
+
+
+def enter(connection: socket.socket, directory: str, gateways: Sequence[str]) -> None:
+    """Turn this forked process into the forefather of a sandbox; does not return."""
+    status = 1
+    channel = Channel(connection)
+    try:
+        channel = _keep_only(connection)
+        # A user namespace may not layer over the root: that would show what is mounted below other mounts.
+        layers = kernel.is_privileged()
+        _make_namespaces()
+        child = os.fork()
+        if child:
+            channel.send(["pid", child])
+        else:
+            _run_init(channel, directory, gateways, layers)
+        status = 0
+    except Exception as error:  # the outermost frame of this process
+        with contextlib.suppress(OSError):
+            channel.send(["failed", f"{type(error).__name__}: {error}"])
+    finally:
+        os._exit(status)
+
+
+def _keep_only(connection: socket.socket) -> Channel:
+    """Close every descriptor inherited from the supervisor but the connection and stderr."""
+    os.dup2(connection.fileno(), _CHANNEL, inheritable=False)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - pathlib is slow to import
+        if int(name) > _CHANNEL:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return Channel(socket.socket(fileno=_CHANNEL))
+
+
+def _make_namespaces() -> None:
+    spaces = kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_NETWORK | kernel.NEW_IPC
+    if kernel.is_privileged():
+        kernel.unshare(spaces)
+        return
+    user, group = os.geteuid(), os.getegid()
+    kernel.unshare(spaces | kernel.NEW_USER)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+
+def _run_init(channel: Channel, directory: str, gateways: Sequence[str], layers: bool) -> None:
+    # Only after the process in between has ended is the supervisor this one's parent.
+    while not channel.ended and next(channel.messages(), None) is None:
+        channel.receive()
+    kernel.die_with_parent(signal.SIGKILL)
+    os.setsid()
+    os.umask(0o022)
+    kernel.make_private()
+    ways = network.parse_gateways(gateways)
+    _furnish(directory, network.hosts_file(ways))
+    network.raise_loopback()
+    listeners = network.listen(ways)
+    kernel.limit_privileges()
+    channel.send(["ready"], [listener.fileno() for listener in listeners])
+    for listener in listeners:
+        listener.close()
+    Init(channel, directory, len(listeners), layers).run()
+
+
+def _show(source: str, target: str, read_only: bool = False) -> None:
+    with kernel.Trees() as trees:
+        kernel.place_tree(trees.take(source, target, read_only), target)
+
+
+def _furnish(directory: str, hosts: str) -> None:
+    """Make the parts that all views of this sandbox share: /proc, /dev and /etc/hosts."""
+    for name in ("proc", "dev"):
+        os.mkdir(f"{directory}/{name}")  # noqa: PTH102
+    kernel.mount("proc", f"{directory}/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+    for name in _GUARDED:
+        with contextlib.suppress(FileNotFoundError):
+            _show(f"{directory}/proc/{name}", f"{directory}/proc/{name}", read_only=True)
+    dev = f"{directory}/dev"
+    kernel.mount("tmpfs", dev, "tmpfs", kernel.MS_NOSUID | kernel.MS_NOEXEC, "mode=755,size=64k")
+    for name in _DEVICES:
+        os.close(os.open(f"{dev}/{name}", os.O_WRONLY | os.O_CREAT, 0o644))
+        _show(f"/dev/{name}", f"{dev}/{name}")
+    for name, target in _DEVICE_LINKS.items():
+        os.symlink(target, f"{dev}/{name}")  # noqa: PTH211
+    for name in ("shm", "pts"):
+        os.mkdir(f"{dev}/{name}")  # noqa: PTH102
+    kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")
+    with contextlib.suppress(OSError):
+        kernel.mount("devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID, "newinstance,ptmxmode=0666,mode=620")
+        os.symlink("pts/ptmx", f"{dev}/ptmx")  # noqa: PTH211
+    flags = kernel.MS_REMOUNT | kernel.MS_READ_ONLY | kernel.MS_NOSUID | kernel.MS_NOEXEC
+    kernel.mount("tmpfs", dev, "tmpfs", flags, "mode=755,size=64k")
+    if hosts:
+        descriptor = os.open(f"{directory}/hosts", os.O_WRONLY | os.O_CREAT, 0o644)
+        os.write(descriptor, hosts.encode())
+        os.close(descriptor)
+
+
+class Init:
+    """Serves the supervisor's messages and its own children until the connection ends."""
+
+    def __init__(self, channel: Channel, directory: str, listeners: int, layers: bool) -> None:
+        self._channel = channel
+        self._directory = directory
+        self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._builder = ViewBuilder(directory, layers=layers)
+        self._census = Census(f"{directory}/proc", listeners)
+        self._containers: dict[str, Container] = {}
+        self._fresh: list[View] = []
+
+    def run(self) -> None:
+        """Serve until the supervisor is gone or says so."""
+        awake, wake = os.pipe()
+        os.set_blocking(awake, False)
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        poller = select.poll()
+        poller.register(self._channel.connection, select.POLLIN)
+        poller.register(awake, select.POLLIN)
+        self._serve_all()
+        while not self._channel.ended:
+            for descriptor, _ in poller.poll(self._pause()):
+                if descriptor == awake:
+                    os.read(awake, 4096)
+                    self._reap()
+                else:
+                    self._channel.receive()
+                    self._serve_all()
+            self._watch_memory()
+
+    def _pause(self) -> int | None:
+        limited = any(one.limit is not None and one.pid for one in self._containers.values())
+        return _MEMORY_PERIOD_MS if limited else None
+
+    def _serve_all(self) -> None:
+        for message in self._channel.messages():
+            self._serve(message)
+
+    def _serve(self, message: list[Any]) -> None:
+        verb, *rest = message
+        if verb == "start":
+            self._start(rest[0])
+        elif verb == "signal":
+            self._signal(*rest)
+        elif verb == "where":
+            self._channel.send(["places", rest[0], self._places(rest[0])])
+        elif verb == "close":
+            self._close_pod()
+        elif verb == "quit":
+            self._close_pod()
+            self._forget_views()
+            sys.exit(0)
+
+    def _places(self, name: str) -> list[list[Any]]:
+        container = self._containers.get(name)
+        return [[place.target, place.source, place.see_through] for place in container.places] if container else []
+
+    def _start(self, order: dict[str, Any]) -> None:
+        output = self._channel.take_descriptors(2)
+        container = Container(order["name"], order["limit"])
+        self._containers[container.name] = container
+        try:
+            with kernel.Trees() as trees:
+                targets = [
+                    (target, stat.S_ISDIR(os.fstat(trees.take(source, target, read_only)).st_mode))
+                    for source, target, read_only in order["mounts"]
+                ]
+                sight = Sight(order["cwd"], tuple(order["private"]), tuple(order["hidden"]), tuple(targets))
+                container.view = self._view_for(sight)
+                container.enter(trees, {target: source for source, target, _ in order["mounts"]})
+            container.pid = run_program(order["argv"], order["env"], order["cwd"], output)
+        except StartFailed as error:
+            self._channel.send(["exit", container.name, 128, "StartError", str(error)])
+        except OSError as error:
+            self._channel.send(["exit", container.name, 128, "StartError", f"its file system: {error}"])
+        finally:
+            for descriptor in output:
+                os.close(descriptor)
+            kernel.enter(self._home)
+
+    def _view_for(self, sight: Sight) -> View:
+        for view in self._fresh:
+            if view.sight == sight:
+                self._fresh.remove(view)
+                return view
+        try:
+            view = self._builder.build(sight)
+        finally:
+            kernel.enter(self._home)
+        view.remember()
+        return view
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for container in self._containers.values():
+                if container.pid == pid:
+                    self._ended(container, status)
+                    break
+
+    def _ended(self, container: Container, status: int) -> None:
+        container.pid = 0
+        code = os.waitstatus_to_exitcode(status)
+        code = 128 - code if code < 0 else code
+        reason = "Completed" if code == 0 else "Error"
+        if container.over_limit:
+            code, reason = 137, "OOMKilled"
+        self._census.kill(container.identity)
+        self._channel.send(["exit", container.name, code, reason, ""])
+
+    def _signal(self, name: str, number: int) -> None:
+        container = self._containers.get(name)
+        if container is None or not container.pid:
+            return
+        if number == signal.SIGKILL:
+            self._census.kill(container.identity)
+        else:
+            self._census.signal(container.identity, number)
+
+    def _watch_memory(self) -> None:
+        for container in self._containers.values():
+            if container.limit is None or not container.pid or container.over_limit:
+                continue
+            if self._census.memory(container.identity, container.limit) > container.limit:
+                container.over_limit = True
+                self._census.kill(container.identity)
+
+    def _close_pod(self) -> None:
+        self._kill_all()
+        self._channel.send(["killed"])
+        for container in self._containers.values():
+            view = container.view
+            if view is None:
+                continue
+            if view.renew():
+                self._fresh.append(view)
+            else:
+                view.close()
+        while len(self._fresh) > _FRESH_VIEWS_KEPT:
+            self._fresh.pop(0).close()
+        self._containers = {}
+        storage.clear(f"{self._directory}/dev/shm")  # noqa: S108
+        self._channel.send(["closed", self._census.leaves_nothing()])
+
+    def _forget_views(self) -> None:
+        for view in self._fresh:
+            view.close()
+        self._fresh = []
+
+    def _kill_all(self) -> None:
+        while True:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                return

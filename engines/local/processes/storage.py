@@ -1,0 +1,77 @@
+"""Directories of a sandbox on the host: what lies in them, and taking them away again."""
+
+from __future__ import annotations
+
+import os
+
+Entry = tuple[str, int, int, int]
+
+
+def contents(directory: str) -> list[Entry]:
+    """Return path, mode, user and group of everything in a directory, sorted; links are not followed."""
+    found: list[Entry] = []
+    _list_into(found, directory, "")
+    found.sort()
+    return found
+
+
+def _list_into(found: list[Entry], directory: str, prefix: str) -> None:
+    status = os.lstat(directory)
+    found.append((prefix, status.st_mode, status.st_uid, status.st_gid))
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _list_into(found, entry.path, f"{prefix}/{entry.name}")
+            else:
+                status = entry.stat(follow_symlinks=False)
+                found.append((f"{prefix}/{entry.name}", status.st_mode, status.st_uid, status.st_gid))
+
+
+def wipe(directory: str) -> None:
+    """Delete a directory and all in it, also directories that deny their owner; nothing happens when it is missing."""
+    try:
+        clear(directory)
+    except FileNotFoundError:
+        return
+    os.rmdir(directory)  # noqa: PTH106
+
+
+def clear(directory: str, keep: frozenset[str] = frozenset()) -> None:
+    """Delete all that is in a directory but the paths (from it, with a leading slash) in `keep`.
+
+    Its own mode stays unless it denied its owner. Raises FileNotFoundError.
+    """
+    _clear(directory, None, "", keep)
+
+
+def _clear(name: str, parent: int | None, prefix: str, keep: frozenset[str]) -> None:
+    # Names are looked up below descriptors and links refused, so a tree that changes meanwhile cannot lead elsewhere.
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        directory = os.open(name, flags, dir_fd=parent)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=parent)
+        directory = os.open(name, flags, dir_fd=parent)
+    try:
+        if os.fstat(directory).st_mode & 0o700 != 0o700:
+            os.fchmod(directory, 0o700)
+        with os.scandir(directory) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for inner, is_directory in found:
+            _remove(directory, inner, is_directory, f"{prefix}/{inner}", keep)
+    finally:
+        os.close(directory)
+
+
+def _remove(directory: int, name: str, is_directory: bool, path: str, keep: frozenset[str]) -> None:
+    if path in keep:
+        if is_directory:
+            _clear(name, directory, path, keep)
+    elif not is_directory:
+        os.unlink(name, dir_fd=directory)
+    else:
+        try:
+            os.rmdir(name, dir_fd=directory)
+        except OSError:
+            _clear(name, directory, path, keep)
+            os.rmdir(name, dir_fd=directory)

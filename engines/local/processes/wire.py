@@ -1,0 +1,75 @@
+"""Messages between the supervisor and the init processes of its sandboxes: JSON with descriptors, over a socket."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+_LENGTH_BYTES = 4
+_MOST_DESCRIPTORS = 250
+_READ_BYTES = 1 << 16
+_CONTROL_BYTES = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
+
+
+class Channel:
+    """One end of the connection between the supervisor and an init process."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.ended = False
+        self.descriptors: list[int] = []
+        self._buffer = bytearray()
+
+    def send(self, message: Sequence[Any], descriptors: Sequence[int] = ()) -> None:
+        """Send one message. Raises OSError when the other side is gone."""
+        body = json.dumps(message).encode()
+        frame = len(body).to_bytes(_LENGTH_BYTES, "big") + body
+        sent = 0
+        if descriptors:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+            sent = self.connection.sendmsg([frame], rights)
+        if sent < len(frame):
+            self.connection.sendall(memoryview(frame)[sent:])
+
+    def receive(self, flags: int = 0) -> None:
+        """Read what has arrived; descriptors are kept in `descriptors` in the order of their messages."""
+        try:
+            data, controls, _, _ = self.connection.recvmsg(_READ_BYTES, _CONTROL_BYTES, flags | socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            self.ended = True
+            return
+        for level, kind, payload in controls:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                received = array.array("i")
+                received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
+                self.descriptors.extend(received)
+        self._buffer += data
+        self.ended = not data
+
+    def messages(self) -> Iterator[list[Any]]:
+        """Yield the messages that have arrived whole."""
+        while len(self._buffer) >= _LENGTH_BYTES:
+            end = _LENGTH_BYTES + int.from_bytes(self._buffer[:_LENGTH_BYTES], "big")
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH_BYTES:end])
+            del self._buffer[:end]
+            yield json.loads(body)
+
+    def take_descriptors(self, count: int) -> list[int]:
+        """Return the oldest `count` descriptors; they are the caller's to close."""
+        taken, self.descriptors = self.descriptors[:count], self.descriptors[count:]
+        return taken
+
+    def close(self) -> None:
+        """Close the connection and every descriptor nobody took."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors = []
+        self.connection.close()

@@ -1,0 +1,58 @@
+"""Writes a Workflow's status where the engine reads it, seldom enough to cost little."""
+
+# ruff: noqa: PTH - loaded by the supervisor, see layout.py
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from engines.local import layout
+from engines.local.interpreter.machine import Machine
+
+_SHORTEST_INTERVAL = 0.08
+# A large status takes longer to write; at most this part of the time goes into writing.
+_SHARE = 0.05
+
+
+class Publisher:
+    """Writes `status.json`, with a version that grows, and wakes the watchers."""
+
+    def __init__(self, root: str, directory: str, machine: Machine, fixed: dict[str, Any]) -> None:
+        self._root = root
+        self._path = os.path.join(directory, layout.STATUS)
+        self._machine = machine
+        self._fixed = fixed
+        self._version = int((layout.read_json(self._path) or {}).get("version") or 0)
+        self._phase = ""
+        self._earliest = 0.0
+
+    def due(self) -> float | None:
+        """Return when the next writing is due (monotonic seconds), None when nothing has changed."""
+        if not self._machine.store.changed:
+            return None
+        return 0.0 if self._machine.phase != self._phase else self._earliest
+
+    def publish(self) -> None:
+        """Write the status now."""
+        machine, began = self._machine, time.monotonic()
+        machine.store.changed = False
+        self._phase = machine.phase
+        self._version += 1
+        machine.store.count_composites(last=bool(machine.finished_at))
+        status = {
+            **self._fixed,
+            "phase": machine.phase or "Pending",
+            "message": machine.message,
+            "progress": machine.store.progress(),
+            "nodes": machine.store.nodes,
+            "started_at": machine.started_at or None,
+            "finished_at": machine.finished_at or None,
+            "version": self._version,
+            "stamp": time.time_ns(),
+        }
+        layout.write_json(self._path, status)
+        layout.wake_watchers(self._root, machine.workflow)
+        spent = time.monotonic() - began
+        self._earliest = time.monotonic() + max(_SHORTEST_INTERVAL, spent / _SHARE)

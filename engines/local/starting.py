@@ -1,0 +1,98 @@
+"""Starting processes that outlive the caller: supervisors, and the nursery that forks them faster."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from engines.local import nursery
+from engines.local.options import PROJECT
+
+_LOCK_DESCRIPTOR = 3
+_NURSERY = "engines.local.nursery"
+_KEEP_SECONDS = 60.0
+# Its first act is to say who it is: from then on a free lock means that it has died.
+_SAY_WHO = f"os.write({_LOCK_DESCRIPTOR},b'%d\\n'%os.getpid());os.set_inheritable({_LOCK_DESCRIPTOR},False);"
+_START = "sys.path.insert(0,sys.argv[1]);import importlib;m=importlib.import_module(sys.argv[2]);sys.exit(m.main(sys.argv[3:]))"
+
+
+def spawn(module: str, arguments: list[str], log: Path, lock: int | None = None) -> int:
+    """Start `module.main(arguments)` as a process of its own session, with a lock if it gets one; return its pid."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    actions: list[tuple[Any, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
+        (os.POSIX_SPAWN_OPEN, 2, str(log), flags, 0o644),
+    ]
+    program = "import os,sys;" + (_SAY_WHO if lock is not None else "") + _START
+    if lock == _LOCK_DESCRIPTOR:
+        os.set_inheritable(lock, True)
+    elif lock is not None:
+        actions.append((os.POSIX_SPAWN_DUP2, lock, _LOCK_DESCRIPTOR))
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", "-X", "utf8", "-c", program, str(PROJECT), module, *arguments],
+        {"PATH": os.defpath},
+        file_actions=actions,
+        setsid=True,
+    )
+
+
+class Reaper:
+    """Takes notice of the ends of processes that this one started."""
+
+    def __init__(self) -> None:
+        self._children: list[int] = []
+        self._lock = threading.Lock()
+
+    def add(self, pid: int) -> None:
+        """Remember a child."""
+        with self._lock:
+            self._children.append(pid)
+
+    def reap(self) -> None:
+        """Forget the children that have ended."""
+        with self._lock:
+            left = []
+            for pid in self._children:
+                with contextlib.suppress(ChildProcessError):
+                    if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                        left.append(pid)
+            self._children = left
+
+
+class NurseryKeeper:
+    """Sees to it that a nursery of this very code serves an engine's folder."""
+
+    def __init__(self, root: Path, reaper: Reaper) -> None:
+        self._root = root
+        self._reaper = reaper
+        self._name = f"nursery-{_fingerprint()}"
+        self._looked = 0.0
+        self._lock = threading.Lock()
+
+    def keep(self) -> None:
+        """Start a nursery if none listens; looked at once a minute."""
+        with self._lock:
+            if self._looked and time.monotonic() - self._looked < _KEEP_SECONDS:
+                return
+            self._looked = time.monotonic()
+        if not nursery.is_there(str(self._root), self._name):
+            self._reaper.add(spawn(_NURSERY, [str(self._root), self._name], self._root / "nursery.log"))
+
+    def fork(self, workflow: str, lock: int) -> bool:
+        """Have the nursery start a Workflow's supervisor; return whether it did."""
+        return nursery.ask(str(self._root), self._name, workflow, lock) is not None
+
+
+def _fingerprint() -> str:
+    """Return what changes with the code of the engine and with the Python that runs it."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    stamps = [sys.executable, *(f"{path}:{path.stat().st_mtime_ns}" for path in files)]
+    return hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:16]

@@ -1,0 +1,230 @@
+"""Says before anything runs which manifests this engine cannot run, naming the first field, and readies the others.
+
+What Argo accepts and fails later (`invalid spec: …`) passes here and fails the same way: see `interpreter/checks.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+import yaml
+
+from engines.base import Manifest, ManifestRejected
+from engines.local.fields import ANYTHING, FIELD_PATHS, KINDS, REQUIRED, RETRY_POLICIES
+from engines.local.interpreter.calls import CallError
+from engines.local.interpreter.conditions import InvalidCondition, parsed
+from engines.local.interpreter.retries import limit_of, seconds_of
+from engines.local.quantities import bytes_of
+
+_TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_DEEPEST = 40
+_LOCATIONS = ("from", "raw", "s3", "azure", "gcs", "oss", "hdfs", "artifactory")
+
+
+def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
+    """Return a manifest as a supervisor runs it, under its name. Raises `ManifestRejected`."""
+    _check_expressions(manifest, "", 0)
+    _check_object(manifest, "workflow", "")
+    spec = manifest.get("spec")
+    if not isinstance(spec, dict):
+        raise ManifestRejected("a Workflow has a spec", "/spec")
+    if manifest.get("kind", "Workflow") != "Workflow":
+        raise ManifestRejected("only a Workflow can be run", "/kind")
+    names: set[str] = set()
+    templates = []
+    for index, template in enumerate(spec.get("templates") or ()):
+        pointer = f"/spec/templates/{index}"
+        if not isinstance(template.get("name"), str) or not template["name"]:
+            raise ManifestRejected("a template has a name", f"{pointer}/name")
+        if template["name"] in names:
+            raise ManifestRejected(f"another template is named {template['name']}", f"{pointer}/name")
+        names.add(template["name"])
+        templates.append(_ready_template(template, pointer))
+    ready = {**spec, "templates": templates}
+    if spec.get("templateDefaults"):
+        ready["templateDefaults"] = _ready_template(spec["templateDefaults"], "/spec/templateDefaults")
+    _check_duration(spec, "activeDeadlineSeconds", "/spec")
+    metadata = manifest.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise ManifestRejected("metadata is an object", "/metadata")
+    return {"metadata": {**metadata, "name": name}, "spec": ready}
+
+
+def _check_expressions(value: Any, pointer: str, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise ManifestRejected("the manifest is nested too deeply", pointer)
+    if isinstance(value, str):
+        if "{{=" in value:
+            raise ManifestRejected("expression tags {{=…}} cannot be run by the local engine", pointer)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_expressions(key, pointer, depth)
+            _check_expressions(item, f"{pointer}/{_escaped(key)}", depth + 1)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_expressions(item, f"{pointer}/{index}", depth + 1)
+
+
+def _escaped(key: Any) -> str:
+    return str(key).replace("~", "~0").replace("/", "~1")
+
+
+def _check_object(value: Any, kind: str, pointer: str) -> None:
+    """Refuse unknown fields of an object, and of the objects in it."""
+    if not isinstance(value, dict):
+        raise ManifestRejected("an object is expected here", pointer)
+    known = KINDS[kind]
+    for key, item in value.items():
+        if item is None:
+            continue
+        if key not in known:
+            raise ManifestRejected(f"{key} cannot be run by the local engine", f"{pointer}/{_escaped(key)}")
+        _check_field(item, known[key], f"{pointer}/{_escaped(key)}")
+    for key in REQUIRED.get(kind, ()):
+        if value.get(key) is None:
+            raise ManifestRejected(f"{key} is missing", f"{pointer}/{key}")
+    check = _CHECKS.get(kind)
+    if check is not None:
+        check(value, pointer)
+
+
+def _check_field(value: Any, form: str, pointer: str) -> None:
+    if form == ANYTHING:
+        return
+    if form.startswith("["):
+        if not isinstance(value, list):
+            raise ManifestRejected("a list is expected here", pointer)
+        for index, item in enumerate(value):
+            _check_field(item, form[1:-1], f"{pointer}/{index}")
+        return
+    _check_object(value, form, pointer)
+
+
+def _tagged(value: Any) -> bool:
+    return isinstance(value, str) and "{{" in value
+
+
+def _check_duration(value: dict[str, Any], key: str, pointer: str) -> None:
+    duration = value.get(key)
+    if duration is None or _tagged(duration):
+        return
+    try:
+        seconds_of(duration)
+    except ValueError as error:
+        raise ManifestRejected(str(error), f"{pointer}/{key}") from error
+
+
+def _check_template(template: dict[str, Any], pointer: str) -> None:
+    _check_duration(template, "activeDeadlineSeconds", pointer)
+    _check_duration(template, "timeout", pointer)
+    for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or ()):
+        if not artifact.get("path") and not artifact.get("from"):
+            raise ManifestRejected("an output artifact has a path", f"{pointer}/outputs/artifacts/{index}/path")
+
+
+def _check_container(container: dict[str, Any], pointer: str) -> None:
+    limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+    if limit is None or _tagged(limit):
+        return
+    try:
+        bytes_of(limit)
+    except ValueError as error:
+        raise ManifestRejected(str(error), f"{pointer}/resources/limits/memory") from error
+
+
+def _check_retry(strategy: dict[str, Any], pointer: str) -> None:
+    policy = strategy.get("retryPolicy")
+    if policy and policy not in RETRY_POLICIES:
+        raise ManifestRejected(f"retryPolicy is one of {', '.join(RETRY_POLICIES)}", f"{pointer}/retryPolicy")
+    if not _tagged(strategy.get("limit")):
+        try:
+            limit_of(strategy)
+        except CallError as error:
+            raise ManifestRejected(str(error), f"{pointer}/limit") from error
+
+
+def _check_backoff(backoff: dict[str, Any], pointer: str) -> None:
+    for key in ("duration", "maxDuration", "cap"):
+        _check_duration(backoff, key, pointer)
+
+
+def _check_suspend(suspend: dict[str, Any], pointer: str) -> None:
+    _check_duration(suspend, "duration", pointer)
+
+
+def _check_task(task: dict[str, Any], pointer: str) -> None:
+    if task.get("depends"):
+        try:
+            parsed(str(task["depends"]))
+        except InvalidCondition as error:
+            raise ManifestRejected(f"depends cannot be read: {error}", f"{pointer}/depends") from error
+
+
+def _check_field_ref(reference: dict[str, Any], pointer: str) -> None:
+    if reference.get("fieldPath") not in FIELD_PATHS:
+        raise ManifestRejected(f"fieldPath is one of {', '.join(FIELD_PATHS)}", f"{pointer}/fieldPath")
+
+
+def _check_volume(volume: dict[str, Any], pointer: str) -> None:
+    kinds = [kind for kind in ("emptyDir", "configMap", "secret", "hostPath") if volume.get(kind) is not None]
+    if len(kinds) != 1:
+        raise ManifestRejected("a volume is one of emptyDir, configMap, secret and hostPath", pointer)
+
+
+def _check_env_from(source: dict[str, Any], pointer: str) -> None:
+    if (source.get("configMapRef") is None) == (source.get("secretRef") is None):
+        raise ManifestRejected("envFrom names a configMapRef or a secretRef", pointer)
+
+
+_CHECKS = {
+    "template": _check_template,
+    "container": _check_container,
+    "script": _check_container,
+    "userContainer": _check_container,
+    "setContainer": _check_container,
+    "retryStrategy": _check_retry,
+    "backoff": _check_backoff,
+    "suspend": _check_suspend,
+    "task": _check_task,
+    "fieldRef": _check_field_ref,
+    "volume": _check_volume,
+    "envFrom": _check_env_from,
+}
+
+
+def _ready_template(template: dict[str, Any], pointer: str) -> dict[str, Any]:
+    """Return a template whose podSpecPatch is a structure: tags are replaced inside it only when it runs."""
+    text = template.get("podSpecPatch")
+    if not text:
+        return template
+    patch = _parsed_patch(text, f"{pointer}/podSpecPatch")
+    _check_object(patch, "podPatch", f"{pointer}/podSpecPatch")
+    return {**template, "podSpecPatch": patch}
+
+
+def _parsed_patch(text: Any, pointer: str) -> dict[str, Any]:
+    if isinstance(text, dict):
+        return text
+    tags: list[str] = []
+
+    def hide(match: re.Match[str]) -> str:
+        tags.append(match.group(0))
+        return f"tag-{len(tags) - 1}-tag"
+
+    def show(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {show(key): show(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [show(item) for item in value]
+        if isinstance(value, str):
+            return re.sub(r"tag-(\d+)-tag", lambda match: tags[int(match.group(1))], value)
+        return value
+
+    try:
+        patch = yaml.safe_load(_TAG.sub(hide, str(text)))
+    except yaml.YAMLError as error:
+        raise ManifestRejected(f"podSpecPatch cannot be read: {error}", pointer) from error
+    if not isinstance(patch, dict):
+        raise ManifestRejected("podSpecPatch is a JSON or YAML object", pointer)
+    return cast("dict[str, Any]", show(patch))

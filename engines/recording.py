@@ -1,0 +1,259 @@
+"""A double that ships: an engine that runs nothing and does what it is told.
+
+A Workflow ends at once as its annotation `orchestrator/outcome` says (`succeed`, `fail`), or when `finish` is called
+(`hold`, the default, also by option `outcome`). `calls` holds what was asked of it, in order; while `unavailable` is
+set, every call raises `EngineUnavailable`. With option `dir` its Workflows are kept in a file there, so that another instance,
+also of another process, knows them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engines.base import (
+    Engine,
+    EngineUnavailable,
+    LogLine,
+    ManifestRejected,
+    StopStrategy,
+    Submission,
+    WorkflowConflict,
+    WorkflowEvent,
+    WorkflowNotFound,
+    WorkflowPhase,
+    WorkflowStatus,
+)
+
+OUTCOME_ANNOTATION = "orchestrator/outcome"
+OUTCOMES = ("succeed", "fail", "hold")
+_LOOK_SECONDS = 0.05
+
+
+@dataclass
+class _State:
+    """Everything there is to know, kept in memory and, with option `dir`, in a file."""
+
+    number: int = 0
+    statuses: dict[str, WorkflowStatus] = field(default_factory=dict)
+    changes: list[tuple[int, WorkflowStatus, bool]] = field(default_factory=list)
+    logs: dict[str, list[LogLine]] = field(default_factory=dict)
+
+
+class RecordingEngine(Engine):
+    """Runs nothing; see the module."""
+
+    def __init__(self, alias: str = "recording", options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(alias, options or {})
+        self.calls: list[tuple[str, str]] = []
+        self.submissions: dict[str, Submission] = {}
+        self.unavailable = False
+        self._changed = threading.Condition()
+        self._file = Path(self.options["dir"], "engine.json") if self.options.get("dir") else None
+        self._state = _State()
+
+    # What a test tells it
+
+    def finish(self, name: str, phase: WorkflowPhase = WorkflowPhase.SUCCEEDED, message: str = "") -> None:
+        """End a Workflow. Raises `WorkflowNotFound`."""
+        with self._changed:
+            status = self._find(name)
+            node = {**status.nodes[name], "phase": str(phase), "message": message, "finishedAt": _now()}
+            self._put(replace(status, phase=phase, message=message, nodes={name: node}, finished_at=_now()))
+
+    def vanish(self, name: str) -> None:
+        """Lose a Workflow without a word, as when somebody deletes it and the watch misses that."""
+        with self._changed:
+            self._load()
+            self._state.statuses.pop(name, None)
+            self._save()
+
+    def write(self, name: str, text: str, *, node: str = "", container: str = "main") -> None:
+        """Let a container of a Workflow write a line."""
+        with self._changed:
+            self._load()
+            self._state.logs.setdefault(name, []).append(LogLine(node or name, container, "stdout", text, _now()))
+            self._save()
+            self._changed.notify_all()
+
+    # The port
+
+    def submit(self, submission: Submission) -> WorkflowStatus:
+        with self._called("submit", submission.name):
+            spec = submission.manifest.get("spec")
+            if not isinstance(spec, dict):
+                raise ManifestRejected("a Workflow has a spec", "/spec")
+            for key in spec:
+                if key in ("workflowTemplateRef", "hooks"):
+                    raise ManifestRejected(f"{key} cannot be run by this engine", f"/spec/{key}")
+            known = self._state.statuses.get(submission.name)
+            if known is not None and known.digest != submission.digest:
+                raise WorkflowConflict(f"another Workflow is named {submission.name}")
+            if known is not None:
+                return known
+            self.submissions[submission.name] = submission
+            self._put(_running(submission))
+        outcome = self._outcome(submission)
+        if outcome == "succeed":
+            self.finish(submission.name)
+        elif outcome == "fail":
+            self.finish(submission.name, WorkflowPhase.FAILED, "main: Error (exit code 1)")
+        return self._state.statuses[submission.name]
+
+    def _outcome(self, submission: Submission) -> str:
+        annotations = (submission.manifest.get("metadata") or {}).get("annotations") or {}
+        return str(annotations.get(OUTCOME_ANNOTATION) or self.options.get("outcome") or "hold")
+
+    def watch(self, since: str = "", timeout_seconds: float = 60.0) -> Iterator[WorkflowEvent]:
+        self.calls.append(("watch", since))
+        until = time.monotonic() + timeout_seconds
+        with self._called("", ""):
+            seen = int(since) if since else self._state.number
+            present = [] if since else list(self._state.statuses.values())
+        for status in present:
+            yield WorkflowEvent(status, cursor=str(seen))
+        while True:
+            with self._called("", ""):
+                fresh = [change for change in self._state.changes if change[0] > seen]
+                left = until - time.monotonic()
+                if not fresh:
+                    if left <= 0:
+                        return
+                    self._changed.wait(min(left, _LOOK_SECONDS if self._file else left))
+                    continue
+            for number, status, deleted in fresh:
+                seen = number
+                yield WorkflowEvent(status, deleted=deleted, cursor=str(number))
+
+    def list(self) -> Iterator[WorkflowStatus]:
+        with self._called("list", ""):
+            statuses = list(self._state.statuses.values())
+        yield from statuses
+
+    def get(self, name: str) -> WorkflowStatus:
+        with self._called("get", name):
+            return self._find(name)
+
+    def stop(self, name: str, strategy: StopStrategy = StopStrategy.STOP) -> None:
+        with self._called("stop", name):
+            ended = self._find(name).phase.is_terminal
+        if not ended:
+            self.finish(name, WorkflowPhase.FAILED, f"Stopped with strategy '{strategy}'")
+
+    def delete(self, name: str) -> None:
+        with self._called("delete", name):
+            status = self._state.statuses.pop(name, None)
+            self._state.logs.pop(name, None)
+            if status is not None:
+                self._note(status, deleted=True)
+
+    def resume(self, name: str) -> None:
+        with self._called("resume", name):
+            self._find(name)
+
+    def logs(self, name: str, node: str = "", follow: bool = False) -> Iterator[LogLine]:
+        with self._called("logs", name):
+            self._find(name)
+        return self._lines(name, node, follow)
+
+    def _lines(self, name: str, node: str, follow: bool) -> Iterator[LogLine]:
+        told = 0
+        while True:
+            with self._called("", ""):
+                lines = self._state.logs.get(name, [])[told:]
+                status = self._state.statuses.get(name)
+                last = not follow or status is None or status.phase.is_terminal
+                if not lines and not last:
+                    self._changed.wait(_LOOK_SECONDS)
+                    continue
+            told += len(lines)
+            yield from (line for line in lines if not node or line.node == node)
+            if last:
+                return
+
+    # Its memory
+
+    def _called(self, verb: str, name: str) -> _Turn:
+        if verb:
+            self.calls.append((verb, name))
+        if self.unavailable:
+            raise EngineUnavailable("the engine was told not to answer")
+        return _Turn(self._changed, self._load)
+
+    def _find(self, name: str) -> WorkflowStatus:
+        self._load()
+        status = self._state.statuses.get(name)
+        if status is None:
+            raise WorkflowNotFound(f"no Workflow is named {name}")
+        return status
+
+    def _put(self, status: WorkflowStatus) -> None:
+        status = replace(status, version=str(self._state.number + 1))
+        self._state.statuses[status.name] = status
+        self._note(status, deleted=False)
+
+    def _note(self, status: WorkflowStatus, *, deleted: bool) -> None:
+        self._state.number += 1
+        self._state.changes.append((self._state.number, status, deleted))
+        self._save()
+        self._changed.notify_all()
+
+    def _load(self) -> None:
+        if self._file is None or not self._file.exists():
+            return
+        stored = json.loads(self._file.read_text())
+        self._state = _State(
+            stored["number"],
+            {name: _status(status) for name, status in stored["statuses"].items()},
+            [(number, _status(status), deleted) for number, status, deleted in stored["changes"]],
+            {name: [LogLine(**line) for line in lines] for name, lines in stored["logs"].items()},
+        )
+
+    def _save(self) -> None:
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._file.with_suffix(".new")
+            fresh.write_text(json.dumps(asdict(self._state)))
+            fresh.rename(self._file)
+
+
+class _Turn:
+    """A call that holds the engine's lock and sees what other instances did."""
+
+    def __init__(self, lock: threading.Condition, load: Any) -> None:
+        self._lock = lock
+        self._load = load
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._load()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _status(stored: dict[str, Any]) -> WorkflowStatus:
+    return WorkflowStatus(**{**stored, "phase": WorkflowPhase(stored["phase"])})
+
+
+def _running(submission: Submission) -> WorkflowStatus:
+    name, now = submission.name, _now()
+    node = {"id": name, "name": name, "displayName": name, "type": "Pod", "phase": "Running", "startedAt": now}
+    return WorkflowStatus(
+        name=name,
+        phase=WorkflowPhase.RUNNING,
+        nodes={name: {**node, "finishedAt": None}},
+        started_at=now,
+        digest=submission.digest,
+        uid=f"uid-of-{name}",
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

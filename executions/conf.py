@@ -1,0 +1,69 @@
+"""What executions take from settings, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+
+from executions.facts import EngineSnapshot, Platform
+from executions.validation import Rules
+
+# After a run's deadline its exit handler still reports: the token lives a little longer than the run may.
+CALLBACK_GRACE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds from the POST to the end of the run, and to its start."""
+
+    whole: int
+    pending: int
+
+
+def platform() -> Platform:
+    """Return what every Workflow is told about the platform."""
+    return Platform(
+        central_node_label_key=settings.CENTRAL_NODE_LABEL_KEY,
+        central_node_label_value=settings.CENTRAL_NODE_LABEL_VALUE,
+        maas_api_hostname=settings.MAAS_API_HOSTNAME,
+        orchestrator_api_hostname=settings.ORCHESTRATOR_API_HOSTNAME,
+        step_runner_version=settings.PROCESSOR_RESOURCE_MANAGER_VERSION,
+        step_runner_callback_url=settings.PROCESSOR_RESOURCE_MANAGER_CALLBACK_URL,
+        step_runner_api_host=settings.PROCESSOR_RESOURCE_MANAGER_API_HOST,
+        federated_manager_version=settings.FEDERATED_LEARNING_MANAGER_VERSION,
+        image_registry=settings.IMAGE_REGISTRY,
+        paths=settings.AI_ENGINE_PATHS,
+        api_urls=settings.AI_ENGINE_API_URLS,
+        api_host=settings.AI_ENGINE_API_HOST,
+    )
+
+
+def rules() -> Rules:
+    """Return what settings let an execution ask for."""
+    return Rules(valid_data_partners=tuple(settings.VALID_DATA_PARTNERS))
+
+
+def deadlines() -> Deadlines:
+    """Return the deadlines of a new run."""
+    return Deadlines(settings.EXECUTION_DEADLINE_SECONDS, settings.EXECUTION_PENDING_DEADLINE_SECONDS)
+
+
+def longest_run() -> timedelta:
+    """Return how long a run may take."""
+    return timedelta(seconds=deadlines().whole)
+
+
+def default_snapshot() -> EngineSnapshot:
+    """Return what stands for the registry's answer when settings say not to ask it."""
+    return EngineSnapshot(
+        container_name="dummy",
+        container_version="dummy",
+        max_iteration_time=1200,
+        memory_request="3584Mi",
+        memory_limit="3584Mi",
+        cpu_request="250m",
+        cpu_limit="4000m",
+        download_resume_retries=4,
+    )

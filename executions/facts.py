@@ -1,0 +1,144 @@
+"""The plain data that executions are validated and rendered from; no Django here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from schemas.elements import Elements
+
+USER_VARS_SUFFIX = "_version_user_vars"
+EXTERNAL_DATA = "external_data"
+REPORT_METADATA = "report_metadata"
+STARTED_IMPLEMENTATION = "argo_workflows"
+
+
+@dataclass(frozen=True)
+class SchemaFacts:
+    """What a Schema takes and gives."""
+
+    name: str
+    implementation: str
+    elements: Elements
+
+    @property
+    def is_started(self) -> bool:
+        return self.implementation == STARTED_IMPLEMENTATION
+
+    @property
+    def is_federated(self) -> bool:
+        return self.elements.input.federated_learning_configuration
+
+    @property
+    def file_parts(self) -> tuple[str, ...]:
+        """The names of the file parts that a POST must hold, and no others."""
+        parts = [EXTERNAL_DATA] if self.elements.input.external_data else []
+        parts += [REPORT_METADATA] if self.elements.input.report_metadata else []
+        return (*parts, *(user_vars_part(engine.descriptor) for engine in self.elements.engines))
+
+
+def user_vars_part(descriptor: str) -> str:
+    """Name the file part that holds an AI engine's user variables."""
+    return f"{descriptor}{USER_VARS_SUFFIX}"
+
+
+@dataclass(frozen=True)
+class Partner:
+    """A data partner's share; `entry` is everything posted for it, clinical data included."""
+
+    name: str
+    system_path: str | None
+    patient_ids: tuple[str, ...]
+    entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ChosenEngine:
+    """The registry's ids that fill one of the Schema's AI engines."""
+
+    descriptor: str
+    version: int
+    ai_model: int | None
+
+
+@dataclass(frozen=True)
+class OutputModel:
+    name: str
+    description: str
+    merge_type: str
+
+
+@dataclass(frozen=True)
+class ExecutionRequest:
+    """A posted execution that passed validation."""
+
+    schema: str
+    partners: tuple[Partner, ...]
+    number_iterations: int | None
+    engines: tuple[ChosenEngine, ...]
+    output_model: OutputModel | None
+
+
+@dataclass(frozen=True)
+class EngineSnapshot:
+    """What the registry said of an AI engine's version, and of its model, when the execution was posted.
+
+    Times in seconds, memory and cpu as Kubernetes quantities.
+    """
+
+    container_name: str
+    container_version: str
+    max_iteration_time: int
+    memory_request: str
+    memory_limit: str
+    cpu_request: str
+    cpu_limit: str
+    download_resume_retries: int
+
+
+@dataclass(frozen=True)
+class EnginePorts:
+    """The host ports of one AI engine: the step runner's callback server and the AI engine's own API."""
+
+    callback: int
+    api: int
+
+
+@dataclass(frozen=True)
+class RenderedEngine:
+    chosen: ChosenEngine
+    snapshot: EngineSnapshot
+    ports: EnginePorts
+
+
+@dataclass(frozen=True)
+class RenderedExecution:
+    """Everything of an execution that its Workflow's parameters are made of."""
+
+    id: int
+    created_at: datetime
+    federated: bool
+    partners: tuple[Partner, ...]
+    number_iterations: int | None
+    engines: tuple[RenderedEngine, ...]
+    output_model: OutputModel | None
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What the parameters take from settings; `paths` and `api_urls` by the keys of `platform_vars.json`."""
+
+    central_node_label_key: str
+    central_node_label_value: str
+    maas_api_hostname: str
+    orchestrator_api_hostname: str
+    step_runner_version: str
+    step_runner_callback_url: str
+    step_runner_api_host: str
+    federated_manager_version: str
+    image_registry: str
+    paths: Mapping[str, str]
+    api_urls: Mapping[str, str]
+    api_host: str

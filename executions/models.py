@@ -1,0 +1,104 @@
+"""One run of a Schema: what went in, which AI engines took part, what came of it."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from executions.transitions import State
+from runs.models import RunReason
+
+
+class ExecutionState(models.TextChoices):
+    PENDING = State.PENDING.value
+    RUNNING = State.RUNNING.value
+    SUCCEEDED = State.SUCCEEDED.value
+    FAILED = State.FAILED.value
+
+
+class FailureReason(models.TextChoices):
+    """Who says that an execution failed."""
+
+    NONE = ""
+    CALLBACK = "callback", "The Workflow called back"
+    ENGINE = RunReason.ENGINE.value, "The engine"
+    DEADLINE = RunReason.DEADLINE.value, "A deadline passed"
+    STOPPED = RunReason.STOPPED.value, "Somebody stopped it"
+    LOST = RunReason.LOST.value, "The Workflow vanished"
+
+
+class Execution(models.Model):
+    schema = models.ForeignKey("schemas.Schema", on_delete=models.CASCADE, related_name="executions")
+    created_at = models.DateTimeField(db_index=True, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    state = models.CharField(max_length=10, choices=ExecutionState, default=ExecutionState.PENDING)
+    reason = models.CharField(max_length=10, choices=FailureReason, default=FailureReason.NONE, blank=True)
+    message = models.TextField(blank=True)
+    attempt = models.PositiveIntegerField(default=1, help_text="Only the run of this attempt may call back.")
+    retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries")
+
+    number_iterations = models.PositiveIntegerField(null=True, blank=True)
+    external_data = models.FileField(upload_to="executions/external_data", max_length=200, blank=True)
+    report_metadata = models.FileField(upload_to="executions/report_metadata", max_length=200, blank=True)
+
+    output_model_name = models.CharField(max_length=100, blank=True)
+    output_model_description = models.TextField(blank=True)
+    output_model_merge_type = models.CharField(max_length=50, blank=True)
+
+    # What the Workflow reported on success, as ids of the model registry.
+    ai_model = models.PositiveBigIntegerField(null=True, blank=True)
+    evaluation_metrics = models.JSONField(null=True, blank=True)
+    generic_file = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["state", "-created_at"], name="execution_state_created")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(state__in=ExecutionState.values), name="execution_state_known"),
+            models.CheckConstraint(
+                condition=models.Q(reason__in=FailureReason.values)
+                & (models.Q(reason="") | models.Q(state=ExecutionState.FAILED)),
+                name="execution_reason_only_of_failure",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Execution {self.pk}"
+
+
+class ExecutionDataPartner(models.Model):
+    """A data partner's share; `entry`, with the clinical data, comes last and is read by name only."""
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="data_partners")
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=200)
+    system_path = models.CharField(max_length=1000, null=True, blank=True)
+    patient_ids = models.JSONField()
+    entry = models.JSONField(help_text="The partner's whole entry as posted.")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "name"], name="execution_partner_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ExecutionAIEngine(models.Model):
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="ai_engines")
+    position = models.PositiveIntegerField()
+    descriptor = models.CharField(max_length=100)
+    version = models.PositiveBigIntegerField(help_text="Id in the model registry.")
+    ai_model = models.PositiveBigIntegerField(null=True, blank=True, help_text="Id in the model registry.")
+    user_vars = models.FileField(upload_to="executions/user_vars", max_length=200)
+    snapshot = models.JSONField(help_text="What the registry said of version and model when this was posted.")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "descriptor"], name="execution_engine_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.descriptor

@@ -1,0 +1,145 @@
+"""What becomes of an execution, as its Workflow's callbacks and its engine tell it: one table, under a row lock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from executions import shapes
+from executions.facts import SchemaFacts
+from executions.models import Execution, ExecutionState, FailureReason
+from executions.registry import get_registry, outcome_faults
+from executions.selectors import execution_bare, execution_locked, schema_facts
+from executions.transitions import ENDED, TRANSITIONS, Move, State
+from runs.models import RunPhase, RunReason, WorkflowRun
+from web.errors import InvalidInput, NotAllowedInState
+from web.shape import check
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE = 20_000
+
+_REASONS = {
+    RunReason.NONE: FailureReason.ENGINE,
+    RunReason.ENGINE: FailureReason.ENGINE,
+    RunReason.DEADLINE: FailureReason.DEADLINE,
+    RunReason.STOPPED: FailureReason.STOPPED,
+    RunReason.LOST: FailureReason.LOST,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a Workflow produced, as ids of the model registry; None for what its Schema does not produce."""
+
+    ai_model: int | None
+    evaluation_metrics: tuple[int, ...] | None
+    generic_file: int | None
+
+
+def execution_to_running(*, execution_id: int, document: Mapping[str, Any]) -> Execution:
+    """Note that the Workflow has begun. Raises InvalidInput, NotFound and NotAllowedInState."""
+    _refuse(check(document, shapes.RUNNING))
+    with transaction.atomic():
+        execution = execution_locked(execution_id)
+        if _may_become(execution, State.RUNNING):
+            execution.state = ExecutionState.RUNNING
+            execution.save(update_fields=["state", "updated_at"])
+            _log(execution)
+    return execution
+
+
+def execution_to_failed(*, execution_id: int, document: Mapping[str, Any]) -> Execution:
+    """Note that the Workflow gave up, and its message. Raises InvalidInput, NotFound and NotAllowedInState."""
+    _refuse(check(document, shapes.FAILED))
+    with transaction.atomic():
+        execution = execution_locked(execution_id)
+        failure_written(execution, reason=FailureReason.CALLBACK, message=document["message"])
+    return execution
+
+
+def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any]) -> Execution:
+    """Note what the Workflow produced; the registry is asked whether it has it.
+
+    Raises InvalidInput for anything but what the Schema produces, NotFound, NotAllowedInState, ServiceUnavailable.
+    """
+    execution = execution_bare(execution_id)
+    facts = schema_facts(execution.schema)
+    _refuse(check(document, _succeeded_shape(facts)))
+    outcome = _outcome(document)
+    if _may_become(execution, State.SUCCEEDED):
+        missing = outcome_faults(outcome.ai_model, outcome.evaluation_metrics, outcome.generic_file, get_registry())
+        _refuse(missing)
+    with transaction.atomic():
+        execution = execution_locked(execution_id)
+        if _may_become(execution, State.SUCCEEDED):
+            execution.state = ExecutionState.SUCCEEDED
+            execution.ai_model = outcome.ai_model
+            execution.generic_file = outcome.generic_file
+            metrics = outcome.evaluation_metrics
+            execution.evaluation_metrics = None if metrics is None else list(metrics)
+            execution.message = ""
+            execution.save()
+            _log(execution)
+    return execution
+
+
+def failure_written(execution: Execution, *, reason: FailureReason, message: str) -> None:
+    """Fail a locked execution; one that has failed before keeps its first reason. Raises NotAllowedInState."""
+    if not _may_become(execution, State.FAILED):
+        return
+    execution.state = ExecutionState.FAILED
+    execution.reason = reason
+    execution.message = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} […]"
+    execution.save(update_fields=["state", "reason", "message", "updated_at"])
+    _log(execution)
+
+
+def run_ended(run: WorkflowRun) -> None:
+    """Fail the execution of a run that ended while nobody had called back; inside the run's own transaction."""
+    execution = Execution.objects.select_for_update().filter(pk=run.owner_id, attempt=run.attempt).first()
+    if execution is None or execution.state in ENDED:
+        return
+    if run.phase == RunPhase.SUCCEEDED:
+        reason, message = FailureReason.ENGINE, "The Workflow succeeded without reporting what it produced."
+    else:
+        reason = _REASONS[RunReason(run.reason)]
+        message = run.message or f"The Workflow {'was lost' if run.phase == RunPhase.LOST else run.phase}."
+    failure_written(execution, reason=reason, message=message)
+
+
+def _may_become(execution: Execution, wanted: State) -> bool:
+    move = TRANSITIONS[State(execution.state), wanted]
+    if move is Move.REFUSE:
+        raise NotAllowedInState(f"The execution has {execution.state}: it cannot become {wanted} any more.")
+    return move is Move.CHANGE
+
+
+def _refuse(faults: list[Any]) -> None:
+    if faults:
+        raise InvalidInput(faults=faults)
+
+
+def _succeeded_shape(facts: SchemaFacts) -> dict[str, Any]:
+    output = facts.elements.output
+    return shapes.succeeded(model=output.ai_model, metrics=output.evaluation_metrics, file=output.generic_file)
+
+
+def _outcome(document: Mapping[str, Any]) -> Outcome:
+    metrics = document.get("evaluation_metrics")
+    return Outcome(
+        ai_model=document["ai_model"]["ai_model"] if "ai_model" in document else None,
+        evaluation_metrics=None if metrics is None else tuple(each["evaluation_metric"] for each in metrics),
+        generic_file=document["generic_file"]["generic_file"] if "generic_file" in document else None,
+    )
+
+
+def _log(execution: Execution) -> None:
+    logger.info(
+        "execution changed state",
+        extra={"execution_id": execution.pk, "state": execution.state, "reason": execution.reason},
+    )

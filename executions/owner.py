@@ -1,0 +1,31 @@
+"""Executions as an owner of runs: what their Workflows need, and what their ends mean."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from executions import conf
+from executions.outcomes import run_ended
+from executions.rendering import CALLBACK_TOKEN_KEY, callback_secret_name
+from runs.models import WorkflowRun
+from runs.owners import Attachments, RunOwner
+from web.grants import WorkflowGrant, issue_token
+
+OWNER_KIND = "execution"
+
+
+class ExecutionOwner(RunOwner):
+    """Gives each Workflow its callback token, and fails executions whose Workflows ended in silence."""
+
+    def prepare(self, run: WorkflowRun) -> Attachments:
+        grant = WorkflowGrant(execution_id=run.owner_id, attempt=run.attempt, name=run.name)
+        ends_at = run.deadline_at or timezone.now() + conf.longest_run()
+        token = issue_token(grant, ends_at + conf.CALLBACK_GRACE)
+        return Attachments(
+            config_maps=run.config_maps,
+            secrets={callback_secret_name(run.name): {CALLBACK_TOKEN_KEY: token}},
+        )
+
+    def phase_changed(self, run: WorkflowRun) -> None:
+        if run.is_terminal:
+            run_ended(run)

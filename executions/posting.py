@@ -1,0 +1,69 @@
+"""From what was posted to what will be stored: every check, no writes, and the only place that asks the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from executions import conf
+from executions.facts import EngineSnapshot, ExecutionRequest, RenderedEngine, RenderedExecution, SchemaFacts
+from executions.ports import choose_ports
+from executions.registry import chosen_engines_checked, get_registry
+from executions.selectors import schema_facts
+from executions.uploads import Uploads, upload_faults
+from executions.validation import execution_faults, parse_request, shape_faults
+from schemas.models import Schema
+from web.errors import Fault, InvalidInput
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A request that passed every check, with what the registry said of its AI engines, in their order."""
+
+    schema: Schema
+    facts: SchemaFacts
+    request: ExecutionRequest
+    snapshots: tuple[EngineSnapshot, ...]
+    files: Uploads = field(default_factory=dict)
+
+    def rendered(self, execution_id: int, created_at: datetime) -> RenderedExecution:
+        """Return what the Workflow's parameters are made of; the ports are drawn anew each time."""
+        ports = choose_ports(len(self.request.engines))
+        return RenderedExecution(
+            id=execution_id,
+            created_at=created_at,
+            federated=self.facts.is_federated,
+            partners=self.request.partners,
+            number_iterations=self.request.number_iterations,
+            engines=tuple(
+                RenderedEngine(*each) for each in zip(self.request.engines, self.snapshots, ports, strict=True)
+            ),
+            output_model=self.request.output_model,
+        )
+
+
+def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
+    """Check a posted execution against its Schema, its files and the registry; asks the registry over HTTP.
+
+    Raises InvalidInput with every fault, TooLarge, and ServiceUnavailable when the registry does not answer.
+    """
+    schema = _schema(document.get("schema"))
+    if schema is None:
+        missing = [Fault("/data/schema", "names no Schema that is stored here")]
+        raise InvalidInput(faults=shape_faults(document) or missing)
+    facts = schema_facts(schema)
+    faults = execution_faults(document, files, facts, conf.rules()) + upload_faults(files, facts)
+    snapshots: tuple[EngineSnapshot, ...] = ()
+    if not any(fault.pointer.startswith("/data/ai_elements") for fault in faults):
+        chosen = (document.get("ai_elements") or {}).get("ai_engines", [])
+        snapshots, registry_faults = chosen_engines_checked(chosen, facts, get_registry())
+        faults += registry_faults
+    if faults:
+        raise InvalidInput(faults=faults)
+    return Posted(schema, facts, parse_request(document, facts), snapshots, files)
+
+
+def _schema(name: Any) -> Schema | None:
+    return Schema.objects.filter(name=name).first() if isinstance(name, str) else None

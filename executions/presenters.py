@@ -1,0 +1,125 @@
+"""Executions as the API shows them, built from rows that were read before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from django.http import HttpRequest
+from django.urls import get_script_prefix
+from rest_framework.request import Request
+
+from executions.models import Execution, ExecutionState
+from executions.rendering import Rendering
+from executions.selectors import ShownEngine, ShownExecution, executions_shown
+from web.addresses import registry_url
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where this API is found by the caller; made once for an answer, since asking the request is slow."""
+
+    api: str
+
+    @classmethod
+    def of(cls, request: Request | HttpRequest) -> Addresses:
+        return cls(request.build_absolute_uri(f"{get_script_prefix()}api"))
+
+    def execution(self, execution_id: int) -> str:
+        return f"{self.api}/executions/{execution_id}/"
+
+    def schema(self, name: str) -> str:
+        return f"{self.api}/schemas/{quote(name, safe='')}/"
+
+
+def present_executions(rows: Sequence[Execution], addresses: Addresses) -> list[dict[str, Any]]:
+    """Show a page of executions."""
+    return [_execution(shown, addresses) for shown in executions_shown(rows)]
+
+
+def present_execution(row: Execution, addresses: Addresses) -> dict[str, Any]:
+    """Show one execution."""
+    return present_executions([row], addresses)[0]
+
+
+def present_rendering(rendering: Rendering) -> dict[str, Any]:
+    """Show the Workflow that a dry run would have started."""
+    return {"manifest": rendering.manifest or None, "parameters": rendering.parameters}
+
+
+def _execution(shown: ShownExecution, addresses: Addresses) -> dict[str, Any]:
+    row = shown.row
+    url = addresses.execution(row.pk)
+    return {
+        "url": url,
+        "id": row.pk,
+        "schema": addresses.schema(shown.schema),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "state": _state(row),
+        "input_elements": _inputs(shown, url),
+        "ai_elements": {"ai_engines": [_engine(engine, url) for engine in shown.engines]},
+        "output_elements": _outputs(row),
+    }
+
+
+def _state(execution: Execution) -> dict[str, str]:
+    state = {"status": execution.state}
+    if execution.message:
+        state["message"] = execution.message
+    if execution.reason:
+        state["reason"] = execution.reason
+    return state
+
+
+def _inputs(shown: ShownExecution, url: str) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    if shown.patients:
+        inputs["platform_data"] = {"data_partners_patients": shown.patients}
+    if shown.row.external_data:
+        inputs["external_data"] = {"contents": f"{url}download_external_data/"}
+    if shown.row.report_metadata:
+        inputs["report_metadata"] = f"{url}download_report_metadata/"
+    if shown.row.number_iterations is not None:
+        inputs["federated_learning_configuration"] = {"number_iterations": shown.row.number_iterations}
+    return inputs
+
+
+def _engine(engine: ShownEngine, url: str) -> dict[str, str]:
+    shown = {
+        "descriptor": engine.descriptor,
+        "version": registry_url("ai_engines_versions", engine.version),
+        "version_user_vars": f"{url}download_user_vars/?descriptor={quote(engine.descriptor, safe='')}",
+    }
+    if engine.ai_model is not None:
+        shown["ai_model"] = registry_url("ai_models", engine.ai_model)
+    return shown
+
+
+def _outputs(execution: Execution) -> dict[str, Any]:
+    if execution.state == ExecutionState.SUCCEEDED:
+        return _produced(execution)
+    if not execution.output_model_name:
+        return {}
+    return {
+        "ai_model": {
+            "name": execution.output_model_name,
+            "description": execution.output_model_description,
+            "merge_type": execution.output_model_merge_type,
+        }
+    }
+
+
+def _produced(execution: Execution) -> dict[str, Any]:
+    produced: dict[str, Any] = {}
+    if execution.ai_model is not None:
+        produced["ai_model"] = {"ai_model": registry_url("ai_models", execution.ai_model)}
+    if execution.evaluation_metrics is not None:
+        produced["evaluation_metrics"] = [
+            {"evaluation_metric": registry_url("evaluation_metrics", metric)} for metric in execution.evaluation_metrics
+        ]
+    if execution.generic_file is not None:
+        produced["generic_file"] = {"generic_file": registry_url("generic_files", execution.generic_file)}
+    return produced

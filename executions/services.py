@@ -1,0 +1,231 @@
+"""The verbs of an execution that people use.
+
+    execution = execution_create(document=body.data, files=body.files)
+    execution_stop(execution_id=execution.pk)
+    execution_retry(execution_id=execution.pk)
+    execution_delete(execution_id=execution.pk)
+
+What Workflows and engines tell of an execution is in outcomes.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.fields.files import FieldFile
+from django.utils import timezone
+
+from executions import conf
+from executions.facts import EXTERNAL_DATA, REPORT_METADATA, user_vars_part
+from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner, FailureReason
+from executions.outcomes import failure_written
+from executions.owner import OWNER_KIND
+from executions.parameters import execution_parameters
+from executions.posting import Posted, check_posted
+from executions.rendering import Rendering, render, workflow_name
+from executions.selectors import execution_bare, execution_locked, no_such_execution
+from executions.transitions import ENDED
+from executions.uploads import Uploads
+from runs.selectors import run_latest
+from runs.services import run_create, run_delete, run_stop
+from schemas.models import Schema
+from web.errors import Fault, InvalidInput, NotAllowedInState
+from web.storage import delete_after_commit, save, stored_files
+
+
+def execution_create(*, document: Mapping[str, Any], files: Uploads, start: bool = True) -> Execution:
+    """Store a posted execution and queue its Workflow; `start=False` only stores it.
+
+    Raises InvalidInput with every fault, TooLarge, StorageFull, and ServiceUnavailable for a registry that is silent.
+    """
+    return _store(check_posted(document, files), start=start)
+
+
+def execution_preview(*, document: Mapping[str, Any], files: Uploads) -> Rendering:
+    """Return the Workflow that a posted execution would get, under id 0; stores nothing. Raises as a POST would."""
+    posted = check_posted(document, files)
+    return _rendering(posted, Execution(pk=0, created_at=timezone.now()))
+
+
+def execution_retry(*, execution_id: int) -> Execution:
+    """Post an old execution again as a new one, with its own copy of the files and a fresh look at the registry.
+
+    Raises NotFound, NotAllowedInState before the old one has ended, and InvalidInput where it no longer fits.
+    """
+    old = execution_bare(execution_id)
+    if old.state not in ENDED:
+        raise NotAllowedInState(f"The execution is {old.state}; only one that has ended can be tried again.")
+    with ExitStack() as opened:
+        files = {name: opened.enter_context(file.open("rb")) for name, file in _stored_files(old).items()}
+        return _store(check_posted(_document(old), files), start=True, retry_of=old)
+
+
+def execution_stop(*, execution_id: int) -> Execution:
+    """Stop an execution and keep its record; it fails at once with the reason `stopped`, its Workflow ends after it.
+
+    Raises NotFound, and NotAllowedInState for one that has ended otherwise.
+    """
+    message = "Stopped on request."
+    with transaction.atomic():
+        # The run first: phase_changed locks in this order too.
+        run = run_latest(OWNER_KIND, execution_id)
+        if run is not None:
+            run_stop(run_id=run.pk, message=message)
+        execution = execution_locked(execution_id)
+        if execution.state in ENDED and execution.reason != FailureReason.STOPPED:
+            raise NotAllowedInState(f"The execution has {execution.state}; there is nothing to stop.")
+        failure_written(execution, reason=FailureReason.STOPPED, message=message)
+    return execution
+
+
+def execution_delete(*, execution_id: int) -> None:
+    """Delete an execution, its files and, by the controller, its Workflow. Raises NotFound."""
+    with transaction.atomic():
+        if not Execution.objects.filter(pk=execution_id).exists():
+            raise no_such_execution()
+        run_delete(owner_kind=OWNER_KIND, owner_id=execution_id)
+        execution = execution_locked(execution_id)
+        files = _stored_files(execution).values()
+        execution.delete()
+        delete_after_commit(*files)
+
+
+def schema_executions_released(schema: Schema) -> None:
+    """End the Workflows and drop the files of all executions of a Schema that is about to go, in its transaction."""
+    for execution in schema.executions.prefetch_related("ai_engines").iterator(chunk_size=200):
+        run_delete(owner_kind=OWNER_KIND, owner_id=execution.pk)
+        delete_after_commit(*_stored_files(execution).values())
+
+
+def _store(posted: Posted, *, start: bool, retry_of: Execution | None = None) -> Execution:
+    request = posted.request
+    model = request.output_model
+    execution = Execution(
+        schema=posted.schema,
+        created_at=timezone.now(),
+        retry_of=retry_of,
+        number_iterations=request.number_iterations,
+        output_model_name=model.name if model else "",
+        output_model_description=model.description if model else "",
+        output_model_merge_type=model.merge_type if model else "",
+    )
+    engines = [
+        ExecutionAIEngine(
+            execution=execution,
+            position=position,
+            descriptor=chosen.descriptor,
+            version=chosen.version,
+            ai_model=chosen.ai_model,
+            snapshot=asdict(snapshot),
+        )
+        for position, (chosen, snapshot) in enumerate(zip(request.engines, posted.snapshots, strict=True))
+    ]
+    with stored_files():
+        # Files are written before the transaction begins: a large one would keep every other writer waiting.
+        _save_files(posted.files, execution, engines)
+        with transaction.atomic():
+            _lock_schema(posted.schema)
+            execution.save(force_insert=True)
+            ExecutionDataPartner.objects.bulk_create(_partner_rows(posted, execution))
+            ExecutionAIEngine.objects.bulk_create(engines)
+            if start and posted.facts.is_started:
+                _queue(_rendering(posted, execution), execution)
+    return execution
+
+
+def _save_files(files: Uploads, execution: Execution, engines: list[ExecutionAIEngine]) -> None:
+    if EXTERNAL_DATA in files:
+        save(execution.external_data, "external_data.zip", files[EXTERNAL_DATA])
+    if REPORT_METADATA in files:
+        save(execution.report_metadata, "report_metadata.json", files[REPORT_METADATA])
+    for engine in engines:
+        save(engine.user_vars, "user_vars.json", files[user_vars_part(engine.descriptor)])
+
+
+def _lock_schema(schema: Schema) -> None:
+    """Hold the Schema until the execution is stored; it may have been deleted while the registry was asked."""
+    if not Schema.objects.select_for_update().filter(pk=schema.pk).values_list("pk", flat=True):
+        raise InvalidInput(faults=[Fault("/data/schema", "names a Schema that was deleted meanwhile")])
+
+
+def _partner_rows(posted: Posted, execution: Execution) -> list[ExecutionDataPartner]:
+    return [
+        ExecutionDataPartner(
+            execution=execution,
+            position=position,
+            name=partner.name,
+            system_path=partner.system_path,
+            patient_ids=list(partner.patient_ids),
+            entry=partner.entry,
+        )
+        for position, partner in enumerate(posted.request.partners)
+    ]
+
+
+def _rendering(posted: Posted, execution: Execution) -> Rendering:
+    name = workflow_name(execution.pk, execution.attempt)
+    rendered = posted.rendered(execution.pk, execution.created_at)
+    if not posted.facts.is_started:
+        parameters = execution_parameters(rendered, conf.platform(), settings.AI_ENGINE_CONFIG_MAP_NAME)
+        return Rendering(name, {}, parameters, {})
+    return render(
+        manifest=posted.schema.manifest or {},
+        execution=rendered,
+        platform=conf.platform(),
+        name=name,
+        config_map_name=settings.AI_ENGINE_CONFIG_MAP_NAME,
+        callback_images=settings.CALLBACK_TOKEN_IMAGES,
+    )
+
+
+def _queue(rendering: Rendering, execution: Execution) -> None:
+    deadlines = conf.deadlines()
+    run_create(
+        owner_kind=OWNER_KIND,
+        owner_id=execution.pk,
+        name=rendering.name,
+        manifest=rendering.manifest,
+        config_maps=rendering.config_maps,
+        attempt=execution.attempt,
+        deadline_seconds=deadlines.whole,
+        pending_deadline_seconds=deadlines.pending,
+    )
+
+
+def _stored_files(execution: Execution) -> dict[str, FieldFile]:
+    files = {EXTERNAL_DATA: execution.external_data, REPORT_METADATA: execution.report_metadata}
+    files |= {user_vars_part(engine.descriptor): engine.user_vars for engine in execution.ai_engines.all()}
+    return {name: file for name, file in files.items() if file}
+
+
+def _document(execution: Execution) -> dict[str, Any]:
+    """Return the document that an execution was posted with."""
+    inputs: dict[str, Any] = {}
+    entries = dict(execution.data_partners.values_list("name", "entry"))
+    if entries:
+        inputs["platform_data"] = {"data_partners_patients": entries}
+    if execution.number_iterations is not None:
+        inputs["federated_learning_configuration"] = {"number_iterations": execution.number_iterations}
+    engines = [
+        {"descriptor": engine.descriptor, "version": engine.version}
+        | ({"ai_model": engine.ai_model} if engine.ai_model is not None else {})
+        for engine in execution.ai_engines.all()
+    ]
+    outputs: dict[str, Any] = {}
+    if execution.output_model_name:
+        outputs["ai_model"] = {
+            "name": execution.output_model_name,
+            "description": execution.output_model_description,
+            "merge_type": execution.output_model_merge_type,
+        }
+    return {
+        "schema": execution.schema.name,
+        "input_elements": inputs,
+        "ai_elements": {"ai_engines": engines},
+        "output_elements": outputs,
+    }

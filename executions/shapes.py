@@ -1,0 +1,92 @@
+"""The shapes of what is posted and patched, as JSON Schema (2020-12); what a Schema asks for is checked apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MAX_ID = 2**63 - 1
+MAX_ITERATIONS = 2**31 - 1
+
+_REGISTRY_ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+
+
+def _object(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+_PATIENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "minLength": 1, "maxLength": 200},
+        "clinical_data": {"type": ["object", "null"]},
+    },
+    "required": ["id", "clinical_data"],
+}
+_PARTNER = _object(
+    {
+        "system_path": {"type": ["string", "null"], "maxLength": 1000},
+        "fields_definition": {"type": "object"},
+        "sheets_definition": {"type": "object"},
+        "patients": {"type": "array", "minItems": 1, "items": _PATIENT},
+    },
+    required=("system_path", "fields_definition", "sheets_definition", "patients"),
+)
+
+EXECUTION = _object(
+    {
+        "schema": {"type": "string", "minLength": 1, "maxLength": 100},
+        "input_elements": _object(
+            {
+                "platform_data": _object(
+                    {"data_partners_patients": {"type": "object", "additionalProperties": _PARTNER}},
+                    required=("data_partners_patients",),
+                ),
+                "federated_learning_configuration": _object(
+                    {"number_iterations": {"type": "integer", "minimum": 1, "maximum": MAX_ITERATIONS}},
+                    required=("number_iterations",),
+                ),
+            }
+        ),
+        "ai_elements": _object(
+            {
+                "ai_engines": {
+                    "type": "array",
+                    "items": _object(
+                        {"descriptor": {"type": "string"}, "version": _REGISTRY_ID, "ai_model": _REGISTRY_ID},
+                        required=("descriptor", "version"),
+                    ),
+                }
+            },
+            required=("ai_engines",),
+        ),
+        "output_elements": _object(
+            {
+                "ai_model": _object(
+                    {
+                        "name": {"type": "string", "minLength": 1, "maxLength": 100},
+                        "description": {"type": "string"},
+                        "merge_type": {"type": "string", "minLength": 1, "maxLength": 50},
+                    },
+                    required=("name", "description"),
+                )
+            }
+        ),
+    },
+    required=("schema",),
+)
+
+RUNNING = _object({})
+FAILED = _object({"message": {"type": "string"}}, required=("message",))
+
+
+def succeeded(*, model: bool, metrics: bool, file: bool) -> dict[str, Any]:
+    """Return the shape of `update_to_succeeded` for what a Schema produces: exactly that."""
+    properties: dict[str, Any] = {}
+    if model:
+        properties["ai_model"] = _object({"ai_model": _REGISTRY_ID}, required=("ai_model",))
+    if metrics:
+        metric = _object({"evaluation_metric": _REGISTRY_ID}, required=("evaluation_metric",))
+        properties["evaluation_metrics"] = {"type": "array", "items": metric, "uniqueItems": True, "maxItems": 1000}
+    if file:
+        properties["generic_file"] = _object({"generic_file": _REGISTRY_ID}, required=("generic_file",))
+    return _object(properties, required=tuple(properties))

@@ -1,0 +1,43 @@
+"""What the file parts of an execution must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from django.core.files.base import File
+
+from executions.facts import EXTERNAL_DATA, SchemaFacts
+from web.archives import check_zip
+from web.bodies import read_json_file
+from web.errors import Fault, InvalidInput
+from web.jsontext import escape
+
+if TYPE_CHECKING:
+    from django.core.files.uploadedfile import UploadedFile
+
+Uploads: TypeAlias = "Mapping[str, File[Any]]"
+
+
+def upload_faults(files: Uploads, schema: SchemaFacts) -> list[Fault]:
+    """Return what is wrong inside the file parts that the Schema asks for. Raises TooLarge."""
+    faults: list[Fault] = []
+    for part in schema.file_parts:
+        if part in files:
+            faults += _content_faults(part, files[part])
+    return faults
+
+
+def _content_faults(part: str, upload: File[Any]) -> list[Fault]:
+    pointer = f"/files/{escape(part)}"
+    if not upload.size:
+        return [Fault(pointer, "is empty")]
+    try:
+        if part == EXTERNAL_DATA:
+            if not check_zip(upload, pointer=pointer):
+                return [Fault(pointer, "is a zip archive without a file in it")]
+        else:
+            read_json_file(cast("UploadedFile[Any]", upload), pointer)
+    except InvalidInput as error:
+        return list(error.faults)
+    return []

@@ -1,0 +1,180 @@
+"""Does a posted execution fit its Schema? Pure: everything wrong comes back at once, with pointers.
+
+Details never quote clinical data; ids of patients are pointed at, not repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from executions import shapes
+from executions.facts import ChosenEngine, ExecutionRequest, OutputModel, Partner, SchemaFacts
+from executions.parameters import DEFAULT_MERGE_TYPE
+from web.errors import Fault
+from web.jsontext import escape
+from web.shape import check
+
+_INPUT = "/data/input_elements"
+_PARTNERS = f"{_INPUT}/platform_data/data_partners_patients"
+_FEDERATED = f"{_INPUT}/federated_learning_configuration"
+_ENGINES = "/data/ai_elements/ai_engines"
+_OUTPUT_MODEL = "/data/output_elements/ai_model"
+
+_PATH_FORBIDDEN = frozenset("{}\"'\\`$:;,*?<>|")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What settings say about executions."""
+
+    valid_data_partners: tuple[str, ...]
+
+
+def shape_faults(document: Mapping[str, Any]) -> list[Fault]:
+    """Return what is wrong with a posted document whatever its Schema."""
+    return check(document, shapes.EXECUTION)
+
+
+def execution_faults(
+    document: Mapping[str, Any], file_parts: Collection[str], schema: SchemaFacts, rules: Rules
+) -> list[Fault]:
+    """Return everything wrong with a posted document and the names of its file parts."""
+    faults = [
+        *shape_faults(document),
+        *_input_faults(document, schema, rules),
+        *_engine_faults(document, schema),
+        *_output_faults(document, schema),
+        *_file_faults(file_parts, schema),
+    ]
+    return list(dict.fromkeys(faults))
+
+
+def parse_request(document: Mapping[str, Any], schema: SchemaFacts) -> ExecutionRequest:
+    """Return the request that a document without faults makes."""
+    inputs = document.get("input_elements", {})
+    partners = inputs.get("platform_data", {}).get("data_partners_patients", {})
+    model = document.get("output_elements", {}).get("ai_model")
+    chosen = document.get("ai_elements", {}).get("ai_engines", [])
+    return ExecutionRequest(
+        schema=schema.name,
+        partners=tuple(_partner(name, entry) for name, entry in partners.items()),
+        number_iterations=inputs.get("federated_learning_configuration", {}).get("number_iterations"),
+        engines=tuple(ChosenEngine(each["descriptor"], each["version"], each.get("ai_model")) for each in chosen),
+        output_model=None
+        if model is None
+        else OutputModel(model["name"], model["description"], model.get("merge_type", DEFAULT_MERGE_TYPE)),
+    )
+
+
+def _partner(name: str, entry: Mapping[str, Any]) -> Partner:
+    return Partner(
+        name=name,
+        system_path=entry["system_path"],
+        patient_ids=tuple(patient["id"] for patient in entry["patients"]),
+        entry=entry,
+    )
+
+
+def system_path_fault(path: str | None) -> str:
+    """Return what keeps a data partner's path from being mounted, or ''.
+
+    The path becomes a `hostPath` and part of a manifest's text: it may neither leave itself nor be an expression.
+    """
+    if not path:
+        return ""
+    if not path.startswith("/"):
+        return "must be an absolute path, or null"
+    if ".." in path.split("/"):
+        return "must not hold `..`"
+    if _PATH_FORBIDDEN & set(path) or not path.isprintable():
+        return "holds a character that is not allowed in a path here"
+    return ""
+
+
+def _input_faults(document: Mapping[str, Any], schema: SchemaFacts, rules: Rules) -> Iterator[Fault]:
+    inputs = _mapping(document.get("input_elements"))
+    takes_partners, has_partners = schema.elements.input.platform_data, "platform_data" in inputs
+    yield from _presence(f"{_INPUT}/platform_data", has_partners, takes_partners, schema.name)
+    has_rounds = "federated_learning_configuration" in inputs
+    yield from _presence(_FEDERATED, has_rounds, schema.is_federated, schema.name)
+    if not (takes_partners and has_partners):
+        return
+    partners = _mapping(_mapping(inputs["platform_data"]).get("data_partners_patients"))
+    for name, entry in partners.items():
+        where = f"{_PARTNERS}/{escape(name)}"
+        if name not in rules.valid_data_partners:
+            known = ", ".join(rules.valid_data_partners)
+            yield Fault(where, f"is not a data partner of this platform; known are: {known}")
+        yield from _partner_faults(where, _mapping(entry))
+    if schema.is_federated and len(partners) < 2:
+        yield Fault(_PARTNERS, "must name at least two data partners: this Schema trains in a federated manner")
+    if not schema.is_federated and len(partners) != 1:
+        yield Fault(_PARTNERS, "must name exactly one data partner")
+
+
+def _partner_faults(where: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
+    path = entry.get("system_path")
+    problem = system_path_fault(path) if isinstance(path, str) else ""
+    if problem:
+        yield Fault(f"{where}/system_path", problem)
+    seen: set[str] = set()
+    for index, patient in enumerate(_sequence(entry.get("patients"))):
+        patient_id = _mapping(patient).get("id")
+        if not isinstance(patient_id, str):
+            continue
+        if patient_id in seen:
+            yield Fault(f"{where}/patients/{index}/id", "is the id of an earlier patient")
+        seen.add(patient_id)
+
+
+def _engine_faults(document: Mapping[str, Any], schema: SchemaFacts) -> Iterator[Fault]:
+    slots = {slot.descriptor: slot for slot in schema.elements.engines}
+    seen: set[str] = set()
+    for index, chosen in enumerate(_sequence(_mapping(document.get("ai_elements")).get("ai_engines"))):
+        descriptor = _mapping(chosen).get("descriptor")
+        if not isinstance(descriptor, str):
+            continue
+        where = f"{_ENGINES}/{index}"
+        slot = slots.get(descriptor)
+        if slot is None:
+            yield Fault(f"{where}/descriptor", "is none of the Schema's; those are: " + ", ".join(slots))
+        elif descriptor in seen:
+            yield Fault(f"{where}/descriptor", "is given a second time")
+        else:
+            yield from _presence(f"{where}/ai_model", "ai_model" in chosen, slot.ai_model, schema.name)
+        seen.add(descriptor)
+    for descriptor in slots:
+        if descriptor not in seen:
+            yield Fault(_ENGINES, f"lacks the AI engine '{descriptor}', which the Schema asks for")
+
+
+def _output_faults(document: Mapping[str, Any], schema: SchemaFacts) -> Iterator[Fault]:
+    outputs = _mapping(document.get("output_elements"))
+    yield from _presence(_OUTPUT_MODEL, "ai_model" in outputs, schema.elements.output.ai_model, schema.name)
+
+
+def _file_faults(file_parts: Collection[str], schema: SchemaFacts) -> Iterator[Fault]:
+    for name in schema.file_parts:
+        if name not in file_parts:
+            yield Fault(f"/files/{escape(name)}", f"is missing: the Schema '{schema.name}' asks for it")
+    for name in file_parts:
+        if name not in schema.file_parts:
+            yield Fault(f"/files/{escape(name)}", f"is not asked for by the Schema '{schema.name}'")
+
+
+def _presence(pointer: str, present: bool, wanted: bool, schema: str) -> Iterator[Fault]:
+    if wanted and not present:
+        yield Fault(pointer, f"is missing: the Schema '{schema}' asks for it")
+    if present and not wanted:
+        yield Fault(pointer, f"is not asked for by the Schema '{schema}'")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """Return an object as it is and anything else as an empty one: its type is the shape's business."""
+    return value if isinstance(value, dict) else {}
+
+
+def _sequence(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from django.db.models import QuerySet
+from django.db.models.fields.files import FieldFile
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from executions import serializers as api
+from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner, ExecutionState
+from executions.outcomes import execution_to_failed, execution_to_running, execution_to_succeeded
+from executions.permissions import check_grant
+from executions.presenters import Addresses, present_execution, present_executions, present_rendering
+from executions.selectors import execution_bare
+from executions.services import execution_create, execution_delete, execution_preview, execution_stop
+from web.bodies import read_body
+from web.downloads import file_response, json_file_response
+from web.errors import Fault, InvalidInput
+from web.lists import ListQuery, choice_filter, moment_filter, on, page_of, search_filter, text_filter
+
+QUERY = ListQuery(
+    sorts={"schema": "schema__name", "created_at": "created_at", "updated_at": "updated_at"},
+    filters={
+        "schema": on("schema__name", text_filter),
+        "state": choice_filter(ExecutionState),
+        "created_at_after": on("created_at__gte", moment_filter),
+        "created_at_before": on("created_at__lte", moment_filter),
+        "q": search_filter("schema__name", "output_model_name", "message"),
+        "search": search_filter("schema__name", "output_model_name", "message"),
+    },
+)
+
+_FILE = OpenApiResponse(OpenApiTypes.BINARY, description="The file; HEAD and a single Range are honoured.")
+
+
+class ExecutionViewSet(ViewSet):
+    lookup_url_kwarg = "execution_id"
+    lookup_value_converter = "int"
+    workflow_actions = frozenset(
+        {
+            "download_external_data",
+            "download_report_metadata",
+            "download_user_vars",
+            "retrieve_data_partner_information",
+            "update_to_running",
+            "update_to_failed",
+            "update_to_succeeded",
+        }
+    )
+
+    @extend_schema(parameters=QUERY.parameters(), responses=api.ExecutionPage)
+    def list(self, request: Request) -> Response:
+        """List executions, the newest first."""
+        present = partial(present_executions, addresses=Addresses.of(request))
+        return page_of(request, QUERY.apply(request, Execution.objects.all()), present)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("debug", bool, description="Store the execution and start nothing."),
+            OpenApiParameter("dry_run", bool, description="Answer the Workflow it would start and store nothing."),
+        ],
+        request={"multipart/form-data": api.ExecutionForm, "application/json": api.ExecutionDocument},
+        responses={201: api.ExecutionAnswer, 200: api.DryRunAnswer},
+    )
+    def create(self, request: Request) -> Response:
+        """Check an execution and start it."""
+        flags = _flags(request, "debug", "dry_run")
+        body = read_body(request)
+        if flags["dry_run"]:
+            return Response(present_rendering(execution_preview(document=body.data, files=body.files)))
+        execution = execution_create(document=body.data, files=body.files, start=not flags["debug"])
+        shown = present_execution(execution, Addresses.of(request))
+        return Response(shown, status=201, headers={"Location": shown["url"]})
+
+    @extend_schema(responses=api.ExecutionAnswer)
+    def retrieve(self, request: Request, execution_id: int) -> Response:
+        """Show an execution."""
+        return _shown(request, execution_bare(execution_id))
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, execution_id: int) -> Response:
+        """Delete an execution; its Workflow ends too."""
+        execution_delete(execution_id=execution_id)
+        return Response(status=204)
+
+    @extend_schema(request=None, responses=api.ExecutionAnswer)
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, execution_id: int) -> Response:
+        """Stop an execution and keep its record."""
+        return _shown(request, execution_stop(execution_id=execution_id))
+
+    @extend_schema(responses={200: _FILE, 206: _FILE})
+    @action(detail=True)
+    def download_external_data(self, request: Request, execution_id: int) -> HttpResponseBase:
+        """Download the external data."""
+        check_grant(request, execution_id)
+        file = _input_file(execution_bare(execution_id).external_data, "external data")
+        return file_response(request, file, "external_data.zip")
+
+    @extend_schema(responses={200: _FILE, 206: _FILE})
+    @action(detail=True)
+    def download_report_metadata(self, request: Request, execution_id: int) -> HttpResponseBase:
+        """Download the report's metadata."""
+        check_grant(request, execution_id)
+        file = _input_file(execution_bare(execution_id).report_metadata, "report metadata")
+        return json_file_response(request, file, "report_metadata.json")
+
+    @extend_schema(parameters=[OpenApiParameter("descriptor", str, required=True)], responses={200: _FILE, 206: _FILE})
+    @action(detail=True)
+    def download_user_vars(self, request: Request, execution_id: int) -> HttpResponseBase:
+        """Download the user variables of one AI engine."""
+        check_grant(request, execution_id)
+        engines = {engine.descriptor: engine for engine in _engines(execution_bare(execution_id))}
+        engine = engines[_one_of(request, "descriptor", engines)]
+        return json_file_response(request, engine.user_vars, f"{engine.descriptor}_user_vars.json")
+
+    @extend_schema(parameters=[OpenApiParameter("data_partner", str, required=True)], responses=api.PartnerInput)
+    @action(detail=True)
+    def retrieve_data_partner_information(self, request: Request, execution_id: int) -> Response:
+        """Answer what was posted for one data partner, clinical data included."""
+        check_grant(request, execution_id)
+        execution = execution_bare(execution_id)
+        partners = ExecutionDataPartner.objects.filter(execution=execution)
+        names = list(partners.values_list("name", flat=True))
+        if not names:
+            raise InvalidInput("The Schema of this execution takes no platform data.")
+        return Response(partners.get(name=_one_of(request, "data_partner", names)).entry)
+
+    @extend_schema(
+        request={"multipart/form-data": api.RunningForm, "application/json": api.RunningInput},
+        responses=api.ExecutionAnswer,
+    )
+    @action(detail=True, methods=["patch"])
+    def update_to_running(self, request: Request, execution_id: int) -> Response:
+        """Take note that the Workflow has begun."""
+        return _called_back(request, execution_id, execution_to_running)
+
+    @extend_schema(
+        request={"multipart/form-data": api.FailedForm, "application/json": api.FailedInput},
+        responses=api.ExecutionAnswer,
+    )
+    @action(detail=True, methods=["patch"])
+    def update_to_failed(self, request: Request, execution_id: int) -> Response:
+        """Take note that the Workflow gave up."""
+        return _called_back(request, execution_id, execution_to_failed)
+
+    @extend_schema(
+        request={"multipart/form-data": api.SucceededForm, "application/json": api.SucceededInput},
+        responses=api.ExecutionAnswer,
+    )
+    @action(detail=True, methods=["patch"])
+    def update_to_succeeded(self, request: Request, execution_id: int) -> Response:
+        """Take note of what the Workflow produced."""
+        return _called_back(request, execution_id, execution_to_succeeded)
+
+
+def _shown(request: Request, execution: Execution) -> Response:
+    return Response(present_execution(execution, Addresses.of(request)))
+
+
+def _engines(execution: Execution) -> QuerySet[ExecutionAIEngine]:
+    return ExecutionAIEngine.objects.filter(execution=execution).defer("snapshot")
+
+
+def _called_back(request: Request, execution_id: int, service: Callable[..., Execution]) -> Response:
+    check_grant(request, execution_id)
+    body = read_body(request)
+    if body.files:
+        raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
+    return _shown(request, service(execution_id=execution_id, document=body.data))
+
+
+def _input_file(file: FieldFile, what: str) -> FieldFile:
+    if not file:
+        raise InvalidInput(f"The Schema of this execution takes no {what}.")
+    return file
+
+
+def _one_of(request: Request, name: str, known: Mapping[str, Any] | list[str]) -> str:
+    """Return a mandatory query parameter that must be one of `known`. Raises InvalidInput."""
+    values = request.query_params.getlist(name)
+    if len(values) != 1:
+        raise InvalidInput(faults=[Fault(f"/query/{name}", "is given more than once" if values else "is missing")])
+    if values[0] not in known:
+        raise InvalidInput(faults=[Fault(f"/query/{name}", "is none of this execution's: " + ", ".join(known))])
+    return values[0]
+
+
+def _flags(request: Request, *names: str) -> dict[str, bool]:
+    """Return the query's flags; a name nobody knows is refused, since `dryrun=true` would start something."""
+    faults = []
+    for name in request.query_params:
+        value = str(request.query_params[name])
+        if name not in names:
+            faults.append(Fault(f"/query/{name}", "is not known here; known are: " + ", ".join(names)))
+        elif value.lower() not in ("true", "false"):
+            faults.append(Fault(f"/query/{name}", "must be true or false"))
+    if faults:
+        raise InvalidInput(faults=faults)
+    return {name: str(request.query_params.get(name, "")).lower() == "true" for name in names}

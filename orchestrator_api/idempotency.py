@@ -1,0 +1,175 @@
+"""Idempotency-Key: a POST that is sent twice is done once.
+
+The first request under a key notes what it is and takes a lease; its answer is kept for a day and given again to
+every repetition. The lease ends by itself, so a process that dies in the middle does not block its key. Answers that
+say nothing about the request itself (5XX, 401, 403) are not kept: the next try is a first one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from orchestrator_api.middleware import GetResponse
+from orchestrator_api.models import IdempotencyRecord
+from orchestrator_api.problems import problem_of, problem_response
+from web.bodies import limit_size
+from web.errors import Conflict, Fault, InvalidInput, KeyReused
+from web.grants import grant_of
+
+logger = logging.getLogger(__name__)
+
+_KEY = re.compile(r"[!-~]{1,255}")
+_KEPT_BYTES = 8 * 1024**2
+_NOT_KEPT = (401, 403)
+
+
+class IdempotencyMiddleware:
+    """Answers a repeated POST under /api/ with its first answer."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        key = request.headers.get("Idempotency-Key")
+        if key is None or request.method != "POST" or not request.path_info.startswith("/api/"):
+            return self.get_response(request)
+        principal = _principal(request)
+        if principal is None:
+            # The view says what is wrong with the caller.
+            return self.get_response(request)
+        try:
+            if not _KEY.fullmatch(key):
+                raise InvalidInput("Idempotency-Key must be 1 to 255 visible ASCII characters.")
+            limit_size(request)
+            digest = content_digest(request)
+            record = _claim(principal, key, digest)
+        except Exception as error:
+            problem = problem_of(error)
+            if problem is None:
+                raise
+            return problem_response(problem)
+        if record.status is not None:
+            return _replay(record)
+        return self._first(request, record)
+
+    def _first(self, request: HttpRequest, record: IdempotencyRecord) -> HttpResponseBase:
+        try:
+            response = self.get_response(request)
+        except BaseException:
+            _forget(record)
+            raise
+        if _is_kept(response):
+            _keep(record, response)
+        else:
+            _forget(record)
+        return response
+
+
+def content_digest(request: HttpRequest) -> str:
+    """Return the SHA-256 of what a request asks for: method, address and content, whatever its multipart boundary."""
+    digest = hashlib.sha256()
+    _add(digest, [request.method or "", request.get_full_path().encode()])
+    if request.content_type == "multipart/form-data":
+        for name in sorted(request.POST):
+            _add(digest, ["field", name, *request.POST.getlist(name)])
+        for name in sorted(request.FILES):
+            for upload in request.FILES.getlist(name):
+                content = hashlib.sha256()
+                for chunk in upload.chunks():
+                    content.update(chunk)
+                upload.seek(0)
+                _add(digest, ["file", name, str(upload.name), content.digest()])
+    else:
+        _add(digest, [request.content_type or "", request.body])
+    return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, parts: Iterable[str | bytes]) -> None:
+    """Add parts so that no other parts give the same bytes: each after its length."""
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+
+
+def _principal(request: HttpRequest) -> str | None:
+    """Return who sends a request, or None for nobody we know."""
+    view_request = Request(request, authenticators=[kind() for kind in APIView.authentication_classes])
+    try:
+        user, grant = view_request.user, grant_of(view_request)
+    except APIException:
+        return None
+    if grant is not None:
+        return f"workflow:{grant.execution_id}:{grant.attempt}"
+    return f"user:{user.pk}" if user.is_authenticated else None
+
+
+def _claim(principal: str, key: str, digest: str) -> IdempotencyRecord:
+    """Return the record of a key: answered, or ours to answer. Raises KeyReused and Conflict."""
+    now = timezone.now()
+    lease = now + timedelta(seconds=settings.IDEMPOTENCY_LEASE_SECONDS)
+    expiry = now + timedelta(seconds=settings.IDEMPOTENCY_KEY_LIFETIME_SECONDS)
+    mine = IdempotencyRecord(principal=principal, key=key, digest=digest, leased_until=lease, expires_at=expiry)
+    with transaction.atomic():
+        IdempotencyRecord.objects.filter(expires_at__lt=now).delete()
+        try:
+            with transaction.atomic():
+                mine.save(force_insert=True)
+            return mine
+        except IntegrityError:
+            pass
+        record = IdempotencyRecord.objects.select_for_update().get(principal=principal, key=key)
+        if record.digest != digest:
+            raise KeyReused(faults=[Fault("/headers/Idempotency-Key", "was sent before with other content")])
+        if record.leased_until is not None:
+            if record.leased_until > now:
+                raise Conflict("The first request under this Idempotency-Key is still under way.")
+            record.leased_until = lease
+            record.save(update_fields=["leased_until"])
+        return record
+
+
+def _is_kept(response: HttpResponseBase) -> bool:
+    return (
+        isinstance(response, HttpResponse)
+        and response.status_code < 500
+        and response.status_code not in _NOT_KEPT
+        and len(response.content) <= _KEPT_BYTES
+    )
+
+
+def _keep(record: IdempotencyRecord, response: HttpResponseBase) -> None:
+    IdempotencyRecord.objects.filter(_still_mine(record)).update(
+        leased_until=None,
+        status=response.status_code,
+        content_type=response.get("Content-Type", ""),
+        body=getattr(response, "content", b""),
+    )
+
+
+def _forget(record: IdempotencyRecord) -> None:
+    IdempotencyRecord.objects.filter(_still_mine(record)).delete()
+
+
+def _still_mine(record: IdempotencyRecord) -> Q:
+    # A request that took longer than its lease may find that another one has taken its place.
+    return Q(pk=record.pk, leased_until=record.leased_until)
+
+
+def _replay(record: IdempotencyRecord) -> HttpResponse:
+    response = HttpResponse(bytes(record.body), status=record.status, content_type=record.content_type)
+    response["Idempotent-Replayed"] = "true"
+    return response

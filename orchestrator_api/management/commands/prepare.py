@@ -1,0 +1,60 @@
+"""Make a fresh or updated installation ready to serve: tables, shipped Schemas, an administrator, tokens."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from orchestrator_api.tokens import token_create, token_use
+from web.errors import InvalidToken
+
+_LIFETIME = timedelta(days=365)
+
+
+class Command(BaseCommand):
+    help = "Apply migrations, load the shipped Schemas, make an administrator and the tokens that are asked for."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--admin-token", type=Path, help="a file to keep a token of the user `admin` in")
+        parser.add_argument("--registry-token", type=Path, help="a file to keep the service's own token in")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", verbosity=0)
+        call_command("load_schemas", stdout=self.stdout)
+        if path := options["admin_token"]:
+            self._keep_token(path, _user("admin", is_staff=True, is_superuser=True), "first start")
+        if path := options["registry_token"]:
+            self._keep_token(path, _user("orchestrator"), "the orchestrator's own calls to the registry")
+
+    def _keep_token(self, path: Path, user: User, name: str) -> None:
+        """Leave a token in the file that is good now, the one that is there if it is."""
+        try:
+            token_use(text=path.read_text().strip())
+        except (FileNotFoundError, InvalidToken):
+            _, text = token_create(user=user, name=name, lifetime=_LIFETIME)
+            _write_secret(path, text)
+            self.stdout.write(f"A new token of {user.username} is in {path}")
+
+
+def _user(name: str, **rights: bool) -> User:
+    """Return the user of a name, made without a password where there is none."""
+    user, is_new = User.objects.get_or_create(username=name, defaults=rights)
+    if is_new:
+        user.set_unusable_password()
+        user.save()
+    return user
+
+
+def _write_secret(path: Path, text: str) -> None:
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text + "\n")
+    unfinished.replace(path)

@@ -1,0 +1,61 @@
+"""Tokens of people and programs, and the answers that repeated requests get again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class ApiToken(models.Model):
+    """The right to call the API as its user. The token itself is told once and only its hash is kept."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100, help_text="What it is for.")
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(help_text="From then on it is refused.")
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.user_id})"
+
+    def is_valid_at(self, moment: datetime) -> bool:
+        """Return whether the token may be used at a moment."""
+        return self.revoked_at is None and moment < self.expires_at
+
+
+class IdempotencyRecord(models.Model):
+    """The first answer to a request that carried an Idempotency-Key, or the note that it is under way."""
+
+    principal = models.CharField(max_length=80, help_text="Who sent it; a key is theirs alone.")
+    key = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of what was sent.")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    leased_until = models.DateTimeField(null=True, blank=True, help_text="Under way until then, at most.")
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    content_type = models.CharField(max_length=100, blank=True)
+    body = models.BinaryField(default=bytes)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=("principal", "key"), name="idempotency_key_of_principal"),
+            models.CheckConstraint(
+                name="idempotency_under_way_or_answered",
+                condition=Q(leased_until__isnull=False, status__isnull=True)
+                | Q(leased_until__isnull=True, status__isnull=False),
+            ),
+        ]
+        indexes = [models.Index(fields=("expires_at",), name="idempotency_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.principal}: {self.key}"

@@ -1,0 +1,72 @@
+"""What every operation of the OpenAPI document has: the problem document as its answer when something is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+
+from orchestrator_api.problems import CONTENT_TYPE
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457), with a pointer for each fault of the request.",
+    "required": ["type", "title", "status", "detail", "code", "errors"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {
+                    "pointer": {
+                        "type": "string",
+                        "description": "A JSON pointer; `/files/<part>` for a file, `/query/<name>` for the query.",
+                    },
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+_ANSWER = {
+    "description": "A problem.",
+    "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_ALWAYS = ("400", "401", "403", "404")
+_WITH_BODY = ("409", "413", "415", "422", "503", "507")
+_KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "description": "The same key with the same content gets the first answer again, for a day.",
+}
+
+
+class ProblemAwareSchema(AutoSchema):
+    """Adds to each operation the problems it may answer, and the Idempotency-Key to each POST."""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        method = str(self.method)
+        statuses = _ALWAYS if method in ("GET", "HEAD", "DELETE") else (*_ALWAYS, *_WITH_BODY)
+        for status in statuses:
+            operation["responses"].setdefault(status, _ANSWER)
+        operation["responses"].setdefault("default", _ANSWER)
+        if method == "POST":
+            operation.setdefault("parameters", []).append(_KEY_PARAMETER)
+        return operation
+
+
+def add_problem_component(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Put the problem document among the document's components; a hook of drf-spectacular."""
+    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
+    return result

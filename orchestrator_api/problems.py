@@ -1,0 +1,208 @@
+"""Whatever goes wrong with a request becomes one problem document (RFC 9457), with a pointer for each fault.
+
+A foreign error is listed in one table here, with what may be said of it in public; what is not listed is a fault of
+ours, logged with its traceback and answered with nothing but the request's id.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core import exceptions as django_errors
+from django.db import DataError, IntegrityError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
+from django.views import defaults
+from rest_framework import exceptions as drf_errors
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from engines.base import EngineUnavailable, ManifestRejected, WorkflowConflict, WorkflowNotFound
+from orchestrator_api.logs import current_request_id
+from web.errors import (
+    Conflict,
+    Fault,
+    InvalidInput,
+    NotFound,
+    OrchestratorError,
+    ServiceUnavailable,
+    StorageFull,
+    TooLarge,
+)
+from web.jsontext import escape
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is told of an error: `code` for programs, `title` for the kind, `detail` and `faults` for this one."""
+
+    status: int
+    code: str
+    title: str
+    detail: str = ""
+    faults: Sequence[Fault] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return the problem as it goes over the wire."""
+        return {
+            "type": f"urn:problem:orchestrator:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail or self.title,
+            "code": self.code,
+            "errors": [{"pointer": fault.pointer, "detail": fault.detail} for fault in self.faults],
+        }
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """Return what may be told of an error; None for one that is a fault of ours."""
+    if isinstance(error, OrchestratorError):
+        return _ours(error)
+    if isinstance(error, drf_errors.APIException):
+        return _drf(error)
+    if isinstance(error, ManifestRejected):
+        return _ours(InvalidInput(str(error), [Fault(error.pointer, str(error))]))
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return _ours(StorageFull())
+    for kinds, translated in _FOREIGN:
+        if isinstance(error, kinds):
+            return translated
+    return None
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer what a view raised; DRF's EXCEPTION_HANDLER."""
+    problem = problem_of(error)
+    if problem is None:
+        return None
+    set_rollback()
+    if problem.status >= 500:
+        logger.warning("a request could not be served: %s", problem.code, exc_info=error)
+    return Response(problem.document(), problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE)
+
+
+def problem_response(problem: Problem) -> HttpResponse:
+    """Answer a problem from where DRF is not."""
+    return JsonResponse(
+        problem.document(), status=problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE
+    )
+
+
+def _ours(error: OrchestratorError) -> Problem:
+    headers = {"WWW-Authenticate": 'Bearer realm="orchestrator"'} if error.status == 401 else {}
+    return Problem(error.status, error.code, error.title, error.detail, error.faults, headers)
+
+
+_BAD_REQUEST = Problem(400, "bad-request", "The request cannot be understood.")
+_BROKEN_FORM = Problem(400, "invalid-input", InvalidInput.title, "The multipart form is broken.")
+_FORBIDDEN = Problem(403, "permission-denied", "You may not do this.")
+# The first entry that fits counts: the narrow ones stand before the wide.
+_FOREIGN: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] = [
+    (EngineUnavailable, _ours(ServiceUnavailable("The engine does not answer."))),
+    (WorkflowNotFound, _ours(NotFound("The engine has no such Workflow."))),
+    (WorkflowConflict, _ours(Conflict("Another Workflow has that name."))),
+    (Http404, _ours(NotFound())),
+    (django_errors.ObjectDoesNotExist, _ours(NotFound())),
+    (django_errors.PermissionDenied, _FORBIDDEN),
+    (
+        (
+            django_errors.RequestDataTooBig,
+            django_errors.TooManyFieldsSent,
+            django_errors.TooManyFilesSent,
+        ),
+        _ours(TooLarge()),
+    ),
+    (MultiPartParserError, _BROKEN_FORM),
+    (UnreadablePostError, Problem(400, "bad-request", _BAD_REQUEST.title, "The request broke off.")),
+    ((django_errors.SuspiciousOperation, django_errors.BadRequest), _BAD_REQUEST),
+    (IntegrityError, _ours(Conflict())),
+    (DataError, _ours(InvalidInput("A value is outside of what can be stored."))),
+    (OverflowError, _ours(InvalidInput("A number is outside of what can be stored."))),
+    (OperationalError, _ours(ServiceUnavailable("The database does not answer or is too busy."))),
+]
+_TITLES: dict[type[drf_errors.APIException], str] = {
+    drf_errors.NotAuthenticated: "A token or a session is needed.",
+    drf_errors.AuthenticationFailed: "The token or session is not valid.",
+    drf_errors.PermissionDenied: _FORBIDDEN.title,
+    drf_errors.NotFound: NotFound.title,
+    drf_errors.MethodNotAllowed: "This method is not possible here.",
+    drf_errors.UnsupportedMediaType: "This content type is not taken here.",
+    drf_errors.ParseError: InvalidInput.title,
+    drf_errors.ValidationError: InvalidInput.title,
+    drf_errors.Throttled: "Too many requests.",
+}
+# DRF's own codes, where ours has another name for the same.
+_CODES = {"authentication_failed": "invalid-token", "invalid": "invalid-input", "parse_error": "invalid-input"}
+
+
+def _drf(error: drf_errors.APIException) -> Problem:
+    title = next((text for kind, text in _TITLES.items() if isinstance(error, kind)), "The request failed.")
+    code = str(error.default_code)
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait))
+    detail, faults = "", list(_flatten(error.detail, "/data"))
+    if isinstance(error.detail, str):
+        detail, faults = str(error.detail), []
+    return Problem(error.status_code, _CODES.get(code, code.replace("_", "-")), title, detail, faults, headers)
+
+
+def _flatten(detail: Any, pointer: str) -> Iterator[Fault]:
+    """Yield the leaves of DRF's nested details."""
+    if isinstance(detail, Mapping):
+        for key, inner in detail.items():
+            yield from _flatten(inner, pointer if key == "non_field_errors" else f"{pointer}/{escape(key)}")
+    elif isinstance(detail, (list, tuple)):
+        for index, inner in enumerate(detail):
+            yield from _flatten(inner, pointer if isinstance(inner, str) else f"{pointer}/{index}")
+    else:
+        yield Fault(pointer, str(detail))
+
+
+# The handlers of the URL configuration, for what no view of ours has caught.
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request that Django itself refused."""
+    if not _is_for_programs(request):
+        return defaults.bad_request(request, exception)
+    return problem_response(problem_of(exception) or _BAD_REQUEST)
+
+
+def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request that was forbidden outside of a view of the API."""
+    if not _is_for_programs(request):
+        return defaults.permission_denied(request, exception)
+    return problem_response(_FORBIDDEN)
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request for an address that nobody has."""
+    if not _is_for_programs(request):
+        return defaults.page_not_found(request, exception)
+    detail = "" if request.path.endswith("/") else "There is nothing at this address; addresses end with a slash."
+    return problem_response(Problem(404, NotFound.code, NotFound.title, detail))
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    """Answer a fault of ours, without a word of what it was: that is in the log, under the request's id."""
+    if not _is_for_programs(request):
+        return defaults.server_error(request)
+    detail = f"The fault is logged under the request id {current_request_id()}."
+    return problem_response(Problem(500, "internal-error", "This is a fault of the orchestrator.", detail))
+
+
+def _is_for_programs(request: HttpRequest) -> bool:
+    return request.path.startswith(("/api/", "/health/"))

@@ -1,0 +1,298 @@
+"""The whole service on one machine: `python -m orchestrator_api.standalone`.
+
+One small parent makes the data folder and its secrets, then runs two children and runs them again when they die: the
+API under gunicorn and the controller. The parent holds the listening socket, so callers wait while the API is started
+again; the two die with the parent, however it dies.
+
+SIGINT or SIGTERM stops all of it. That includes what the local engine left behind its callers, supervisors of running
+Workflows above all: the kernel hands such orphans to this process, which ends them by SIGTERM. A supervisor takes that
+as the word to stop where it is, so that the engine of the next start can go on from there.
+
+Imports no Django: this process stays as small as it can be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from orchestrator_api.logs import JsonFormatter, TextFormatter
+
+logger = logging.getLogger("orchestrator.standalone")
+
+PROJECT = Path(__file__).resolve().parent.parent
+STOP_SECONDS = 15.0
+_FIRST_BACKOFF_SECONDS = 0.5
+_LONGEST_BACKOFF_SECONDS = 30.0
+# A child that lived as long as this has started well: its next restart is at once.
+_HEALTHY_SECONDS = 30.0
+_SIGNALS = frozenset({signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass
+class Child:
+    """A process that is to run for as long as the service does."""
+
+    name: str
+    command: Sequence[str]
+    pass_fds: Sequence[int] = ()
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_again_at: float = 0.0
+    backoff_seconds: float = field(default=_FIRST_BACKOFF_SECONDS)
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start the process; it gets its own group, so that a Ctrl-C reaches the parent alone."""
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=PROJECT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            pass_fds=self.pass_fds,
+            start_new_session=True,
+            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
+        )
+
+    def reap(self) -> bool:
+        """Return whether the process has ended, and plan its next start."""
+        if self.process is None or self.process.poll() is None:
+            return False
+        lived = time.monotonic() - self.started_at
+        if lived > _HEALTHY_SECONDS:
+            self.backoff_seconds = _FIRST_BACKOFF_SECONDS
+        logger.warning(
+            "%s ended with %s after %.1f s; next start in %.1f s",
+            self.name, self.process.returncode, lived, self.backoff_seconds,
+        )  # fmt: skip
+        self.process = None
+        self.start_again_at = time.monotonic() + self.backoff_seconds
+        self.backoff_seconds = min(self.backoff_seconds * 2, _LONGEST_BACKOFF_SECONDS)
+        return True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the service until a signal stops it; return the exit code."""
+    options = _parse(arguments)
+    data_dir = Path(options.data_dir).absolute()
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Blocked from here on, so that none gets lost between two looks.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    lock = _lock(data_dir)
+    if lock is None:
+        print(f"Another service runs on {data_dir}.", file=sys.stderr)
+        return 1
+    with lock, _listen(options.host, options.port) as listener:
+        port = listener.getsockname()[1]
+        environment = service_environment(os.environ, data_dir, options.host, port)
+        _set_up_logging(environment["LOG_FORMAT"])
+        _empty(data_dir / "uploads")
+        if code := _prepare(environment, data_dir):
+            return code
+        environment.setdefault("MAAS_API_TOKEN", (data_dir / "registry-token").read_text().strip())
+        logger.info("http://%s:%s serves %s; a token is in %s", options.host, port, data_dir, data_dir / "token")
+        return Service(_children(listener.fileno()), environment).run()
+
+
+class Service:
+    """The children, kept running until a signal ends it."""
+
+    def __init__(self, children: Sequence[Child], environment: Mapping[str, str]) -> None:
+        self.children = children
+        self.environment = environment
+
+    def run(self) -> int:
+        """Start the children and start them again as they die; return once all have been stopped."""
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        try:
+            while True:
+                now = time.monotonic()
+                for child in self.children:
+                    if child.process is None and child.start_again_at <= now:
+                        child.start(self.environment)
+                if self._wait() in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    return 0
+                for child in self.children:
+                    child.reap()
+                self._reap_orphans()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Stop every child, by force when it takes too long."""
+        running = [child.process for child in self.children if child.process is not None]
+        for process in running:
+            process.terminate()
+        give_up_at = time.monotonic() + STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, give_up_at - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        for child in self.children:
+            child.process = None
+        self._end_orphans()
+        logger.info("stopped")
+
+    def _end_orphans(self) -> None:
+        """End what children of ours have started and left, and what that leaves in its turn."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            give_up_at, told = time.monotonic() + STOP_SECONDS, set[int]()
+            while orphans := _children_of(os.getpid()):
+                for pid in orphans - told:
+                    os.kill(pid, number)
+                told |= orphans
+                if time.monotonic() >= give_up_at:
+                    break
+                # An orphan of an orphan comes without a signal: look again after a moment.
+                signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+                self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        """Take notice of the ends of processes that are not the children we started."""
+        own = {child.process.pid for child in self.children if child.process is not None}
+        for pid in _children_of(os.getpid(), only_ended=True) - own:
+            os.waitpid(pid, 0)
+
+    def _wait(self) -> int | None:
+        """Wait for a signal or the next planned start; return the signal."""
+        planned = [child.start_again_at for child in self.children if child.process is None]
+        if not planned:
+            return signal.sigwait(_SIGNALS)
+        received = signal.sigtimedwait(_SIGNALS, max(0.0, min(planned) - time.monotonic()))
+        return received.si_signo if received else None
+
+
+def service_environment(given: Mapping[str, str], data_dir: Path, host: str, port: int) -> dict[str, str]:
+    """Return the environment of the children: what was given, and what one machine alone needs where it was not."""
+    reachable = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
+    defaults = {
+        "ALLOWED_HOSTS": ",".join(dict.fromkeys(["127.0.0.1", "localhost", reachable])),
+        # Nobody between the caller and this port speaks TLS for it.
+        "HTTPS_ONLY": "false",
+        "LOG_FORMAT": "text",
+        "ORCHESTRATOR_API_HOSTNAME": f"{reachable}:{port}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    environment = {
+        **defaults,
+        **given,
+        "DATA_DIR": str(data_dir),
+        "DJANGO_SETTINGS_MODULE": "orchestrator_api.settings",
+    }
+    if "SECRET_KEY" not in given and given.get("DEBUG", "").lower() not in ("1", "true", "yes", "on"):
+        environment["SECRET_KEY"] = _secret_key(data_dir / "secret-key")
+    return environment
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m orchestrator_api.standalone", description="Run the whole service.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8900, help="port to listen on; 0 takes a free one")
+    parser.add_argument(
+        "--data-dir", default=os.environ.get("DATA_DIR", str(PROJECT / "var")), help="where all is kept"
+    )
+    return parser.parse_args(arguments)
+
+
+def _set_up_logging(log_format: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _lock(data_dir: Path) -> IO[str] | None:
+    """Take the data folder for this process; None when another has it."""
+    file = (data_dir / "standalone.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=512)
+
+
+def _secret_key(path: Path) -> str:
+    """Return the installation's own secret, made at its first start."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    text = secrets.token_urlsafe(64)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+    return text
+
+
+def _empty(uploads: Path) -> None:
+    """Delete what uploads that broke off have left; nobody else uses the folder while we hold the lock."""
+    for path in uploads.glob("*.upload*"):
+        path.unlink(missing_ok=True)
+
+
+def _prepare(environment: Mapping[str, str], data_dir: Path) -> int:
+    """Bring the database up to date in a process of its own; return its exit code."""
+    arguments = ["--admin-token", str(data_dir / "token"), "--registry-token", str(data_dir / "registry-token")]
+    command = [sys.executable, "manage.py", "prepare", *arguments]
+    return subprocess.run(
+        command, cwd=PROJECT, env=dict(environment), check=False, timeout=600, preexec_fn=_die_with(os.getpid())
+    ).returncode
+
+
+def _children(listener: int) -> list[Child]:
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:orchestrator_api.gunicorn_conf"]
+    return [
+        Child("the API", [*gunicorn, "--bind", f"fd://{listener}"], pass_fds=[listener]),
+        Child("the controller", [sys.executable, "manage.py", "run_controller"]),
+    ]
+
+
+def _children_of(parent: int, only_ended: bool = False) -> set[int]:
+    """Return the ids of a process's children, those that have ended and nobody took notice of included."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent_id = stat.read_text().rpartition(")")[2].split()[:2]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it went while we looked
+        if int(parent_id) == parent and (state == "Z" or not only_ended):
+            found.add(int(stat.parent.name))
+    return found
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """Return what a child does before it becomes its program: tie its life to its parent's."""
+    prctl = ctypes.CDLL(None).prctl
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return tie
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Making, finding and revoking tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from datetime import timedelta
+
+from django.contrib.auth.models import User
+from django.db import DatabaseError
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from orchestrator_api.models import ApiToken
+from web.errors import InvalidToken
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "orc_"
+_USE_NOTED_EVERY = timedelta(minutes=5)
+
+
+def token_create(*, user: User, name: str, lifetime: timedelta) -> tuple[ApiToken, str]:
+    """Store a new token of a user and return it with its text, which nobody can read again."""
+    text = _PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken(user=user, name=name, expires_at=timezone.now() + lifetime)
+    token.token_hash = hash_of(text)
+    token.save()
+    return token, text
+
+
+def token_revoke(*, tokens: QuerySet[ApiToken]) -> int:
+    """Refuse these tokens from now on; return how many were good until now."""
+    return tokens.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+
+def token_use(*, text: str) -> ApiToken:
+    """Return the token of a text, with its user. Raises InvalidToken."""
+    now = timezone.now()
+    token = ApiToken.objects.select_related("user").filter(token_hash=hash_of(text)).first()
+    if token is None or not token.is_valid_at(now) or not token.user.is_active:
+        raise InvalidToken
+    if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_EVERY:
+        _note_use(token)
+    return token
+
+
+def hash_of(text: str) -> str:
+    """Return what is stored of a token. It has 256 random bits, so a fast hash gives nothing away."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _note_use(token: ApiToken) -> None:
+    now = timezone.now()
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _USE_NOTED_EVERY)
+    try:
+        ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+    except DatabaseError:
+        # A note that can wait must not fail a request that only reads.
+        logger.warning("the use of a token could not be noted", exc_info=True)

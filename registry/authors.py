@@ -1,0 +1,26 @@
+"""Who writes to the registry: a person, or the Workflow of an execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from web.grants import grant_of
+
+
+@dataclass(frozen=True)
+class Author:
+    """The name that a row remembers; `owns_only` when it may delete nothing but what it made itself."""
+
+    name: str
+    owns_only: bool = False
+
+
+def author_of(request: Request | HttpRequest) -> Author:
+    """Return who sent a request."""
+    grant = grant_of(request)
+    if grant is not None:
+        return Author(f"execution:{grant.execution_id}", owns_only=True)
+    return Author(request.user.get_username()[:200])

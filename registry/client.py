@@ -1,0 +1,267 @@
+"""What the orchestrator asks of the model registry, over HTTP only: ours or a remote one may answer.
+
+The error tree::
+
+    web.errors.OrchestratorError
+    ├── RegistryNotFound (400)             the registry has no such row; the caller knows which field named it
+    └── web.errors.ServiceUnavailable (503)
+        └── RegistryUnavailable            no answer, no sensible answer, or no room to ask now
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from django.conf import settings
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.util import Retry
+
+from web.errors import OrchestratorError, ServiceUnavailable
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0
+TOTAL_SECONDS = 30.0
+DEFAULT_CONCURRENCY = 16
+_MAX_ANSWER_BYTES = 64 * 1024**2
+_CHUNK_BYTES = 64 * 1024
+_ID_AT_THE_END = re.compile(r"/([0-9]{1,18})/?$")
+
+
+class RegistryNotFound(OrchestratorError):
+    code = "registry-not-found"
+    status = 400
+    title = "The model registry has no such row."
+
+    def __init__(self, resource: str, row_id: int) -> None:
+        super().__init__(f"The model registry has nothing at {resource}/{row_id}.")
+        self.resource = resource
+        self.row_id = row_id
+
+
+class RegistryUnavailable(ServiceUnavailable):
+    code = "registry-unavailable"
+    title = "The model registry does not answer."
+    retry_after_seconds = 2
+
+
+@dataclass(frozen=True)
+class AIEngineVersionInfo:
+    """A version of an AI engine, with what its engine says; times in seconds, sizes as Kubernetes quantities."""
+
+    id: int
+    container_version: str
+    container_name: str
+    role_type: str
+    max_iteration_time: int
+    memory_request: str
+    memory_limit: str
+    cpu_request: str
+    cpu_limit: str
+    functionalities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AIModelInfo:
+    id: int
+    download_resume_retries: int
+    ai_engine_version_id: int
+
+
+class _BearerToken(AuthBase):
+    """Sends a token; as an auth object it also keeps requests from looking for another one in ~/.netrc."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class RegistryClient:
+    """Reads a model registry. One client may be used by many threads.
+
+    Connections are kept; reads are tried again when the registry is not reached, breaks off or is overloaded. At most
+    `concurrency` questions are asked at once, the next is refused at once: the registry may be the same server, and
+    must keep threads to answer with.
+    """
+
+    def __init__(
+        self,
+        hostname: str,
+        *,
+        token: str = "",
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        total_seconds: float = TOTAL_SECONDS,
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> None:
+        self._root = f"http://{hostname}/api"
+        self._timeout = (connect_seconds, read_seconds)
+        self._total_seconds = total_seconds
+        self._places = threading.BoundedSemaphore(concurrency)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = _BearerToken(token)
+        self._session.headers["Accept"] = "application/json"
+        self._session.mount(self._root, HTTPAdapter(pool_maxsize=concurrency, max_retries=_retries()))
+
+    def get_version(self, version_id: int) -> AIEngineVersionInfo:
+        """Return a version and its engine. Raises RegistryNotFound and RegistryUnavailable."""
+        version = self._get("ai_engines_versions", version_id)
+        with _expected("ai_engines_versions", version_id):
+            engine_id = _id_of(version["ai_engine"])
+        engine = self._get("ai_engines", engine_id)
+        with _expected("ai_engines_versions", version_id):
+            return AIEngineVersionInfo(
+                id=version_id,
+                container_version=_text(version, "container_version"),
+                container_name=_text(engine, "container_name"),
+                role_type=_text(engine, "role_type"),
+                max_iteration_time=int(version["max_iteration_time"]),
+                memory_request=_text(version, "memory_request"),
+                memory_limit=_text(version, "memory_limit"),
+                cpu_request=_text(version, "cpu_request"),
+                cpu_limit=_text(version, "cpu_limit"),
+                functionalities=_texts(version, "functionalities"),
+            )
+
+    def get_model(self, model_id: int) -> AIModelInfo:
+        """Return a model. Raises RegistryNotFound and RegistryUnavailable."""
+        model = self._get("ai_models", model_id)
+        with _expected("ai_models", model_id):
+            return AIModelInfo(
+                id=model_id,
+                download_resume_retries=int(model["download_resume_retries"]),
+                ai_engine_version_id=_id_of(model["ai_engine_version"]),
+            )
+
+    def has_model(self, model_id: int) -> bool:
+        """Tell whether there is such a model. Raises RegistryUnavailable."""
+        return self._has("ai_models", model_id)
+
+    def has_evaluation_metric(self, metric_id: int) -> bool:
+        """Tell whether there is such an evaluation metric. Raises RegistryUnavailable."""
+        return self._has("evaluation_metrics", metric_id)
+
+    def has_generic_file(self, file_id: int) -> bool:
+        """Tell whether there is such a generic file. Raises RegistryUnavailable."""
+        return self._has("generic_files", file_id)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+    def _has(self, resource: str, row_id: int) -> bool:
+        try:
+            self._get(resource, row_id)
+        except RegistryNotFound:
+            return False
+        return True
+
+    def _get(self, resource: str, row_id: int) -> Mapping[str, Any]:
+        """Return one row. Only addresses of the configured host are built, and no redirect is followed."""
+        if not self._places.acquire(blocking=False):
+            raise RegistryUnavailable("Too many questions to the model registry are under way; try again.")
+        try:
+            status, content = self._exchange(f"{self._root}/{resource}/{row_id}/")
+        finally:
+            self._places.release()
+        if status == 404:
+            raise RegistryNotFound(resource, row_id)
+        if status in (401, 403):
+            raise RegistryUnavailable("The model registry refuses our token (MAAS_API_TOKEN).")
+        if status != 200:
+            raise RegistryUnavailable(f"The model registry answered {status} to {resource}/{row_id}.")
+        with _expected(resource, row_id):
+            answer = json.loads(content)
+            if not isinstance(answer, dict):
+                raise TypeError("not an object")
+            return answer
+
+    def _exchange(self, url: str) -> tuple[int, bytes]:
+        ends_at = time.monotonic() + self._total_seconds
+        try:
+            with self._session.get(url, timeout=self._timeout, allow_redirects=False, stream=True) as response:
+                content = bytearray()
+                for chunk in response.iter_content(_CHUNK_BYTES):
+                    content += chunk
+                    if len(content) > _MAX_ANSWER_BYTES or time.monotonic() > ends_at:
+                        raise RegistryUnavailable("The model registry's answer does not come to an end.")
+                return response.status_code, bytes(content)
+        except requests.RequestException as error:
+            raise RegistryUnavailable from error
+
+
+def registry_client() -> RegistryClient:
+    """Return this process's client of the registry that the settings name."""
+    return _client(
+        settings.MAAS_API_HOSTNAME,
+        settings.MAAS_API_TOKEN,
+        settings.REGISTRY_CLIENT_CONCURRENCY,
+    )
+
+
+@lru_cache(maxsize=4)
+def _client(hostname: str, token: str, concurrency: int) -> RegistryClient:
+    return RegistryClient(hostname, token=token, concurrency=concurrency)
+
+
+def _retries() -> Retry:
+    return Retry(
+        total=2,
+        read=1,
+        redirect=False,
+        allowed_methods=["GET"],
+        status_forcelist=[502, 503, 504],
+        backoff_factor=0.2,
+        # A long Retry-After would hold a thread of ours: the caller is told to come back instead.
+        respect_retry_after_header=False,
+        raise_on_status=False,
+    )
+
+
+@contextmanager
+def _expected(resource: str, row_id: int) -> Iterator[None]:
+    """Turn an answer of another form than the contract's into RegistryUnavailable."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        words = f"The model registry's answer to {resource}/{row_id} is not what it should be."
+        raise RegistryUnavailable(words) from error
+
+
+def _id_of(url: object) -> int:
+    """Return the id at the end of a row's URL; its host is not ours to trust, and is not looked at."""
+    if isinstance(url, int) and not isinstance(url, bool):
+        return url
+    match = _ID_AT_THE_END.search(urlsplit(str(url)).path)
+    if match is None:
+        raise ValueError("not the URL of a row")
+    return int(match[1])
+
+
+def _text(answer: Mapping[str, Any], field: str) -> str:
+    value = answer[field]
+    if not isinstance(value, str):
+        raise TypeError(field)
+    return value
+
+
+def _texts(answer: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    values = answer[field]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(field)
+    return tuple(values)

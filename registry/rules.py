@@ -1,0 +1,58 @@
+"""What holds for the registry's values, as functions of plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+Patients = Mapping[str, Sequence[str]]
+
+_FORMS = {
+    "memory": re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?([kMGTPE]|[KMGTPE]i)?"),
+    "cpu": re.compile(r"[0-9]{1,9}m|[0-9]{1,6}(\.[0-9]{1,3})?"),
+}
+_FACTORS = {
+    "m": Decimal("0.001"),
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))},
+    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
+}
+
+
+def data_digest(patients: Patients) -> str:
+    """Return the SHA-256 of partners and their patients, whatever the order of the partners and of their ids."""
+    canonical = json.dumps(
+        {partner: sorted({str(patient) for patient in ids}) for partner, ids in patients.items()},
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def quantity(resource: str, text: str) -> Decimal:
+    """Return a quantity of `memory` in bytes (`3584Mi`) or of `cpu` in cores (`250m`).
+
+    The form is Kubernetes' own, without exponents:
+    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/. Raises ValueError.
+    """
+    if not _FORMS[resource].fullmatch(text):
+        raise ValueError(text)
+    number = text.rstrip("".join(_FACTORS))
+    return Decimal(number) * _FACTORS[text.removeprefix(number)]
+
+
+def download_of_user_vars(functionality: str) -> str:
+    """Return the last path segment under which a version's default user variables are downloaded.
+
+    The one of `merging_models` has a name of its own on the wire.
+    """
+    if functionality == "merging_models":
+        return "download_user_vars_config_merging_models"
+    return f"download_default_user_vars_{functionality}"
+
+
+def user_vars_part(functionality: str) -> str:
+    """Return the name of the file part, and of the field of the answer, for one functionality."""
+    return f"default_user_vars_{functionality}"

@@ -1,0 +1,43 @@
+"""Reads of the registry, with what the presenters show already joined."""
+
+from __future__ import annotations
+
+from django.db.models import F, QuerySet
+
+from registry.models import AIEngine, AIEngineVersion, AIModel, DefaultUserVars, EvaluationMetric, GenericFile
+from web.errors import NotFound
+
+
+def ai_engines() -> QuerySet[AIEngine]:
+    """Return the AI engines."""
+    return AIEngine.objects.all()
+
+
+def ai_engine_versions() -> QuerySet[AIEngineVersion]:
+    """Return the versions of AI engines, each with its default user variables."""
+    return AIEngineVersion.objects.prefetch_related("default_user_vars")
+
+
+def ai_models() -> QuerySet[AIModel]:
+    """Return the AI models, each with the id of its engine as `engine_id`."""
+    return AIModel.objects.annotate(engine_id=F("ai_engine_version__ai_engine_id"))
+
+
+def evaluation_metrics() -> QuerySet[EvaluationMetric]:
+    """Return the evaluation metrics, each with its engine's and version's ids as `engine_id` and `version_id`."""
+    return EvaluationMetric.objects.annotate(
+        engine_id=F("ai_model__ai_engine_version__ai_engine_id"), version_id=F("ai_model__ai_engine_version_id")
+    )
+
+
+def generic_files() -> QuerySet[GenericFile]:
+    """Return the generic files."""
+    return GenericFile.objects.all()
+
+
+def default_user_vars(*, version_id: int, functionality: str) -> DefaultUserVars:
+    """Return the default user variables of a version for one functionality. Raises NotFound."""
+    row = DefaultUserVars.objects.filter(version_id=version_id, functionality=functionality).first()
+    if row is None:
+        raise NotFound(f"There are no default user variables for {functionality} in AI engine version {version_id}.")
+    return row

@@ -1,0 +1,49 @@
+"""AI engines: what can be run, before it has versions."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from registry.authors import Author
+from registry.forms import Data, Files, form_faults
+from registry.models import AIEngine
+from registry.services.rows import duplicate_faults, explained, found, refuse, unless_used
+from registry.shapes import AI_ENGINE
+from web.errors import Fault
+
+
+def ai_engine_create(*, data: Data, files: Files, author: Author) -> AIEngine:
+    """Store an AI engine. Raises InvalidInput with every fault."""
+    taken = partial(_taken, data)
+    refuse([*form_faults(AI_ENGINE, data, files, partial=False), *taken()])
+    with explained(taken), transaction.atomic():
+        return AIEngine.objects.create(**data, created_by=author.name)
+
+
+def ai_engine_update(*, engine_id: int, data: Data, files: Files) -> AIEngine:
+    """Change the given fields of an AI engine. Raises NotFound, and InvalidInput with every fault."""
+    found(AIEngine.objects.only("pk"), engine_id)
+    taken = partial(_taken, data, engine_id)
+    refuse([*form_faults(AI_ENGINE, data, files, partial=True), *taken()])
+    with explained(taken), transaction.atomic():
+        engine = found(AIEngine.objects.select_for_update(), engine_id)
+        for name, value in data.items():
+            setattr(engine, name, value)
+        engine.save()
+    return engine
+
+
+def ai_engine_delete(*, engine_id: int) -> None:
+    """Delete an AI engine. Raises NotFound, and Conflict while it has versions."""
+    engine = found(AIEngine.objects.all(), engine_id)
+    with unless_used(engine, engine.versions.all), transaction.atomic():
+        AIEngine.objects.filter(pk=engine_id).delete()
+
+
+def _taken(data: Data, engine_id: int = 0) -> list[Fault]:
+    name: Any = data.get("name")
+    key = {"name": name} if isinstance(name, str) else None
+    return duplicate_faults(AIEngine.objects.exclude(pk=engine_id), key, "AI engine {id} has this name already")

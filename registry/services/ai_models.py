@@ -1,0 +1,168 @@
+"""AI models: what a Workflow trained, its contents and the user variables it was trained with."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from registry.authors import Author
+from registry.forms import Data, Files, form_faults
+from registry.models import AIEngineVersion, AIModel
+from registry.services.rows import (
+    RACE_TRIES,
+    duplicate_faults,
+    explained,
+    found,
+    is_id,
+    patients_columns,
+    patients_digest,
+    reference_faults,
+    refuse,
+    refuse_foreign,
+    unless_used,
+)
+from registry.shapes import AI_MODEL
+from web.errors import Conflict, Fault
+from web.storage import delete_after_commit, save, stored_files
+
+_FILE_NAMES = {"contents": "contents.zip", "ai_engine_version_user_vars": "user_vars.json"}
+_RELATIONS = {"ai_engine_version": "ai_engine_version_id", "parent_ai_model": "parent_ai_model_id"}
+
+
+def ai_model_create(*, data: Data, files: Files, author: Author) -> AIModel:
+    """Store a model and its files. Raises InvalidInput with every fault."""
+    stored = partial(_stored_faults, data)
+    refuse([*form_faults(AI_MODEL, data, files, partial=False), *stored()])
+    with stored_files():
+        draft = _draft(data, files, author)
+        with explained(stored), transaction.atomic():
+            draft.save(force_insert=True)
+    return draft
+
+
+def ai_model_update_or_create(*, data: Data, files: Files, author: Author) -> tuple[AIModel, bool]:
+    """Store a model, over the one of the same key if there is one; tell whether it is new.
+
+    Fields that are not given go back to their defaults, as in a new model. Raises InvalidInput with every fault.
+    """
+    references = partial(_reference_faults, data)
+    refuse([*form_faults(AI_MODEL, data, files, partial=False), *references()])
+    with stored_files():
+        draft = _draft(data, files, author)
+        for _ in range(RACE_TRIES):
+            try:
+                with transaction.atomic():
+                    return _put(draft)
+            except IntegrityError:
+                # Somebody stored or deleted the same key just now; what it says next time decides.
+                refuse(references())
+    raise Conflict("Others keep writing the same AI model; try again.")
+
+
+def ai_model_update(*, model_id: int, data: Data, files: Files) -> AIModel:
+    """Change the given fields and files of a model. Raises NotFound, and InvalidInput with every fault."""
+    model = found(AIModel.objects.all(), model_id)
+    stored = partial(_stored_faults, {**_key_of(model), **data}, model_id)
+    refuse([*form_faults(AI_MODEL, data, files, partial=True), *stored()])
+    with stored_files():
+        draft = AIModel()
+        _store(draft, files)
+        with explained(stored), transaction.atomic():
+            model = found(AIModel.objects.select_for_update(), model_id)
+            for name, value in _columns(data).items():
+                setattr(model, name, value)
+            _take_files(model, draft, files)
+            model.save()
+    return model
+
+
+def ai_model_delete(*, model_id: int, author: Author) -> None:
+    """Delete a model, its evaluation metrics and its files.
+
+    Raises NotFound, PermissionDenied, and Conflict while it is the parent of others, or has metrics of others where
+    the author may delete only its own.
+    """
+    model = found(AIModel.objects.all(), model_id)
+    refuse_foreign(model, author)
+    if author.owns_only and model.evaluation_metrics.exclude(created_by=author.name).exists():
+        raise Conflict("Others have stored evaluation metrics of this AI model.")
+    with unless_used(model, model.children.all), transaction.atomic():
+        model = found(AIModel.objects.select_for_update(), model_id)
+        AIModel.objects.filter(pk=model_id).delete()
+        delete_after_commit(model.contents, model.ai_engine_version_user_vars)
+
+
+def _stored_faults(data: Data, model_id: int = 0) -> list[Fault]:
+    key = None
+    digest = patients_digest(data.get("data_partners_patients"))
+    if is_id(data.get("ai_engine_version")) and isinstance(data.get("name"), str) and digest is not None:
+        key = {"name": data["name"], "ai_engine_version_id": data["ai_engine_version"], "data_hash": digest}
+    words = "AI model {id} has this name, AI engine version and data_partners_patients already"
+    rows = AIModel.objects.exclude(pk=model_id)
+    return [*_reference_faults(data, model_id), *duplicate_faults(rows, key, words)]
+
+
+def _reference_faults(data: Data, model_id: int = 0) -> list[Fault]:
+    return [
+        *reference_faults(data, "ai_engine_version", AIEngineVersion),
+        *(reference_faults(data, "parent_ai_model", AIModel) or _cycle_faults(data.get("parent_ai_model"), model_id)),
+    ]
+
+
+def _cycle_faults(parent_id: Any, model_id: int) -> list[Fault]:
+    seen: set[int] = set()
+    while model_id and is_id(parent_id) and parent_id not in seen:
+        if parent_id == model_id:
+            return [Fault("/data/parent_ai_model", "is this AI model itself, or one that descends from it")]
+        seen.add(parent_id)
+        parent_id = AIModel.objects.filter(pk=parent_id).values_list("parent_ai_model_id", flat=True).first()
+    return []
+
+
+def _key_of(model: AIModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "ai_engine_version": model.ai_engine_version_id,
+        "data_partners_patients": model.data_partners_patients,
+    }
+
+
+def _columns(data: Data) -> dict[str, Any]:
+    columns = {_RELATIONS.get(name, name): value for name, value in data.items()}
+    if "data_partners_patients" in data:
+        columns.update(patients_columns(data["data_partners_patients"]))
+    return columns
+
+
+def _draft(data: Data, files: Files, author: Author) -> AIModel:
+    draft = AIModel(**{**patients_columns(None), **_columns(data)}, created_by=author.name)
+    _store(draft, files)
+    return draft
+
+
+def _store(draft: AIModel, files: Files) -> None:
+    for part, upload in files.items():
+        save(getattr(draft, part), _FILE_NAMES[part], upload)
+
+
+def _take_files(model: AIModel, draft: AIModel, parts: Any) -> None:
+    for part in parts:
+        delete_after_commit(getattr(model, part))
+        setattr(model, part, getattr(draft, part).name)
+
+
+def _put(draft: AIModel) -> tuple[AIModel, bool]:
+    key = {name: getattr(draft, name) for name in ("name", "ai_engine_version_id", "data_hash")}
+    model = AIModel.objects.select_for_update().filter(**key).first()
+    if model is None:
+        draft.save(force_insert=True)
+        return draft, True
+    refuse(_cycle_faults(draft.parent_ai_model_id, model.pk))
+    for name in ("merge_type", "parent_ai_model_id", "description", "download_resume_retries"):
+        setattr(model, name, getattr(draft, name))
+    model.data_partners_patients = draft.data_partners_patients
+    _take_files(model, draft, _FILE_NAMES)
+    model.save()
+    return model, False

@@ -1,0 +1,104 @@
+"""What the services of all resources share: finding rows, and explaining what the database refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.db import IntegrityError
+from django.db.models import Model, ProtectedError, QuerySet
+from rest_framework.exceptions import PermissionDenied
+
+from registry.authors import Author
+from registry.models import Registered
+from registry.rules import data_digest
+from registry.shapes import MAX_ID
+from web.errors import Conflict, Fault, InvalidInput, NotFound
+
+RACE_TRIES = 3
+_NAMED = 5
+_M = TypeVar("_M", bound=Model)
+
+
+def found(rows: QuerySet[_M], row_id: int) -> _M:
+    """Return the row of an id. Raises NotFound."""
+    row = rows.filter(pk=row_id).first()
+    if row is None:
+        raise NotFound(f"There is no {rows.model._meta.verbose_name} {row_id}.")
+    return row
+
+
+def refuse(faults: Iterable[Fault]) -> None:
+    """Raise InvalidInput when there are faults; each is named once."""
+    unique = tuple(dict.fromkeys(faults))
+    if unique:
+        raise InvalidInput(faults=unique)
+
+
+def reference_faults(data: Mapping[str, Any], field: str, model: type[Model]) -> list[Fault]:
+    """Return a fault when a field holds an id that no row has; of another type than an id it says nothing."""
+    row_id = data.get(field)
+    if not is_id(row_id) or model._default_manager.filter(pk=row_id).exists():
+        return []
+    return [Fault(f"/data/{field}", f"there is no {model._meta.verbose_name} {row_id}")]
+
+
+def duplicate_faults(rows: QuerySet[_M], key: Mapping[str, Any] | None, words: str) -> list[Fault]:
+    """Return a fault, at the key's first field, when a row has this key; None is a key that has other faults."""
+    if key is None:
+        return []
+    row = rows.filter(**key).only("pk").first()
+    return [Fault(f"/data/{next(iter(key))}", words.format(id=row.pk))] if row is not None else []
+
+
+def is_id(value: object) -> bool:
+    """Tell whether a value could be the id of a row."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_ID
+
+
+def patients_columns(patients: Mapping[str, list[Any]] | None) -> dict[str, Any]:
+    """Return the columns for data_partners_patients, once it has been checked; ids are kept as strings."""
+    kept = {partner: [str(patient) for patient in ids] for partner, ids in (patients or {}).items()}
+    return {"data_partners_patients": kept, "data_hash": data_digest(kept)}
+
+
+def patients_digest(patients: object) -> str | None:
+    """Return the digest of what may be data_partners_patients, or None where it is not."""
+    if patients is None:
+        return data_digest({})
+    if not isinstance(patients, dict) or not all(isinstance(ids, list) for ids in patients.values()):
+        return None
+    return data_digest(patients)
+
+
+@contextmanager
+def explained(faults: Callable[[], list[Fault]]) -> Iterator[None]:
+    """Turn a constraint's refusal into the fault behind it; put it around the transaction.
+
+    `faults` asks the database again: somebody else was there between the check and the write.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        refuse(faults())
+        raise Conflict("What this refers to has just been changed by somebody else; try again.") from error
+
+
+@contextmanager
+def unless_used(row: Model, users: Callable[[], QuerySet[Any]]) -> Iterator[None]:
+    """Turn a refused deletion into a Conflict that names what still uses the row; put it around the transaction."""
+    try:
+        yield
+    except (ProtectedError, IntegrityError) as error:
+        kind = row._meta.verbose_name
+        rows = list(users().order_by("pk")[: _NAMED + 1])
+        names = ", ".join(f"{used._meta.verbose_name} {used.pk} ({used})" for used in rows[:_NAMED])
+        more = " and others" if len(rows) > _NAMED else ""
+        raise Conflict(f"This {kind} is still used by {names or 'something new'}{more}. Delete these first.") from error
+
+
+def refuse_foreign(row: Registered, author: Author) -> None:
+    """Raise PermissionDenied when an author may delete only its own and this row is not."""
+    if author.owns_only and row.created_by != author.name:
+        raise PermissionDenied("A Workflow may delete only what its own execution created.")

@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+from django.core import checks
+
+from runs.checks import check_engines
+
+
+class RunsConfig(AppConfig):
+    name = "runs"
+
+    def ready(self) -> None:
+        checks.register(check_engines)

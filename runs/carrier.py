@@ -1,0 +1,123 @@
+"""Carries one wish of one run to its engine; no transaction is open while the engine or the owner is called."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import transaction
+
+from engines.base import (
+    Engine,
+    EngineUnavailable,
+    ManifestRejected,
+    StopStrategy,
+    Submission,
+    WorkflowConflict,
+    WorkflowNotFound,
+)
+from runs import outbox, services
+from runs.models import RunCause, WorkflowRun
+from runs.owners import CannotPrepare, NotReady, owner_of
+from runs.transitions import Wish, due_wish
+
+logger = logging.getLogger(__name__)
+
+Outcome = Callable[[], object]
+
+
+class Carrier:
+    """Carries wishes to one engine, as a controller of some name and with some clock."""
+
+    def __init__(self, engine: Engine, claimed_by: str, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._claimed_by = claimed_by
+        self._clock = clock
+
+    def carry(self, run_id: int) -> None:
+        """Carry the wish of a claimed run, write down what became of it, and give the claim back."""
+        run = WorkflowRun.objects.select_related("document").filter(pk=run_id, claimed_by=self._claimed_by).first()
+        if run is None:
+            return
+        due = due_wish(run)
+        if due is None or due.due_at > self._clock():
+            outbox.give_back(claimed_by=self._claimed_by, run_id=run_id)
+            return
+        outcome = self._attempt(run, due.wish)
+        with transaction.atomic():
+            try:
+                outcome()
+            except WorkflowRun.DoesNotExist:
+                logger.info("Run %s was removed while its wish was carried.", run.name)
+            outbox.give_back(claimed_by=self._claimed_by, run_id=run_id)
+
+    def _attempt(self, run: WorkflowRun, wish: Wish) -> Outcome:
+        try:
+            return self._carry_out(run, wish)
+        except (EngineUnavailable, NotReady) as error:
+            logger.warning("Run %s: %s is tried again: %s", run.name, wish, error)
+            message = str(error) or type(error).__name__
+        except Exception as error:
+            # A fault of ours or of an owner's: it may be mended while the run waits, and must not stop other runs.
+            logger.exception("Run %s: %s failed", run.name, wish)
+            message = f"{type(error).__name__}: {error}"
+        return lambda: outbox.postpone(run_id=run.pk, wish=wish, message=message, now=self._clock())
+
+    def _carry_out(self, run: WorkflowRun, wish: Wish) -> Outcome:
+        match wish:
+            case Wish.SUBMIT:
+                return self._submit(run)
+            case Wish.STOP:
+                return self._stop(run, StopStrategy.STOP)
+            case Wish.TERMINATE:
+                return self._stop(run, StopStrategy.TERMINATE)
+            case Wish.RELEASE:
+                owner_of(run).release(run)
+                return lambda: services.run_released(run_id=run.pk, now=self._clock())
+            case Wish.DELETE:
+                return self._delete(run)
+
+    def _submit(self, run: WorkflowRun) -> Outcome:
+        try:
+            attachments = owner_of(run).prepare(run)
+            if not self._still_wanted(run):
+                return lambda: None
+            submission = Submission(
+                name=run.name,
+                manifest=run.manifest,
+                config_maps={**run.config_maps, **attachments.config_maps},
+                secrets=attachments.secrets,
+            )
+            status = self._engine.submit(submission)
+        except ManifestRejected as error:
+            message = f"{error.pointer}: {error}" if error.pointer else str(error)
+            return lambda: services.run_fail(run_id=run.pk, message=message, now=self._clock())
+        except WorkflowConflict as error:
+            message = str(error) or f"Another Workflow has the name {run.name}."
+            return lambda: services.run_fail(run_id=run.pk, message=message, now=self._clock())
+        except CannotPrepare as error:
+            message = str(error)
+            return lambda: services.run_fail(run_id=run.pk, message=message, now=self._clock())
+        return lambda: services.run_observe(run_id=run.pk, status=status, cause=RunCause.CONTROLLER, now=self._clock())
+
+    def _still_wanted(self, run: WorkflowRun) -> bool:
+        # Preparing may take long; nothing that was stopped meanwhile should start.
+        now_wished = WorkflowRun.objects.filter(pk=run.pk).first()
+        due = due_wish(now_wished) if now_wished else None
+        return due is not None and due.wish is Wish.SUBMIT
+
+    def _stop(self, run: WorkflowRun, strategy: StopStrategy) -> Outcome:
+        try:
+            self._engine.stop(run.name, strategy)
+        except WorkflowNotFound:
+            return lambda: services.run_vanish(run_id=run.pk, cause=RunCause.CONTROLLER, now=self._clock())
+        terminate = strategy is StopStrategy.TERMINATE
+        return lambda: services.run_stop_sent(run_id=run.pk, terminate=terminate, now=self._clock())
+
+    def _delete(self, run: WorkflowRun) -> Outcome:
+        if run.handed_over_at:
+            self._engine.delete(run.name)
+        if not run.released_at:
+            owner_of(run).release(run)
+        return lambda: services.run_deleted(run_id=run.pk)

@@ -1,0 +1,214 @@
+"""The controller: carries wishes to the engines, follows what they tell, and holds runs to their deadlines.
+
+Several may run on one database. One that is killed at any point loses nothing: what it was about to do is in the
+rows, and everything that it may have done already can be done again.
+
+    main thread        claims what is due, hands it to carriers, expires deadlines; sleeps until a wake-up
+    carriers           a few threads for each engine, so that one that hangs does not hold up the others
+    watchers           one for each engine
+    observer           writes what the watchers heard
+    reconcilers        one for each engine
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import connections
+from django.utils import timezone
+
+from engines.base import Engine
+from runs import identity, outbox
+from runs.carrier import Carrier
+from runs.identity import Identity
+from runs.models import WorkflowRun
+from runs.reconcile import RECONCILE_SECONDS, Reconciler
+from runs.services import run_expire
+from runs.wakeups import Listener
+from runs.watching import Inbox, Observer, Watcher
+
+logger = logging.getLogger(__name__)
+
+# The safety net under the wake-ups.
+SWEEP_SECONDS = 5.0
+CARRIERS = 4
+# After something failed that may go better soon.
+PAUSE_SECONDS = 1.0
+# What is still under way then is left to the next controller.
+CLOSING_SECONDS = 1.2
+
+
+class _Carriers:
+    """The threads that carry wishes to one engine."""
+
+    def __init__(self, carrier: Carrier, done: Callable[[], None]) -> None:
+        self._carrier = carrier
+        self._done = done
+        self._waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._active: set[int] = set()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(CARRIERS)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def active(self) -> set[int]:
+        with self._lock:
+            return set(self._active)
+
+    def take(self, run_id: int) -> None:
+        with self._lock:
+            self._active.add(run_id)
+        self._waiting.put(run_id)
+
+    def close(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _work(self) -> None:
+        while (run_id := self._waiting.get()) is not None:
+            try:
+                self._carrier.carry(run_id)
+            except Exception:
+                # Mostly the database: the lease runs out, and the wish is carried again.
+                logger.exception("The wish of run %s could not be carried", run_id)
+                connections.close_all()
+            with self._lock:
+                self._active.discard(run_id)
+            self._done()
+        connections.close_all()
+
+
+class Controller:
+    """Carries, watches, reconciles and expires, until `stop`."""
+
+    def __init__(
+        self,
+        engines: list[Engine],
+        *,
+        clock: Callable[[], datetime] = timezone.now,
+        sweep_seconds: float = SWEEP_SECONDS,
+        reconcile_seconds: float = RECONCILE_SECONDS,
+    ) -> None:
+        self._engines = engines
+        self._clock = clock
+        self._sweep_seconds = sweep_seconds
+        self._reconcile_seconds = reconcile_seconds
+        self._stopping = threading.Event()
+        self._listener = Listener()
+        self._identity = Identity()
+        self._inbox = Inbox()
+        self._tend_at = clock()
+        self._reconcilers = {engine.alias: Reconciler(engine, clock) for engine in engines}
+
+    def stop(self) -> None:
+        """Let `run` return soon; may be called from any thread and from a signal handler."""
+        self._stopping.set()
+        self._listener.poke()
+
+    def run(self) -> None:
+        """Work until `stop` is called."""
+        logger.info("Controller %s serves %s.", self._identity.name, ", ".join(e.alias for e in self._engines))
+        self._warn_of_unserved()
+        carriers = {
+            engine.alias: _Carriers(Carrier(engine, self._identity.name, self._clock), self._listener.poke)
+            for engine in self._engines
+        }
+        observer = self._start_followers()
+        try:
+            while not self._stopping.is_set():
+                self._listener.wait(self._round(carriers))
+        finally:
+            self._close(carriers, observer)
+
+    def _start_followers(self) -> threading.Thread:
+        observer = Observer(self._inbox, lambda alias, name: self._reconcilers[alias].suspect(name))
+        thread = threading.Thread(target=observer.run, name="observer", daemon=True)
+        thread.start()
+        for engine in self._engines:
+            watcher = Watcher(engine, self._inbox, self._stopping)
+            threading.Thread(target=watcher.run, name=f"watch-{engine.alias}", daemon=True).start()
+            reconciler = self._reconcilers[engine.alias]
+            threading.Thread(
+                target=reconciler.run,
+                args=(self._stopping, self._reconcile_seconds),
+                name=f"reconcile-{engine.alias}",
+                daemon=True,
+            ).start()
+        return thread
+
+    def _round(self, carriers: dict[str, _Carriers]) -> float:
+        """Do what is due, and return for how long nothing will be."""
+        try:
+            return self._do_what_is_due(carriers)
+        except Exception:
+            # Mostly the database, which may come back.
+            logger.exception("What is due could not be done")
+            connections.close_all()
+            return PAUSE_SECONDS
+
+    def _do_what_is_due(self, carriers: dict[str, _Carriers]) -> float:
+        now = self._clock()
+        if now >= self._tend_at:
+            self._tend_claims(carriers, now)
+            self._tend_at = now + timedelta(seconds=self._sweep_seconds)
+        full = False
+        for alias, threads in carriers.items():
+            free = CARRIERS - len(threads.active)
+            full = full or free == 0
+            for run_id in outbox.claim(engine=alias, limit=free, claimed_by=self._identity.name, now=now):
+                threads.take(run_id)
+        # What is due and yet not done is another controller's, or failed; it is looked at again, but not in a spin.
+        pause = 0.05 if self._expire(now) else PAUSE_SECONDS
+        due_at = outbox.next_due_at(now)
+        if due_at is None or full:
+            return self._sweep_seconds
+        return min(self._sweep_seconds, max(pause, (due_at - now).total_seconds()))
+
+    def _expire(self, now: datetime) -> bool:
+        """Expire what is late, and return whether that went well; one run whose owner fails does not hold up others."""
+        well = True
+        for run_id in outbox.expired(now):
+            try:
+                run_expire(run_id=run_id, now=now)
+            except Exception:
+                logger.exception("Run %s could not be expired", run_id)
+                well = False
+        return well
+
+    def _tend_claims(self, carriers: dict[str, _Carriers], now: datetime) -> None:
+        for holder in outbox.holders():
+            if holder == self._identity.name:
+                outbox.renew(claimed_by=holder, run_ids=set().union(*(c.active for c in carriers.values())), now=now)
+            elif identity.is_dead(holder):
+                logger.warning("Controller %s has died; its claims are free.", holder)
+                outbox.give_back(claimed_by=holder)
+                identity.forget(holder)
+
+    def _warn_of_unserved(self) -> None:
+        served = [engine.alias for engine in self._engines]
+        unserved = WorkflowRun.objects.exclude(engine__in=served).filter(next_try_at__isnull=False)
+        for alias in unserved.order_by().values_list("engine", flat=True).distinct():
+            logger.warning("Runs wait for engine %s, which settings.ENGINES does not have.", alias)
+
+    def _close(self, carriers: dict[str, _Carriers], observer: threading.Thread) -> None:
+        self._stopping.set()
+        for reconciler in self._reconcilers.values():
+            reconciler.suspect("")
+        end = time.monotonic() + CLOSING_SECONDS
+        for threads in carriers.values():
+            threads.close(max(0.0, end - time.monotonic()))
+        self._inbox.close()
+        observer.join(0.3)
+        outbox.give_back(claimed_by=self._identity.name)
+        self._identity.close()
+        self._listener.close()
+        connections.close_all()

@@ -1,0 +1,151 @@
+"""The logs of a run, as they are or as they come.
+
+Who follows a run that is still queued waits for its Workflow first. A caller that went away cannot be noticed by a
+thread that waits for the next line, so another thread waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from engines.base import EngineError, LogLine
+from runs.engines import get_engine
+from runs.models import WorkflowRun
+from runs.wakeups import Listener, run_topic
+from web.errors import NotFound
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+_WAITING_LINES = 1000
+
+
+def node_id_of(run: WorkflowRun, node: str) -> str:
+    """Return the id of a node given by its id or name; '' for all nodes. Raises NotFound."""
+    if not node or node in run.nodes:
+        return node
+    for node_id, known in run.nodes.items():
+        if node in (known.get("name"), known.get("displayName")):
+            return node_id
+    raise NotFound(f"The run has no node {node!r}.")
+
+
+def log_lines(run: WorkflowRun, node_id: str) -> Iterator[LogLine]:
+    """Return what was written up to now.
+
+    Raises EngineUnavailable, and WorkflowNotFound where the engine has forgotten the Workflow, before the first line.
+    """
+    if run.handed_over_at is None:
+        return iter(())
+    lines = get_engine(run.engine).logs(run.name, node_id)
+    first = next(lines, None)
+    return iter(()) if first is None else chain([first], lines)
+
+
+def followed_log_lines(run: WorkflowRun, node_id: str, is_gone: Callable[[], bool]) -> Iterator[LogLine]:
+    """Return what was written, and what will be, until the run ends or the caller is gone.
+
+    Raises as `log_lines`, before the first line.
+    """
+    if run.submitted_at is not None:
+        get_engine(run.engine).get(run.name)
+    return _follow(run, node_id, is_gone)
+
+
+def _follow(run: WorkflowRun, node_id: str, is_gone: Callable[[], bool]) -> Iterator[LogLine]:
+    if not _wait_until_submitted(run, is_gone):
+        return
+    stopping = threading.Event()
+    lines: queue.Queue[LogLine | EngineError | None] = queue.Queue(_WAITING_LINES)
+    threading.Thread(target=_pump, args=(run, node_id, lines, stopping), daemon=True).start()
+    try:
+        while True:
+            try:
+                line = lines.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                if is_gone():
+                    return
+                continue
+            if isinstance(line, EngineError):
+                # The answer breaks off, which tells the caller that it is not complete.
+                raise line
+            if line is None:
+                return
+            yield line
+    finally:
+        stopping.set()
+
+
+def _wait_until_submitted(run: WorkflowRun, is_gone: Callable[[], bool]) -> bool:
+    if run.submitted_at is not None:
+        return True
+    with Listener(run_topic(run.pk)) as listener:
+        while not is_gone():
+            known = WorkflowRun.objects.filter(pk=run.pk).first()
+            if known is None or known.submitted_at is not None or known.is_terminal:
+                return known is not None and known.submitted_at is not None
+            listener.wait(LOOK_SECONDS)
+    return False
+
+
+def _pump(
+    run: WorkflowRun,
+    node_id: str,
+    lines: queue.Queue[LogLine | EngineError | None],
+    stopping: threading.Event,
+) -> None:
+    def put(line: LogLine | EngineError | None) -> None:
+        while not stopping.is_set():
+            try:
+                lines.put(line, timeout=LOOK_SECONDS)
+            except queue.Full:
+                continue
+            return
+
+    try:
+        for line in get_engine(run.engine).logs(run.name, node_id, follow=True):
+            put(line)
+            if stopping.is_set():
+                return
+    except EngineError as error:
+        logger.warning("The log of run %s broke off: %s", run.name, error)
+        put(error)
+    finally:
+        put(None)
+
+
+def as_text(lines: Iterator[LogLine], with_node: bool) -> Iterator[bytes]:
+    """Yield lines as plain text, each after its node's id where several nodes speak."""
+    for line in lines:
+        yield (f"{line.node}: {line.text}\n" if with_node else f"{line.text}\n").encode(errors="replace")
+
+
+def as_json(lines: Iterator[LogLine]) -> Iterator[bytes]:
+    """Yield lines as one JSON object each."""
+    for line in lines:
+        shown = {
+            "node": line.node,
+            "container": line.container,
+            "stream": line.stream,
+            "at": line.at,
+            "text": line.text,
+        }
+        yield (json.dumps(shown) + "\n").encode()
+
+
+def has_hung_up(connection: socket.socket | None) -> bool:
+    """Return whether the other end of a connection has closed it; None for a connection that nobody shows us."""
+    if connection is None:
+        return False
+    try:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
+    except (OSError, ValueError):
+        return True

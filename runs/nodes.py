@@ -1,0 +1,79 @@
+"""What can be read from a Workflow's nodes: whether anything has started, why it failed, how it looks as a tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from engines.base import WorkflowPhase, WorkflowStatus
+
+Nodes = Mapping[str, dict[str, Any]]
+
+# The node types that do something themselves; the others only hold nodes together.
+# https://argo-workflows.readthedocs.io/en/latest/fields/#nodestatus
+WORKING_TYPES = frozenset({"Pod", "Container", "Suspend", "HTTP", "Plugin"})
+FAILED_PHASES = frozenset({"Failed", "Error"})
+
+
+def something_started(status: WorkflowStatus) -> bool:
+    """Return whether any node of a Workflow got past waiting; Argo calls a Workflow Running before any pod runs."""
+    if status.phase.is_terminal:
+        return True
+    return status.phase is WorkflowPhase.RUNNING and any(
+        node.get("type") in WORKING_TYPES and node.get("phase") not in ("", "Pending", None)
+        for node in status.nodes.values()
+    )
+
+
+def failure_message(status: WorkflowStatus) -> str:
+    """Return the engine's words for a failure: the Workflow's own, and those of the node that failed first."""
+    failed = [node for node in status.nodes.values() if node.get("phase") in FAILED_PHASES and _has_own_words(node)]
+    failed.sort(key=lambda node: str(node.get("finishedAt") or "~"))
+    first = f"{failed[0].get('displayName') or failed[0].get('name')}: {failed[0]['message']}" if failed else ""
+    if not first or (status.message and status.message in first):
+        return first or status.message or f"The Workflow ended as {status.phase}."
+    return f"{status.message} ({first})" if status.message else first
+
+
+def _has_own_words(node: dict[str, Any]) -> bool:
+    return node.get("type") in WORKING_TYPES and bool(node.get("message"))
+
+
+def waiting_message(nodes: Nodes) -> str:
+    """Return what the first waiting node says that it waits for, or an empty text."""
+    for node in nodes.values():
+        if node.get("phase") == "Pending" and node.get("message"):
+            return f"{node.get('displayName') or node.get('name')}: {node['message']}"
+    return ""
+
+
+def storable(nodes: Nodes) -> dict[str, dict[str, Any]]:
+    """Return nodes as every database takes them: a program's output may hold NUL, PostgreSQL's jsonb may not."""
+    text = json.dumps(nodes)
+    if "\\u0000" in text:
+        text = text.replace("\\u0000", "\\ufffd")
+        cleaned: dict[str, dict[str, Any]] = json.loads(text)
+        return cleaned
+    return dict(nodes)
+
+
+def in_tree_order(nodes: Nodes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each node once with its depth, parents before children; nodes that nothing leads to come last."""
+    seen: set[str] = set()
+    children = {child for node in nodes.values() for child in node.get("children") or ()}
+    roots = [node_id for node_id in nodes if node_id not in children]
+    yield from _walk(nodes, roots, seen)
+    yield from _walk(nodes, nodes, seen)
+
+
+def _walk(nodes: Nodes, roots: Iterable[str], seen: set[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    # A stack instead of recursion: a loop of a thousand steps is a thousand levels deep.
+    waiting = [(0, node_id) for node_id in reversed(list(roots))]
+    while waiting:
+        depth, node_id = waiting.pop()
+        if node_id in seen or node_id not in nodes:
+            continue
+        seen.add(node_id)
+        yield depth, nodes[node_id]
+        waiting.extend((depth + 1, child) for child in reversed(nodes[node_id].get("children") or []))

@@ -1,0 +1,126 @@
+"""Compares an engine's Workflows with the rows, in both directions, and finds what the watch has missed."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import connections
+
+from engines.base import Engine, EngineUnavailable, StopStrategy, WorkflowNotFound, WorkflowStatus
+from runs.models import WorkflowRun
+from runs.selectors import runs_named, runs_open_at
+from runs.services import is_running, run_observe, run_stray, run_vanish
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_SECONDS = 30.0
+# With nothing open, a list serves only to find Workflows that have no row.
+IDLE_ROUNDS = 10
+PAUSE_SECONDS = 5.0
+
+
+class Reconciler:
+    """Reconciles one engine."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._suspects: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._absent: set[str] = set()
+        self._unowned: set[str] = set()
+
+    def suspect(self, name: str) -> None:
+        """Have a Workflow looked at soon, from any thread: it seems to be gone, or to have no row."""
+        self._suspects.put(name)
+
+    def run(self, stopping: threading.Event, every_seconds: float = RECONCILE_SECONDS) -> None:
+        """Reconcile now and then until the controller stops; `suspect("")` wakes this up."""
+        idle_rounds = IDLE_ROUNDS
+        while not stopping.is_set():
+            try:
+                if idle_rounds >= IDLE_ROUNDS or runs_open_at(self._engine.alias):
+                    self.look()
+                    idle_rounds = 0
+                idle_rounds += 1
+                self._look_at_suspects(stopping, until=time.monotonic() + every_seconds)
+            except EngineUnavailable as error:
+                logger.warning("Engine %s could not be compared with the rows: %s", self._engine.alias, error)
+                stopping.wait(min(every_seconds, PAUSE_SECONDS))
+            except Exception:
+                logger.exception("Engine %s could not be compared with the rows", self._engine.alias)
+                connections.close_all()
+                stopping.wait(min(every_seconds, PAUSE_SECONDS))
+        connections.close_all()
+
+    def _look_at_suspects(self, stopping: threading.Event, until: float) -> None:
+        while not stopping.is_set() and (left := until - time.monotonic()) > 0:
+            try:
+                name = self._suspects.get(timeout=left)
+            except queue.Empty:
+                return
+            if name:
+                self.look_at(name)
+
+    def look_at(self, name: str) -> None:
+        """Look at one Workflow that a watch has reported gone, or that has no row."""
+        run = WorkflowRun.objects.filter(name=name, engine=self._engine.alias).first()
+        try:
+            status = self._engine.get(name)
+        except WorkflowNotFound:
+            if run is not None:
+                self._vanish(run)
+            return
+        if run is not None:
+            run_observe(run_id=run.pk, status=status, now=self._clock())
+        elif status.name not in self._unowned:
+            # Being stopped is news as well, and must not bring the next, harder stop about.
+            self._stop_unowned(status)
+
+    def look(self) -> None:
+        """Compare everything once."""
+        # The rows come first: a Workflow that was submitted before the list began must be on it.
+        opened = {run.name: run for run in runs_open_at(self._engine.alias)}
+        listed = {status.name: status for status in self._engine.list()}
+        for name in listed.keys() & opened.keys():
+            if not listed[name].version or listed[name].version != opened[name].workflow_version:
+                run_observe(run_id=opened[name].pk, status=listed[name], now=self._clock())
+        self._find_lost({name: run for name, run in opened.items() if name not in listed})
+        self._find_strays([status for status in listed.values() if status.name not in opened and is_running(status)])
+        self._unowned &= listed.keys()
+
+    def _find_lost(self, missing: dict[str, WorkflowRun]) -> None:
+        absent = {name for name, run in missing.items() if run.submitted_at}
+        for name in absent & self._absent:
+            self.look_at(name)
+        self._absent = absent
+
+    def _find_strays(self, statuses: list[WorkflowStatus]) -> None:
+        rows = runs_named(self._engine.alias, [status.name for status in statuses])
+        for status in statuses:
+            run = rows.get(status.name)
+            if run is None:
+                self._stop_unowned(status)
+            elif run.is_terminal and run.workflow_ended_at and status.digest in ("", run.manifest_digest):
+                logger.warning("Run %s has ended as %s, yet its Workflow runs; it is stopped.", run.name, run.phase)
+                run_stray(run_id=run.pk, now=self._clock())
+
+    def _vanish(self, run: WorkflowRun) -> None:
+        if not run.workflow_ended_at:
+            logger.warning("The Workflow of run %s is gone from engine %s.", run.name, self._engine.alias)
+        run_vanish(run_id=run.pk, now=self._clock())
+
+    def _stop_unowned(self, status: WorkflowStatus) -> None:
+        if not is_running(status):
+            return
+        again = status.name in self._unowned
+        self._unowned.add(status.name)
+        logger.warning("Workflow %s of engine %s belongs to no run; it is stopped.", status.name, self._engine.alias)
+        try:
+            self._engine.stop(status.name, StopStrategy.TERMINATE if again else StopStrategy.STOP)
+        except WorkflowNotFound:
+            logger.info("Workflow %s has gone by itself.", status.name)

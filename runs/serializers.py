@@ -1,0 +1,87 @@
+"""What the OpenAPI document says of runs; answers are made by presenters.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers as s
+
+from runs.models import RunCause, RunPhase, RunReason
+
+
+class RunSummary(s.Serializer[Any]):
+    url = s.URLField()
+    name = s.CharField()
+    phase = s.ChoiceField(RunPhase.choices)
+    reason = s.ChoiceField(RunReason.choices, allow_blank=True)
+    message = s.CharField(allow_blank=True)
+    progress = s.CharField(allow_blank=True, help_text="Ended nodes of all nodes, e.g. `2/3`.")
+    owner_kind = s.CharField(help_text="The kind of work that the run belongs to, e.g. `execution`.")
+    owner_id = s.IntegerField()
+    attempt = s.IntegerField()
+    engine = s.CharField()
+    created_at = s.DateTimeField()
+    updated_at = s.DateTimeField()
+    submitted_at = s.DateTimeField(allow_null=True)
+    started_at = s.DateTimeField(allow_null=True)
+    finished_at = s.DateTimeField(allow_null=True)
+    deadline_at = s.DateTimeField(allow_null=True)
+    pending_deadline_at = s.DateTimeField(allow_null=True)
+    stop_requested_at = s.DateTimeField(allow_null=True)
+    delete_requested_at = s.DateTimeField(allow_null=True)
+
+
+class RunNode(s.Serializer[Any]):
+    id = s.CharField()
+    depth = s.IntegerField(help_text="How far below the Workflow's root it was first reached.")
+    name = s.CharField()
+    display_name = s.CharField(allow_blank=True)
+    type = s.CharField()
+    template = s.CharField(allow_blank=True)
+    phase = s.CharField(allow_blank=True, help_text="As Argo names node phases.")
+    message = s.CharField(allow_blank=True)
+    progress = s.CharField(allow_blank=True)
+    started_at = s.CharField(allow_null=True)
+    finished_at = s.CharField(allow_null=True)
+    host = s.CharField(allow_blank=True)
+    children = s.ListField(child=s.CharField())
+
+
+class RunEventAnswer(s.Serializer[Any]):
+    at = s.DateTimeField()
+    cause = s.ChoiceField(RunCause.choices)
+    from_phase = s.CharField(allow_blank=True)
+    to_phase = s.CharField(allow_blank=True)
+    message = s.CharField(allow_blank=True)
+
+
+class RunAnswer(RunSummary):
+    nodes = RunNode(many=True)
+    events = RunEventAnswer(many=True)
+
+
+class _Page(s.Serializer[Any]):
+    count = s.IntegerField()
+    next = s.URLField(allow_null=True)
+    previous = s.URLField(allow_null=True)
+
+
+class RunPage(_Page):
+    results = RunSummary(many=True)
+
+
+class RunEventPage(_Page):
+    results = RunEventAnswer(many=True)
+
+
+class RunNodeList(s.Serializer[Any]):
+    count = s.IntegerField()
+    results = RunNode(many=True)
+
+
+class LogLineAnswer(s.Serializer[Any]):
+    node = s.CharField()
+    container = s.CharField()
+    stream = s.ChoiceField(["stdout", "stderr"])
+    at = s.CharField(allow_blank=True)
+    text = s.CharField(allow_blank=True)

@@ -1,0 +1,266 @@
+"""The verbs of a run.
+
+    run = run_create(owner_kind="execution", owner_id=7, name="execution-7-1-a1b2c3", manifest=manifest)
+    run_stop(run_id=run.pk)
+    run_delete(owner_kind="execution", owner_id=7)
+
+The first three write wishes, which a controller carries to the engine; the others write down what became of them. Each
+takes the time as `now` where the present is not meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from engines.base import Manifest, WorkflowPhase, WorkflowStatus, manifest_digest
+from runs.changes import RunChange, run_changed
+from runs.models import RunCause, RunDocument, RunEvent, RunNodes, RunPhase, RunReason, WorkflowRun
+from runs.nodes import failure_message, something_started, storable, waiting_message
+from runs.transitions import Signal, due_wish, is_older, signal_of
+from runs.wakeups import notify_on_commit
+
+
+@transaction.atomic
+def run_create(
+    *,
+    owner_kind: str,
+    owner_id: int,
+    name: str,
+    manifest: Manifest,
+    config_maps: Mapping[str, Mapping[str, str]] | None = None,
+    attempt: int = 1,
+    engine: str | None = None,
+    deadline_seconds: float | None = None,
+    pending_deadline_seconds: float | None = None,
+    now: datetime | None = None,
+) -> WorkflowRun:
+    """Queue a Workflow; a controller submits it once the caller's transaction is committed.
+
+    Raises ImproperlyConfigured for an engine that settings.ENGINES does not have.
+    """
+    alias = engine or settings.ENGINE
+    if alias not in settings.ENGINES:
+        raise ImproperlyConfigured(f"settings.ENGINES has no engine {alias!r}.")
+    now = now or timezone.now()
+    run = WorkflowRun(
+        name=name,
+        owner_kind=owner_kind,
+        owner_id=owner_id,
+        attempt=attempt,
+        engine=alias,
+        manifest_digest=manifest_digest(manifest),
+        created_at=now,
+        updated_at=now,
+        deadline_at=_after(now, deadline_seconds),
+        pending_deadline_at=_after(now, pending_deadline_seconds),
+    )
+    due = due_wish(run)
+    run.next_try_at = due.due_at if due else None
+    run.save(force_insert=True)
+    RunDocument.objects.create(
+        run=run, manifest=manifest, config_maps={k: dict(v) for k, v in (config_maps or {}).items()}
+    )
+    RunNodes.objects.create(run=run)
+    RunEvent.objects.create(run=run, at=now, cause=RunCause.API, to_phase=RunPhase.QUEUED)
+    notify_on_commit()
+    return run
+
+
+def run_stop(*, run_id: int, cause: str = RunCause.API, message: str = "", now: datetime | None = None) -> WorkflowRun:
+    """Wish a run stopped; it keeps its row. Changes nothing where it has ended."""
+    with run_changed(run_id, now) as change:
+        run = change.run
+        if run.is_terminal or run.stop_requested_at:
+            return run
+        run.stop_requested_at = change.now
+        run.message = message
+        if run.handed_over_at is None:
+            change.move(
+                Signal.STOPPED,
+                cause=RunCause(cause),
+                reason=RunReason.STOPPED,
+                message=message or "Stopped before it was submitted.",
+            )
+        else:
+            change.record(RunCause(cause), message or "Stop requested.")
+        return run
+
+
+def run_delete(*, owner_kind: str, owner_id: int, now: datetime | None = None) -> None:
+    """Wish every run of an owner gone: first its Workflow, then its row."""
+    with transaction.atomic():
+        ids = WorkflowRun.objects.filter(owner_kind=owner_kind, owner_id=owner_id, delete_requested_at=None)
+        for run_id in ids.order_by("pk").values_list("pk", flat=True):
+            with run_changed(run_id, now) as change:
+                change.run.delete_requested_at = change.now
+                change.record(RunCause.API, "Deletion requested.")
+
+
+def run_observe(
+    *, run_id: int, status: WorkflowStatus, cause: str = RunCause.ENGINE, now: datetime | None = None
+) -> WorkflowRun:
+    """Write down what the engine says of a run's Workflow.
+
+    News that are older than what is known, and those of somebody else's Workflow under this name, change nothing.
+    Nodes are kept up to date even after the run has ended here, since its Workflow may go on for a while.
+    """
+    with run_changed(run_id, now) as change:
+        run = change.run
+        if not _is_news(run, status):
+            return run
+        run.workflow_uid = status.uid or run.workflow_uid
+        run.workflow_version = status.version
+        run.progress = status.progress[:20]
+        run.handed_over_at = run.handed_over_at or change.now
+        run.submitted_at = run.submitted_at or change.now
+        run.started_at = run.started_at or _time(status.started_at)
+        if something_started(status):
+            run.pending_deadline_at = None
+        if status.phase.is_terminal:
+            run.workflow_ended_at = run.workflow_ended_at or change.now
+        if status.nodes:
+            RunNodes.objects.filter(run=run).update(nodes=storable(status.nodes))
+        _follow(change, status, RunCause(cause))
+        return run
+
+
+def _is_news(run: WorkflowRun, status: WorkflowStatus) -> bool:
+    if status.digest and status.digest != run.manifest_digest:
+        return False
+    if is_older(status.version, run.workflow_version):
+        return False
+    known = bool(status.version) and status.version == run.workflow_version
+    return not known or run.phase == RunPhase.QUEUED or (status.phase.is_terminal and not run.workflow_ended_at)
+
+
+def _follow(change: RunChange, status: WorkflowStatus, cause: RunCause) -> None:
+    run = change.run
+    signal = signal_of(status.phase, stop_requested=run.stop_requested_at is not None)
+    message = status.message.replace("\0", "\ufffd")
+    reason = RunReason.NONE
+    if signal is Signal.FAILED:
+        reason, message = RunReason.ENGINE, failure_message(status).replace("\0", "\ufffd")
+    elif signal is Signal.STOPPED:
+        reason, message = RunReason.STOPPED, run.message or message or "Stopped as requested."
+    elif run.stop_requested_at:
+        message = run.message
+    moved = change.move(signal, cause=cause, reason=reason, message=message, finished_at=_time(status.finished_at))
+    if not moved and not run.is_terminal:
+        run.message = message
+
+
+def run_fail(
+    *, run_id: int, message: str, cause: str = RunCause.CONTROLLER, now: datetime | None = None
+) -> WorkflowRun:
+    """Fail a run that cannot be submitted; whatever has its name at the engine is not ours and stays untouched."""
+    with run_changed(run_id, now) as change:
+        run = change.run
+        if change.move(Signal.REJECTED, cause=RunCause(cause), reason=RunReason.ENGINE, message=message):
+            run.handed_over_at = None
+            run.workflow_ended_at = run.finished_at
+        return run
+
+
+def run_expire(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
+    """Fail a run whose deadline has passed, and wish its Workflow stopped.
+
+    The row decides: an end that was written before this stays, and one that the engine reports later does not undo it.
+    """
+    with run_changed(run_id, now) as change:
+        run = change.run
+        message = _expiry(run, change.now)
+        if message and change.move(Signal.EXPIRED, cause=RunCause.DEADLINE, reason=RunReason.DEADLINE, message=message):
+            run.stop_requested_at = run.stop_requested_at or change.now
+        return run
+
+
+def _expiry(run: WorkflowRun, now: datetime) -> str:
+    if run.is_terminal or run.delete_requested_at:
+        return ""
+    known = waiting_message(run.nodes) or run.message
+    known = f" Last known: {known}" if known else ""
+    if run.deadline_at and run.deadline_at <= now:
+        return f"It had not ended by its deadline, {run.deadline_at:%Y-%m-%d %H:%M:%S} UTC.{known}"
+    if run.pending_deadline_at and run.pending_deadline_at <= now:
+        return f"Nothing of it had started by {run.pending_deadline_at:%Y-%m-%d %H:%M:%S} UTC.{known}"
+    return ""
+
+
+def run_vanish(*, run_id: int, cause: str = RunCause.RECONCILE, now: datetime | None = None) -> WorkflowRun:
+    """Write down that the engine has a run's Workflow no more, though it was submitted."""
+    with run_changed(run_id, now) as change:
+        run = change.run
+        if run.handed_over_at is None or run.workflow_ended_at or run.delete_requested_at:
+            return run
+        if run.stop_requested_at:
+            change.move(
+                Signal.STOPPED,
+                cause=RunCause(cause),
+                reason=RunReason.STOPPED,
+                message=run.message or "Stopped as requested; its Workflow is gone.",
+            )
+        elif run.phase == RunPhase.QUEUED:
+            return run
+        else:
+            change.move(
+                Signal.VANISHED,
+                cause=RunCause(cause),
+                reason=RunReason.LOST,
+                message="Its Workflow disappeared from the engine before its end was seen.",
+            )
+        run.workflow_ended_at = change.now
+        return run
+
+
+def run_stray(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
+    """Wish the Workflow stopped of a run that has ended here, though the engine still runs it."""
+    with run_changed(run_id, now) as change:
+        run = change.run
+        if run.is_terminal and (run.workflow_ended_at or not run.stop_requested_at):
+            run.handed_over_at = run.handed_over_at or change.now
+            run.stop_requested_at = change.now
+            run.workflow_ended_at = run.stop_sent_at = run.terminate_sent_at = None
+            change.record(RunCause.RECONCILE, "Its Workflow still runs and is stopped.")
+        return run
+
+
+def run_stop_sent(*, run_id: int, terminate: bool = False, now: datetime | None = None) -> WorkflowRun:
+    """Write down that the engine was told to stop a run's Workflow."""
+    with run_changed(run_id, now) as change:
+        change.run.stop_sent_at = change.run.stop_sent_at or change.now
+        change.run.submitted_at = change.run.submitted_at or change.now
+        if terminate:
+            change.run.terminate_sent_at = change.now
+        return change.run
+
+
+def run_released(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
+    """Write down that a run's owner has taken back what the run needed."""
+    with run_changed(run_id, now) as change:
+        change.run.released_at = change.now
+        return change.run
+
+
+def run_deleted(*, run_id: int) -> None:
+    """Remove the row of a run whose Workflow is gone."""
+    WorkflowRun.objects.filter(pk=run_id, delete_requested_at__isnull=False).delete()
+
+
+def is_running(status: WorkflowStatus) -> bool:
+    """Return whether an engine still works, or may start to work, on a Workflow."""
+    return status.phase in (WorkflowPhase.PENDING, WorkflowPhase.RUNNING)
+
+
+def _after(now: datetime, seconds: float | None) -> datetime | None:
+    return None if seconds is None else now + timedelta(seconds=seconds)
+
+
+def _time(text: str | None) -> datetime | None:
+    return parse_datetime(text) if text else None

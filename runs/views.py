@@ -1,0 +1,126 @@
+"""`/api/runs/`: what every Workflow of ours does and did; read only, since its owner decides over it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.http import StreamingHttpResponse
+from django.urls import get_script_prefix
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from runs import serializers as api
+from runs.logs import as_json, as_text, followed_log_lines, has_hung_up, log_lines, node_id_of
+from runs.models import RunPhase, RunReason, WorkflowRun
+from runs.presenters import present_events, present_nodes, present_run, present_runs
+from runs.selectors import run_named, run_with_everything
+from web.errors import Fault, InvalidInput
+from web.lists import ListQuery, boolean_filter, choice_filter, integer_filter, moment_filter, on, page_of, text_filter
+
+QUERY = ListQuery(
+    sorts=("name", "phase", "created_at", "updated_at", "finished_at"),
+    filters={
+        "phase": choice_filter(RunPhase),
+        "reason": choice_filter(RunReason),
+        "owner_kind": text_filter,
+        "owner_id": integer_filter,
+        "engine": text_filter,
+        "created_at_after": on("created_at__gte", moment_filter),
+        "created_at_before": on("created_at__lte", moment_filter),
+    },
+)
+_JSON_TYPES = ("application/json", "application/x-ndjson")
+
+
+class RunViewSet(ViewSet):
+    lookup_url_kwarg = "name"
+    lookup_value_converter = "str"
+
+    @extend_schema(parameters=QUERY.parameters(), responses=api.RunPage)
+    def list(self, request: Request) -> Response:
+        """List runs, the newest first."""
+        runs = QUERY.apply(request, WorkflowRun.objects.all())
+        return page_of(request, runs, partial(present_runs, base_url=_base_url(request)))
+
+    @extend_schema(responses=api.RunAnswer)
+    def retrieve(self, request: Request, name: str) -> Response:
+        """Show a run with its nodes and events."""
+        return Response(present_run(run_with_everything(name), _base_url(request)))
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @action(detail=True)
+    def manifest(self, request: Request, name: str) -> Response:
+        """Show the Workflow as it was, or will be, submitted."""
+        return Response(run_named(name).manifest)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("page", int), OpenApiParameter("page_size", int)], responses=api.RunEventPage
+    )
+    @action(detail=True)
+    def events(self, request: Request, name: str) -> Response:
+        """List what happened to a run, the oldest first."""
+        _refuse_other_than(request, "page", "page_size")
+        return page_of(request, run_named(name).events.order_by("id"), present_events)
+
+    @extend_schema(responses=api.RunNodeList)
+    @action(detail=True)
+    def nodes(self, request: Request, name: str) -> Response:
+        """List a run's nodes in the order of their tree."""
+        nodes = present_nodes(run_named(name).nodes)
+        return Response({"count": len(nodes), "results": nodes})
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("node", str, description="A node's id or name; without it, all nodes."),
+            OpenApiParameter("follow", bool, description="Go on until the run ends."),
+        ],
+        responses={
+            (200, "text/plain"): OpenApiTypes.STR,
+            (200, "application/x-ndjson"): api.LogLineAnswer,
+        },
+    )
+    @action(detail=True)
+    def logs(self, request: Request, name: str) -> StreamingHttpResponse:
+        """Stream what a run's containers wrote, as text, or as JSON lines where JSON is accepted."""
+        _refuse_other_than(request, "node", "follow")
+        run, follow = run_named(name), _flag(request, "follow")
+        node_id = node_id_of(run, request.query_params.get("node", ""))
+        is_gone = partial(has_hung_up, request.META.get("gunicorn.socket"))
+        lines = followed_log_lines(run, node_id, is_gone) if follow else log_lines(run, node_id)
+        accepted = request.headers.get("Accept", "")
+        if any(kind in accepted for kind in _JSON_TYPES):
+            response = StreamingHttpResponse(as_json(lines), content_type="application/x-ndjson")
+        else:
+            text = as_text(lines, with_node=not node_id)
+            response = StreamingHttpResponse(text, content_type="text/plain; charset=utf-8")
+        response.headers["Cache-Control"] = "no-store"
+        # A proxy that collects lines would keep them from who follows.
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
+
+
+def _base_url(request: Request) -> str:
+    return request.build_absolute_uri(f"{get_script_prefix()}api/runs/")
+
+
+def _refuse_other_than(request: Request, *known: str) -> None:
+    faults = [
+        Fault(f"/query/{name}", "is not known here; known are: " + ", ".join(known))
+        for name in request.query_params
+        if name not in known
+    ]
+    if faults:
+        raise InvalidInput(faults=faults)
+
+
+def _flag(request: Request, name: str) -> bool:
+    value = request.query_params.get(name, "false")
+    try:
+        boolean_filter(name, value)
+    except ValueError as error:
+        raise InvalidInput(faults=[Fault(f"/query/{name}", str(error))]) from error
+    return value.lower() == "true"

@@ -1,0 +1,192 @@
+"""Feeds what engines tell into the rows: a thread watches each engine, one thread writes.
+
+News that change a run's phase are written at once. News of nodes only are held back for a moment, the longer the more
+nodes there are, and only the last of them is written: a fan-out of a thousand steps would otherwise rewrite a
+thousand nodes several thousand times.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db import connections
+
+from engines.base import Engine, EngineUnavailable, WorkflowEvent, WorkflowPhase, WorkflowStatus
+from runs.models import RunPhase, WorkflowRun
+from runs.services import run_observe
+from runs.transitions import backoff_seconds
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 60.0
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class News:
+    engine: str
+    status: WorkflowStatus
+    deleted: bool = False
+    failures: int = 0
+    not_before: float = 0.0
+
+    @property
+    def key(self) -> Key:
+        return self.engine, self.status.name
+
+
+@dataclass(frozen=True)
+class _Written:
+    phase: WorkflowPhase
+    at: float
+
+
+def holding_seconds(nodes: int) -> float:
+    """Return how far apart two writes of a Workflow's nodes are at least."""
+    return 0.2 + nodes / 1000
+
+
+class Inbox:
+    """The last news of each Workflow that are not written yet."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._waiting: dict[Key, News] = {}
+        self._written: dict[Key, _Written] = {}
+        self._closed = False
+
+    def put(self, news: News) -> None:
+        """Take news in; older ones of the same Workflow are forgotten."""
+        with self._changed:
+            self._waiting[news.key] = news
+            self._changed.notify()
+
+    def put_back(self, news: News) -> None:
+        """Take news in again that could not be written, unless there are newer ones."""
+        delay = backoff_seconds(news.failures)
+        with self._changed:
+            again = News(news.engine, news.status, news.deleted, news.failures + 1, self._clock() + delay)
+            self._waiting.setdefault(news.key, again)
+            self._written.pop(news.key, None)
+
+    def take(self, timeout_seconds: float | None = None) -> list[News]:
+        """Return what is to be written now; wait for it where there is nothing yet.
+
+        Returns nothing after the time-out, or once the inbox is closed and empty.
+        """
+        end = None if timeout_seconds is None else self._clock() + timeout_seconds
+        with self._changed:
+            while True:
+                now = self._clock()
+                ready = [news for news in self._waiting.values() if self._closed or self._due(news) <= now]
+                if ready or self._closed or (end is not None and end <= now):
+                    for news in ready:
+                        self._take_out(news, now)
+                    return ready
+                moments = [self._due(news) for news in self._waiting.values()]
+                if end is not None:
+                    moments.append(end)
+                self._changed.wait(min(moments) - now if moments else None)
+
+    def close(self) -> None:
+        """Let `take` return what is left, and never wait again."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _due(self, news: News) -> float:
+        written = self._written.get(news.key)
+        if written is None or news.deleted or news.status.phase is not written.phase:
+            return news.not_before
+        return max(news.not_before, written.at + holding_seconds(len(news.status.nodes)))
+
+    def _take_out(self, news: News, now: float) -> None:
+        del self._waiting[news.key]
+        if news.deleted or news.status.phase.is_terminal:
+            self._written.pop(news.key, None)
+        else:
+            self._written[news.key] = _Written(news.status.phase, now)
+
+
+class Watcher:
+    """Watches one engine, again and again."""
+
+    def __init__(self, engine: Engine, inbox: Inbox, stopping: threading.Event) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._stopping = stopping
+        self._cursor = ""
+
+    def run(self) -> None:
+        """Watch until the controller stops."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                self.watch_once()
+                failures = 0
+            except EngineUnavailable as error:
+                if not failures:
+                    logger.warning("The watch of engine %s broke: %s", self._engine.alias, error)
+                failures += 1
+            except Exception:
+                logger.exception("The watch of engine %s failed", self._engine.alias)
+                failures += 1
+            if failures:
+                # What was missed meanwhile is in the current state, which a new watch begins with.
+                self._cursor = ""
+                self._stopping.wait(backoff_seconds(failures))
+
+    def watch_once(self, timeout_seconds: float = WATCH_SECONDS) -> None:
+        """Pass on what the engine tells until its watch ends."""
+        for event in self._engine.watch(self._cursor, timeout_seconds):
+            self._cursor = event.cursor or self._cursor
+            self._inbox.put(_news(self._engine, event))
+            if self._stopping.is_set():
+                return
+
+
+def _news(engine: Engine, event: WorkflowEvent) -> News:
+    return News(engine.alias, event.status, event.deleted)
+
+
+class Observer:
+    """Writes news into the rows; what a Workflow's deletion means is for `suspect` to find out."""
+
+    def __init__(self, inbox: Inbox, suspect: Callable[[str, str], None]) -> None:
+        self._inbox = inbox
+        self._suspect = suspect
+
+    def run(self) -> None:
+        """Write until the inbox is closed."""
+        while ready := self._inbox.take():
+            for news in ready:
+                self._try(news)
+        connections.close_all()
+
+    def _try(self, news: News) -> None:
+        try:
+            self.write(news)
+        except Exception:
+            logger.exception("What engine %s told of %s could not be written", *news.key)
+            connections.close_all()
+            self._inbox.put_back(news)
+
+    def write(self, news: News) -> None:
+        """Write one piece of news."""
+        status = news.status
+        run = WorkflowRun.objects.filter(name=status.name, engine=news.engine).first()
+        if run is not None and not _is_known(run, status):
+            run_observe(run_id=run.pk, status=status)
+        if run is None or news.deleted:
+            self._suspect(news.engine, status.name)
+
+
+def _is_known(run: WorkflowRun, status: WorkflowStatus) -> bool:
+    """Return whether nothing can come of a status; spares the lock when a watch begins with all that ever ran."""
+    same = bool(status.version) and status.version == run.workflow_version and run.phase != RunPhase.QUEUED
+    return same and (run.workflow_ended_at is not None or not status.phase.is_terminal)

@@ -1,0 +1,196 @@
+"""The action that hands what an execution produced to the registry and ends the execution."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from runtime.archives import pack
+from runtime.calls import Calls
+from runtime.errors import ActionError, CallError
+from runtime.multipart import FilePart
+from runtime.step_runner.action import Action, Context
+from runtime.step_runner.actions.files import read_object
+
+log = logging.getLogger(__name__)
+
+_NEEDED = ("upload_url", "delete_url", "upload_path")
+
+
+@dataclass
+class Journal:
+    """Remember what was created at the registry, so that it can be undone."""
+
+    calls: Calls
+    addresses: list[str] = field(default_factory=list)
+
+    def record(self, response: requests.Response, delete_url: str) -> int:
+        """Return the id in an answer; what was created, not updated, is remembered for deletion."""
+        try:
+            identifier = response.json()["id"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ActionError("the registry answered an upload without an id") from error
+        if not isinstance(identifier, int):
+            raise ActionError("the registry answered an upload with an id that isn't a number")
+        if response.status_code == requests.codes.created:
+            self.addresses.append(f"{delete_url.rstrip('/')}/{identifier}/")
+        return identifier
+
+    def undo(self) -> None:
+        """Delete what was created, the latest first; what can't be deleted is logged."""
+        for address in reversed(self.addresses):
+            try:
+                self.calls.delete(address)
+                log.info("undone: DELETE %s", address)
+            except CallError as error:
+                log.error("could not be undone: %s", error)
+
+
+@dataclass(frozen=True)
+class UpdateToSucceeded(Action):
+    """Upload what was produced, then tell that the execution succeeded."""
+
+    name = "update_to_succeeded"
+    update_status_url: str
+    upload_ai_model: bool = False
+    upload_evaluation_metrics: bool = False
+    upload_generic_file: bool = False
+    ai_model_upload_url: str | None = None
+    ai_model_delete_url: str | None = None
+    ai_model_upload_path: str | None = None
+    ai_model_upload_metadata: dict[str, Any] = field(default_factory=dict)
+    ai_model_user_vars_path: str | None = None
+    evaluation_metrics_upload_url: str | None = None
+    evaluation_metrics_delete_url: str | None = None
+    evaluation_metrics_upload_path: str | None = None
+    evaluation_metrics_upload_metadata: dict[str, Any] = field(default_factory=dict)
+    evaluation_metrics_ai_model: int | None = None
+    evaluation_metrics_multiple: bool = False
+    evaluation_metrics_patients_info: dict[str, Any] = field(default_factory=dict)
+    generic_file_upload_url: str | None = None
+    generic_file_delete_url: str | None = None
+    generic_file_upload_path: str | None = None
+    generic_file_upload_metadata: dict[str, Any] = field(default_factory=dict)
+
+    def faults(self) -> Iterator[str]:
+        """Name the fields that an upload which is asked for lacks."""
+        for kind in ("ai_model", "evaluation_metrics", "generic_file"):
+            if getattr(self, f"upload_{kind}"):
+                yield from (
+                    f"field '{kind}_{needed}' is missing, since upload_{kind} is true"
+                    for needed in _NEEDED
+                    if getattr(self, f"{kind}_{needed}") is None
+                )
+        if self.upload_evaluation_metrics and not self.upload_ai_model and self._given_model() is None:
+            yield "field 'evaluation_metrics_ai_model' is missing, since no model is uploaded"
+
+    def run(self, context: Context) -> None:
+        """Upload, then send the PATCH with the ids; on failure delete what was created."""
+        journal = Journal(context.calls)
+        done = False
+        try:
+            context.calls.send_data("PATCH", self.update_status_url, self._upload(context.calls, journal))
+            done = True
+        finally:
+            if not done:
+                journal.undo()
+
+    def _upload(self, calls: Calls, journal: Journal) -> dict[str, object]:
+        """Upload in the order model, metrics, generic file; return the ids as the orchestrator takes them."""
+        produced: dict[str, object] = {}
+        model = self._given_model()
+        metrics: list[dict[str, int]] = []
+        if self.upload_ai_model:
+            model = self._upload_ai_model(calls, journal)
+            produced["ai_model"] = {"ai_model": model}
+        if self.upload_evaluation_metrics:
+            metrics = [
+                {"evaluation_metric": self._upload_metric(calls, journal, model, metric)}
+                for metric in list(self._metrics())
+            ]
+        if self.upload_generic_file:
+            produced["generic_file"] = {"generic_file": self._upload_generic_file(calls, journal)}
+        if self.upload_evaluation_metrics:
+            produced["evaluation_metrics"] = metrics
+        return produced
+
+    def _given_model(self) -> object:
+        if self.evaluation_metrics_ai_model is not None:
+            return self.evaluation_metrics_ai_model
+        return self.evaluation_metrics_upload_metadata.get("ai_model")
+
+    def _upload_ai_model(self, calls: Calls, journal: Journal) -> int:
+        url, delete_url, path = _given(self.ai_model_upload_url, self.ai_model_delete_url, self.ai_model_upload_path)
+        with tempfile.TemporaryDirectory(prefix="upload-") as scratch:
+            contents = Path(scratch, "contents.zip")
+            pack(path, contents)
+            files = [FilePart("contents", contents)]
+            if self.ai_model_user_vars_path:
+                user_vars = Path(self.ai_model_user_vars_path)
+                if not user_vars.is_file():
+                    raise ActionError(f"there is no file {user_vars}")
+                files.append(FilePart("ai_engine_version_user_vars", user_vars))
+            response = calls.send_data("POST", url, self.ai_model_upload_metadata, files)
+        return journal.record(response, delete_url)
+
+    def _upload_generic_file(self, calls: Calls, journal: Journal) -> int:
+        url, delete_url, path = _given(
+            self.generic_file_upload_url, self.generic_file_delete_url, self.generic_file_upload_path
+        )
+        with tempfile.TemporaryDirectory(prefix="upload-") as scratch:
+            contents = Path(scratch, "contents.zip")
+            pack(path, contents)
+            files = [FilePart("contents", contents)]
+            response = calls.send_data("POST", url, self.generic_file_upload_metadata, files)
+        return journal.record(response, delete_url)
+
+    def _upload_metric(self, calls: Calls, journal: Journal, model: object, metric: dict[str, Any]) -> int:
+        url, delete_url, _path = _given(
+            self.evaluation_metrics_upload_url, self.evaluation_metrics_delete_url, self.evaluation_metrics_upload_path
+        )
+        # The metric's own fields come last, but it can't move itself to another model.
+        body = {"ai_model": model} | self.evaluation_metrics_upload_metadata | metric | {"ai_model": model}
+        return journal.record(calls.send_json("POST", url, body), delete_url)
+
+    def _metrics(self) -> Iterator[dict[str, Any]]:
+        """Yield the metrics of the file, or of every data partner's file."""
+        path = Path(self.evaluation_metrics_upload_path or "")
+        if not self.evaluation_metrics_multiple:
+            yield from _metrics_of(path)
+            return
+        folder = path.parent if path.name == "*" else path
+        files = sorted(folder.glob("*.json"))
+        if not files:
+            raise ActionError(f"{folder} holds no evaluation metrics")
+        for file in files:
+            partner = file.stem
+            if partner not in self.evaluation_metrics_patients_info:
+                raise ActionError(f"evaluation_metrics_patients_info doesn't name the data partner of {file}")
+            patients = {"data_partners_patients": {partner: self.evaluation_metrics_patients_info[partner]}}
+            yield from (metric | patients for metric in _metrics_of(file))
+
+
+def _metrics_of(path: Path) -> list[dict[str, Any]]:
+    """Return the metrics in a file; nothing is uploaded unless all of them are sound."""
+    metrics = read_object(path).get("evaluation_metrics")
+    if not isinstance(metrics, list):
+        raise ActionError(f"{path} must hold a list evaluation_metrics")
+    for index, metric in enumerate(metrics):
+        where = f"{path}: evaluation_metrics[{index}]"
+        if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
+            raise ActionError(f"{where} must be an object with a name")
+        value = metric.get("value")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
+            raise ActionError(f"{where} must have a number as its value")
+    return metrics
+
+
+def _given(*values: str | None) -> tuple[str, ...]:
+    """Return fields that `faults` has already asked for."""
+    if None in values:
+        raise ActionError("a field of the upload is missing")
+    return tuple(value for value in values if value is not None)

@@ -1,0 +1,89 @@
+"""Store the Schemas that this project ships."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from schemas.models import Schema
+from schemas.posting import CheckedSchema, check_shipped
+from schemas.services import schema_replace, schema_store
+from templates.shipped import ShippedSchema, shipped_schemas
+
+_FIELDS = ("type", "implementation", "description", "input_elements", "ai_elements", "output_elements")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    shipped: ShippedSchema
+    stored: Schema | None
+    action: str
+
+
+class Command(BaseCommand):
+    help = "Create the shipped Schemas, and bring those up to date that were shipped otherwise before."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--check", action="store_true", help="Change nothing; fail if something would change.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        plans = [_plan(shipped) for shipped in shipped_schemas()]
+        due = [plan for plan in plans if plan.action]
+        if not options["check"]:
+            for plan, checked in zip(due, self._checked(due), strict=True):
+                _carry_out(plan, checked)
+        self._print(plans, done=not options["check"])
+        if options["check"] and due:
+            raise CommandError(f"{len(due)} of {len(plans)} shipped Schemas are not stored as they are shipped.")
+
+    def _checked(self, plans: list[_Plan]) -> list[CheckedSchema]:
+        """Return the Schemas as they may be stored, all of them or none: a setting may refuse what one asks for."""
+        results = check_shipped([(plan.shipped.document, plan.shipped.manifest_yaml) for plan in plans])
+        checked: list[CheckedSchema] = []
+        for plan, result in zip(plans, results, strict=True):
+            if isinstance(result, CheckedSchema):
+                checked.append(result)
+                continue
+            for fault in result:
+                self.stderr.write(f"{plan.shipped.name}: {fault.pointer}: {fault.detail}")
+        if len(checked) < len(plans):
+            raise CommandError("Some shipped Schemas do not pass the checks of this installation; none was changed.")
+        return checked
+
+    def _print(self, plans: list[_Plan], *, done: bool) -> None:
+        words = {
+            "create": "created" if done else "missing",
+            "update": "updated" if done else "differs",
+            "": "unchanged",
+        }
+        width = max(len(plan.shipped.name) for plan in plans)
+        for plan in plans:
+            self.stdout.write(f"{plan.shipped.name:<{width}}  {words[plan.action]}")
+
+
+def _plan(shipped: ShippedSchema) -> _Plan:
+    stored = Schema.objects.filter(name=shipped.name).first()
+    if stored is None:
+        return _Plan(shipped, None, "create")
+    same = all(getattr(stored, field) == shipped.document[field] for field in _FIELDS)
+    return _Plan(shipped, stored, "" if same and _text(stored) == shipped.manifest_yaml.encode() else "update")
+
+
+def _text(stored: Schema) -> bytes | None:
+    """Return the stored manifest's text, or None when the storage has lost it."""
+    try:
+        with stored.auxiliary_file.open("rb") as file:
+            content: bytes = file.read()
+            return content
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _carry_out(plan: _Plan, checked: CheckedSchema) -> None:
+    if plan.stored is None:
+        schema_store(checked=checked)
+    else:
+        schema_replace(schema=plan.stored, checked=checked)

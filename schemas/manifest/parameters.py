@@ -1,0 +1,116 @@
+"""References that lead nowhere: to parameters, inputs and templates that nobody declares or provides."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+
+from schemas.manifest.faults import ManifestFault
+from schemas.manifest.outline import (
+    INPUT_PARAMETER,
+    TAG,
+    TEMPLATE_DEFAULTS,
+    WORKFLOW_PARAMETER,
+    Entry,
+    Outline,
+    as_mapping,
+)
+
+# In an expression (`{{=…}}`) a dash is a minus, so that such names stand in brackets.
+_IN_EXPRESSION = re.compile(r"\b(workflow|inputs)\.parameters(?:\.([A-Za-z0-9_]+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
+
+
+def reference_faults(outline: Outline) -> list[ManifestFault]:
+    """Return every reference to what is not there, each with the name that may have been meant."""
+    return [
+        *_template_faults(outline),
+        *_undeclared(outline),
+        *_unsupplied_arguments(outline),
+        *_unsupplied_inputs(outline),
+    ]
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _template_faults(outline: Outline) -> Iterator[ManifestFault]:
+    names = outline.pointers
+    if "entrypoint" not in outline.spec:
+        yield ManifestFault("/spec/entrypoint", "entrypoint is missing")
+    for name, pointers in names.items():
+        for pointer in pointers[1:]:
+            yield ManifestFault(f"{pointer}/name", f"a template named {name} is there already")
+    for entry in outline.entries:
+        if entry.is_key or not isinstance(entry.value, str) or "{{" in entry.value:
+            continue
+        if _is_call(entry) and entry.value not in names:
+            hint = _hint(entry.value, names)
+            yield ManifestFault(entry.pointer, f"there is no template named {entry.value}{hint}")
+
+
+def _is_call(entry: Entry) -> bool:
+    if entry.key == "template":
+        is_local = not entry.pointer.endswith("/templateRef/template")  # Those the policy refuses.
+        return is_local and entry.pointer.startswith(("/spec/templates/", "/spec/hooks/", TEMPLATE_DEFAULTS))
+    return entry.key == "onExit" or entry.pointer == "/spec/entrypoint"
+
+
+def _references(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Yield what a text refers to: `workflow` or `inputs`, and the parameter's name."""
+    for match in TAG.finditer(entry.value):
+        content = match.group(1).strip()
+        if content.startswith("="):
+            for found in _IN_EXPRESSION.finditer(content):
+                yield found.group(1), found.group(2) or found.group(3)
+        elif content.startswith(WORKFLOW_PARAMETER):
+            yield "workflow", content.removeprefix(WORKFLOW_PARAMETER)
+        elif content.startswith(INPUT_PARAMETER):
+            yield "inputs", content.removeprefix(INPUT_PARAMETER)
+
+
+def _undeclared(outline: Outline) -> Iterator[ManifestFault]:
+    available = outline.provided | set(outline.declared)
+    for entry in outline.entries:
+        if not isinstance(entry.value, str) or "{{" not in entry.value:
+            continue
+        for kind, name in dict.fromkeys(_references(entry)):
+            if kind == "workflow" and name not in available:
+                hint = _hint(name, available)
+                detail = f"uses the parameter {name}, which the manifest doesn't declare and nobody provides{hint}"
+                yield ManifestFault(entry.pointer, detail)
+            if kind == "inputs" and entry.template and entry.template != TEMPLATE_DEFAULTS:
+                inputs = outline.inputs(entry.template)
+                if name not in inputs:
+                    detail = f"uses the input {name}, which its template doesn't declare{_hint(name, inputs)}"
+                    yield ManifestFault(entry.pointer, detail)
+
+
+def _unsupplied_arguments(outline: Outline) -> Iterator[ManifestFault]:
+    known = outline.provided
+    for entry in outline.entries:
+        if re.fullmatch(r"/spec/arguments/parameters/\d+", entry.pointer) is None:
+            continue
+        parameter = as_mapping(entry.value)
+        name = str(parameter.get("name"))
+        if not {"value", "default", "valueFrom"} & parameter.keys() and name not in known:
+            yield ManifestFault(entry.pointer, f"{name} has no value, and nobody provides one{_hint(name, known)}")
+
+
+def _unsupplied_inputs(outline: Outline) -> Iterator[ManifestFault]:
+    available = outline.provided | set(outline.declared)
+    for entry in outline.entries:
+        match = re.fullmatch(r"(.*)/inputs/parameters/\d+", entry.pointer)
+        if match is None or match.group(1) not in outline.templates:
+            continue
+        template, parameter = match.group(1), as_mapping(entry.value)
+        name = str(parameter.get("name"))
+        if name in available or {"value", "default", "valueFrom"} & parameter.keys():
+            continue
+        calls = outline.calls_of(template)
+        if template == TEMPLATE_DEFAULTS or all(name in call.arguments for call in calls):
+            continue
+        detail = f"the input {name} gets no value: not from every step that calls its template, nor from the Workflow"
+        yield ManifestFault(entry.pointer, detail + _hint(name, available))

@@ -1,0 +1,69 @@
+"""Manifests checked in a process of their own.
+
+Two reasons, both measured: Hera's models take about 40 MB and a second to import, which every worker of the service
+would carry for good; and a text made to explode takes only that process down. An answer depends on its question alone,
+so the latest are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+from schemas.manifest.checked import Answer, Question
+from schemas.manifest.faults import ManifestFault
+from schemas.manifest.wire import answer_from, question_document
+
+TIMEOUT_SECONDS = 60
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_KEPT = 32
+
+_answers: OrderedDict[Question, Answer] = OrderedDict()
+_lock = Lock()
+
+
+def check_apart(questions: Sequence[Question]) -> list[Answer]:
+    """Return the answer to each question; one process answers all that are new.
+
+    A manifest on which that process comes to grief is at fault itself.
+    """
+    with _lock:
+        known = {question: _answers[question] for question in questions if question in _answers}
+    new = [question for question in dict.fromkeys(questions) if question not in known]
+    if new:
+        known |= dict(zip(new, _ask(new), strict=True))
+    with _lock:
+        for question in questions:
+            _answers[question] = known[question]
+            _answers.move_to_end(question)
+        while len(_answers) > _KEPT:
+            _answers.popitem(last=False)
+    return [known[question] for question in questions]
+
+
+def _ask(questions: Sequence[Question]) -> list[Answer]:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "schemas.manifest"],
+            input=json.dumps([question_document(question) for question in questions]).encode(),
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            cwd=_ROOT,
+            # What the process may see of our settings: nothing.
+            env={"PATH": os.defpath, "PYTHONUTF8": "1"},
+            check=True,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        if len(questions) > 1:  # Which of them it was, only asking one by one can tell.
+            return [answer for question in questions for answer in _ask([question])]
+        if isinstance(error, subprocess.CalledProcessError) and error.returncode == 1:
+            # An exception, not a limit: a fault of ours, for the log and not for the caller.
+            raise RuntimeError(f"the manifest check failed: {error.stderr[-2000:].decode(errors='replace')}") from error
+        return [Answer(None, (ManifestFault("", "is too large or too entangled to be checked"),))]
+    return [answer_from(document) for document in json.loads(done.stdout)]

@@ -1,0 +1,68 @@
+"""The API's bodies as the OpenAPI document shows them; nothing is validated or rendered with these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from schemas.models import Implementation, SchemaType
+from schemas.shapes import DESCRIPTOR, NAME
+
+
+class _Serializer(serializers.Serializer[Any]):
+    pass
+
+
+class SchemaInputElements(_Serializer):
+    platform_data = serializers.BooleanField()
+    external_data = serializers.BooleanField(help_text="Only without platform_data and federated learning.")
+    report_metadata = serializers.BooleanField(default=False)
+    federated_learning_configuration = serializers.BooleanField()
+
+
+class SchemaAIEngine(_Serializer):
+    descriptor = serializers.RegexField(DESCRIPTOR, max_length=100)
+    role_type = serializers.CharField(max_length=50, help_text="`*` takes any.")
+    functionalities = serializers.ListField(child=serializers.CharField(), min_length=1)
+    ai_model = serializers.BooleanField()
+
+
+class SchemaAIElements(_Serializer):
+    ai_engines = SchemaAIEngine(many=True, allow_empty=False)
+
+
+class SchemaOutputElements(_Serializer):
+    ai_model = serializers.BooleanField()
+    evaluation_metrics = serializers.BooleanField()
+    generic_file = serializers.BooleanField()
+
+
+class SchemaDocument(_Serializer):
+    name = serializers.RegexField(NAME, max_length=100)
+    type = serializers.ChoiceField(SchemaType.choices)
+    implementation = serializers.ChoiceField(Implementation.choices)
+    description = serializers.CharField(allow_blank=True)
+    input_elements = SchemaInputElements()
+    ai_elements = SchemaAIElements()
+    output_elements = SchemaOutputElements()
+
+
+class SchemaForm(_Serializer):
+    data = SchemaDocument()  # type: ignore[assignment]
+    auxiliary_file = serializers.FileField(
+        required=False, help_text="The Argo Workflow manifest (YAML); mandatory for argo_workflows."
+    )
+
+
+class SchemaAnswer(SchemaDocument):
+    url = serializers.URLField()
+    auxiliary_file = serializers.URLField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class SchemaPage(_Serializer):
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = SchemaAnswer(many=True)

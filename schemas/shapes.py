@@ -1,0 +1,97 @@
+"""What the document of a POST must look like (JSON Schema), and the rules beyond its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from schemas.models import Implementation, SchemaType
+from web.errors import Fault
+
+# `$` would let a line break through at the end; this end is understood by Python and by ECMAScript.
+_END = r"(?![\s\S])"
+DESCRIPTOR = rf"^[A-Za-z0-9-]+{_END}"
+# The name is the key in the URL, where slashes, and dots and blanks at its edge, would not arrive as they were sent.
+NAME = rf"^(?![\s.])[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f\s.]{_END}"
+
+_BOOLEAN = {"type": "boolean"}
+
+
+def _object(required: Sequence[str], **properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def schema_shape(functionalities: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON Schema of a POST's `data`, by the functionalities that AI engines may have."""
+    engine = _object(
+        ("descriptor", "role_type", "functionalities", "ai_model"),
+        descriptor={"type": "string", "minLength": 1, "maxLength": 100, "pattern": DESCRIPTOR},
+        role_type={"type": "string", "minLength": 1, "maxLength": 50},
+        functionalities={
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": {"type": "string", "enum": list(functionalities)},
+        },
+        ai_model=_BOOLEAN,
+    )
+    return _object(
+        ("name", "type", "implementation", "description", "input_elements", "ai_elements", "output_elements"),
+        name={"type": "string", "minLength": 1, "maxLength": 100, "pattern": NAME},
+        type={"type": "string", "enum": list(SchemaType.values)},
+        implementation={"type": "string", "enum": list(Implementation.values)},
+        description={"type": "string", "maxLength": 10_000},
+        input_elements=_object(
+            ("platform_data", "external_data", "federated_learning_configuration"),
+            platform_data=_BOOLEAN,
+            external_data=_BOOLEAN,
+            report_metadata=_BOOLEAN,
+            federated_learning_configuration=_BOOLEAN,
+        ),
+        ai_elements=_object(
+            ("ai_engines",), ai_engines={"type": "array", "minItems": 1, "maxItems": 50, "items": engine}
+        ),
+        output_elements=_object(
+            ("ai_model", "evaluation_metrics", "generic_file"),
+            ai_model=_BOOLEAN,
+            evaluation_metrics=_BOOLEAN,
+            generic_file=_BOOLEAN,
+        ),
+    )
+
+
+def rule_faults(data: dict[str, Any]) -> list[Fault]:
+    """Return what breaks a rule that spans several fields, in a document of the right shape."""
+    return [*_input_faults(data["input_elements"]), *_engine_faults(data)]
+
+
+def _input_faults(elements: dict[str, bool]) -> Iterator[Fault]:
+    at = "/data/input_elements"
+    platform, external = elements["platform_data"], elements["external_data"]
+    federated = elements["federated_learning_configuration"]
+    if external and (platform or federated):
+        yield Fault(
+            f"{at}/external_data", "excludes platform_data and federated_learning_configuration; ask for one kind"
+        )
+    if federated and not platform:
+        yield Fault(
+            f"{at}/federated_learning_configuration", "needs platform_data: the clients train on partners' data"
+        )
+    if elements.get("report_metadata") and not external:
+        yield Fault(f"{at}/report_metadata", "needs external_data, which it describes")
+
+
+def _engine_faults(data: dict[str, Any]) -> Iterator[Fault]:
+    at = "/data/ai_elements/ai_engines"
+    engines = data["ai_elements"]["ai_engines"]
+    first: dict[str, int] = {}
+    for index, engine in enumerate(engines):
+        descriptor = engine["descriptor"]
+        if descriptor in first:
+            yield Fault(f"{at}/{index}/descriptor", f"is the same as that of AI engine {first[descriptor]}")
+        first.setdefault(descriptor, index)

@@ -1,0 +1,57 @@
+"""What every shipped Workflow has around its pods: entry point, exit handler, clean-up, the platform's volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hera.workflows import Container, ContainerSet, Workflow
+from hera.workflows.models import (
+    Arguments,
+    Artifact,
+    ParallelSteps,
+    Template,
+    TTLStrategy,
+    WorkflowStep,
+)
+
+from templates.actions import update_to_failed
+from templates.pods import ERROR_MESSAGE, RETRY_ALWAYS, platform_vars_volume, step_runner_pod
+
+SERVICE_ACCOUNT = "argo-workflow"
+SECONDS_AFTER_SUCCESS = 100
+SECONDS_AFTER_FAILURE = 1200
+
+
+def step(template: str, artifacts: dict[str, str] | None = None) -> WorkflowStep:
+    """Return a step named after its template; `artifacts` maps its input artifacts to what they come from."""
+    given = [Artifact(name=name, from_=source) for name, source in (artifacts or {}).items()]
+    return WorkflowStep(name=template, template=template, arguments=Arguments(artifacts=given) if given else None)
+
+
+def workflow(
+    name: str, groups: Sequence[Sequence[WorkflowStep]], templates: Sequence[Container | ContainerSet]
+) -> Workflow:
+    """Build a Workflow of groups of steps, one group after the other, the steps of a group side by side."""
+    exit_step = WorkflowStep(name="report-failure", template="report-failure", when="{{workflow.status}} != Succeeded")
+    message = f"{{{{workflow.outputs.parameters.{ERROR_MESSAGE}}}}}"
+    return Workflow(
+        generate_name=f"{name}-",
+        service_account_name=SERVICE_ACCOUNT,
+        entrypoint="main",
+        on_exit="exit-handler",
+        ttl_strategy=TTLStrategy(
+            seconds_after_success=SECONDS_AFTER_SUCCESS, seconds_after_failure=SECONDS_AFTER_FAILURE
+        ),
+        volumes=[platform_vars_volume()],
+        templates=[
+            Template(name="main", steps=[ParallelSteps(root=list(group)) for group in groups]),
+            *templates,
+            Template(name="exit-handler", steps=[ParallelSteps(root=[exit_step])]),
+            step_runner_pod(
+                name="report-failure",
+                actions=[update_to_failed(message)],
+                retry=RETRY_ALWAYS,
+                reports_error=False,
+            ),
+        ],
+    )

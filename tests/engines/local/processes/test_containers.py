@@ -1,0 +1,176 @@
+"""How containers start, end and are signalled."""
+
+import signal
+import uuid
+
+import pytest
+
+from engines.local.pods import Mount
+from tests.engines.local.processes.world import processes_with
+
+
+@pytest.fixture(autouse=True)
+def pod(world):
+    world.open()
+
+
+def test_success_is_completed(world):
+    world.start("true")
+    ended = world.wait()
+    assert (ended.pod, ended.container, ended.exit_code, ended.reason) == ("pod", "main", 0, "Completed")
+
+
+def test_failure_keeps_its_exit_code(world):
+    world.start("sh", "-c", "exit 7")
+    ended = world.wait()
+    assert (ended.exit_code, ended.reason) == (7, "Error")
+
+
+def test_death_by_signal_is_reported_as_shells_do(world):
+    world.start("sh", "-c", "kill -TERM $$")
+    assert world.wait().exit_code == 128 + signal.SIGTERM
+
+
+def test_environment_is_only_what_was_given(world):
+    assert world.run("env", env={"COLOUR": "blue"}).splitlines() == ["PATH=/usr/local/bin:/usr/bin:/bin", "COLOUR=blue"]
+
+
+def test_arguments_pass_unchanged(world):
+    text = "two words\n'quotes' \"double\" $HOME äöü \udcff"
+    world.start("printf", "%s", text)
+    world.wait()
+    assert (world.directory / "pod/main.stdout").read_bytes() == text.encode("utf-8", "surrogateescape")
+
+
+def test_large_environment_passes(world):
+    value = "x" * 100_000
+    assert world.shell("printf %s $A$B$C | wc -c", env={"A": value, "B": value, "C": value}).strip() == "300000"
+
+
+def test_output_is_appended(world):
+    world.shell("echo one; echo bad >&2")
+    world.shell("echo two; echo worse >&2")
+    assert world.output() == "one\ntwo\n"
+    assert world.output(stream="stderr") == "bad\nworse\n"
+
+
+def test_nothing_is_inherited_but_the_three_streams(world):
+    # ls itself holds the fourth.
+    assert world.run("ls", "/proc/self/fd").split() == ["0", "1", "2", "3"]
+    assert world.run("readlink", "/proc/self/fd/0").strip() == "/dev/null"
+
+
+def test_signals_are_at_their_defaults(world):
+    masks = {line.split()[0]: line.split()[1] for line in world.run("cat", "/proc/self/status").splitlines()}
+    assert (int(masks["SigBlk:"], 16), int(masks["SigIgn:"], 16)) == (0, 0)
+
+
+def test_missing_working_directory_is_made(world):
+    assert world.run("pwd", working_dir="/usr/application/deep") == "/usr/application/deep\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "cause"),
+    [
+        (("no-such-program",), 'exec: "no-such-program": executable file not found in $PATH'),
+        (("/no/such/program",), 'exec: "/no/such/program": No such file or directory'),
+        (("/etc/passwd",), 'exec: "/etc/passwd": Permission denied'),
+        ((), "no command is given"),
+    ],
+)
+def test_a_program_that_cannot_start_says_why(world, argv, cause):
+    world.start(*argv)
+    ended = world.wait()
+    assert (ended.reason, ended.exit_code, ended.message) == ("StartError", 128, cause)
+
+
+def test_a_working_directory_that_is_a_file_is_a_start_error(world):
+    world.start("true", working_dir="/etc/passwd")
+    ended = world.wait()
+    assert ended.reason == "StartError"
+    assert "/etc/passwd" in ended.message
+
+
+def test_a_mount_without_a_source_is_a_start_error(world):
+    world.start("true", mounts=[Mount(world.directory / "absent", "/data")])
+    ended = world.wait()
+    assert ended.reason == "StartError"
+    assert "absent" in ended.message
+
+
+def test_a_log_that_cannot_be_opened_is_a_start_error(world):
+    (world.directory / "pod/main.stdout").mkdir()
+    world.start("true")
+    assert world.wait().reason == "StartError"
+
+
+def test_a_failed_start_leaves_the_pod_usable(world):
+    world.start("no-such-program")
+    world.wait()
+    assert world.shell("echo fine") == "fine\n"
+
+
+def test_a_signal_reaches_the_whole_tree(world):
+    mark = uuid.uuid4().hex
+    script = f"(setsid sh -c 'sleep 1000; : {mark}') & sh -c 'trap \"echo got it; exit 3\" TERM; sleep 1000 & wait'"
+    world.start("sh", "-c", script + "; exit $?")
+    world.until(lambda: len(processes_with(mark)) >= 2)
+    world.runner.signal("pod", "main", signal.SIGKILL)
+    assert world.wait().exit_code == 137
+    assert processes_with(mark) == []
+
+
+def test_a_program_may_end_itself_on_a_signal(world):
+    world.start("sh", "-c", "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+    world.until(lambda: world.output() == "ready\n")
+    world.runner.signal("pod", "main", signal.SIGTERM)
+    world.until(lambda: ("pod", "main") in world.ended)
+    assert world.output() == "ready\nbye\n"
+    assert world.wait().exit_code == 3
+
+
+def test_a_signal_after_the_end_does_nothing(world):
+    world.shell("true")
+    world.runner.signal("pod", "main", signal.SIGTERM)
+    assert world.shell("echo fine") == "fine\n"
+
+
+def test_a_signal_spares_the_other_containers(world):
+    world.start("sleep", "1000", name="side")
+    world.start("sleep", "1000", name="main")
+    world.runner.signal("pod", "main", signal.SIGTERM)
+    assert world.wait().exit_code == 143
+    assert ("pod", "side") not in world.ended
+
+
+def test_daemons_end_with_their_container(world):
+    mark = uuid.uuid4().hex
+    world.start("sleep", "1000", name="side")
+    world.shell(f"setsid sh -c 'sleep 1000; : {mark}' & exec true")
+    assert processes_with(mark) == []
+    assert ("pod", "side") not in world.ended
+
+
+def test_a_container_cannot_kill_its_pod(world):
+    world.start("sh", "-c", "kill -KILL 1; kill -INT 1; kill -TERM 1; echo alive")
+    world.wait()
+    assert world.output() == "alive\n"
+
+
+def test_a_name_may_run_again_after_its_end(world):
+    assert [world.shell(f"echo {number}") for number in range(3)] == ["0\n", "1\n", "2\n"]
+
+
+def test_the_death_of_the_first_process_is_reported(world):
+    mark = uuid.uuid4().hex
+    world.start("sh", "-c", f"sleep 1000; : {mark}")
+    world.until(lambda: len(processes_with(mark)) == 1)
+    sandbox = next(iter(world.runner._sandboxes))
+    sandbox.kill()
+    ended = world.wait()
+    assert (ended.exit_code, ended.reason) == (137, "Error")
+    world.start("true")
+    assert world.wait().reason == "StartError"
+    world.runner.close("pod")
+    world.open()
+    assert world.shell("echo again").endswith("again\n")

@@ -1,0 +1,215 @@
+"""What containers see of the file system, and where on the host it lies."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engines.local.pods import Mount
+
+
+@pytest.fixture
+def source(tmp_path):
+    directory = tmp_path / "source"
+    directory.mkdir()
+    (directory / "file").write_text("from the host")
+    return directory
+
+
+@pytest.fixture
+def pod(world):
+    world.open()
+    return world
+
+
+@pytest.mark.parametrize(
+    "target", ["/ws", "/usr/application", "/tmp/input_elements", "/var/lib/a/b/c", "/run/secrets", "/etc/ours"]
+)
+def test_a_directory_is_mounted_anywhere(pod, source, target):
+    shown = pod.shell(f"cat {target}/file; echo back > {target}/answer", mounts=[Mount(source, target)])
+    assert shown == "from the host"
+    assert (source / "answer").read_text() == "back\n"
+    assert pod.path(f"{target}/answer") == source / "answer"
+    assert not Path(target, "answer").exists()
+
+
+@pytest.mark.parametrize("target", ["/platform_vars.json", "/usr/share/ours.json", "/etc/hostname"])
+def test_a_file_is_mounted_anywhere(pod, source, target):
+    before = Path(target).read_bytes() if Path(target).exists() else None
+    assert pod.run("cat", target, mounts=[Mount(source / "file", target)]) == "from the host"
+    assert pod.path(target) == source / "file"
+    assert (Path(target).read_bytes() if Path(target).exists() else None) == before
+
+
+def test_a_mount_lies_inside_another(pod, source, tmp_path):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    pod.shell("echo x > /ws/deep/er/file", mounts=[Mount(inner, "/ws/deep/er"), Mount(source, "/ws")])
+    assert (inner / "file").read_text() == "x\n"
+    assert pod.path("/ws/deep/er/file") == inner / "file"
+    assert pod.path("/ws/file") == source / "file"
+
+
+def test_a_read_only_mount_cannot_be_written(pod, source):
+    pod.start("sh", "-c", "echo no > /ws/file", mounts=[Mount(source, "/ws", read_only=True)])
+    assert pod.wait().exit_code != 0
+    assert (source / "file").read_text() == "from the host"
+
+
+def test_the_host_cannot_be_written(pod):
+    name = f"/etc/never-{os.getpid()}"
+    pod.start("sh", "-c", f"echo x > {name}; echo x >> /etc/hosts; rm -f /etc/hosts; rm -rf /home")
+    before = Path("/etc/hosts").read_bytes()
+    pod.wait()
+    assert not Path(name).exists()
+    assert Path("/etc/hosts").read_bytes() == before
+    assert Path("/home").exists()
+
+
+def test_the_temporary_directory_is_empty_and_private(pod):
+    pod.start("sleep", "1000", name="other")
+    assert pod.shell("ls -A /tmp; echo mine > /tmp/mine; cat /tmp/mine") == "mine\n"
+    assert pod.shell("ls -A /tmp", name="second") == ""
+    assert pod.path("/tmp/mine").read_text() == "mine\n"
+    assert not Path("/tmp/mine").exists()
+
+
+def test_private_paths_can_be_written_and_are_found_on_the_host(pod):
+    paths = ("/tmp", "/usr/application", "/out/put", "/srv")
+    pod.shell("for d in /tmp /usr/application /out/put /srv; do echo $d > $d/result; done", private_paths=paths)
+    for path in paths:
+        assert pod.path(f"{path}/result").read_text() == f"{path}\n"
+        assert not Path(path, "result").exists()
+
+
+def test_a_private_path_keeps_what_the_host_has_there(pod):
+    assert "passwd" in pod.shell("ls /etc; echo x > /etc/mine", private_paths=("/etc",))
+    assert pod.path("/etc/mine").read_text() == "x\n"
+    assert not Path("/etc/mine").exists()
+
+
+def test_host_path_follows_links_inside_the_view_only(pod, source):
+    pod.shell(
+        "ln -s /etc/passwd /tmp/absolute; ln -s ../../../ws/file /tmp/relative; ln -s /tmp/circle /tmp/circle;"
+        "echo mine > /tmp/passwd; ln -s /tmp /ws/back",
+        mounts=[Mount(source, "/ws")],
+    )
+    assert pod.path("/tmp/relative") == source / "file"
+    assert pod.path("/ws/back/passwd").read_text() == "mine\n"
+    assert pod.path("/tmp/absolute") == Path("/etc/passwd")
+    assert pod.path("/tmp/../tmp/./passwd").read_text() == "mine\n"
+    with pytest.raises(OSError, match="symbolic links"):
+        pod.path("/tmp/circle")
+
+
+def test_host_path_of_hidden_files_leads_nowhere(world, tmp_path):
+    hidden = tmp_path.parent / f"{tmp_path.name}-patients"
+    hidden.mkdir()
+    (hidden / "data").write_text("secret")
+    world.open(hidden=[hidden])
+    world.shell(f"mkdir -p /tmp/x; ln -s {hidden}/data /tmp/link")
+    assert not world.path("/tmp/link").exists()
+    assert not world.path(str(hidden / "data")).exists()
+
+
+def test_host_path_of_what_was_not_written_does_not_exist(pod):
+    pod.shell("true")
+    assert not pod.path("/tmp/nothing").exists()
+    assert not pod.path("/nothing/at/all").exists()
+
+
+def test_hidden_paths_are_empty_but_mounts_from_below_them_work():
+    # Not below /tmp, which is hidden anyway.
+    from_root = Path("/var/lib")
+    if not os.access(from_root, os.W_OK):
+        from_root = Path.home()
+    _check_hidden(from_root)
+
+
+def _check_hidden(base: Path) -> None:
+    import shutil
+    import tempfile
+
+    from tests.engines.local.processes.world import World
+
+    with tempfile.TemporaryDirectory(dir=base, prefix="orchestrator-test-") as name:
+        directory = Path(name)
+        patients = directory / "patients"
+        shared = patients / "shared"
+        shared.mkdir(parents=True)
+        (patients / "secret").write_text("secret")
+        (shared / "public").write_text("public")
+        world = World(directory)
+        try:
+            world.open(hidden=[patients])
+            script = f"ls -A {patients}; cat /ws/public; ls -A {directory}/sandboxes; cat {patients}/secret"
+            world.start("sh", "-c", script, mounts=[Mount(shared, "/ws")])
+            assert world.wait().exit_code != 0
+            assert world.output() == "public"
+            assert (patients / "secret").read_text() == "secret"
+        finally:
+            world.runner.close_all()
+        shutil.rmtree(directory / "pod")
+
+
+def test_only_the_pods_processes_are_seen(pod):
+    pod.start("sleep", "1000", name="side")
+    numbers = pod.shell("ls /proc | grep -c '^[0-9][0-9]*$'; ls -d /proc/1; cat /proc/[0-9]*/comm")
+    assert "sleep" in numbers
+    assert int(numbers.split()[0]) < 8
+
+
+def test_proc_cannot_change_the_machine(pod):
+    pod.start("sh", "-c", "echo x > /proc/sys/kernel/core_pattern")
+    assert pod.wait().exit_code != 0
+    pod.start("sh", "-c", "ls /proc/1/root/")
+    assert pod.wait().exit_code != 0
+
+
+def test_devices_work(pod):
+    script = "head -c 4 /dev/urandom | wc -c; echo gone > /dev/null; echo x > /dev/shm/x; cat /dev/shm/x; ls -A /dev/shm"
+    assert pod.shell(script).split() == ["4", "x", "x"]
+    assert pod.shell("ls -A /dev | sort").split() == sorted(
+        "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero".split()
+    )
+
+
+def test_shared_memory_does_not_pass_to_the_next_pod(world):
+    world.open("first")
+    world.shell("echo x > /dev/shm/x", pod="first")
+    world.runner.close("first")
+    world.until(lambda: world.runner.idle() == 1)
+    world.open("second")
+    assert world.shell("ls -A /dev/shm", pod="second") == ""
+
+
+def test_no_traces_pass_to_the_next_pod(world, source):
+    writes = "echo x > /tmp/a; mkdir -p /tmp/b/c; echo x > /etc/mine; echo x > /var/tmp/x; chmod 700 /tmp"
+    for number in range(4):
+        pod = f"pod-{number}"
+        world.open(pod)
+        mounts = [Mount(source, "/tmp/input")] if number % 2 else []
+        listing = "ls -A /tmp /var/tmp; cat /etc/mine 2>/dev/null; stat -c %a /tmp"
+        shown = world.shell(f"{listing}; {writes}", pod=pod, mounts=mounts)
+        assert shown.split() == ["/tmp:", *(["input"] if number % 2 else []), "/var/tmp:", "1777"]
+        world.runner.close(pod)
+        world.until(lambda: world.runner.idle() == 1)
+
+
+def test_containers_of_a_pod_write_apart_but_share_mounts(pod, source):
+    mounts = [Mount(source, "/ws")]
+    pod.shell("echo one > /ws/one; echo one > /etc/own", name="first", mounts=mounts)
+    assert pod.shell("cat /ws/one; cat /etc/own || true", name="second", mounts=mounts) == "one\n"
+    assert pod.path("/etc/own", name="first").read_text() == "one\n"
+
+
+def test_the_interpreter_and_the_project_can_be_used(pod):
+    import sys
+
+    script = "import engines.base, sys; print(sys.version_info[0])"
+    assert pod.run(sys.executable, "-c", script, working_dir=str(Path.cwd())) == "3\n"
+
+
+def test_host_path_asks_for_a_known_container(pod):
+    with pytest.raises(KeyError):
+        pod.path("/tmp", name="unknown")

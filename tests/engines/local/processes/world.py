@@ -1,0 +1,109 @@
+"""Helpers of these tests: real pods of real processes."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engines.local.pods import ContainerExit, ContainerSpec, Mount, PodSpec
+from engines.local.processes import ProcessPodRunner
+
+PATIENCE_SECONDS = 60.0
+
+
+class World:
+    """A runner, its directory, and words for what the tests do with it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.runner = ProcessPodRunner(directory / "sandboxes")
+        self.ended: dict[tuple[str, str], ContainerExit] = {}
+
+    def open(self, pod: str = "pod", gateways: Sequence[str] = (), hidden: Sequence[Path] = ()) -> None:
+        (self.directory / pod).mkdir(exist_ok=True)
+        self.runner.open(PodSpec(pod, self.directory / pod, gateways, hidden))
+
+    def start(
+        self,
+        *argv: str,
+        pod: str = "pod",
+        name: str = "main",
+        env: dict[str, str] | None = None,
+        working_dir: str = "/",
+        mounts: Sequence[Mount] = (),
+        private_paths: Sequence[str] = ("/tmp",),
+        memory_limit_bytes: int | None = None,
+    ) -> None:
+        self.ended.pop((pod, name), None)
+        self.runner.start(
+            pod,
+            ContainerSpec(
+                name,
+                argv,
+                {"PATH": "/usr/local/bin:/usr/bin:/bin", **(env or {})},
+                working_dir,
+                self.directory / pod / f"{name}.stdout",
+                self.directory / pod / f"{name}.stderr",
+                tuple(mounts),
+                tuple(private_paths),
+                memory_limit_bytes,
+            ),
+        )
+
+    def wait(self, pod: str = "pod", name: str = "main") -> ContainerExit:
+        self.until(lambda: (pod, name) in self.ended)
+        return self.ended[pod, name]
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Serve the runner until something holds."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError("what a test waits for did not happen")
+            select.select([self.runner], [], [], 0.02)
+            for one in self.runner.poll():
+                self.ended[one.pod, one.container] = one
+
+    def run(self, *argv: str, pod: str = "pod", name: str = "main", **options) -> str:
+        """Run a container to its end; return what it wrote to stdout."""
+        before = len(self.output(pod, name))
+        self.start(*argv, pod=pod, name=name, **options)
+        ended = self.wait(pod, name)
+        assert ended.exit_code == 0, (ended, self.output(pod, name, "stderr"))
+        return self.output(pod, name)[before:]
+
+    def shell(self, script: str, **options) -> str:
+        return self.run("sh", "-c", script, **options)
+
+    def output(self, pod: str = "pod", name: str = "main", stream: str = "stdout") -> str:
+        path = self.directory / pod / f"{name}.{stream}"
+        return path.read_text() if path.exists() else ""
+
+    def path(self, path: str, pod: str = "pod", name: str = "main") -> Path:
+        return self.runner.host_path(pod, name, path)
+
+
+def python(script: str) -> tuple[str, ...]:
+    """Return the command of a small Python program."""
+    return (sys.executable, "-I", "-S", "-c", script)
+
+
+def processes_with(mark: str) -> list[int]:
+    """Return the processes whose command line has `mark` in it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if mark.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from executions.models import Execution
+from executions.outcomes import execution_to_failed
+from executions.services import execution_create
+from runs.models import RunNodes, WorkflowRun
+from tests.executions.conftest import training_document, training_files
+
+LIST = "/admin/executions/execution/"
+NODES = {
+    "a": {"displayName": "main", "type": "Steps", "phase": "Failed", "children": ["b"]},
+    "b": {"displayName": "train", "type": "Pod", "phase": "Failed", "message": "<b>out of memory</b>"},
+}
+
+
+@pytest.fixture
+def operator(db: None, settings: Any) -> Client:
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    return client
+
+
+def act(operator: Client, action: str, *executions: Execution) -> str:
+    data = {"action": action, "_selected_action": [str(each.pk) for each in executions]}
+    return operator.post(LIST, data, follow=True).content.decode()
+
+
+def queries_of_list(operator: Client) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        assert operator.get(LIST).status_code == 200
+    return len(queries)
+
+
+def test_the_list_asks_no_query_for_each_row(operator: Client, training: Execution) -> None:
+    few = queries_of_list(operator)
+    for _ in range(10):
+        execution_create(document=training_document(), files=training_files())
+
+    assert queries_of_list(operator) == few
+
+
+def test_the_list_shows_state_reason_and_progress(operator: Client, training: Execution) -> None:
+    execution_to_failed(execution_id=training.pk, document={"message": "out of memory"})
+    WorkflowRun.objects.update(progress="2/5")
+
+    page = operator.get(LIST).content.decode()
+
+    assert "out of memory" in page
+    assert "2/5" in page
+
+
+@pytest.mark.parametrize("query", ["state=failed", "reason=engine", "q=training", "q=12", "schema__id__exact=1"])
+def test_the_list_is_filtered_and_searched(operator: Client, training: Execution, query: str) -> None:
+    assert operator.get(f"{LIST}?{query}", follow=True).status_code == 200
+
+
+def test_the_detail_shows_steps_and_manifest_readably(operator: Client, training: Execution) -> None:
+    RunNodes.objects.update(nodes=NODES)
+
+    page = operator.get(f"{LIST}{training.pk}/change/").content.decode()
+
+    assert "train" in page
+    assert "&lt;b&gt;out of memory&lt;/b&gt;" in page
+    assert "&quot;entrypoint&quot;: &quot;main&quot;" in page
+    assert WorkflowRun.objects.get().name in page
+
+
+def test_the_detail_holds_no_clinical_data(operator: Client, training: Execution) -> None:
+    page = operator.get(f"{LIST}{training.pk}/change/").content.decode()
+
+    assert "breast_cancer" not in page
+
+
+def test_an_execution_without_a_run_has_a_page_too(operator: Client, training: Execution) -> None:
+    WorkflowRun.objects.all().delete()
+
+    assert operator.get(f"{LIST}{training.pk}/change/").status_code == 200
+
+
+def test_stopping_several(operator: Client, training: Execution) -> None:
+    other = execution_create(document=training_document(), files=training_files())
+
+    page = act(operator, "stop_selected", training, other)
+
+    assert f"Execution {training.pk} was stopped." in page
+    assert set(Execution.objects.values_list("state", "reason")) == {("failed", "stopped")}
+
+
+def test_retrying_makes_a_new_one_and_says_which_cannot(operator: Client, training: Execution) -> None:
+    other = execution_create(document=training_document(), files=training_files())
+    execution_to_failed(execution_id=training.pk, document={"message": "x"})
+
+    page = act(operator, "retry_selected", training, other)
+
+    again = Execution.objects.get(retry_of=training)
+    assert f"Execution {training.pk} was tried again as {again.pk}." in page
+    assert f"Execution {other.pk}: The execution is pending" in page
+
+
+def test_deleting_goes_through_the_service(operator: Client, training: Execution) -> None:
+    operator.post(f"{LIST}{training.pk}/delete/", {"post": "yes"})
+
+    assert not Execution.objects.exists()
+    assert WorkflowRun.objects.get().delete_requested_at is not None
+
+
+def test_deleting_several_goes_through_the_service(operator: Client, training: Execution) -> None:
+    operator.post(LIST, {"action": "delete_selected", "_selected_action": [str(training.pk)], "post": "yes"})
+
+    assert not Execution.objects.exists()
+    assert WorkflowRun.objects.get().delete_requested_at is not None
+
+
+def test_nothing_can_be_added_by_hand(operator: Client) -> None:
+    assert operator.get(f"{LIST}add/").status_code == 403

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from executions.parameters import platform_vars
+from executions.rendering import Rendering, render, workflow_name
+from tests.executions.conftest import MANIFEST
+from tests.executions.flows import FLOWS, PLATFORM
+
+IMAGES = ["processor-resource-manager", "federated-learning-manager"]
+TOKEN = {
+    "name": "ORCHESTRATOR_CALLBACK_TOKEN",
+    "valueFrom": {"secretKeyRef": {"name": "execution-13-1-abcdef-callback", "key": "token"}},
+}
+
+
+def rendered(manifest: dict[str, Any] = MANIFEST, flow: str = "training-from-scratch", **changed: Any) -> Rendering:
+    return render(
+        manifest=manifest,
+        execution=FLOWS[flow],
+        platform=PLATFORM,
+        name="execution-13-1-abcdef",
+        **{"callback_images": IMAGES, **changed},
+    )
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_the_workflow_of_each_flow(flow: str, golden: Any) -> None:
+    golden(f"workflow-{flow}", rendered(flow=flow).manifest)
+
+
+def test_the_schemas_manifest_is_left_as_it_was() -> None:
+    before = copy.deepcopy(MANIFEST)
+
+    rendered()
+
+    assert before == MANIFEST
+
+
+def test_ours_wins_a_clash_and_the_manifests_own_stay() -> None:
+    parameters = rendered().manifest["spec"]["arguments"]["parameters"]
+
+    by_name = {parameter["name"]: parameter for parameter in parameters}
+    assert len(by_name) == len(parameters)
+    assert by_name["own"] == {"name": "own", "value": "kept"}
+    assert by_name["execution_id"] == {"name": "execution_id", "value": "13"}
+    assert by_name["asked"] == {"name": "asked", "valueFrom": {"supplied": {}}}
+
+
+def test_artifacts_among_the_arguments_stay() -> None:
+    manifest = copy.deepcopy(MANIFEST)
+    manifest["spec"]["arguments"]["artifacts"] = [{"name": "a", "raw": {"data": "x"}}]
+
+    assert rendered(manifest).manifest["spec"]["arguments"]["artifacts"] == [{"name": "a", "raw": {"data": "x"}}]
+
+
+def test_a_manifest_without_arguments_gets_ours() -> None:
+    manifest = {"metadata": None, "spec": {"templates": [{"name": "main", "container": {"image": "x"}}]}}
+
+    workflow = rendered(manifest).manifest
+
+    assert workflow["metadata"]["name"] == "execution-13-1-abcdef"
+    assert workflow["spec"]["arguments"]["parameters"]
+
+
+def test_name_and_labels_are_ours() -> None:
+    metadata = rendered().manifest["metadata"]
+
+    assert metadata == {
+        "name": "execution-13-1-abcdef",
+        "labels": {
+            "team": "imaging",
+            "app.kubernetes.io/managed-by": "orchestrator",
+            "orchestrator/execution": "13",
+        },
+    }
+
+
+def test_only_our_images_get_the_token() -> None:
+    main, train, exit_handler = rendered().manifest["spec"]["templates"]
+
+    assert train["initContainers"][0]["env"] == [{"name": "OTHER", "value": "x"}, TOKEN]
+    assert train["sidecars"][0]["env"] == [TOKEN]
+    manager, engine = train["containerSet"]["containers"]
+    assert manager["env"] == [TOKEN]
+    assert engine["env"] == [{"name": "MODE", "value": "fast"}]
+    assert main["steps"][1][0]["inline"]["container"]["env"] == [TOKEN]
+    assert "env" not in exit_handler["container"]
+
+
+def test_the_token_itself_is_nowhere_in_the_manifest() -> None:
+    assert "typed by somebody" not in json.dumps(rendered().manifest)
+
+
+def test_script_and_default_templates_get_the_token_too() -> None:
+    image = "x/processor-resource-manager:1"
+    manifest = {
+        "spec": {
+            "templateDefaults": {"container": {"image": image}},
+            "templates": [
+                {"name": "main", "script": {"image": image}},
+                {"name": "graph", "dag": {"tasks": [{"name": "a", "inline": {"container": {"image": image}}}]}},
+            ],
+        }
+    }
+
+    spec = rendered(manifest).manifest["spec"]
+
+    assert spec["templateDefaults"]["container"]["env"] == [TOKEN]
+    assert spec["templates"][0]["script"]["env"] == [TOKEN]
+    assert spec["templates"][1]["dag"]["tasks"][0]["inline"]["container"]["env"] == [TOKEN]
+
+
+def test_the_config_map_holds_the_platforms_variables() -> None:
+    result = rendered()
+
+    assert result.parameters["aiEngine_plaformVarsConfigMapName"] == "execution-13-1-abcdef-platform-vars"
+    content = result.config_maps["execution-13-1-abcdef-platform-vars"]
+    assert json.loads(content["platform_vars.json"]) == platform_vars(PLATFORM)
+
+
+def test_its_name_may_be_fixed_by_settings() -> None:
+    assert set(rendered(config_map_name="ai-engine-config").config_maps) == {"ai-engine-config"}
+
+
+@pytest.mark.parametrize("place", ["spec", "template"])
+def test_its_name_may_be_fixed_by_the_manifest(place: str) -> None:
+    volumes = [
+        {"name": "vars", "configMap": {"name": "written-out"}},
+        {"name": "other", "configMap": {"name": "somebody-elses"}},
+    ]
+    mount = {"name": "vars", "mountPath": "/platform_vars.json", "subPath": "platform_vars.json"}
+    template: dict[str, Any] = {"name": "main", "container": {"image": "x", "volumeMounts": [mount]}}
+    manifest: dict[str, Any] = {"spec": {"templates": [template]}}
+    (manifest["spec"] if place == "spec" else template)["volumes"] = volumes
+
+    assert set(rendered(manifest).config_maps) == {"execution-13-1-abcdef-platform-vars", "written-out"}
+
+
+def test_workflow_names_tell_the_execution_and_differ() -> None:
+    first, second = workflow_name(7, 2), workflow_name(7, 2)
+
+    assert first.startswith("execution-7-2-")
+    assert first != second
+    assert len(workflow_name(2**63 - 1, 999)) <= 63 - len("-platform-vars")

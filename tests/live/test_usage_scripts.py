@@ -1,0 +1,158 @@
+"""Every script of usage_scripts/ runs against a live server, in the order a person would use them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from usage_scripts.local_service import PROJECT, LocalService
+
+pytestmark = pytest.mark.live
+SCRIPTS = PROJECT / "usage_scripts"
+
+
+class Scripts:
+    """Runs scripts as a person at a shell would, and remembers which were run."""
+
+    def __init__(self, service: LocalService) -> None:
+        self.ran: set[str] = set()
+        self._environment = {**os.environ, "ORCHESTRATOR_URL": service.url, "ORCHESTRATOR_TOKEN": service.token}
+
+    def text(self, name: str, *arguments: object) -> str:
+        self.ran.add(name)
+        command = [str(SCRIPTS / name), *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, env=self._environment, timeout=120)
+        assert result.returncode == 0, f"{name}: {result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def __call__(self, name: str, *arguments: object) -> Any:
+        return json.loads(self.text(name, *arguments))
+
+
+def last_id(url: str) -> int:
+    return int(url.rstrip("/").rsplit("/", 1)[1])
+
+
+def zip_of(path: Path, **files: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
+def test_every_script_runs(service: LocalService, tmp_path: Path) -> None:
+    run = Scripts(service)
+    assert "openapi" in run.text("service/openapi.sh")
+    run.text("service/live.sh")
+    run.text("service/ready.sh")
+
+    version = registry_day(run, tmp_path)
+    schema_day(run, tmp_path)
+    execution_day(run, version, tmp_path)
+
+    every = {str(path.relative_to(SCRIPTS)) for path in SCRIPTS.glob("*/*.sh")}
+    assert run.ran == every
+
+
+def registry_day(run: Scripts, tmp_path: Path) -> int:
+    engine = run("ai_engines/create.sh", "Scripted engine")
+    assert run("ai_engines/update.sh", engine["id"])["caveats"]
+    assert run("ai_engines/get.sh", engine["id"])["name"] == "Scripted engine"
+    assert run("ai_engines/list.sh", "name=Scripted%20engine")["count"] == 1
+    version = run("ai_engines_versions/create.sh", engine["id"])
+    run("ai_engines_versions/update.sh", version["id"])
+    run("ai_engines_versions/get.sh", version["id"])
+    assert run("ai_engines_versions/list.sh", f"ai_engine={engine['id']}")["count"] == 1
+    assert "epochs" in run("ai_engines_versions/download_default_user_vars.sh", version["id"])
+
+    contents = zip_of(tmp_path / "model.zip", weights="1 2 3")
+    model = run("ai_models/create.sh", version["id"], contents)
+    again = run("ai_models/update_or_create.sh", version["id"], contents)
+    assert again["id"] == model["id"]
+    run("ai_models/update.sh", model["id"])
+    run("ai_models/get.sh", model["id"])
+    assert run("ai_models/list.sh", f"ai_engine_version={version['id']}")["count"] == 1
+    run.text("ai_models/download_contents.sh", model["id"], tmp_path / "back.zip")
+    assert (tmp_path / "back.zip").read_bytes() == contents.read_bytes()
+    assert "epochs" in run("ai_models/download_user_vars.sh", model["id"])
+
+    metric = run("evaluation_metrics/create.sh", model["id"])
+    assert run("evaluation_metrics/update_or_create.sh", model["id"], "auc", "0.95")["id"] == metric["id"]
+    run("evaluation_metrics/update.sh", metric["id"])
+    assert run("evaluation_metrics/get.sh", metric["id"])["value"] == 0.94
+    run("evaluation_metrics/list.sh", "sort=-value")
+    run.text("evaluation_metrics/delete.sh", metric["id"])
+
+    stored = run("generic_files/create.sh", zip_of(tmp_path / "results.zip", **{"predictions.csv": "1,0.5\n"}))
+    assert run("generic_files/listed_contents.sh", stored["id"]) == {"listed_contents": ["predictions.csv"]}
+    single = run.text("generic_files/individual_contents_download.sh", stored["id"], "predictions.csv")
+    assert single == "1,0.5\n"
+    run.text("generic_files/packed_contents_download.sh", stored["id"], tmp_path / "packed.zip")
+    run("generic_files/get.sh", stored["id"])
+    run("generic_files/list.sh")
+    run.text("generic_files/delete.sh", stored["id"])
+    run.text("ai_models/delete.sh", model["id"])
+
+    spare = run("ai_engines/create.sh", "Spare engine")
+    spare_version = run("ai_engines_versions/create.sh", spare["id"])
+    run.text("ai_engines_versions/delete.sh", spare_version["id"])
+    run.text("ai_engines/delete.sh", spare["id"])
+    return int(version["id"])
+
+
+def schema_day(run: Scripts, tmp_path: Path) -> None:
+    assert run("schemas/list.sh", "type=individual")["count"] >= 5
+    manifest = tmp_path / "manifest.yaml"
+    manifest.write_text(run.text("schemas/download_auxiliary_file.sh", "training-from-scratch"))
+    served = run("schemas/get.sh", "training-from-scratch")
+    fields = ("type", "implementation", "description", "input_elements", "ai_elements", "output_elements")
+    document = tmp_path / "schema.json"
+    document.write_text(json.dumps({"name": "scripted"} | {field: served[field] for field in fields}))
+    run("schemas/create.sh", document, manifest)
+    run.text("schemas/delete.sh", "scripted")
+
+
+def execution_day(run: Scripts, version: int, tmp_path: Path) -> None:
+    assert run("executions/create_dry_run.sh", version)["manifest"]["kind"] == "Workflow"
+    trained = run("executions/create_training_from_scratch.sh", version)
+    run.text("executions/wait.sh", trained["id"])
+    trained = run("executions/get.sh", trained["id"])
+    model = last_id(trained["output_elements"]["ai_model"]["ai_model"])
+    assert run("executions/list.sh", "state=succeeded&schema=training-from-scratch")["count"] >= 1
+
+    workflow = run("runs/list.sh", f"owner_id={trained['id']}")["results"][0]["name"]
+    assert run("runs/get.sh", workflow)["phase"] in ("running", "succeeded")
+    assert run("runs/manifest.sh", workflow)["kind"] == "Workflow"
+    assert run.text("runs/events.sh", workflow)
+    assert run.text("runs/nodes.sh", workflow)
+    assert run.text("runs/logs.sh", workflow, "follow=true")
+
+    assert "epochs" in run("executions/download_user_vars.sh", trained["id"])
+    assert run("executions/retrieve_data_partner_information.sh", trained["id"])["patients"]
+    further = run("executions/create_training_from_pretrained_model.sh", version, model)
+    evaluated = run("executions/create_evaluating_from_pretrained_model.sh", version, model)
+    samples = SCRIPTS / "samples" / "external_data.csv"
+    external = zip_of(tmp_path / "external.zip", **{"patients.csv": samples.read_text()})
+    inferred = run("executions/create_inferencing_from_pretrained_model.sh", version, model, external)
+    reported = run("executions/create_inferencing_with_report_metadata.sh", version, model, external)
+    run.text("executions/download_external_data.sh", reported["id"], tmp_path / "external-back.zip")
+    assert (tmp_path / "external-back.zip").read_bytes() == external.read_bytes()
+    run.text("executions/download_report_metadata.sh", reported["id"], tmp_path / "report.json")
+    for execution in (further, evaluated, inferred, reported):
+        run.text("executions/wait.sh", execution["id"])
+
+    by_hand = run("executions/create_without_starting.sh", version)
+    assert run("executions/update_to_running.sh", by_hand["id"])["state"]["status"] == "running"
+    outputs = json.dumps({"ai_model": {"ai_model": model}})
+    assert run("executions/update_to_succeeded.sh", by_hand["id"], outputs)["state"]["status"] == "succeeded"
+    given_up = run("executions/create_without_starting.sh", version)
+    assert run("executions/update_to_failed.sh", given_up["id"])["state"]["message"] == "given up by hand"
+    stopped = run("executions/create_training_from_scratch.sh", version, "stopped by hand")
+    run("executions/stop.sh", stopped["id"])
+    run.text("executions/delete.sh", given_up["id"])

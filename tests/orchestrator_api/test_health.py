@@ -1,0 +1,63 @@
+import pytest
+
+from orchestrator_api import health
+
+
+@pytest.fixture(autouse=True)
+def checks(monkeypatch):
+    """The engine is not this test's matter: the checks are whatever a test puts here."""
+    checks = {name: check for name, check in health.CHECKS.items() if name != "engine"}
+    monkeypatch.setattr(health, "CHECKS", checks)
+    health.readiness.forget()
+    yield checks
+    health.readiness.forget()
+
+
+def broken() -> None:
+    raise OSError("/secret/path is gone")
+
+
+def test_alive_asks_nothing_of_anybody(anonymous, django_assert_num_queries, db):
+    with django_assert_num_queries(0):
+        assert anonymous.get("/health/live").json() == {"status": "ok"}
+
+
+def test_ready_names_its_checks(anonymous, db):
+    response = anonymous.get("/health/ready")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ok",
+        "checks": {"database": "ok", "migrations": "ok", "storage": "ok"},
+    }
+    assert "no-cache" in response["Cache-Control"]
+
+
+def test_what_fails_is_named_and_nothing_said_of_it(anonymous, checks, db, caplog):
+    checks["storage"] = broken
+    response = anonymous.get("/health/ready")
+    assert response.status_code == 503
+    assert response.json()["checks"] == {"database": "ok", "migrations": "ok", "storage": "failing"}
+    assert "secret" not in response.text
+    assert "/secret/path" in caplog.text
+
+
+def test_checks_are_not_repeated_for_every_caller(anonymous, checks, db):
+    calls = []
+    checks["counted"] = lambda: calls.append(1)
+    anonymous.get("/health/ready")
+    anonymous.get("/health/ready")
+    assert calls == [1]
+
+
+def test_an_engine_with_complaints_is_not_ready(monkeypatch):
+    class Complaining:
+        def check(self):
+            return ["no namespaces here"]
+
+    monkeypatch.setattr(health, "get_engine", lambda alias: Complaining())
+    with pytest.raises(RuntimeError, match="no namespaces"):
+        health.check_engine()
+
+
+def test_only_reading_is_possible(anonymous):
+    assert anonymous.post("/health/live").status_code == 405

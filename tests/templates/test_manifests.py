@@ -1,0 +1,134 @@
+"""What every shipped manifest has to keep to, whatever it does."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+from templates.shipped import shipped_schemas
+
+SCHEMAS = shipped_schemas()
+CENTRAL = {
+    "{{workflow.parameters.platform_centralNodeLabelKey}}": "{{workflow.parameters.platform_centralNodeLabelValue}}"
+}
+PARTNER = {"dataPartner": "{{workflow.parameters.execution_dataPartner}}"}
+
+
+@pytest.fixture(params=SCHEMAS, ids=[schema.name for schema in SCHEMAS])
+def shipped(request):
+    return request.param
+
+
+@pytest.fixture
+def spec(shipped):
+    return yaml.safe_load(shipped.manifest_yaml)["spec"]
+
+
+def pods(spec):
+    return [template for template in spec["templates"] if "steps" not in template]
+
+
+def containers(template):
+    own = [template["container"]] if "container" in template else template["containerSet"]["containers"]
+    return [*template.get("initContainers", []), *own]
+
+
+def step_runner_arguments(spec):
+    for template in pods(spec):
+        for container in containers(template):
+            if "processor-resource-manager" in container["image"]:
+                yield container["args"]
+
+
+def actions_of(text):
+    """Read the actions with every parameter filled in by something that is good in and out of quotes."""
+    return json.loads(re.sub(r"\{\{[^}]*\}\}", "1", text))["actions"]
+
+
+def all_actions(spec):
+    for arguments in step_runner_arguments(spec):
+        yield from actions_of(arguments[0])
+
+
+def test_every_pod_is_placed_by_what_it_needs(shipped, spec):
+    needs_partner = shipped.document["input_elements"]["platform_data"]
+    for template in pods(spec):
+        works_on_data = needs_partner and "containerSet" in template
+        assert template["nodeSelector"] == (PARTNER if works_on_data else CENTRAL)
+
+
+def test_no_pod_asks_for_the_hosts_network(shipped):
+    assert "hostNetwork" not in shipped.manifest_yaml
+
+
+def test_actions_are_json_once_their_parameters_are_filled_in(spec):
+    for arguments in step_runner_arguments(spec):
+        assert actions_of(arguments[0])
+        if len(arguments) > 1:
+            assert arguments[1] == "--failure-actions"
+            assert {action["name"] for action in actions_of(arguments[2])} == {"end_ai_engine"}
+
+
+def test_results_are_uploaded_as_the_schema_says(shipped, spec):
+    (succeeded,) = [action for action in all_actions(spec) if action["name"] == "update_to_succeeded"]
+
+    outputs = shipped.document["output_elements"]
+
+    assert {name: succeeded[f"upload_{name}"] for name in outputs} == outputs
+    for name, wanted in outputs.items():
+        for field in ("upload_url", "delete_url", "upload_path", "upload_metadata"):
+            assert (f"{name}_{field}" in succeeded) is wanted
+
+
+def test_every_ai_engine_of_the_schema_is_run_and_ended(shipped, spec):
+    engines = shipped.document["ai_elements"]["ai_engines"]
+    actions = list(all_actions(spec))
+    ran = [action for action in actions if action["name"] == "run_ai_engine"]
+
+    assert [action["use_case"] for action in ran] == [engine["functionalities"][0] for engine in engines]
+    assert len([action for action in actions if action["name"] == "end_ai_engine"]) == len(engines)
+
+
+def test_ai_engines_see_their_platform_vars_where_they_expect_them(spec):
+    for template in pods(spec):
+        for container in containers(template):
+            if "processor-resource-manager" not in container["image"]:
+                assert "/platform_vars.json" in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_only_what_has_no_lasting_effect_is_repeated_after_a_failure(spec):
+    policies = {template["name"]: template["retryStrategy"]["retryPolicy"] for template in pods(spec)}
+
+    assert policies.pop("report-failure") == "Always"
+    assert set(policies.values()) == {"OnError"}
+
+
+def test_a_failure_is_reported_by_the_exit_handler(spec):
+    handler = next(template for template in spec["templates"] if template["name"] == spec["onExit"])
+    (((step,),),) = [handler["steps"]]
+    reporter = next(template for template in spec["templates"] if template["name"] == step["template"])
+
+    assert step["when"] == "{{workflow.status}} != Succeeded"
+    assert "{{workflow.outputs.parameters.main-error-message}}" in reporter["container"]["args"][0]
+    assert any(
+        output["globalName"] == "main-error-message"
+        for template in pods(spec)
+        for output in template.get("outputs", {}).get("parameters", [])
+    )
+
+
+def test_ended_workflows_are_cleaned_up(spec):
+    assert spec["ttlStrategy"] == {"secondsAfterSuccess": 100, "secondsAfterFailure": 1200}
+    assert spec["serviceAccountName"] == "argo-workflow"
+
+
+def test_ai_engines_that_share_a_pod_share_neither_ports_nor_folders():
+    (schema,) = [schema for schema in SCHEMAS if schema.name.endswith("-on-one-node")]
+    (pod,) = [pod for pod in pods(yaml.safe_load(schema.manifest_yaml)["spec"]) if "containerSet" in pod]
+    runner, *engines = pod["containerSet"]["containers"]
+
+    hosts = re.findall(r'"client_host": "([^"]+)",\s+"server_host": "([^"]+)"', runner["args"][0])
+    assert len({host for pair in hosts for host in pair}) == 2 * len(engines) == 10
+    folders = {mount["subPath"] for engine in engines for mount in engine["volumeMounts"] if "subPath" in mount}
+    assert folders == {name for engine in engines for name in (engine["name"], f"{engine['name']}.json")}

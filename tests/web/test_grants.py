@@ -1,0 +1,47 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core import signing
+from django.test import RequestFactory
+
+from web.errors import InvalidToken
+from web.grants import TOKEN_PREFIX, WorkflowGrant, grant_of, issue_token, read_token
+
+GRANT = WorkflowGrant(execution_id=7, attempt=2, name="execution-7-2-abcdef")
+LATER = timedelta(hours=1)
+
+
+def test_a_token_gives_its_grant_back():
+    assert read_token(issue_token(GRANT, datetime.now(UTC) + LATER)) == GRANT
+
+
+def test_an_expired_token_is_refused():
+    with pytest.raises(InvalidToken):
+        read_token(issue_token(GRANT, datetime.now(UTC) - LATER))
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: t[:-1], lambda t: "", lambda t: "wf.", lambda t: t.upper(), lambda t: t[3:]]
+)
+def test_an_altered_token_is_refused(change):
+    with pytest.raises(InvalidToken):
+        read_token(change(issue_token(GRANT, datetime.now(UTC) + LATER)))
+
+
+def test_something_signed_for_another_purpose_is_refused():
+    with pytest.raises(InvalidToken):
+        read_token(TOKEN_PREFIX + signing.dumps([7, 2, "x", 2**40], salt="another"))
+
+
+def test_a_token_of_another_key_is_refused(settings):
+    token = issue_token(GRANT, datetime.now(UTC) + LATER)
+    settings.SECRET_KEY = "another key"
+    with pytest.raises(InvalidToken):
+        read_token(token)
+
+
+def test_the_grant_of_a_request():
+    request = RequestFactory().get("/")
+    assert grant_of(request) is None
+    request.auth = GRANT
+    assert grant_of(request) == GRANT

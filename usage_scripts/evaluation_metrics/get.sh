@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# usage: get.sh ID
+. "$(dirname "$0")/../common.sh"
+api "/api/evaluation_metrics/${1:?id}/"

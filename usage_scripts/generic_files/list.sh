@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# usage: list.sh ['page=1&page_size=10&sort=-created_at&FIELD=VALUE']
+. "$(dirname "$0")/../common.sh"
+api "/api/generic_files/?${1:-}"

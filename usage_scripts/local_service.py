@@ -1,0 +1,103 @@
+"""Start the whole service as its own processes, for the demo, the benchmarks and the tests that need a live server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+PROJECT = Path(__file__).resolve().parent.parent
+START_SECONDS = 120
+STOP_SECONDS = 60
+
+
+class ServiceFailedError(Exception):
+    """The service did not start; the text ends with what its log said last."""
+
+
+@dataclass(frozen=True)
+class LocalService:
+    """A running service: its address, its admin's token, its first process, its data and its log."""
+
+    url: str
+    token: str
+    process: subprocess.Popen[bytes]
+    data_dir: Path
+    log: Path
+
+    def session(self) -> requests.Session:
+        """Return an HTTP session that sends the token."""
+        session = requests.Session()
+        session.headers["Authorization"] = f"Bearer {self.token}"
+        return session
+
+    def processes(self) -> list[int]:
+        """Return the ids of the service's processes: the first one and all that descend from it."""
+        children: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue  # it ended while we looked
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+        found, waiting = [], [self.process.pid]
+        while waiting:
+            found.append(waiting.pop())
+            waiting.extend(children.get(found[-1], ()))
+        return found
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def local_service(data_dir: Path, **environment: str) -> Iterator[LocalService]:
+    """Start the service on a free port, wait until it is ready, and end it as Ctrl-C would.
+
+    Raises ServiceFailedError when it does not become ready.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    port, log = free_port(), data_dir / "service.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator_api.standalone", "--port", str(port), "--data-dir", str(data_dir)],
+            cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            env={**os.environ, **environment}, start_new_session=True,
+        )  # fmt: skip
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_ready(url, process, log)
+        yield LocalService(url, (data_dir / "token").read_text().strip(), process, data_dir, log)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    give_up_at = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up_at and process.poll() is None:
+        try:
+            if requests.get(f"{url}/health/ready", timeout=5).ok:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.1)
+    raise ServiceFailedError(f"the service did not start:\n{log.read_text(errors='replace')[-2000:]}")

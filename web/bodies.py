@@ -1,0 +1,120 @@
+"""What a POST or PATCH carries: one JSON document, and files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, RawPostDataException
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.request import Request
+
+from web.errors import Fault, InvalidInput, TooLarge
+from web.jsontext import escape, parse_json
+
+DATA_PART = "data"
+
+
+@dataclass(frozen=True)
+class Body:
+    """The JSON object of a request, and its file parts by name."""
+
+    data: dict[str, Any]
+    files: Mapping[str, UploadedFile[Any]] = field(default_factory=dict)
+
+
+def read_body(request: Request) -> Body:
+    """Return a request's JSON document and files.
+
+    Takes `multipart/form-data` (a part `data` with the document, any other part a file) and plain
+    `application/json`. Raises InvalidInput with every fault of the form at `/data` or `/files/<part name>`, TooLarge,
+    and UnsupportedMediaType for another content type.
+    """
+    limit_size(request)
+    media_type = (request.content_type or "").partition(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
+        return _read_multipart(request)
+    if media_type == "application/json":
+        return Body(_as_object(_raw(request)))
+    if not int(request.META.get("CONTENT_LENGTH") or 0):
+        raise InvalidInput(faults=[Fault("/data", "is missing")])
+    raise UnsupportedMediaType(media_type or "(none)")
+
+
+def read_json_file(upload: UploadedFile[Any], pointer: str, max_bytes: int | None = None) -> Any:
+    """Return the value that an uploaded JSON file holds. Raises InvalidInput at `pointer`, and TooLarge."""
+    limit = max_bytes if max_bytes is not None else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if (upload.size or 0) > limit:
+        raise TooLarge(faults=[Fault(pointer, f"is larger than {limit} bytes")])
+    upload.seek(0)
+    content = upload.read()
+    upload.seek(0)
+    return parse_json(content, pointer)
+
+
+def limit_size(request: Request | HttpRequest) -> None:
+    """Refuse a request by its announced length, before anything of it is read. Raises TooLarge."""
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError as error:
+        raise InvalidInput("Content-Length is not a number.") from error
+    if length > settings.MAX_REQUEST_BYTES:
+        raise TooLarge(f"A request may have at most {settings.MAX_REQUEST_BYTES} bytes.")
+
+
+def _raw(request: Request) -> bytes:
+    try:
+        return bytes(request.body)
+    except RawPostDataException as error:
+        # Somebody asked for request.data before: a fault of the view, not of the caller.
+        raise RuntimeError("read_body must be the only reader of a request's body") from error
+
+
+def _as_object(text: bytes | str) -> dict[str, Any]:
+    if not text.strip():
+        raise InvalidInput(faults=[Fault("/data", "is missing")])
+    data = parse_json(text, "/data")
+    if not isinstance(data, dict):
+        raise InvalidInput(faults=[Fault("/data", "must be an object")])
+    return data
+
+
+def _read_multipart(request: Request) -> Body:
+    form, uploads = request.POST, request.FILES
+    faults: list[Fault] = []
+    data: dict[str, Any] = {}
+    try:
+        data = _as_object(_document(form.getlist(DATA_PART), uploads.getlist(DATA_PART)))
+    except InvalidInput as error:
+        faults.extend(error.faults)
+    for name in form:
+        if name != DATA_PART:
+            faults.append(Fault(f"/files/{escape(name)}", "must be sent as a file part, with a file name"))
+    files: dict[str, UploadedFile[Any]] = {}
+    for name in uploads:
+        parts = uploads.getlist(name)
+        if name == DATA_PART:
+            continue
+        if len(parts) > 1:
+            faults.append(Fault(f"/files/{escape(name)}", "is sent more than once"))
+        if "\x00" in name:
+            faults.append(Fault("/files", "has a part whose name holds a NUL character"))
+        files[name] = parts[0]
+    if faults:
+        raise InvalidInput(faults=faults)
+    return Body(data, files)
+
+
+def _document(fields: list[str], uploads: list[UploadedFile[Any]]) -> bytes | str:
+    """Return the text of the part `data`, which some clients send with a file name and some without."""
+    if len(fields) + len(uploads) > 1:
+        raise InvalidInput(faults=[Fault("/data", "is sent more than once")])
+    if uploads:
+        if (uploads[0].size or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise TooLarge(faults=[Fault("/data", f"is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes")])
+        content: bytes = uploads[0].read()
+        return content
+    return fields[0] if fields else ""

@@ -1,0 +1,109 @@
+"""Files as answers: with their length, HEAD and one range, so that a broken download can go on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from django.db.models.fields.files import FieldFile
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from rest_framework.request import Request
+
+from web.errors import NotFound
+
+_CHUNK_BYTES = 256 * 1024
+_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*")
+
+
+@dataclass(frozen=True)
+class Download:
+    """Content of a known size that `open` gives from its beginning; `tag` changes whenever the content does."""
+
+    open: Callable[[], IO[bytes]]
+    size: int
+    filename: str
+    content_type: str = "application/octet-stream"
+    tag: str = ""
+
+
+def file_response(
+    request: Request | HttpRequest,
+    field_file: FieldFile,
+    filename: str,
+    content_type: str = "application/octet-stream",
+) -> HttpResponseBase:
+    """Answer a stored file: 200, 206 for a single range, 416 for one outside of it. Raises NotFound."""
+    if not field_file:
+        raise NotFound("There is no such file.")
+    try:
+        size = field_file.size
+    except FileNotFoundError as error:
+        raise NotFound("The file is no longer in the storage.") from error
+    name = field_file.name or ""
+    # Files are never written over: another content has another name.
+    tag = hashlib.sha256(f"{name}:{size}".encode()).hexdigest()[:32]
+    return download_response(
+        request, Download(lambda: field_file.storage.open(name, "rb"), size, filename, content_type, tag)
+    )
+
+
+def json_file_response(request: Request | HttpRequest, field_file: FieldFile, filename: str) -> HttpResponseBase:
+    """Answer a stored JSON file, byte for byte."""
+    return file_response(request, field_file, filename, "application/json")
+
+
+def download_response(request: Request | HttpRequest, download: Download) -> HttpResponseBase:
+    """Answer any content of known size to GET or HEAD, whole or the one range that was asked for."""
+    wanted = _wanted_range(request, download)
+    if wanted is not None and wanted.start >= download.size:
+        response: HttpResponseBase = HttpResponse(status=416)
+        response["Content-Range"] = f"bytes */{download.size}"
+        response["Accept-Ranges"] = "bytes"
+        return response
+    part = range(download.size) if wanted is None else wanted
+    if request.method == "HEAD":
+        response = HttpResponse()
+    elif wanted is None:
+        response = FileResponse(download.open())
+    else:
+        response = StreamingHttpResponse(_read(download, part))
+    if wanted is not None:
+        response.status_code = 206
+        response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{download.size}"
+    response["Content-Length"] = str(len(part))
+    response["Content-Type"] = download.content_type
+    response["Content-Disposition"] = content_disposition_header(True, download.filename) or "attachment"
+    response["Accept-Ranges"] = "bytes"
+    if download.tag:
+        response["ETag"] = f'"{download.tag}"'
+    return response
+
+
+def _wanted_range(request: Request | HttpRequest, download: Download) -> range | None:
+    """Return the bytes asked for, or None for all of them; what cannot be understood is ignored (RFC 9110, 14.2)."""
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if match is None or request.method not in ("GET", "HEAD"):
+        return None
+    if (condition := request.headers.get("If-Range")) and condition != f'"{download.tag}"':
+        return None
+    first, last = match.groups()
+    if not first:
+        if not last:
+            return None
+        return range(max(download.size - int(last), 0), download.size) if int(last) else range(download.size, 0)
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), min(int(last) + 1, download.size) if last else download.size)
+
+
+def _read(download: Download, part: range) -> Iterator[bytes]:
+    with download.open() as content:
+        content.seek(part.start)
+        left = len(part)
+        while left and (chunk := content.read(min(_CHUNK_BYTES, left))):
+            left -= len(chunk)
+            yield chunk

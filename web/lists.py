@@ -1,0 +1,210 @@
+"""Lists: pages, sorting and filters, refused by name where they are not known.
+
+A list names what it can do once::
+
+    QUERY = ListQuery(
+        sorts=("name", "created_at"),
+        filters={"name": text_filter, "created_after": on("created_at__gte", moment_filter)},
+    )
+    page_of(request, QUERY.apply(request, queryset), present_schemas)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db.models import Choices, Model, Q, QuerySet
+from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import NotFound as PageNotFound
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from web.errors import Fault, InvalidInput
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+MAX_ID = 2**63 - 1
+_M = TypeVar("_M", bound=Model)
+
+Filter = Callable[[str, str], Q]
+"""Turns a field and the text of a query parameter into a condition; raises ValueError saying what it must be."""
+
+
+def text_filter(field: str, value: str) -> Q:
+    """Match a field that equals the text."""
+    return Q(**{field: value})
+
+
+def integer_filter(field: str, value: str) -> Q:
+    """Match a whole number."""
+    return Q(**{field: _integer(value)})
+
+
+def id_filter(field: str, value: str) -> Q:
+    """Match the id of a relation; one that no database could hold matches nothing."""
+    return Q(**{f"{field}__in": [number] if 0 < (number := _integer(value)) <= MAX_ID else []})
+
+
+def number_filter(field: str, value: str) -> Q:
+    """Match a number."""
+    try:
+        number = float(value)
+    except ValueError as error:
+        raise ValueError("must be a number") from error
+    if not math.isfinite(number):
+        raise ValueError("must be a number")
+    return Q(**{field: number})
+
+
+def boolean_filter(field: str, value: str) -> Q:
+    """Match `true` or `false`."""
+    if value.lower() not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return Q(**{field: value.lower() == "true"})
+
+
+def moment_filter(field: str, value: str) -> Q:
+    """Match a time (RFC 3339; UTC unless it says otherwise) or a day's first moment: `on("created_at__gte", …)`."""
+    # A plus sign that nobody escaped arrives as a space.
+    for text in (value, value.replace(" ", "+")):
+        try:
+            moment = parse_datetime(text)
+            if moment is not None:
+                return Q(**{field: moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)})
+        except (ValueError, OverflowError):
+            continue
+    raise ValueError("must be a time such as 2026-11-21T09:00:00Z, or a day")
+
+
+def choice_filter(choices: type[Choices] | Iterable[str]) -> Filter:
+    """Return a filter for one of the given words."""
+    words = [str(value) for value in (choices.values if isinstance(choices, type) else choices)]
+
+    def matches(field: str, value: str) -> Q:
+        if value not in words:
+            raise ValueError("must be one of: " + ", ".join(words))
+        return Q(**{field: value})
+
+    return matches
+
+
+def search_filter(*fields: str) -> Filter:
+    """Return a filter for text that any of the fields contains, whatever its case."""
+
+    def matches(_field: str, value: str) -> Q:
+        condition = Q()
+        for field in fields:
+            condition |= Q(**{f"{field}__icontains": value})
+        return condition
+
+    return matches
+
+
+def on(lookup: str, inner: Filter) -> Filter:
+    """Return a filter that looks at another field (or lookup) than the one its parameter is named after."""
+    return lambda _field, value: inner(lookup, value)
+
+
+def _integer(value: str) -> int:
+    if not value.lstrip("-").isdecimal() or not value.isascii() or len(value) > 30:
+        raise ValueError("must be a whole number")
+    try:
+        number = int(value)
+    except ValueError as error:
+        raise ValueError("must be a whole number") from error
+    if abs(number) > MAX_ID:
+        raise ValueError("is out of range")
+    return number
+
+
+class ListQuery:
+    """The sorts and filters of one list.
+
+    `sorts` names fields, or maps the name in the query to the field. `filters` maps names to filters. Unless another
+    order is asked for, the newest comes first.
+    """
+
+    def __init__(self, *, sorts: Sequence[str] | Mapping[str, str] = (), filters: Mapping[str, Filter] | None = None):
+        self.sorts = dict(sorts) if isinstance(sorts, Mapping) else {name: name for name in sorts}
+        self.filters = dict(filters or {})
+
+    def apply(self, request: Request, queryset: QuerySet[_M]) -> QuerySet[_M]:
+        """Return the rows that a request's query asks for, in its order. Raises InvalidInput at `/query/<name>`."""
+        faults: list[Fault] = []
+        conditions: list[Q] = []
+        order = ["-created_at"]
+        for name in request.query_params:
+            values = request.query_params.getlist(name)
+            try:
+                if name not in self.filters and name not in ("sort", "page", "page_size"):
+                    raise ValueError("is not known here; known are: " + ", ".join(self._names()))
+                if len(values) > 1:
+                    raise ValueError("is given more than once")
+                if "\x00" in values[0]:
+                    raise ValueError("holds a NUL character")
+                if name == "sort":
+                    order = self._order(values[0])
+                elif name in self.filters:
+                    conditions.append(self.filters[name](name, values[0]))
+            except ValueError as error:
+                faults.append(Fault(f"/query/{name}", str(error)))
+        if faults:
+            raise InvalidInput(faults=faults)
+        return queryset.filter(*conditions).order_by(*order, *([] if {"id", "-id"} & set(order) else ["-id"]))
+
+    def parameters(self) -> list[OpenApiParameter]:
+        """Return what the OpenAPI document says of this list's query."""
+        result = [OpenApiParameter(name, str, description="Equality filter.") for name in self.filters]
+        if self.sorts:
+            words = ", ".join(self.sorts)
+            result.append(OpenApiParameter("sort", str, description=f"Any of {words}; `-` before it turns it round."))
+        result.append(OpenApiParameter("page", int))
+        result.append(OpenApiParameter("page_size", int, description="Default 100, at most 500."))
+        return result
+
+    def _names(self) -> list[str]:
+        return [*self.filters, "sort", "page", "page_size"]
+
+    def _order(self, value: str) -> list[str]:
+        order = []
+        for word in value.split(","):
+            sign, name = ("-", word[1:]) if word.startswith("-") else ("", word)
+            if name not in self.sorts:
+                raise ValueError("knows only: " + ", ".join(self.sorts))
+            order.append(sign + self.sorts[name])
+        return order
+
+
+class StandardPagination(PageNumberPagination):
+    """Pages of 100 unless `page_size` says otherwise, of 500 at most."""
+
+    page_size = 100
+    max_page_size = 500
+    page_size_query_param = "page_size"
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any] | None:
+        faults = []
+        for name in ("page", "page_size"):
+            value = request.query_params.get(name)
+            if value is not None and not (value.isascii() and value.isdecimal() and value.strip("0")):
+                faults.append(Fault(f"/query/{name}", "must be a whole number from 1"))
+            elif value is not None and len(value) > 18:
+                raise PageNotFound("That page does not exist.")
+        if faults:
+            raise InvalidInput(faults=faults)
+        return super().paginate_queryset(queryset, request, view)
+
+
+def page_of(
+    request: Request, queryset: QuerySet[_M], present: Callable[[Sequence[_M]], list[dict[str, Any]]]
+) -> Response:
+    """Answer one page of a list, its rows as `present` shows them."""
+    paginator = StandardPagination()
+    rows = paginator.paginate_queryset(queryset, request) or []
+    return paginator.get_paginated_response(present(rows))

@@ -1,0 +1,35 @@
+"""Who may call a view: any person with a token or session; a Workflow only where the view lets it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from web.grants import grant_of
+
+if TYPE_CHECKING:
+    # This module is one of the REST framework's own settings, read while its views are being imported.
+    from rest_framework.views import APIView
+
+
+class IsPerson(BasePermission):
+    """Allows every authenticated person, and a Workflow's callback token where the view opens itself to it.
+
+    A view opens itself by `workflow_access(grant, request, view) -> bool`, or by listing its actions (a viewset's
+    action names, or lower-case methods of a plain APIView) in `workflow_actions`; rules about the object are its own.
+    With WORKFLOW_CALLBACKS_OPEN the listed actions need no token at all, for images that send none.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if request.user and request.user.is_authenticated:
+            return True
+        grant = grant_of(request)
+        access = getattr(type(view), "workflow_access", None)
+        if access is not None and grant is not None:
+            return bool(access(grant, request, view))
+        action = getattr(view, "action", None) or (request.method or "").lower()
+        is_listed = action in getattr(view, "workflow_actions", ())
+        return is_listed and (grant is not None or settings.WORKFLOW_CALLBACKS_OPEN)

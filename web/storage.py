@@ -1,0 +1,101 @@
+"""Stored files that share the fate of the transaction that names them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import posixpath
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from django.core.files.base import File
+from django.core.files.storage import Storage
+from django.db import transaction
+from django.db.models.fields.files import FieldFile
+
+from web.errors import StorageFull
+
+logger = logging.getLogger(__name__)
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_Saved = list[tuple[Storage, str]]
+_saved: ContextVar[_Saved | None] = ContextVar("stored_files", default=None)
+
+
+@contextmanager
+def stored_files() -> Iterator[None]:
+    """Delete the files that `save` stored inside the block again when the block raises.
+
+    Put it around the transaction, so that a failing COMMIT counts too. Blocks may be nested: what an inner one stored
+    also goes when an outer one fails. Raises StorageFull in place of the system's own error.
+    """
+    outer = _saved.get()
+    mine: _Saved = []
+    token = _saved.set(mine)
+    try:
+        with _storage_errors():
+            yield
+    except BaseException:
+        for storage, name in mine:
+            _delete(storage, name)
+        raise
+    else:
+        if outer is not None:
+            outer.extend(mine)
+    finally:
+        _saved.reset(token)
+
+
+def save(field_file: FieldFile, name: str, upload: File[Any]) -> None:
+    """Store an upload under a name of its own and put it into its field; the row is not saved.
+
+    Works only inside `stored_files`. Raises StorageFull.
+    """
+    saved = _saved.get()
+    if saved is None:
+        raise RuntimeError("save() needs a stored_files() block around it")
+    wanted = field_file.field.generate_filename(field_file.instance, name)
+    folder, base = posixpath.split(wanted)
+    # A name nobody else can have is known before the first byte is written, so a write that breaks off can be undone.
+    unique = posixpath.join(folder, f"{secrets.token_hex(8)}-{base[-40:]}")
+    storage = field_file.storage
+    saved.append((storage, unique))
+    upload.seek(0)
+    with _storage_errors():
+        stored = storage.save(unique, upload, max_length=field_file.field.max_length)
+    if stored != unique:
+        saved.append((storage, stored))
+    setattr(field_file.instance, field_file.field.attname, stored)
+    field_file.name = stored
+    field_file._committed = True  # type: ignore[attr-defined]
+
+
+def delete_after_commit(*field_files: FieldFile) -> None:
+    """Delete stored files once the present transaction is through; at once when there is none."""
+    for field_file in field_files:
+        if field_file:
+            _delete_later(field_file.storage, str(field_file.name))
+
+
+def _delete_later(storage: Storage, name: str) -> None:
+    transaction.on_commit(lambda: _delete(storage, name), robust=True)
+
+
+def _delete(storage: Storage, name: str) -> None:
+    try:
+        storage.delete(name)
+    except OSError:
+        logger.exception("a stored file could not be deleted", extra={"file": name})
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull from error
+        raise
