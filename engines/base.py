@@ -15,6 +15,7 @@ The error tree::
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -196,6 +197,6 @@ class Engine(ABC):
         """Let a suspended Workflow go on. Raises `WorkflowNotFound`."""
         raise NotImplementedError
 
-    def check(self) -> list[str]:
+    def check(self) -> builtins.list[str]:
         """Return what is wrong with this engine's options and surroundings, in words for an operator."""
         return []

@@ -2,8 +2,8 @@
 
 A Workflow ends at once as its annotation `orchestrator/outcome` says (`succeed`, `fail`), or when `finish` is called
 (`hold`, the default, also by option `outcome`). `calls` holds what was asked of it, in order; while `unavailable` is
-set, every call raises `EngineUnavailable`. With option `dir` its Workflows are kept in a file there, so that another instance,
-also of another process, knows them.
+set, every call raises `EngineUnavailable`. With option `dir` its Workflows are kept in a file there, so that another
+instance, also of another process, knows them.
 """
 
 from __future__ import annotations

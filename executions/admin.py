@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Prefetch, QuerySet
+from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -37,7 +39,7 @@ else:
 
 NOTHING = "-"
 _DETAILS = ("schema", "state", "reason", "message", "created_at", "updated_at", "retry_of")
-_INPUTS = ("number_iterations", "external_data", "report_metadata")
+_INPUTS = ("number_iterations", "external_data_link", "report_metadata_link")
 _OUTPUTS = (
     "output_model_name",
     "output_model_description",
@@ -63,12 +65,17 @@ class ExecutionChangeList(ChangeList):
 
 class AIEngineInline(_EngineInline):
     model = ExecutionAIEngine
-    fields = readonly_fields = ("descriptor", "version", "ai_model", "user_vars", "snapshot")
+    fields = readonly_fields = ("descriptor", "version", "ai_model", "user_vars_link", "snapshot")
     extra = 0
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @admin.display(description="user variables")
+    def user_vars_link(self, engine: ExecutionAIEngine) -> str | SafeString:
+        path = f"download_user_vars/?descriptor={quote(engine.descriptor, safe='')}"
+        return _download(engine.user_vars, engine.execution_id, path)
 
 
 class DataPartnerInline(_PartnerInline):
@@ -155,15 +162,20 @@ class ExecutionAdmin(_ExecutionAdmin):
     def message_start(self, execution: Execution) -> str:
         return execution.message[:120] or NOTHING
 
+    @admin.display(description="external data")
+    def external_data_link(self, execution: Execution) -> str | SafeString:
+        return _download(execution.external_data, execution.pk, "download_external_data/")
+
+    @admin.display(description="report metadata")
+    def report_metadata_link(self, execution: Execution) -> str | SafeString:
+        return _download(execution.report_metadata, execution.pk, "download_report_metadata/")
+
     @admin.display(description="run")
     def run_link(self, execution: Execution) -> str | SafeString:
         run = _run(execution)
         if run is None:
             return NOTHING
-        try:
-            url = reverse("admin:runs_workflowrun_change", args=[run.pk])
-        except NoReverseMatch:
-            return f"{run.name} ({run.phase})"
+        url = reverse("admin:runs_workflowrun_change", args=[run.pk])
         return format_html('<a href="{}">{}</a> ({})', url, run.name, run.phase)
 
     @admin.display(description="steps")
@@ -212,6 +224,13 @@ class ExecutionAdmin(_ExecutionAdmin):
 
 def _run(execution: Execution) -> WorkflowRun | None:
     return getattr(execution, "last_run", None)
+
+
+def _download(file: FieldFile, execution_id: int, path: str) -> str | SafeString:
+    """Link to the API's own download: what is stored has no address of its own."""
+    if not file:
+        return NOTHING
+    return format_html('<a href="{}{}">download</a>', reverse("execution-detail", args=[execution_id]), path)
 
 
 def _step(depth: int, node: dict[str, Any]) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 
 from executions.transitions import State
 from runs.models import RunReason
@@ -27,8 +28,10 @@ class FailureReason(models.TextChoices):
 
 
 class Execution(models.Model):
+    """An execution's own row: everything but partners and AI engines; it never holds clinical data."""
+
     schema = models.ForeignKey("schemas.Schema", on_delete=models.CASCADE, related_name="executions")
-    created_at = models.DateTimeField(db_index=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
     state = models.CharField(max_length=10, choices=ExecutionState, default=ExecutionState.PENDING)
@@ -86,6 +89,8 @@ class ExecutionDataPartner(models.Model):
 
 
 class ExecutionAIEngine(models.Model):
+    """One AI engine of an execution, by the registry's ids and with its own user variables."""
+
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="ai_engines")
     position = models.PositiveIntegerField()
     descriptor = models.CharField(max_length=100)

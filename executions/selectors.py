@@ -44,8 +44,10 @@ def executions_shown(rows: Sequence[Execution]) -> list[ShownExecution]:
         patients[execution_id][name] = patient_ids
     engines: dict[int, list[ShownEngine]] = {each: [] for each in ids}
     chosen = ExecutionAIEngine.objects.filter(execution__in=ids).order_by("position")
-    for execution_id, *engine in chosen.values_list("execution_id", "descriptor", "version", "ai_model"):
-        engines[execution_id].append(ShownEngine(*engine))
+    for execution_id, descriptor, version, ai_model in chosen.values_list(
+        "execution_id", "descriptor", "version", "ai_model"
+    ):
+        engines[execution_id].append(ShownEngine(descriptor, version, ai_model))
     return [ShownExecution(row, names[row.schema_id], patients[row.pk], engines[row.pk]) for row in rows]
 
 

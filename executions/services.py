@@ -29,7 +29,7 @@ from executions.parameters import execution_parameters
 from executions.posting import Posted, check_posted
 from executions.rendering import Rendering, render, workflow_name
 from executions.selectors import execution_bare, execution_locked, no_such_execution
-from executions.transitions import ENDED
+from executions.transitions import ENDED, State
 from executions.uploads import Uploads
 from runs.selectors import run_latest
 from runs.services import run_create, run_delete, run_stop
@@ -68,16 +68,19 @@ def execution_retry(*, execution_id: int) -> Execution:
 def execution_stop(*, execution_id: int) -> Execution:
     """Stop an execution and keep its record; it fails at once with the reason `stopped`, its Workflow ends after it.
 
-    Raises NotFound, and NotAllowedInState for one that has ended otherwise.
+    One that has failed keeps its reason; what is left of its Workflow is stopped. Raises NotFound, and
+    NotAllowedInState where nothing is left to stop.
     """
     message = "Stopped on request."
     with transaction.atomic():
         # The run first: phase_changed locks in this order too.
         run = run_latest(OWNER_KIND, execution_id)
+        something_runs = run is not None and not run.is_terminal
         if run is not None:
             run_stop(run_id=run.pk, message=message)
         execution = execution_locked(execution_id)
-        if execution.state in ENDED and execution.reason != FailureReason.STOPPED:
+        is_over = execution.state == State.SUCCEEDED or (execution.state == State.FAILED and not something_runs)
+        if is_over and execution.reason != FailureReason.STOPPED:
             raise NotAllowedInState(f"The execution has {execution.state}; there is nothing to stop.")
         failure_written(execution, reason=FailureReason.STOPPED, message=message)
     return execution

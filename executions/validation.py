@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from executions import shapes
@@ -14,7 +15,9 @@ from executions.facts import ChosenEngine, ExecutionRequest, OutputModel, Partne
 from executions.parameters import DEFAULT_MERGE_TYPE
 from web.errors import Fault
 from web.jsontext import escape
-from web.shape import check
+from web.shape import MAX_FAULTS, check
+
+MAX_PATIENT_ID = 200
 
 _INPUT = "/data/input_elements"
 _PARTNERS = f"{_INPUT}/platform_data/data_partners_patients"
@@ -119,14 +122,26 @@ def _partner_faults(where: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
     problem = system_path_fault(path) if isinstance(path, str) else ""
     if problem:
         yield Fault(f"{where}/system_path", problem)
+    yield from islice(_patient_faults(f"{where}/patients", _sequence(entry.get("patients"))), MAX_FAULTS)
+
+
+def _patient_faults(where: str, patients: list[Any]) -> Iterator[Fault]:
     seen: set[str] = set()
-    for index, patient in enumerate(_sequence(entry.get("patients"))):
-        patient_id = _mapping(patient).get("id")
-        if not isinstance(patient_id, str):
+    for index, patient in enumerate(patients):
+        if not isinstance(patient, dict):
+            yield Fault(f"{where}/{index}", "must be an object")
             continue
-        if patient_id in seen:
-            yield Fault(f"{where}/patients/{index}/id", "is the id of an earlier patient")
-        seen.add(patient_id)
+        patient_id = patient.get("id")
+        if not isinstance(patient_id, str) or not 0 < len(patient_id) <= MAX_PATIENT_ID:
+            detail = f"must be a string of 1 to {MAX_PATIENT_ID} characters" if "id" in patient else "is missing"
+            yield Fault(f"{where}/{index}/id", detail)
+        elif patient_id in seen:
+            yield Fault(f"{where}/{index}/id", "is the id of an earlier patient")
+        else:
+            seen.add(patient_id)
+        if not isinstance(patient.get("clinical_data", ...), dict | None):
+            detail = "must be an object or null" if "clinical_data" in patient else "is missing"
+            yield Fault(f"{where}/{index}/clinical_data", detail)
 
 
 def _engine_faults(document: Mapping[str, Any], schema: SchemaFacts) -> Iterator[Fault]:

@@ -39,9 +39,12 @@ QUERY = ListQuery(
 )
 
 _FILE = OpenApiResponse(OpenApiTypes.BINARY, description="The file; HEAD and a single Range are honoured.")
+_JSON_FILE = OpenApiResponse(OpenApiTypes.ANY, description="The file; HEAD and a single Range are honoured.")
 
 
 class ExecutionViewSet(ViewSet):
+    """Executions; a Workflow reaches what `workflow_actions` lists, of its own execution only."""
+
     lookup_url_kwarg = "execution_id"
     lookup_value_converter = "int"
     workflow_actions = frozenset(
@@ -97,7 +100,7 @@ class ExecutionViewSet(ViewSet):
         """Stop an execution and keep its record."""
         return _shown(request, execution_stop(execution_id=execution_id))
 
-    @extend_schema(responses={200: _FILE, 206: _FILE})
+    @extend_schema(responses={(200, "application/octet-stream"): _FILE, (206, "application/octet-stream"): _FILE})
     @action(detail=True)
     def download_external_data(self, request: Request, execution_id: int) -> HttpResponseBase:
         """Download the external data."""
@@ -105,7 +108,7 @@ class ExecutionViewSet(ViewSet):
         file = _input_file(execution_bare(execution_id).external_data, "external data")
         return file_response(request, file, "external_data.zip")
 
-    @extend_schema(responses={200: _FILE, 206: _FILE})
+    @extend_schema(responses={200: _JSON_FILE, 206: _JSON_FILE})
     @action(detail=True)
     def download_report_metadata(self, request: Request, execution_id: int) -> HttpResponseBase:
         """Download the report's metadata."""
@@ -113,7 +116,9 @@ class ExecutionViewSet(ViewSet):
         file = _input_file(execution_bare(execution_id).report_metadata, "report metadata")
         return json_file_response(request, file, "report_metadata.json")
 
-    @extend_schema(parameters=[OpenApiParameter("descriptor", str, required=True)], responses={200: _FILE, 206: _FILE})
+    @extend_schema(
+        parameters=[OpenApiParameter("descriptor", str, required=True)], responses={200: _JSON_FILE, 206: _JSON_FILE}
+    )
     @action(detail=True)
     def download_user_vars(self, request: Request, execution_id: int) -> HttpResponseBase:
         """Download the user variables of one AI engine."""

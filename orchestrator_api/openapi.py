@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import force_instance
 
 from orchestrator_api.problems import CONTENT_TYPE
 
@@ -51,6 +52,12 @@ _KEY_PARAMETER = {
 
 class ProblemAwareSchema(AutoSchema):
     """Adds to each operation the problems it may answer, and the Idempotency-Key to each POST."""
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        # Our pages are described whole, as one object; the parent would make an array of them.
+        if "results" in getattr(force_instance(serializer), "fields", {}):
+            return False
+        return bool(super()._is_list_view(serializer))
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)

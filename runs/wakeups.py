@@ -76,17 +76,16 @@ class Listener:
 
         A connection to the database that broke is made anew; what was told meanwhile is lost, so this counts as one.
         """
-        broken = self._source is None
-        if broken:
-            broken = not self._listen_again()
+        if self._source is None and self._listen_again():
+            return True
         sources: list[Any] = [self._poke_receiver, *([self._source] if self._source else [])]
-        longest = min(timeout_seconds, _AGAIN_SECONDS) if broken else timeout_seconds
+        longest = timeout_seconds if self._source else min(timeout_seconds, _AGAIN_SECONDS)
         ready, _, _ = select.select(sources, [], [], max(0.0, longest))
         if self._poke_receiver in ready:
             _drain(self._poke_receiver)
         if self._source in ready:
             self._drain_source()
-        return bool(ready) or broken
+        return bool(ready)
 
     def _drain_source(self) -> None:
         try:
@@ -97,6 +96,7 @@ class Listener:
             if self._source:
                 self._source.close()
             self._source = None
+            self._listen_again()
 
     def _listen_again(self) -> bool:
         try:

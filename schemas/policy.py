@@ -10,8 +10,7 @@ from schemas.manifest.policy import Policy
 def current_policy() -> Policy:
     """Return the policy of this installation.
 
-    The host's network is allowed unless a setting says otherwise: manifests in the field ask for it, and neither the
-    ports nor the address of a pod give more than the callbacks' tokens protect.
+    Manifests in the field ask for the host's network, so whether they get it is the installation's to say.
     """
     return Policy(
         service_accounts=tuple(settings.MANIFEST_SERVICE_ACCOUNTS),

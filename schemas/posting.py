@@ -17,10 +17,9 @@ from schemas.manifest.reading import MAX_BYTES
 from schemas.models import Implementation
 from schemas.parameter_names import provided_parameter_names
 from schemas.policy import current_policy
-from schemas.shapes import rule_faults, schema_shape
+from schemas.shapes import rule_faults, shape_faults
 from web.errors import Fault, InvalidInput
 from web.jsontext import escape
-from web.shape import check
 
 AUXILIARY_FILE = "auxiliary_file"
 _AT_FILE = f"/files/{AUXILIARY_FILE}"
@@ -39,9 +38,9 @@ class CheckedSchema:
         return ContentFile(self.content) if self.content is not None else None
 
 
-def check_posted(document: dict[str, Any], files: Mapping[str, UploadedFile]) -> CheckedSchema:
+def check_posted(document: dict[str, Any], files: Mapping[str, UploadedFile[Any]]) -> CheckedSchema:
     """Return a posted Schema as it will be stored. Raises InvalidInput with every fault of all its parts."""
-    faults = check(document, schema_shape(settings.VALID_AI_ENGINE_FUNCTIONALITIES))
+    faults = shape_faults(document, settings.VALID_AI_ENGINE_FUNCTIONALITIES)
     well_formed = not faults
     if well_formed:
         faults = rule_faults(document)
@@ -93,7 +92,7 @@ def manifest_faults(faults: Sequence[ManifestFault]) -> list[Fault]:
     ]
 
 
-def _content(upload: UploadedFile | None) -> bytes | None:
+def _content(upload: UploadedFile[Any] | None) -> bytes | None:
     if upload is None:
         return None
     upload.seek(0)
@@ -102,7 +101,7 @@ def _content(upload: UploadedFile | None) -> bytes | None:
     return content
 
 
-def _part_faults(files: Mapping[str, UploadedFile], content: bytes | None, *, required: bool) -> list[Fault]:
+def _part_faults(files: Mapping[str, UploadedFile[Any]], content: bytes | None, *, required: bool) -> list[Fault]:
     faults = [Fault(f"/files/{escape(name)}", "is not a known part here") for name in files if name != AUXILIARY_FILE]
     if content is None and required:
         faults.append(Fault(_AT_FILE, "is missing; argo_workflows needs the Workflow's manifest"))

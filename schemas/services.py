@@ -17,7 +17,7 @@ from web.storage import delete_after_commit, save, stored_files
 _TAKEN = Fault("/data/name", "is the name of another Schema")
 
 
-def schema_create(*, document: dict[str, Any], files: Mapping[str, UploadedFile]) -> Schema:
+def schema_create(*, document: dict[str, Any], files: Mapping[str, UploadedFile[Any]]) -> Schema:
     """Check and store a Schema. Raises InvalidInput with all faults, StorageFull."""
     faults: list[Fault] = []
     name = document.get("name")

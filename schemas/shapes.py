@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from schemas.models import Implementation, SchemaType
 from web.errors import Fault
+from web.shape import check
 
 # `$` would let a line break through at the end; this end is understood by Python and by ECMAScript.
 _END = r"(?![\s\S])"
 DESCRIPTOR = rf"^[A-Za-z0-9-]+{_END}"
 # The name is the key in the URL, where slashes, and dots and blanks at its edge, would not arrive as they were sent.
 NAME = rf"^(?![\s.])[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f\s.]{_END}"
+
+PATTERN_WORDS = {
+    DESCRIPTOR: "may hold only letters, digits and dashes",
+    NAME: "may hold no slashes and control characters, and neither begin nor end with a dot or a blank",
+}
 
 _BOOLEAN = {"type": "boolean"}
 
@@ -63,6 +70,15 @@ def schema_shape(functionalities: Sequence[str]) -> dict[str, Any]:
             generic_file=_BOOLEAN,
         ),
     )
+
+
+def shape_faults(data: dict[str, Any], functionalities: Sequence[str]) -> list[Fault]:
+    """Return where a document is not of the shape that a POST's `data` must have."""
+    words = {f"must match {pattern}": text for pattern, text in PATTERN_WORDS.items()}
+    return [
+        replace(fault, detail=words.get(fault.detail, fault.detail))
+        for fault in check(data, schema_shape(functionalities))
+    ]
 
 
 def rule_faults(data: dict[str, Any]) -> list[Fault]:

@@ -40,7 +40,7 @@ def _parallel(name: str) -> Workflow:
     store = step_runner_pod(
         name="store-results",
         actions=[actions.update_to_succeeded(Uploads(generic_file=actions.generic_file_upload(f"{OUTPUT_ELEMENTS}/")))],
-        artifacts={engine.descriptor: f"{OUTPUT_ELEMENTS}/{engine.descriptor}" for engine in ENGINES},
+        artifacts={engine.descriptor: f"{OUTPUT_ELEMENTS}/{engine.descriptor}/generic_file" for engine in ENGINES},
     )
     results = {name: f"{{{{steps.{name}.outputs.artifacts.results}}}}" for name in DESCRIPTORS}
     groups = [[step(descriptor) for descriptor in DESCRIPTORS], [step("store-results", results)]]

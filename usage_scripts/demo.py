@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from runtime.sample_ai_engine import sample_data
 
+from runtime.sample_ai_engine import sample_data
 from usage_scripts.local_service import PROJECT, LocalService, ServiceFailedError, local_service
 
 STEP_SECONDS = 300
@@ -116,7 +116,7 @@ class Day:
         seconds = time.monotonic() - started
         if execution["state"]["status"] != "succeeded":
             raise DemoFailedError(f"{title} failed: {execution['state']}")
-        stored = ", ".join(sorted(_urls(execution["output_elements"]))) or "-"
+        stored = ", ".join(_resources(execution["output_elements"]))
         self.summary.add_row(title, str(execution["id"]), f"{seconds:.1f}", stored)
         return execution
 
@@ -135,30 +135,33 @@ class Day:
             while True:
                 execution = self._api.call("GET", f"executions/{execution['id']}/")
                 status = execution["state"]["status"]
-                self._show_steps(progress, steps, execution)
-                if status in ("succeeded", "failed"):
+                over = self._show_steps(progress, steps, execution)
+                # The execution has ended with its callback; its last step and the exit handler end a moment later.
+                if status == "failed" or (status == "succeeded" and over):
                     progress.update(whole, state=status, completed=1)
-                    return execution
+                    break
                 progress.update(whole, state=status)
                 if time.monotonic() > give_up_at:
                     raise DemoFailedError(f"{title} did not end within {STEP_SECONDS} s: {execution['state']}")
                 time.sleep(0.2)
+        return execution
 
-    def _show_steps(self, progress: Progress, steps: dict[str, Any], execution: Json) -> None:
-        runs = self._api.call("GET", "runs/", params={"owner_kind": "execution", "owner_id": execution["id"]})[
-            "results"
-        ]
+    def _show_steps(self, progress: Progress, steps: dict[str, Any], execution: Json) -> bool:
+        """Show the steps of the execution's Workflow, and return whether it has ended."""
+        query = {"owner_kind": "execution", "owner_id": execution["id"]}
+        runs = self._api.call("GET", "runs/", params=query)["results"]
         if not runs:
-            return
+            return False
         run = self._api.call("GET", f"runs/{runs[0]['name']}/")
         for node in run["nodes"]:
             if node["type"] not in ("Pod", "Container"):
                 continue
             task = steps.get(node["id"])
             if task is None:
-                task = steps[node["id"]] = progress.add_task(f"  {node['displayName']}", total=1, state="")
+                task = steps[node["id"]] = progress.add_task(f"  {node['display_name']}", total=1, state="")
             done = node["phase"] in ("Succeeded", "Failed", "Error", "Skipped", "Omitted")
             progress.update(task, state=node["phase"].lower(), completed=1 if done else 0)
+        return run["finished_at"] is not None
 
 
 def _here(api: Api, url: str) -> str:
@@ -166,12 +169,12 @@ def _here(api: Api, url: str) -> str:
     return f"{api.url}/api/{url.split('/api/', 1)[1]}"
 
 
-def _urls(value: Any) -> set[str]:
-    if isinstance(value, dict):
-        return set().union(*(_urls(item) for item in value.values())) if value else set()
-    if isinstance(value, list):
-        return set().union(*(_urls(item) for item in value)) if value else set()
-    return {value} if isinstance(value, str) and value.startswith("http") else set()
+def _resources(value: Any) -> list[str]:
+    """Return the registry's resources that an answer names, as paths below /api/."""
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return [resource for item in items for resource in _resources(item)]
+    return [value.split("/api/", 1)[1]] if isinstance(value, str) and "/api/" in value else []
 
 
 def _model_id(execution: Json) -> int:
@@ -235,7 +238,8 @@ def main() -> int:
         f"Done in {time.monotonic() - started:.1f} s; the service has been stopped. All of it is in {data_dir}."
     )
     console.print("Look at it again with: [bold]make run[/bold], then http://127.0.0.1:8900/admin/ or")
-    console.print(f'  curl -H "Authorization: Bearer $(cat {data_dir}/token)" http://127.0.0.1:8900/api/executions/')
+    curl = f'curl -H "Authorization: Bearer $(cat {data_dir}/token)" http://127.0.0.1:8900/api/executions/'
+    console.print(f"  {curl}", soft_wrap=True)
     return 0
 
 

@@ -64,13 +64,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def local_service(data_dir: Path, **environment: str) -> Iterator[LocalService]:
-    """Start the service on a free port, wait until it is ready, and end it as Ctrl-C would.
+def local_service(data_dir: Path, port: int = 0, **environment: str) -> Iterator[LocalService]:
+    """Start the service on a port (0: a free one), wait until it is ready, and end it as Ctrl-C would.
 
     Raises ServiceFailedError when it does not become ready.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    port, log = free_port(), data_dir / "service.log"
+    port, log = port or free_port(), data_dir / "service.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator_api.standalone", "--port", str(port), "--data-dir", str(data_dir)],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["LocalEngine"]  # noqa: F822 - given by __getattr__
+__all__ = ["LocalEngine"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """Artifacts on one machine: whatever store a manifest names, they lie in the Workflow's own folder."""
 
-# ruff: noqa: PTH - loaded by the supervisor, see layout.py
+# ruff: noqa: PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH123
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class ArtifactStore:
         _copy(source, temporary)
         _remove(path)
         os.rename(temporary, path)
-        shown = {key: artifact[key] for key in ("name", "path", "globalName") if key in artifact}
-        return {**shown, **location}
+        shown: Artifact = {key: artifact[key] for key in ("name", "path", "globalName") if key in artifact}
+        return shown | location
 
     def _path(self, location: dict[str, Any]) -> str:
         text = json.dumps(location, sort_keys=True)

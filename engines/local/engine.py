@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import json
 import os
@@ -147,7 +148,7 @@ class LocalEngine(Engine):
         folder.record(self._checked(name))
         return read_logs(folder, name, node, follow)
 
-    def check(self) -> list[str]:
+    def check(self) -> builtins.list[str]:
         problems = [f"the option {name} is not known" for name in self.settings.unknown]
         problems += surroundings()
         try:
@@ -158,7 +159,9 @@ class LocalEngine(Engine):
         except (OSError, EngineUnavailable) as error:
             problems.append(f"the engine's folder cannot be written: {error}")
         problems += [
-            f"hostpath_allow: {path} is not a directory" for path in self.settings.hostpath_allow if not os.path.isdir(path)  # noqa: PTH112
+            f"hostpath_allow: {path} is not a directory"
+            for path in self.settings.hostpath_allow
+            if not os.path.isdir(path)  # noqa: PTH112
         ]
         return problems
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 import uuid
@@ -41,7 +40,7 @@ class Folder:
     def names(self) -> list[str]:
         """Return the names of all Workflows."""
         with contextlib.suppress(FileNotFoundError):
-            return sorted(os.listdir(self.workflows))
+            return sorted(path.name for path in self.workflows.iterdir())
         return []
 
     # Writing

@@ -64,7 +64,7 @@ def environment(container: Mapping[str, Any], surroundings: Surroundings) -> dic
         found = known.get(reference["name"])
         if found is None and not reference.get("optional"):
             raise EnvironmentNotReady(
-                f'CreateContainerConfigError: {"secret" if kind == "secretRef" else "configmap"} '
+                f"CreateContainerConfigError: {'secret' if kind == 'secretRef' else 'configmap'} "
                 f'"{reference["name"]}" not found'
             )
         prefix = source.get("prefix") or ""
@@ -91,7 +91,7 @@ def _variable(variable: Mapping[str, Any], surroundings: Surroundings) -> str | 
     if found is None and not reference.get("optional"):
         raise EnvironmentNotReady(
             f"CreateContainerConfigError: couldn't find key {reference['key']} in "
-            f'{"Secret" if kind == "secretKeyRef" else "ConfigMap"} {reference["name"]}'
+            f"{'Secret' if kind == 'secretKeyRef' else 'ConfigMap'} {reference['name']}"
         )
     return found
 

@@ -19,7 +19,7 @@
 Imported by the supervisor: it must load fast, so no pathlib here.
 """
 
-# ruff: noqa: PTH - see above
+# ruff: noqa: PTH105, PTH108, PTH118, PTH123, PTH208
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The places and mutexes that one Workflow's pods hold."""
 
-# ruff: noqa: PTH - loaded by the supervisor, see layout.py
+# ruff: noqa: PTH118
 
 from __future__ import annotations
 

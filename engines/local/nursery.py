@@ -5,7 +5,7 @@ engine starts a nursery when there is none and does without when it does not ans
 when its socket is gone.
 """
 
-# ruff: noqa: PTH - a lean program, see layout.py
+# ruff: noqa: PTH116, PTH118
 
 from __future__ import annotations
 

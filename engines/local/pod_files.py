@@ -1,6 +1,6 @@
 """One pod's files and container specs: from a rendered template to what a `PodRunner` starts, and back to outputs."""
 
-# ruff: noqa: PTH - loaded by the supervisor, see layout.py
+# ruff: noqa: PTH103, PTH113, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -185,8 +185,10 @@ class PodFiles:
         raise OutputMissing(f"parameter {parameter['name']}: no file at {path}")
 
     def _inside(self, host_path: HostPath, path: str) -> str | None:
-        name = "main" if self._has_main() else next(
-            spec["name"] for role, spec in containers_of(self.template) if role == "main"
+        name = (
+            "main"
+            if self._has_main()
+            else next(spec["name"] for role, spec in containers_of(self.template) if role == "main")
         )
         try:
             return str(host_path(name, path))

@@ -1,6 +1,6 @@
 """Writes a Workflow's status where the engine reads it, seldom enough to cost little."""
 
-# ruff: noqa: PTH - loaded by the supervisor, see layout.py
+# ruff: noqa: PTH118
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ a place wakes the oldest ticket; only the oldest may take. A place freed by a ki
 again after `RETRY_SECONDS`.
 """
 
+# ruff: noqa: PTH103, PTH118, PTH208
+
 from __future__ import annotations
 
 import contextlib
@@ -27,8 +29,8 @@ class Slots:
         self._ticket: socket.socket | None = None
         self._ticket_name = ""
         self._next = os.getpid() % max(count, 1)
-        os.makedirs(os.path.join(directory, "queue"), exist_ok=True)  # noqa: PTH103, PTH118 - pathlib loads slowly
-        self._queue = os.open(os.path.join(directory, "queue"), os.O_RDONLY | os.O_DIRECTORY)  # noqa: PTH118
+        os.makedirs(os.path.join(directory, "queue"), exist_ok=True)
+        self._queue = os.open(os.path.join(directory, "queue"), os.O_RDONLY | os.O_DIRECTORY)
         # The whole path of a socket may be longer than the 108 bytes that an address holds.
         self._address = f"/proc/self/fd/{self._queue}"
 
@@ -81,7 +83,7 @@ class Slots:
     def _try(self) -> int | None:
         for offset in range(self.count):
             index = (self._next + offset) % self.count
-            path = os.path.join(self.directory, str(index))  # noqa: PTH118
+            path = os.path.join(self.directory, str(index))
             place = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)

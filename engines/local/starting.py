@@ -19,7 +19,9 @@ _NURSERY = "engines.local.nursery"
 _KEEP_SECONDS = 60.0
 # Its first act is to say who it is: from then on a free lock means that it has died.
 _SAY_WHO = f"os.write({_LOCK_DESCRIPTOR},b'%d\\n'%os.getpid());os.set_inheritable({_LOCK_DESCRIPTOR},False);"
-_START = "sys.path.insert(0,sys.argv[1]);import importlib;m=importlib.import_module(sys.argv[2]);sys.exit(m.main(sys.argv[3:]))"
+_START = (
+    "sys.path.insert(0,sys.argv[1]);import importlib;sys.exit(importlib.import_module(sys.argv[2]).main(sys.argv[3:]))"
+)
 
 
 def spawn(module: str, arguments: list[str], log: Path, lock: int | None = None) -> int:

@@ -3,7 +3,7 @@
 It must start within milliseconds: standard library only, and little of that.
 """
 
-# ruff: noqa: PTH - see above
+# ruff: noqa: PTH108, PTH118, PTH208
 
 from __future__ import annotations
 

@@ -76,9 +76,7 @@ def volume_mounts(template: Template, role: str, spec: Mapping[str, Any]) -> lis
 
 def used_volumes(template: Template) -> set[str]:
     """Return the names of the volumes that a pod's containers mount."""
-    return {
-        mount["name"] for role, spec in containers_of(template) for mount in volume_mounts(template, role, spec)
-    }
+    return {mount["name"] for role, spec in containers_of(template) for mount in volume_mounts(template, role, spec)}
 
 
 def place_for(selector: Mapping[str, Any] | None, nodes: Sequence[Mapping[str, Any]]) -> str | None:

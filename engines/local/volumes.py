@@ -1,6 +1,6 @@
 """A pod's volumes as files of this machine: https://kubernetes.io/docs/concepts/storage/volumes/."""
 
-# ruff: noqa: PTH - loaded by the supervisor, see layout.py
+# ruff: noqa: PTH101, PTH103, PTH110, PTH112, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Volumes:
 
     def _host_path(self, volume: dict[str, Any]) -> str:
         wanted, kind = volume["hostPath"]["path"], volume["hostPath"].get("type") or ""
-        path = os.path.realpath(wanted)
+        path: str = os.path.realpath(wanted)
         if not any(_within(path, os.path.realpath(allowed)) for allowed in self.allowed):
             raise VolumeRefused(
                 f'volume "{volume["name"]}": hostPath {wanted} is not below a directory that the engine\'s '

@@ -23,9 +23,9 @@ class Cursor:
     """How far a watch has come: the newest stamp seen, and the versions of what was stamped shortly before it."""
 
     def __init__(self, text: str = "") -> None:
-        stored = json.loads(text) if text else [0, {}]
-        self.stamp: int = stored[0]
-        self.recent: dict[str, tuple[int, str]] = {name: (entry[0], entry[1]) for name, entry in stored[1].items()}
+        stamp, recent = json.loads(text) if text else (0, {})
+        self.stamp = int(stamp)
+        self.recent: dict[str, tuple[int, str]] = {name: (entry[0], entry[1]) for name, entry in recent.items()}
 
     def has_seen(self, record: Record, deleted: bool) -> bool:
         """Return whether this change was seen before."""

@@ -12,7 +12,7 @@ from schemas.manifest.wire import answer_document, question_from
 # A text that wants more than this is an attack or a mistake; it ends here and not in the service.
 MAX_CPU_SECONDS = 20
 MAX_MEMORY_BYTES = 1024**3
-OUT_OF_MEMORY = 3
+TOO_MUCH = 3
 
 
 def main() -> None:
@@ -22,8 +22,8 @@ def main() -> None:
     questions = json.load(sys.stdin)
     try:
         answers = [answer_document(check(question_from(document))) for document in questions]
-    except MemoryError:
-        sys.exit(OUT_OF_MEMORY)
+    except (MemoryError, RecursionError):
+        sys.exit(TOO_MUCH)
     json.dump(answers, sys.stdout)
 
 

@@ -16,6 +16,11 @@ TEMPLATE_DEFAULTS = "/spec/templateDefaults"
 
 Json = Any
 
+_Place = tuple[str, str, Mapping[str, Json]]
+_MAX_NESTED_LISTS = 3
+# One for all, since texts are told apart by the very step they stand in.
+_NO_STEP: Mapping[str, Json] = {}
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -72,79 +77,93 @@ class Outline:
         self.templates: dict[str, Mapping[str, Json]] = {}
         self.pointers: dict[str, list[str]] = {}
         self.entries = list(self._walk(manifest, "", "", ""))
-        self.calls = list(self._calls())
+        self._nested_lists = 0
+        self._calls_by_target: dict[str, list[Call]] = {}
+        for call in self._calls():
+            self._calls_by_target.setdefault(call.target, []).append(call)
 
     def inputs(self, template: str) -> dict[str, Json]:
         """Return the declared input parameters of the template at a pointer."""
-        inputs = as_mapping(self.templates.get(template, {}).get("inputs"))
+        inputs = as_mapping(self.templates.get(template, _NO_STEP).get("inputs"))
         return named_values(inputs.get("parameters"))
 
     def calls_of(self, template: str) -> list[Call]:
-        return [call for call in self.calls if call.target == template]
+        return self._calls_by_target.get(template, [])
 
     def origins(self, text: str, template: str, step: Mapping[str, Json] | None = None) -> set[str]:
         """Return what a text of one reference can come from: followed through inputs, arguments and items.
 
         Each origin is a literal text, `{{workflow.parameters.X}}` where the orchestrator gives X, `{{item.x}} of
-        <origin>` for the items of such a parameter, or the text itself where nothing is known.
+        <origin>` for the items of such a parameter, or the text itself where nothing is known. Never empty.
         """
-        return self._origins(text, template, step or {}, frozenset())
+        found: set[str] = set()
+        seen: set[tuple[str, str, int]] = set()
+        todo: list[_Place] = [(text, template, step or _NO_STEP)]
+        while todo:
+            text_there, place, step_there = todo.pop()
+            key = (text_there, place, id(step_there))
+            if key in seen:
+                continue
+            seen.add(key)
+            ends, further = self._follow(text_there, place, step_there)
+            found |= ends
+            todo += further
+        return found or {text}
 
-    def _origins(
-        self, text: str, template: str, step: Mapping[str, Json], seen: frozenset[tuple[str, str]]
-    ) -> set[str]:
+    def _follow(self, text: str, template: str, step: Mapping[str, Json]) -> tuple[set[str], list[_Place]]:
+        """Return where a text's trail ends, and the texts to go on with."""
         match = TAG.fullmatch(text.strip())
-        if match is None:
-            return {text}
-        if (template, text) in seen:
-            return set()
-        seen |= {(template, text)}
-        reference = match.group(1).strip()
+        reference = match.group(1).strip() if match else ""
         if reference.startswith(WORKFLOW_PARAMETER):
-            return self._workflow_origins(reference.removeprefix(WORKFLOW_PARAMETER), text, seen)
+            return self._follow_workflow(reference.removeprefix(WORKFLOW_PARAMETER), text)
         if reference.startswith(INPUT_PARAMETER):
-            return self._input_origins(reference.removeprefix(INPUT_PARAMETER), template, text, seen)
+            return self._follow_input(reference.removeprefix(INPUT_PARAMETER), text, template)
         if reference == "item" or reference.startswith("item."):
-            return self._item_origins(reference, template, step, seen)
-        return {text}
+            return self._items(reference, template, step), []
+        return {text}, []
 
-    def _workflow_origins(self, name: str, text: str, seen: frozenset[tuple[str, str]]) -> set[str]:
+    def _follow_workflow(self, name: str, text: str) -> tuple[set[str], list[_Place]]:
         if name in self.provided:
-            return {f"{{{{{WORKFLOW_PARAMETER}{name}}}}}"}
+            return {f"{{{{{WORKFLOW_PARAMETER}{name}}}}}"}, []
         value = text_of(as_mapping(self.declared.get(name)).get("value"))
-        return {text} if value is None else self._origins(value, "", {}, seen)
+        return ({text}, []) if value is None else (set(), [(value, "", _NO_STEP)])
 
-    def _input_origins(self, name: str, template: str, text: str, seen: frozenset[tuple[str, str]]) -> set[str]:
-        if template in ("", TEMPLATE_DEFAULTS) or name not in self.inputs(template):
-            return {text}
-        declared = as_mapping(self.inputs(template)[name])
-        own = text_of(declared.get("value", declared.get("default")))
+    def _follow_input(self, name: str, text: str, template: str) -> tuple[set[str], list[_Place]]:
+        inputs = self.inputs(template)
         calls = self.calls_of(template)
-        found = set() if calls else {text}
+        if template in ("", TEMPLATE_DEFAULTS) or name not in inputs or not calls:
+            return {text}, []
+        declared = as_mapping(inputs[name])
+        own = text_of(declared.get("value", declared.get("default")))
+        ends: set[str] = set()
+        further: list[_Place] = []
         for call in calls:
             argument = as_mapping(call.arguments.get(name))
             value = text_of(argument.get("value"))
             if call.of_workflow and (name in self.provided or name in self.declared):
-                found |= self._workflow_origins(name, text, seen)
+                further.append((f"{{{{{WORKFLOW_PARAMETER}{name}}}}}", "", _NO_STEP))
             elif value is not None:
-                found |= self._origins(value, call.within, call.step, seen)
+                further.append((value, call.within, call.step))
             elif argument or "valueFrom" in declared:
-                found.add(text)
+                ends.add(text)
             elif own is not None:
-                found |= self._origins(own, template, {}, seen)
+                further.append((own, template, _NO_STEP))
             else:
                 # An input that is declared by its name only takes the Workflow's argument of that name.
-                found |= self._workflow_origins(name, text, seen)
-        return found
+                further.append((f"{{{{{WORKFLOW_PARAMETER}{name}}}}}", "", _NO_STEP))
+        return ends, further
 
-    def _item_origins(
-        self, reference: str, template: str, step: Mapping[str, Json], seen: frozenset[tuple[str, str]]
-    ) -> set[str]:
-        if isinstance(step.get("withParam"), str):
-            lists = self._origins(step["withParam"], template, {}, seen)
-            return {f"{{{{{reference}}}}} of {origin}" for origin in lists}
-        # Whatever else the items are, the manifest's author chose them.
-        return {f"{{{{{reference}}}}}"}
+    def _items(self, reference: str, template: str, step: Mapping[str, Json]) -> set[str]:
+        listed = step.get("withParam")
+        # Items of items of … lead nowhere that is allowed.
+        if not isinstance(listed, str) or self._nested_lists >= _MAX_NESTED_LISTS:
+            # Whatever else the items are, the manifest's author chose them.
+            return {f"{{{{{reference}}}}}"}
+        self._nested_lists += 1
+        try:
+            return {f"{{{{{reference}}}}} of {origin}" for origin in self.origins(listed, template)}
+        finally:
+            self._nested_lists -= 1
 
     def _walk(self, value: Json, pointer: str, key: str, template: str) -> Iterator[Entry]:
         yield Entry(pointer, key, value, template)
@@ -173,7 +192,7 @@ class Outline:
     def _calls(self) -> Iterator[Call]:
         for field in ("entrypoint", "onExit"):
             for target in self.pointers.get(str(self.spec.get(field)), []):
-                yield Call(target, "", {}, self.declared, of_workflow=True)
+                yield Call(target, "", _NO_STEP, self.declared, of_workflow=True)
         for entry in self.entries:
             if not isinstance(entry.value, dict) or entry.is_key:
                 continue
@@ -186,4 +205,4 @@ class Outline:
                 yield Call(f"{entry.pointer}/inline", entry.template, place, arguments)
             if isinstance(place.get("onExit"), str) and entry.pointer != "/spec":
                 for target in self.pointers.get(place["onExit"], []):
-                    yield Call(target, entry.template, {}, {})
+                    yield Call(target, entry.template, _NO_STEP, {})

@@ -37,7 +37,7 @@ def manifest(name: str, script: str, **spec: Any) -> dict[str, Any]:
 
 
 class EngineContract:
-    """Subclass it, give `make_engine` and, for an engine that runs nothing by itself, override what lets Workflows end."""
+    """Subclass it and give `make_engine`; an engine that runs nothing by itself also needs the `let_…` methods."""
 
     def make_engine(self, place: Any) -> Engine:
         """Return an engine that keeps its Workflows in `place`; twice the same place, the same Workflows."""

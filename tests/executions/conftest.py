@@ -18,6 +18,15 @@ from executions.services import execution_create
 from schemas.models import Schema
 
 GOLDEN = Path(__file__).parent / "golden"
+# Text that users may type and manifests must survive.
+AWKWARD = [
+    'a "quoted" name',
+    "two\nlines\tand \\ back",
+    "größe 模型 🫀",
+    "{{workflow.name}}",
+    "{{=sprig.env('X')}}",
+    "\u2028",
+]
 MANIFEST = json.loads((Path(__file__).parent / "manifest.json").read_text())
 
 

@@ -60,8 +60,8 @@ PARTNER_2 = Partner("data-partner-2", None, ("003-000001",), {})
 
 BREAST_CANCER = (
     "breast-density",
-    "birads",
     "breast-density-explanation",
+    "birads",
     "birads-explanation",
     "medical-report",
 )
@@ -116,6 +116,6 @@ FLOWS: dict[str, RenderedExecution] = {
     "evaluating-from-pretrained-model": execution(8, partners=(PARTNER_1,), model=True),
     "inferencing-from-pretrained-model": execution(9, model=True),
     "inferencing-from-pretrained-model-with-report-metadata": execution(10, model=True),
-    "breast-cancer-pipeline": execution(17, descriptors=BREAST_CANCER, model=True),
-    "breast-cancer-pipeline-in-sequence": execution(18, descriptors=BREAST_CANCER, model=True),
+    "joint-breast-cancer-mammography": execution(17, descriptors=BREAST_CANCER, model=True),
+    "joint-breast-cancer-mammography-on-one-node": execution(18, descriptors=BREAST_CANCER, model=True),
 }

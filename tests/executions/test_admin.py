@@ -83,6 +83,13 @@ def test_the_detail_holds_no_clinical_data(operator: Client, training: Execution
     assert "breast_cancer" not in page
 
 
+def test_the_detail_links_to_the_files(operator: Client, inference: Execution) -> None:
+    page = operator.get(f"{LIST}{inference.pk}/change/").content.decode()
+
+    for path in ("download_external_data/", "download_report_metadata/", "download_user_vars/?descriptor=main"):
+        assert f"/api/executions/{inference.pk}/{path}" in page
+
+
 def test_an_execution_without_a_run_has_a_page_too(operator: Client, training: Execution) -> None:
     WorkflowRun.objects.all().delete()
 

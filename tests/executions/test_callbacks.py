@@ -11,7 +11,10 @@ from django.contrib.auth.models import AnonymousUser
 from rest_framework.test import APIClient
 
 from executions.models import Execution
+from executions.owner import ExecutionOwner
 from executions.services import execution_create
+from runs.models import WorkflowRun
+from runs.services import run_stop
 from tests.executions.conftest import body, training_document, training_files
 from web.grants import WorkflowGrant
 
@@ -120,6 +123,17 @@ def test_open_callbacks_still_hold_a_token_to_its_execution(training: Execution,
     client = client_with(WorkflowGrant(training.pk + 1, 1, "another"))
 
     assert client.patch(url(training, FAILED[0]), FAILED[1], format="json").status_code == 403
+
+
+def test_the_token_in_the_secret_opens_the_execution_until_its_workflow_has_ended(training: Execution) -> None:
+    run = WorkflowRun.objects.get()
+    [secret] = ExecutionOwner().prepare(run).secrets.values()
+    client = APIClient(headers={"authorization": f"Bearer {secret['token']}"})
+
+    assert client.patch(url(training, "update_to_running/"), {}, format="json").status_code == 200
+    assert client.get("/api/executions/").status_code == 403
+    run_stop(run_id=run.pk)
+    assert client.patch(url(training, "update_to_running/"), {}, format="json").status_code == 401
 
 
 def raw_part(value: str) -> tuple[bytes, str]:

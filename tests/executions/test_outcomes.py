@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from engines.base import WorkflowPhase, WorkflowStatus
 from executions import outcomes
@@ -50,6 +53,26 @@ def test_the_table_is_followed(training: Execution, state: State, wanted: State)
     changed = TRANSITIONS[state, wanted] is Move.CHANGE
     assert training.state == (wanted if changed else state)
     assert (training.updated_at != before) == changed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_ends_at_once_one_wins_and_the_other_is_told(training: Execution) -> None:
+    together = Barrier(2)
+
+    def end(wanted: State) -> State | None:
+        together.wait()
+        try:
+            return State(ask(training, wanted).state)
+        except NotAllowedInState:
+            return None
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = list(pool.map(end, (State.FAILED, State.SUCCEEDED)))
+
+    training.refresh_from_db()
+    assert sorted(ends, key=str) == sorted([None, State(training.state)], key=str)
 
 
 def test_a_failure_keeps_the_workflows_words(training: Execution) -> None:

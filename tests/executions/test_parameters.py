@@ -10,18 +10,11 @@ import pytest
 from executions.facts import OutputModel, Partner
 from executions.parameters import channel_id, execution_parameters, json_text, json_value, platform_vars
 from schemas.parameter_names import provided_parameter_names
+from tests.executions.conftest import AWKWARD
 from tests.executions.flows import BREAST_CANCER, CAPTURE, FLOWS, MODEL, PARTNER_1, PLATFORM, execution
 
 _PORT_NAMES = ("-prm-api-host", "-plaform-vars-api-host")
 _JSON_NAMES = ("execution_dataPartnerPatients", "execution_dataPartnerPatientsList")
-AWKWARD = [
-    'a "quoted" name',
-    "two\nlines\tand \\ back",
-    "größe 模型 🫀",
-    "{{workflow.name}}",
-    "{{=sprig.env('X')}}",
-    "\u2028",
-]
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -78,7 +71,7 @@ def test_both_spellings_carry_the_same_value() -> None:
             ["main-ai-engine"],
             True,
         ),
-        ("breast-cancer-pipeline", ["external_data"], ["generic_file"], BREAST_CANCER, True),
+        ("joint-breast-cancer-mammography", ["external_data"], ["generic_file"], BREAST_CANCER, True),
     ],
 )
 def test_schemas_promise_exactly_the_names_that_are_given(

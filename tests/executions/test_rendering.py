@@ -2,15 +2,23 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
+from executions.facts import OutputModel
 from executions.parameters import platform_vars
 from executions.rendering import Rendering, render, workflow_name
-from tests.executions.conftest import MANIFEST
+from templates.shipped import shipped_schemas
+from tests.executions.conftest import AWKWARD, MANIFEST
 from tests.executions.flows import FLOWS, PLATFORM
 
+SHIPPED = {schema.name: yaml.safe_load(schema.manifest_yaml) for schema in shipped_schemas()}
+USED = re.compile(r"\{\{workflow\.parameters\.([^}]+)\}\}")
 IMAGES = ["processor-resource-manager", "federated-learning-manager"]
 TOKEN = {
     "name": "ORCHESTRATOR_CALLBACK_TOKEN",
@@ -30,7 +38,45 @@ def rendered(manifest: dict[str, Any] = MANIFEST, flow: str = "training-from-scr
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_the_workflow_of_each_flow(flow: str, golden: Any) -> None:
-    golden(f"workflow-{flow}", rendered(flow=flow).manifest)
+    golden(f"workflow-{flow}", rendered(SHIPPED.get(flow, MANIFEST), flow).manifest)
+
+
+def test_every_shipped_schema_is_a_flow_here() -> None:
+    assert set(SHIPPED) <= set(FLOWS)
+
+
+@pytest.mark.parametrize("flow", SHIPPED)
+def test_every_parameter_that_a_shipped_manifest_uses_is_given(flow: str) -> None:
+    result = rendered(SHIPPED[flow], flow)
+
+    used = set(USED.findall(json.dumps(result.manifest["spec"])))
+
+    assert used <= set(result.parameters)
+
+
+@pytest.mark.parametrize("flow", SHIPPED)
+@pytest.mark.parametrize("text", AWKWARD)
+def test_arguments_stay_json_whatever_a_user_types(flow: str, text: str) -> None:
+    execution = FLOWS[flow]
+    if execution.output_model is not None:
+        execution = replace(execution, output_model=OutputModel(text, text, text))
+    result = render(manifest=SHIPPED[flow], execution=execution, platform=PLATFORM, name="x")
+
+    arguments = list(step_runner_arguments(result))
+
+    assert arguments
+    for argument in arguments:
+        metadata = [each.get("ai_model_upload_metadata", {}) for each in json.loads(argument)["actions"]]
+        assert all(each.get("name", text) == text for each in metadata)
+
+
+def step_runner_arguments(result: Rendering) -> Iterator[str]:
+    """Yield the first argument of every step runner, parameters pasted as an engine pastes them."""
+    for template in result.manifest["spec"]["templates"]:
+        grouped = template.get("containerSet", {}).get("containers", [])
+        for container in [template.get("container", {}), *template.get("initContainers", []), *grouped]:
+            if "/processor-resource-manager:" in container.get("image", ""):
+                yield USED.sub(lambda name: result.parameters[name[1]], container["args"][0])
 
 
 def test_the_schemas_manifest_is_left_as_it_was() -> None:

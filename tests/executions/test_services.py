@@ -21,6 +21,7 @@ from executions.services import (
 )
 from executions.transitions import State
 from runs.models import RunPhase, WorkflowRun
+from runs.services import run_stop
 from schemas.deletion import before_delete
 from tests.executions.conftest import (
     FEDERATED,
@@ -208,12 +209,30 @@ def test_stopping_what_never_started_works_too(make_schema: Any) -> None:
 
 
 def test_what_has_ended_cannot_be_stopped(training: Execution) -> None:
-    execution_to_failed(execution_id=training.pk, document={"message": "no"})
+    document = {"ai_model": {"ai_model": 1}, "evaluation_metrics": [{"evaluation_metric": 2}]}
+    execution_to_succeeded(execution_id=training.pk, document=document)
 
     with pytest.raises(NotAllowedInState):
         execution_stop(execution_id=training.pk)
 
     assert WorkflowRun.objects.get().stop_requested_at is None
+
+
+def test_what_is_left_of_a_failed_one_can_be_stopped(training: Execution) -> None:
+    execution_to_failed(execution_id=training.pk, document={"message": "no"})
+
+    stopped = execution_stop(execution_id=training.pk)
+
+    assert (stopped.reason, stopped.message) == ("callback", "no")
+    assert WorkflowRun.objects.get().phase == RunPhase.STOPPED
+
+
+def test_what_has_failed_and_left_nothing_cannot_be_stopped(training: Execution) -> None:
+    run_stop(run_id=WorkflowRun.objects.get().pk)
+    Execution.objects.update(reason="engine")
+
+    with pytest.raises(NotAllowedInState):
+        execution_stop(execution_id=training.pk)
 
 
 @pytest.mark.django_db(transaction=True)

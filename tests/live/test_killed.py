@@ -14,7 +14,7 @@ from rich.console import Console
 
 from runtime.sample_ai_engine import sample_data
 from usage_scripts.demo import Api, Day, register_sample_ai_engine, the_day
-from usage_scripts.local_service import LocalService, local_service
+from usage_scripts.local_service import LocalService, free_port, local_service
 
 pytestmark = pytest.mark.live
 
@@ -53,12 +53,14 @@ def test_the_day_survives_the_death_of_controller_and_api_in_turn(own_service: L
     class DeadlyDay(Day):
         """A day on which, whenever a step of an execution is under way, the next process dies."""
 
-        def _show_steps(self, progress, steps, execution) -> None:  # type: ignore[no-untyped-def]
-            super()._show_steps(progress, steps, execution)
-            if execution["state"]["status"] == "running" and len(killed) < 4:
-                word = ("run_controller", "gunicorn")[len(killed) % 2]
-                os.kill(process_ids(own_service, word)[0], signal.SIGKILL)
+        def _show_steps(self, progress, steps, execution) -> bool:  # type: ignore[no-untyped-def]
+            over = super()._show_steps(progress, steps, execution)
+            word = ("run_controller", "gunicorn")[len(killed) % 2]
+            victims = process_ids(own_service, word)
+            if execution["state"]["status"] == "running" and len(killed) < 4 and victims:
+                os.kill(victims[0], signal.SIGKILL)
                 killed.append(word)
+            return over
 
     the_day(DeadlyDay(api, version, Console(quiet=True)))
 
@@ -70,7 +72,8 @@ def test_the_day_survives_the_death_of_controller_and_api_in_turn(own_service: L
 
 def test_one_signal_ends_every_process_and_a_second_start_carries_on(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    with local_service(data_dir) as service:
+    port = free_port()  # the same both times: a Workflow that goes on calls back where it was told to
+    with local_service(data_dir, port) as service:
         api = Api(service.url, service.token)
         version = register_sample_ai_engine(api)
         partner = "data-partner-1"
@@ -95,7 +98,7 @@ def test_one_signal_ends_every_process_and_a_second_start_carries_on(tmp_path: P
     ]
     assert leftovers == []
 
-    with local_service(data_dir) as service:
+    with local_service(data_dir, port) as service:
         api = Api(service.url, service.token)
         wait_for("an end", lambda: api.call("GET", path)["state"]["status"] in ("succeeded", "failed"))
         assert api.call("GET", path)["state"]["status"] == "succeeded"

@@ -27,7 +27,9 @@ class Scripts:
     def text(self, name: str, *arguments: object) -> str:
         self.ran.add(name)
         command = [str(SCRIPTS / name), *map(str, arguments)]
-        result = subprocess.run(command, capture_output=True, text=True, env=self._environment, timeout=120)
+        result = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=self._environment, timeout=120
+        )
         assert result.returncode == 0, f"{name}: {result.stdout}\n{result.stderr}"
         return result.stdout
 

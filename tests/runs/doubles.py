@@ -35,7 +35,7 @@ class FolderEngine(Engine):
     """Keeps each Workflow in a file; tests move them with `set_phase`.
 
     `down` in the folder makes every call fail; `kill-at` names a step at which the calling process is killed;
-    `on-submit` names the phase that a submitted Workflow has at once.
+    `on-submit` names the phase that a submitted Workflow has at once; `hang` keeps a submission from returning.
     """
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
@@ -76,6 +76,8 @@ class FolderEngine(Engine):
 
     def submit(self, submission: Submission) -> WorkflowStatus:
         self._enter("submit", submission.name)
+        while (self.root / "hang").exists():
+            time.sleep(0.01)
         if pointer := submission.manifest.get("reject"):
             raise ManifestRejected("cannot run this", pointer=pointer)
         with self._locked():

@@ -192,6 +192,21 @@ def test_two_processes_share_the_work_and_end_when_told(start_process, make_run,
     assert [process.stdout.read() for process in processes] == ["ended\n", "ended\n"]
 
 
+def test_a_controller_that_is_told_to_end_waits_for_no_engine(start_process, make_run, engine):
+    engine.say("hang")
+    run = make_run()
+    process = start_process()
+    wait_for(lambda: f"submit {run.name}" in engine.calls)
+
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    assert WorkflowRun.objects.filter(pk=run.pk, claimed_by="").exists()
+
+    engine.unsay("hang")
+    start_process()
+    wait_for(lambda: phase_of(run) == "submitted")
+
+
 @pytest.mark.parametrize("step", ["prepare.before", "prepare.after", "submit.before", "submit.after"])
 def test_a_controller_killed_while_it_submits_loses_and_doubles_nothing(start_process, make_run, engine, step):
     engine.say("kill-at", step)

@@ -272,3 +272,54 @@ def test_a_refusal_names_the_line():
 
     assert (fault.place.line, fault.place.column) == (6, 3)
     assert fault.detail == "refused by the rule service-accounts: root is not among those allowed: argo-workflow"
+
+
+def test_a_web_of_calls_is_followed_once():
+    templates = [
+        "  - name: main\n    steps: [[{name: a, template: t0, arguments: {parameters: [{name: p, value: /}]}}]]\n"
+    ]
+    for i in range(60):
+        call = f"template: t{i + 1}, arguments: {{parameters: [{{name: p, value: '{{{{inputs.parameters.p}}}}'}}]}}"
+        templates.append(
+            f"  - name: t{i}\n    inputs: {{parameters: [{{name: p}}]}}\n"
+            f"    steps: [[{{name: a, {call}}}, {{name: b, {call}}}]]\n"
+        )
+    templates.append(
+        "  - name: t60\n    inputs: {parameters: [{name: p}]}\n    container: {image: x}\n"
+        "    volumes: [{name: v, hostPath: {path: '{{inputs.parameters.p}}'}}]\n"
+    )
+
+    assert refusals(manifest("".join(templates))) == {"/spec/templates/61/volumes/0/hostPath/path": "host-path"}
+
+
+def test_a_template_that_calls_itself_ends():
+    text = called(PARTNER).replace(
+        "    container: {image: x}\n",
+        "    container: {image: x}\n"
+        "    steps: [[{name: again, template: worker, "
+        "arguments: {parameters: [{name: path, value: '{{inputs.parameters.path}}'}]}}]]\n",
+    )
+
+    assert not refusals(text)
+
+
+def test_a_list_from_an_input_is_followed_to_its_origin():
+    def text(source):
+        return manifest(
+            "  - name: main\n"
+            f"    steps: [[{{name: a, template: fan, arguments: {{parameters: [{{name: l, value: {source}}}]}}}}]]\n"
+            "  - name: fan\n    inputs: {parameters: [{name: l}]}\n    steps:\n    - - name: b\n"
+            "        template: worker\n        withParam: '{{inputs.parameters.l}}'\n"
+            "        arguments: {parameters: [{name: path, value: '{{item.data_path}}'}]}\n"
+            "  - name: worker\n    inputs: {parameters: [{name: path}]}\n    container: {image: x}\n"
+            "    volumes: [{name: v, hostPath: {path: '{{inputs.parameters.path}}'}}]\n"
+        )
+
+    assert not refusals(text(f"'{LIST}'"), of=FEDERATED)
+    assert list(refusals(text("'[]'"), of=FEDERATED).values()) == ["host-path"]
+
+
+def test_an_input_that_is_its_own_default_ends():
+    text = called(PARTNER).replace("{name: path}]", "{name: path, default: '{{inputs.parameters.path}}'}]")
+
+    assert list(refusals(text.replace(f'{{name: path, value: "{PARTNER}"}}', "")).values()) == ["host-path"]

@@ -132,3 +132,20 @@ def test_ai_engines_that_share_a_pod_share_neither_ports_nor_folders():
     assert len({host for pair in hosts for host in pair}) == 2 * len(engines) == 10
     folders = {mount["subPath"] for engine in engines for mount in engine["volumeMounts"] if "subPath" in mount}
     assert folders == {name for engine in engines for name in (engine["name"], f"{engine['name']}.json")}
+
+
+def test_both_ways_of_the_pipeline_lay_out_their_results_alike():
+    side_by_side, one_pod = (
+        next(schema for schema in SCHEMAS if schema.name == f"joint-breast-cancer-mammography{end}")
+        for end in ("", "-on-one-node")
+    )
+    spec = yaml.safe_load(side_by_side.manifest_yaml)["spec"]
+    (store,) = [pod for pod in pods(spec) if pod["name"] == "store-results"]
+    made = {
+        action["directory_path"].rstrip("/")
+        for action in all_actions(yaml.safe_load(one_pod.manifest_yaml)["spec"])
+        if action["name"] == "create_directory" and action["directory_path"].startswith("/tmp/output_elements/")
+    }
+
+    assert {artifact["path"] for artifact in store["inputs"]["artifacts"]} == made
+    assert len(made) == 5

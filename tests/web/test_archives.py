@@ -31,7 +31,11 @@ def test_the_files_of_an_archive_are_named_without_its_folders():
     assert file.tell() == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"not a zip" * 100, zipped(("a", b"x")).getvalue()[:-5]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK", b"not a zip" * 100, zipped(("a", b"x")).getvalue()[:-5]],
+    ids=["empty", "short", "text", "cut"],
+)
 def test_what_is_no_zip_is_refused(content):
     assert "not a zip" in fault_of(io.BytesIO(content))
 

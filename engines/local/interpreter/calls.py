@@ -124,9 +124,7 @@ def _own_value(parameter: dict[str, Any], workflow_parameters: dict[str, str], s
     return workflow_parameters.get(parameter["name"])
 
 
-def _bind_artifacts(
-    call: Call, declared: dict[str, Any], scope: Scope, values: dict[str, str]
-) -> dict[str, Artifact]:
+def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: dict[str, str]) -> dict[str, Artifact]:
     bound: dict[str, Artifact] = {}
     for declaration in declared.get("artifacts") or ():
         own = fill(compiled(declaration), scope.lookup)

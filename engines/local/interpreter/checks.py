@@ -12,7 +12,8 @@ from engines.local.interpreter.depends import dependency_of
 from engines.local.interpreter.items import loops
 from engines.local.interpreter.tags import tags_in
 
-_LOCAL = frozenset({"pod.name", "node.name", "retries", "item", "workflow.failures", "steps.name", "tasks.name"})
+_LOCAL = frozenset({"pod.name", "node.name", "retries", "item", "workflow.failures", "inputs.parameters"})
+_LOCAL_PREFIXES = ("item.", "lastRetry.", "outputs.")
 _KINDS = ("container", "script", "containerSet", "steps", "dag", "suspend")
 
 Template = dict[str, Any]
@@ -28,15 +29,11 @@ def check_spec(spec: Mapping[str, Any], templates: Mapping[str, Template], value
 
 
 class _Check:
-    def __init__(
-        self, spec: Mapping[str, Any], templates: Mapping[str, Template], values: Mapping[str, str]
-    ) -> None:
+    def __init__(self, spec: Mapping[str, Any], templates: Mapping[str, Template], values: Mapping[str, str]) -> None:
         self.spec = spec
         self.templates = templates
         self.values = values
-        self.arguments = {
-            parameter["name"] for parameter in (spec.get("arguments") or {}).get("parameters") or ()
-        }
+        self.arguments = {parameter["name"] for parameter in (spec.get("arguments") or {}).get("parameters") or ()}
         self.seen: set[str] = set()
         self.global_outputs = set(_global_outputs(templates.values()))
 
@@ -46,9 +43,13 @@ class _Check:
             raise InvalidSpec("spec.entrypoint is required")
         for parameter in (self.spec.get("arguments") or {}).get("parameters") or ():
             source = parameter.get("valueFrom") or {}
-            if all(value is None for value in (parameter.get("value"), parameter.get("default"), source.get("default"))):
-                raise InvalidSpec(f"spec.arguments.{parameter['name']}.value or spec.arguments.{parameter['name']}"
-                                  ".valueFrom is required")
+            if all(
+                value is None for value in (parameter.get("value"), parameter.get("default"), source.get("default"))
+            ):
+                raise InvalidSpec(
+                    f"spec.arguments.{parameter['name']}.value or spec.arguments.{parameter['name']}"
+                    ".valueFrom is required"
+                )
         self._enter(entrypoint, "")
         if self.spec.get("onExit"):
             self._enter(self.spec["onExit"], "")
@@ -137,22 +138,16 @@ class _Check:
     def _known(
         self, tag: str, prefix: str, siblings: Collection[str], parameters: set[str], artifacts: set[str]
     ) -> bool:
-        if tag in self.values or tag in _LOCAL or tag.startswith(("item.", "lastRetry.")):
-            return True
-        if tag.startswith("workflow.outputs."):
-            return tag in self.global_outputs
-        if tag == "inputs.parameters":
+        if tag in self.values or tag in _LOCAL or tag.startswith(_LOCAL_PREFIXES):
             return True
         if tag.startswith("inputs.parameters."):
             return tag.removeprefix("inputs.parameters.") in parameters
         if tag.startswith("inputs.artifacts."):
             return tag.removeprefix("inputs.artifacts.").removesuffix(".path") in artifacts
-        if tag.startswith("outputs."):
-            return True
         if prefix and tag.startswith(f"{prefix}."):
             rest = tag.removeprefix(f"{prefix}.")
             return any(rest.startswith(f"{name}.") for name in siblings)
-        return False
+        return tag in self.global_outputs
 
 
 def _global_outputs(templates: Collection[Template]) -> Iterator[str]:

@@ -61,9 +61,7 @@ class Composite(Owner):
         """Return the calls of a step that is a loop. Raises one of `StepFault`."""
         loop = {key: ready_part(ready, key) for key in ("withItems", "withParam", "withSequence")}
         rendered = {key: fill(value, self.scope.lookup) for key, value in loop.items() if value is not None}
-        return [
-            Turn(*instance(step["name"], index, item)) for index, item in enumerate(items_of(rendered))
-        ]
+        return [Turn(*instance(step["name"], index, item)) for index, item in enumerate(items_of(rendered))]
 
     def launch(self, step: dict[str, Any], ready: Any, turn: Turn, full_name: str, parent: str) -> None:
         """Call a step's template, now or when the template's parallelism lets it."""
@@ -94,9 +92,7 @@ class Composite(Owner):
             if step.get("when"):
                 condition = fill(ready_part(ready, "when"), scope.lookup)
                 if not when_holds(condition):
-                    return machine.skipped(
-                        full_name, turn.name, boundary, self, f"when '{condition}' evaluated false"
-                    )
+                    return machine.skipped(full_name, turn.name, boundary, self, f"when '{condition}' evaluated false")
             name = fill(ready_part(ready, "template"), scope.lookup) or ""
             template = step.get("inline") or machine.templates.get(text_of(name))
             if template is None:

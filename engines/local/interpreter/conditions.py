@@ -138,7 +138,7 @@ def _compare(operator: str, left: Any, right: Any) -> bool:
         return found if operator == "=~" else not found
     if type(left) is not type(right) or isinstance(left, bool):
         raise InvalidCondition(f"Value '{left}' cannot be used with the comparator '{operator}'")
-    return {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[operator]
+    return bool({"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[operator])
 
 
 def evaluated(expression: Expression, word: Callable[[Any], Any]) -> Any:

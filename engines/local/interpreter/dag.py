@@ -5,6 +5,7 @@ Source: https://argo-workflows.readthedocs.io/en/latest/walk-through/dag/.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Bound, Call, prepared
@@ -77,14 +78,12 @@ class Dag(Composite):
         self._end_if_done()
 
     def _consider(self, name: str) -> None:
-        if self.broken and self.fail_fast or self.machine.halted(self.call.on_exit):
+        if (self.broken and self.fail_fast) or self.machine.halted(self.call.on_exit):
             return
         task, condition = self.tasks[name], self.conditions[name]
         if not holds(condition, self.results):
             message = "omitted: depends condition not met"
-            node = self.machine.skipped(
-                self._node_name(name), name, self.node["id"], None, message, phase="Omitted"
-            )
+            node = self.machine.skipped(self._node_name(name), name, self.node["id"], None, message, phase="Omitted")
             self._connect(name, node)
             self._task_over(name, node)
             return
@@ -106,9 +105,7 @@ class Dag(Composite):
     def _start_loop(self, task: dict[str, Any], ready: Any, turns: list[Turn]) -> None:
         name = task["name"]
         if not turns:
-            node = self.machine.skipped(
-                self._node_name(name), name, self.node["id"], self, "Skipped, empty params"
-            )
+            node = self.machine.skipped(self._node_name(name), name, self.node["id"], self, "Skipped, empty params")
             self._connect(name, node)
             self.active += 1
             self.task_of[node["id"]] = name
@@ -179,7 +176,7 @@ class Dag(Composite):
         for other in self.dependents[name]:
             self.open[other] -= 1
             if self.open[other] == 0:
-                self.machine.soon(lambda other=other: self._consider_later(other))
+                self.machine.soon(partial(self._consider_later, other))
 
     def _consider_later(self, name: str) -> None:
         self._consider(name)
@@ -188,9 +185,9 @@ class Dag(Composite):
     def _end_if_done(self) -> None:
         if self.running or self.machine.is_over(self.node):
             return
-        if any(
-            self.open[name] == 0 and name not in self.results for name in self.wanted
-        ) and not (self.broken and self.fail_fast or self.machine.halted(self.call.on_exit)):
+        if any(self.open[name] == 0 and name not in self.results for name in self.wanted) and not (
+            (self.broken and self.fail_fast) or self.machine.halted(self.call.on_exit)
+        ):
             return
         branches = [self._branch(name, {}) for name in self.targets]
         phase = "Error" if "Error" in branches else "Failed" if "Failed" in branches else "Succeeded"

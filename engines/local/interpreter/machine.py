@@ -1,8 +1,8 @@
 """A Workflow as a state machine: told what happened, it says what to do next.
 
-It does no input or output of its own. Events are method calls (`start`, `pods.done`, `stop`, `resume`, `tick`); what is to
-be done is taken with `take_actions`: ("run", PodOrder) and ("stop", (node id, why)). `next_deadline` says when `tick`
-has something to do. Its work per node does not grow with the number of nodes.
+It does no input or output of its own. Events are method calls (`start`, `pods.done`, `stop`, `resume`, `tick`); what
+is to be done is taken with `take_actions`: ("run", PodOrder) and ("stop", (node id, why)). `next_deadline` says when
+`tick` has something to do. The work per node does not grow with the number of nodes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,13 @@ _TYPES = {"steps": "Steps", "dag": "DAG", "suspend": "Suspend"}
 
 
 class _Main(Owner):
+    """Whoever waits for the entrypoint or for the exit handler."""
+
     def __init__(self, done: Callable[[Node], None]) -> None:
-        self.child_done = done  # type: ignore[method-assign]
+        self._done = done
+
+    def child_done(self, node: Node) -> None:
+        self._done(node)
 
 
 class Machine:
@@ -76,9 +81,7 @@ class Machine:
         self.started_at = self.store.now()
         self.phase = "Running"
         self.parameters = parameters_of(self.spec)
-        self.values.update(
-            workflow_values(self.manifest, self.parameters, uid=self._uid, created_at=self._created_at)
-        )
+        self.values.update(workflow_values(self.manifest, self.parameters, uid=self._uid, created_at=self._created_at))
         try:
             check_spec(self.spec, self.templates, self.values)
         except (InvalidSpec, InvalidCondition) as error:
@@ -170,7 +173,7 @@ class Machine:
             self._queue.append(lambda: owner.child_done(node))
 
     def skipped(
-        self, name: str, display: str, boundary: str, owner: Owner | None, message: str, phase: str = "Skipped"
+        self, name: str, display: str, boundary: str, owner: Owner | None, message: str, *, phase: str = "Skipped"
     ) -> Node:
         """Add the node of something that does not run."""
         return self._leaf(name, display, "Skipped", phase, boundary, owner, message)
@@ -179,7 +182,7 @@ class Machine:
         """Add the node of a call that cannot be made."""
         return self._leaf(name, display, "Skipped", "Error", boundary, owner, message)
 
-    def _leaf(
+    def _leaf(  # noqa: PLR0917
         self, name: str, display: str, kind: str, phase: str, boundary: str, owner: Owner | None, message: str
     ) -> Node:
         node = self.store.create(name, display, kind, phase, boundary=boundary, message=message)

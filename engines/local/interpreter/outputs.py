@@ -102,9 +102,7 @@ def composite_outputs(
     return outputs
 
 
-def publish_globals(
-    outputs: dict[str, Any], values: dict[str, str], artifacts: dict[str, Artifact]
-) -> None:
+def publish_globals(outputs: dict[str, Any], values: dict[str, str], artifacts: dict[str, Artifact]) -> None:
     """Add the outputs that have a `globalName` to the Workflow's own."""
     for parameter in outputs.get("parameters", ()):
         if parameter.get("globalName") and "value" in parameter:

@@ -120,9 +120,7 @@ class PodNodes:
         self._add_containers(node, filled, call)
         self.live[node["id"]] = _Live(call)
         self._set_deadlines(node, filled, call)
-        order = PodOrder(
-            node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=call.capture
-        )
+        order = PodOrder(node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=call.capture)
         machine.act("run", order)
         return node
 

@@ -15,6 +15,7 @@ from engines.local.interpreter.tags import text_of
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
 
+_LAST_RETRY = ("lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "lastRetry.message")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -66,6 +67,7 @@ class Retries(Owner):
         self.backoff = strategy.get("backoff") or {}
         self.began = machine.now()
         self.attempts = 0
+        self.last = dict.fromkeys(_LAST_RETRY, "")
 
     def begin(self) -> None:
         """Make an attempt."""
@@ -84,7 +86,7 @@ class Retries(Owner):
             capture=call.capture,
             flag={**(call.flag or {}), "retried": True},
         )
-        attempt.local = {**call.local, "retries": str(number)}
+        attempt.local = {**call.local, "retries": str(number), **self.last}
         node = self.machine.call(attempt, attempt_of_retry=True)
         self.machine.store.link(self.node["id"], node["id"])
 
@@ -105,7 +107,13 @@ class Retries(Owner):
         if self.limit is not None and self.attempts > self.limit:
             machine.finish(self.node, node["phase"], "No more retries left")
             return
+        self._remember(node)
         self._again(node)
+
+    def _remember(self, node: Node) -> None:
+        outputs = node.get("outputs") or {}
+        values = (outputs.get("exitCode", "-1"), node["phase"], "0", node.get("message", ""))
+        self.last = dict(zip(_LAST_RETRY, values, strict=True))
 
     def _wanted(self, phase: str) -> bool:
         if self.policy == "Always":

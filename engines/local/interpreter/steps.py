@@ -40,9 +40,7 @@ class Steps(Composite):
             return
         store, before = self.machine.store, self.group
         name = f"{self.node['name']}[{self.index}]"
-        self.group = store.create(
-            name, f"[{self.index}]", "StepGroup", "Running", boundary=self.node["id"], flag={}
-        )
+        self.group = store.create(name, f"[{self.index}]", "StepGroup", "Running", boundary=self.node["id"], flag={})
         if self.index == 0 or not before.get("children"):
             store.link(before["id"], self.group["id"])
         else:

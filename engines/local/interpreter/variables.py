@@ -63,7 +63,9 @@ def workflow_values(
             parameters[name] = value
         values[f"workflow.parameters.{name}"] = parameters[name]
     shown = json.dumps(
-        [{"name": name, "value": value} for name, value in parameters.items()], separators=(",", ":"), ensure_ascii=False
+        [{"name": name, "value": value} for name, value in parameters.items()],
+        separators=(",", ":"),
+        ensure_ascii=False,
     )
     values["workflow.parameters"] = values["workflow.parameters.json"] = shown
     return values

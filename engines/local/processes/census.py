@@ -9,8 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+# How long a killed process is given before it is looked for again.
+_DEATH_SECONDS = 0.0005
 
 
 class Census:
@@ -19,6 +23,16 @@ class Census:
     def __init__(self, proc: str, listeners: int) -> None:
         self._proc = proc
         self._listeners = listeners
+        self._objects = self._open_all("sysvipc/shm", "sysvipc/msg", "sysvipc/sem")
+        self._sockets = self._open_all("1/net/sockstat", "1/net/sockstat6")
+
+    def _open_all(self, *names: str) -> list[int]:
+        # Kept open: they are read after every pod.
+        found = []
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.open(f"{self._proc}/{name}", os.O_RDONLY | os.O_CLOEXEC))
+        return found
 
     def members(self, identity: str) -> list[int]:
         """Return the process ids of a container."""
@@ -42,6 +56,7 @@ class Census:
             for pid in members:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            time.sleep(_DEATH_SECONDS)
 
     def memory(self, identity: str, limit: int) -> int:
         """Return the resident bytes of a container.
@@ -76,17 +91,18 @@ class Census:
 
     def leaves_nothing(self) -> bool:
         """Tell whether the dead left no sockets and no System V objects that the next pod could run into."""
-        for name in ("shm", "msg", "sem"):
-            with contextlib.suppress(FileNotFoundError):
-                if self._read(f"sysvipc/{name}").count("\n") > 1:
-                    return False
+        if any(self._reread(file).count(b"\n") > 1 for file in self._objects):
+            return False
         in_use = waiting = 0
-        for name in ("sockstat", "sockstat6"):
-            with contextlib.suppress(FileNotFoundError):
-                for line in self._read(f"1/net/{name}").splitlines():
-                    kind, *counts = line.split()
-                    if kind in ("TCP:", "TCP6:"):
-                        values = dict(zip(counts[::2], counts[1::2], strict=False))
-                        in_use += int(values.get("inuse", 0))
-                        waiting += int(values.get("tw", 0))
+        for file in self._sockets:
+            for line in self._reread(file).splitlines():
+                if line.startswith((b"TCP:", b"TCP6:")):
+                    words = line.split()
+                    counts = dict(zip(words[1::2], words[2::2], strict=False))
+                    in_use += int(counts.get(b"inuse", 0))
+                    waiting += int(counts.get(b"tw", 0))
         return waiting == 0 and in_use == self._listeners
+
+    @staticmethod
+    def _reread(file: int) -> bytes:
+        return os.pread(file, 1 << 12, 0)

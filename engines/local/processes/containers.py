@@ -14,15 +14,8 @@ from engines.local.processes.building import make_node
 from engines.local.processes.view import Place, View
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Python ignores or handles these; a program expects them at their defaults.
-_DEFAULT_SIGNALS = (
-    signal.SIGPIPE,
-    signal.SIGXFSZ,
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGCHLD,
-)
+# Python and the supervisor ignore or handle some; a program expects them at their defaults.
+_DEFAULT_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class StartFailed(Exception):
@@ -58,6 +51,7 @@ class Container:
             path = os.path.realpath(target)
             if not os.path.lexists(path):
                 # It lies inside another mount, made a moment ago: the directory is made there, as kubelets do.
+                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
                 make_node(path, stat.S_ISDIR(os.fstat(tree).st_mode))
             kernel.place_tree(tree, path)
             self.places.append(Place(path, sources[target]))

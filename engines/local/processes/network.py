@@ -12,6 +12,7 @@ _SET_ADDRESS = 0x8916
 _SET_MASK = 0x891C
 _GET_INDEX = 0x8933
 _UP_AND_RUNNING = 0x41
+_IPV6_FREEBIND = 78
 _LOOPBACK = b"lo"
 _BACKLOG = 512
 
@@ -103,6 +104,9 @@ def listen(gateways: Sequence[Gateway]) -> list[socket.socket]:
         family = socket.AF_INET6 if ":" in gateway.address else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # The kernel may not have finished with an address that was added a moment ago.
+            listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
         listener.bind((gateway.address, gateway.port))
         listener.listen(_BACKLOG)
         listener.setblocking(False)

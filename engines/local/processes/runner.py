@@ -12,6 +12,7 @@ import os
 import resource
 import select
 import socket
+import time
 from pathlib import Path
 
 from engines.local.pods import ContainerExit, ContainerSpec, PodRunner, PodSpec
@@ -23,6 +24,7 @@ from engines.local.processes.sandboxes import Pod, Sandbox, SandboxFailed
 from engines.local.processes.view import Place
 
 _GONE = "the pod's first process was killed"
+_CLEANING_SECONDS = 0.02
 _IDLE_KEPT = 8
 _SPARE_DESCRIPTORS = 128
 _LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -58,10 +60,28 @@ class ProcessPodRunner(PodRunner):
             raise ValueError(f"pod {pod.id!r} is open already")
         gateways = tuple(pod.gateways)
         idle = self._idle.get(gateways)
+        if not idle:
+            self._await_closing(gateways)
+            idle = self._idle.get(gateways)
         sandbox = idle.pop() if idle else self._new_sandbox(gateways)
         sandbox.pod = Pod(pod.id)
         self._pods[pod.id] = sandbox
         self._hidden[pod.id] = [*(str(path) for path in pod.hidden_paths), self._directory]
+
+    def _await_closing(self, texts: tuple[str, ...]) -> None:
+        """Give sandboxes that are being cleaned a moment: that is cheaper than making another."""
+        until = time.monotonic() + _CLEANING_SECONDS
+        while not self._idle.get(texts):
+            closing = [one for one, others in self._sandboxes.items() if one.closing and others == texts]
+            left = until - time.monotonic()
+            if not closing or left <= 0:
+                return
+            poller = select.poll()
+            for sandbox in closing:
+                poller.register(sandbox.channel.connection, select.POLLIN)
+            poller.poll(left * 1000)
+            for sandbox in closing:
+                self._hear(sandbox)
 
     def _new_sandbox(self, texts: tuple[str, ...]) -> Sandbox:
         gateways = parse_gateways(texts)
@@ -92,8 +112,8 @@ class ProcessPodRunner(PodRunner):
             raise ValueError(f"container {container.name!r} runs already")
         pod.running.add(container.name)
         pod.places.pop(container.name, None)
-        pod.mounted = pod.mounted or bool(container.mounts)
         order = {
+            "first": not pod.started,
             "name": container.name,
             "argv": list(container.argv),
             "env": dict(container.env),
@@ -103,6 +123,7 @@ class ProcessPodRunner(PodRunner):
             "mounts": [(str(one.source), one.target, one.read_only) for one in container.mounts],
             "limit": container.memory_limit_bytes,
         }
+        pod.started, pod.clean = True, False
         output: list[int] = []
         try:
             if sandbox not in self._sandboxes:
@@ -166,7 +187,9 @@ class ProcessPodRunner(PodRunner):
         messages, sandbox.inbox = sandbox.inbox, []
         for message in messages:
             if message[0] == "exit":
-                self._end(sandbox, *message[1:])
+                self._end(sandbox, *message[1:5])
+                if sandbox.pod is not None:
+                    sandbox.pod.clean = message[5]
             elif message[0] == "closed" and sandbox.closing:
                 self._closed(sandbox, message[1])
 
@@ -194,12 +217,12 @@ class ProcessPodRunner(PodRunner):
         if sandbox not in self._sandboxes:
             return
         sandbox.break_connections()
-        sandbox.closing = True
-        if pod is not None and not pod.running and not pod.mounted:
-            # Whatever may still run in it sees nothing of the host that it could change: no need to wait.
-            sandbox.send(["close"])
+        if pod is not None and not pod.running and pod.clean:
+            # Its files are taken away when the next pod comes.
+            self._closed(sandbox, True)
             return
-        answer = sandbox.ask(["close"], "killed")
+        sandbox.closing = True
+        answer = sandbox.ask(["close", True], "killed")
         sandbox.inbox = [message for message in sandbox.inbox if message[0] == "closed"]
         if answer is None:
             self._destroy(sandbox)
@@ -223,14 +246,14 @@ class ProcessPodRunner(PodRunner):
         sandbox.destroy()
 
     def close_all(self) -> None:
-        """Close every pod and give all sandboxes back. The runner is of no use afterwards; a second call does nothing."""
+        """Close every pod and give all sandboxes back; the runner is of no use afterwards."""
         if self._board.closed:
             return
-        for pod_id in list(self._pods):
-            self.close(pod_id)
+        for sandbox in self._sandboxes:
+            sandbox.kill()
         for sandbox in list(self._sandboxes):
             self._destroy(sandbox)
-        self._idle = {}
+        self._pods, self._hidden, self._idle, self._ends = {}, {}, {}, []
         self._bell.close()
         self._ringer.close()
         self._board.close()

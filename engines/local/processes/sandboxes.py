@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,12 +28,16 @@ class SandboxFailed(OSError):
 
 @dataclass
 class Pod:
-    """What is known of an open pod; `running` are its containers that have not been reported as ended."""
+    """What is known of an open pod.
+
+    `running` are its containers that have not been reported as ended; `clean`: no process or socket of it is left.
+    """
 
     id: str
     running: set[str] = field(default_factory=set)
     places: dict[str, list[Place]] = field(default_factory=dict)
-    mounted: bool = False
+    started: bool = False
+    clean: bool = True
 
 
 class Sandbox:
@@ -51,7 +56,9 @@ class Sandbox:
         self._pid = 0
         os.mkdir(directory, 0o755)  # noqa: PTH102
         ours, theirs = socket.socketpair()
-        ours.settimeout(_ANSWER_SECONDS)
+        # Not settimeout: that would also wait where a message is read only if it is there.
+        limit = struct.pack("ll", int(_ANSWER_SECONDS), 0)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         self.channel = Channel(ours)
         before = kernel.adopt_orphans(True)
         try:
@@ -86,7 +93,7 @@ class Sandbox:
 
     def receive(self) -> None:
         """Read what has arrived into `inbox`, without waiting."""
-        self.channel.receive(socket.MSG_DONTWAIT)
+        self.channel.receive(wait=False)
         for message in self.channel.messages():
             if message[0] == "ready":
                 self._open_gateways()
@@ -130,7 +137,6 @@ class Sandbox:
         """Kill everything inside and delete the sandbox's directory."""
         self._exchange.close()
         if self._pid:
-            self.ask(["quit"], "bye")
             self.kill()
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)

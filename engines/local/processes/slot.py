@@ -6,21 +6,21 @@ with the supervisor. Messages, each a JSON array:
 from the supervisor                          to the supervisor
 ["go"]                                       ["pid", host process id] (from the process in between)
 ["start", {...}] with stdout and stderr      ["ready"] with the listening sockets of the gateways
-["signal", container, number]                ["exit", container, exit code, reason, message]
+["signal", container, number]                ["exit", container, exit code, reason, message, whether nothing is left]
 ["where", container]                         ["places", container, [[target, source, see through], ...]]
-["close"]                                    ["killed"], then ["closed", whether another pod may follow]
-["quit"]                                     ["failed", message]
+["close", whether to answer at once]         ["killed"], then ["closed", whether another pod may follow]
+                                             ["failed", message]
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
 import socket
 import stat
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,6 +96,7 @@ def _run_init(channel: Channel, directory: str, gateways: Sequence[str], layers:
     # Only after the process in between has ended is the supervisor this one's parent.
     while not channel.ended and next(channel.messages(), None) is None:
         channel.receive()
+    gc.freeze()
     kernel.die_with_parent(signal.SIGKILL)
     os.setsid()
     os.umask(0o022)
@@ -145,6 +146,14 @@ def _furnish(directory: str, hosts: str) -> None:
         os.close(descriptor)
 
 
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 class Init:
     """Serves the supervisor's messages and its own children until the connection ends."""
 
@@ -162,7 +171,7 @@ class Init:
         awake, wake = os.pipe()
         os.set_blocking(awake, False)
         os.set_blocking(wake, False)
-        signal.set_wakeup_fd(wake)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -197,11 +206,7 @@ class Init:
         elif verb == "where":
             self._channel.send(["places", rest[0], self._places(rest[0])])
         elif verb == "close":
-            self._close_pod()
-        elif verb == "quit":
-            self._close_pod()
-            self._forget_views()
-            sys.exit(0)
+            self._close_pod(*rest)
 
     def _places(self, name: str) -> list[list[Any]]:
         container = self._containers.get(name)
@@ -209,6 +214,8 @@ class Init:
 
     def _start(self, order: dict[str, Any]) -> None:
         output = self._channel.take_descriptors(2)
+        if order["first"]:
+            self._tidy()
         container = Container(order["name"], order["limit"])
         self._containers[container.name] = container
         try:
@@ -222,9 +229,9 @@ class Init:
                 container.enter(trees, {target: source for source, target, _ in order["mounts"]})
             container.pid = run_program(order["argv"], order["env"], order["cwd"], output)
         except StartFailed as error:
-            self._channel.send(["exit", container.name, 128, "StartError", str(error)])
+            self._channel.send(["exit", container.name, 128, "StartError", str(error), False])
         except OSError as error:
-            self._channel.send(["exit", container.name, 128, "StartError", f"its file system: {error}"])
+            self._channel.send(["exit", container.name, 128, "StartError", f"its file system: {error}", False])
         finally:
             for descriptor in output:
                 os.close(descriptor)
@@ -262,8 +269,10 @@ class Init:
         reason = "Completed" if code == 0 else "Error"
         if container.over_limit:
             code, reason = 137, "OOMKilled"
-        self._census.kill(container.identity)
-        self._channel.send(["exit", container.name, code, reason, ""])
+        clean = not _has_children() and self._census.leaves_nothing()
+        if not clean:
+            self._census.kill(container.identity)
+        self._channel.send(["exit", container.name, code, reason, "", clean])
 
     def _signal(self, name: str, number: int) -> None:
         container = self._containers.get(name)
@@ -282,29 +291,31 @@ class Init:
                 container.over_limit = True
                 self._census.kill(container.identity)
 
-    def _close_pod(self) -> None:
+    def _close_pod(self, answer: bool) -> None:
         self._kill_all()
-        self._channel.send(["killed"])
+        if answer:
+            self._channel.send(["killed"])
+        self._tidy()
+        self._channel.send(["closed", self._census.leaves_nothing()])
+
+    def _tidy(self) -> None:
+        """Take away what the containers of the last pod wrote."""
         for container in self._containers.values():
             view = container.view
             if view is None:
                 continue
-            if view.renew():
-                self._fresh.append(view)
-            else:
-                view.close()
+            with contextlib.suppress(OSError):
+                if view.renew():
+                    self._fresh.append(view)
+                else:
+                    view.close()
         while len(self._fresh) > _FRESH_VIEWS_KEPT:
             self._fresh.pop(0).close()
         self._containers = {}
         storage.clear(f"{self._directory}/dev/shm")  # noqa: S108
-        self._channel.send(["closed", self._census.leaves_nothing()])
 
-    def _forget_views(self) -> None:
-        for view in self._fresh:
-            view.close()
-        self._fresh = []
-
-    def _kill_all(self) -> None:
+    @staticmethod
+    def _kill_all() -> None:
         while True:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)

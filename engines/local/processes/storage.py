@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 Entry = tuple[str, int, int, int]
 
 
-def contents(directory: str) -> list[Entry]:
-    """Return path, mode, user and group of everything in a directory, sorted; links are not followed."""
+def contents(directory: str, name: str) -> list[Entry]:
+    """Return path from `directory`, mode, user and group of `name` and everything in it, sorted, no link followed."""
     found: list[Entry] = []
-    _list_into(found, directory, "")
+    _list_into(found, f"{directory}/{name}", name)
     found.sort()
     return found
+
+
+def stamps(directories: Iterable[str]) -> dict[str, int]:
+    """Return when each directory was last changed: entries made or removed, or its own mode. In nanoseconds."""
+    return {directory: os.lstat(directory).st_ctime_ns for directory in directories}
 
 
 def _list_into(found: list[Entry], directory: str, prefix: str) -> None:

@@ -57,8 +57,7 @@ def _run_trial(directory: Path) -> ContainerExit | None:
     try:
         runner.open(PodSpec("trial", directory))
         log = directory / "log"
-        program = [sys.executable, "-I", "-S", "-c", "pass"]
-        runner.start("trial", ContainerSpec("trial", program, dict(os.environ), "/", log, log))
+        runner.start("trial", ContainerSpec("trial", ["true"], {}, "/", log, log))
         until = time.monotonic() + _TRIAL_SECONDS
         while (left := until - time.monotonic()) > 0:
             select.select([runner], [], [], left)

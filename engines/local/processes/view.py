@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
+import time
 from dataclasses import dataclass, field
 
 from engines.local.processes import storage
+
+# The kernel's file times may lag behind its clock by one tick.
+_SETTLED_NANOSECONDS = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -43,28 +48,44 @@ class View:
     descriptor: int = -1
     identity: str = ""
     fresh: list[storage.Entry] = field(default_factory=list)
+    stamps: dict[str, int] = field(default_factory=dict)
 
     def remember(self) -> None:
         """Note what lies in its directory before a container has run in it."""
         self.fresh = self._contents()
+
+    def _is_untouched(self) -> bool:
+        """Tell whether all is as it was built.
+
+        The directories' times of change tell it quickly, once they are old enough to show any later change.
+        """
+        if self.stamps and self.stamps == storage.stamps(self.stamps):
+            return True
+        contents = self._contents()
+        if contents != self.fresh:
+            return False
+        stamps = storage.stamps(f"{self.directory}/{path}" for path, mode, *_ in contents if stat.S_ISDIR(mode))
+        settled = max(stamps.values()) < time.time_ns() - _SETTLED_NANOSECONDS
+        self.stamps = stamps if settled else {}
+        return True
 
     def renew(self) -> bool:
         """Make it as it was built; return False if something was written that cannot be taken back.
 
         What lies in an overlay's upper directory must not be deleted under the overlay.
         """
-        if self._contents() == self.fresh:
+        if self._is_untouched():
             return True
         for place in self.places:
             if not place.see_through and os.path.isdir(place.source):  # noqa: PTH112
-                inside = place.source.removeprefix(f"{self.directory}/private")
+                inside = place.source.removeprefix(f"{self.directory}/")
                 fresh = (path for path, *_ in self.fresh if path.startswith(f"{inside}/"))
                 storage.clear(place.source, frozenset(path.removeprefix(inside) for path in fresh))
-        return self._contents() == self.fresh
+        return self._is_untouched()
 
     def _contents(self) -> list[storage.Entry]:
         # The overlay's own work directory says nothing about what a container did.
-        return [*storage.contents(f"{self.directory}/root"), *storage.contents(f"{self.directory}/private")]
+        return [*storage.contents(self.directory, "root"), *storage.contents(self.directory, "private")]
 
     def close(self) -> None:
         """Let the namespace go and delete what was written."""

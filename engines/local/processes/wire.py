@@ -11,6 +11,9 @@ from typing import Any
 
 _LENGTH_BYTES = 4
 _MOST_DESCRIPTORS = 250
+# As plain numbers: combining the enumeration's members is slow.
+_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+_DONT_WAIT = int(socket.MSG_DONTWAIT)
 _READ_BYTES = 1 << 16
 _CONTROL_BYTES = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
 
@@ -35,10 +38,11 @@ class Channel:
         if sent < len(frame):
             self.connection.sendall(memoryview(frame)[sent:])
 
-    def receive(self, flags: int = 0) -> None:
+    def receive(self, wait: bool = True) -> None:
         """Read what has arrived; descriptors are kept in `descriptors` in the order of their messages."""
+        flags = _CLOSE_ON_EXEC if wait else _CLOSE_ON_EXEC | _DONT_WAIT
         try:
-            data, controls, _, _ = self.connection.recvmsg(_READ_BYTES, _CONTROL_BYTES, flags | socket.MSG_CMSG_CLOEXEC)
+            data, controls, _, _ = self.connection.recvmsg(_READ_BYTES, _CONTROL_BYTES, flags)
         except BlockingIOError:
             return
         except ConnectionResetError:

@@ -1,8 +1,8 @@
 """What a real Argo did with a Workflow, the local engine does with it too.
 
-Each file of `tests/fixtures/argo-recordings` is submitted as it is, all at once; where somebody stopped, resumed or deleted the recorded
-Workflow while its pod ran, so does the test. Deadlines of 20 and 25 seconds are shortened to 2: nothing else happens
-in them. `pod-deleted` is left out: a pod of this engine is no object that somebody could delete beside its Workflow
+Each file of `tests/fixtures/argo-recordings` is submitted as it is, all at once; where somebody stopped, resumed or
+deleted the recorded Workflow while its pod ran, so does the test. Deadlines of 20 and 25 seconds are shortened to 2:
+nothing else happens in them. `pod-deleted` is left out: a pod of this engine is no object that somebody could delete beside its Workflow
 (and the recording shows Argo taking a deleted pod for a success).
 """
 
@@ -138,9 +138,7 @@ def test_has_the_recorded_nodes(seen: Seen, name: str) -> None:
 
 def test_an_unschedulable_pod_says_why(seen: Seen) -> None:
     messages = {
-        node.get("message")
-        for event in seen.events["unschedulable-deadline"]
-        for node in event.status.nodes.values()
+        node.get("message") for event in seen.events["unschedulable-deadline"] for node in event.status.nodes.values()
     }
 
     expected = events_of("unschedulable-deadline")[2]["object"]["status"]["nodes"]["unschedulable-deadline"]

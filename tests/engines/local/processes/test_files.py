@@ -1,11 +1,14 @@
 """What containers see of the file system, and where on the host it lies."""
 
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from engines.local.pods import Mount
+from tests.engines.local.processes.world import World
 
 
 @pytest.fixture
@@ -118,38 +121,30 @@ def test_host_path_of_what_was_not_written_does_not_exist(pod):
     assert not pod.path("/nothing/at/all").exists()
 
 
-def test_hidden_paths_are_empty_but_mounts_from_below_them_work():
-    # Not below /tmp, which is hidden anyway.
-    from_root = Path("/var/lib")
-    if not os.access(from_root, os.W_OK):
-        from_root = Path.home()
-    _check_hidden(from_root)
-
-
-def _check_hidden(base: Path) -> None:
-    import shutil
-    import tempfile
-
-    from tests.engines.local.processes.world import World
-
+@pytest.fixture
+def outside():
+    """A directory that isn't below /tmp, which pods don't see anyway."""
+    base = Path("/var/lib") if os.access("/var/lib", os.W_OK) else Path.home()
     with tempfile.TemporaryDirectory(dir=base, prefix="orchestrator-test-") as name:
-        directory = Path(name)
-        patients = directory / "patients"
-        shared = patients / "shared"
-        shared.mkdir(parents=True)
-        (patients / "secret").write_text("secret")
-        (shared / "public").write_text("public")
-        world = World(directory)
-        try:
-            world.open(hidden=[patients])
-            script = f"ls -A {patients}; cat /ws/public; ls -A {directory}/sandboxes; cat {patients}/secret"
-            world.start("sh", "-c", script, mounts=[Mount(shared, "/ws")])
-            assert world.wait().exit_code != 0
-            assert world.output() == "public"
-            assert (patients / "secret").read_text() == "secret"
-        finally:
-            world.runner.close_all()
-        shutil.rmtree(directory / "pod")
+        yield Path(name)
+
+
+def test_hidden_paths_are_empty_but_mounts_from_below_them_work(outside):
+    patients = outside / "patients"
+    shared = patients / "shared"
+    shared.mkdir(parents=True)
+    (patients / "secret").write_text("secret")
+    (shared / "public").write_text("public")
+    world = World(outside)
+    try:
+        world.open(hidden=[patients])
+        script = f"ls -A {patients}; cat /ws/public; ls -A {outside}/sandboxes; cat {patients}/secret"
+        world.start("sh", "-c", script, mounts=[Mount(shared, "/ws")])
+        assert world.wait().exit_code != 0
+        assert world.output() == "public"
+    finally:
+        world.runner.close_all()
+    assert (patients / "secret").read_text() == "secret"
 
 
 def test_only_the_pods_processes_are_seen(pod):
@@ -167,7 +162,9 @@ def test_proc_cannot_change_the_machine(pod):
 
 
 def test_devices_work(pod):
-    script = "head -c 4 /dev/urandom | wc -c; echo gone > /dev/null; echo x > /dev/shm/x; cat /dev/shm/x; ls -A /dev/shm"
+    script = (
+        "head -c 4 /dev/urandom | wc -c; echo gone > /dev/null; echo x > /dev/shm/x; cat /dev/shm/x; ls -A /dev/shm"
+    )
     assert pod.shell(script).split() == ["4", "x", "x"]
     assert pod.shell("ls -A /dev | sort").split() == sorted(
         "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero".split()
@@ -204,8 +201,6 @@ def test_containers_of_a_pod_write_apart_but_share_mounts(pod, source):
 
 
 def test_the_interpreter_and_the_project_can_be_used(pod):
-    import sys
-
     script = "import engines.base, sys; print(sys.version_info[0])"
     assert pod.run(sys.executable, "-c", script, working_dir=str(Path.cwd())) == "3\n"
 

@@ -1,0 +1,103 @@
+"""The same pods without root: in a user namespace of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+NOBODY = 65534
+SCRIPT = """
+import json, os, sys
+from pathlib import Path
+from engines.local.pods import Mount
+from engines.local.processes import surroundings
+from tests.engines.local.processes.world import World, open_descriptors, python
+from tests.engines.local.processes.test_network import KNOCK, FETCH, SERVE, serving, echo
+
+directory = Path(sys.argv[1])
+answers = {"user": os.getuid(), "surroundings": surroundings(directory)}
+source, patients = directory / "source", directory / "patients"
+(patients / "deep").mkdir(parents=True)
+(patients / "secret").write_text("secret")
+source.mkdir()
+(source / "file").write_text("from the host")
+before = open_descriptors()
+world = World(directory)
+with serving(echo) as port:
+    world.open(gateways=[f"127.0.0.1:{port}", "192.0.2.7:80"], hidden=[patients])
+    mounts = [Mount(source, "/usr/application"), Mount(source / "file", "/platform_vars.json"),
+              Mount(source, "/tmp/input"), Mount(source, "/ws"), Mount(patients / "deep", "/var/lib/here")]
+    answers["mounts"] = world.shell(
+        "cat /usr/application/file /platform_vars.json /tmp/input/file /ws/file; echo back > /var/lib/here/answer",
+        mounts=mounts, working_dir="/work/dir")
+    answers["answer"] = (patients / "deep/answer").read_text()
+    answers["hidden"] = world.shell(f"ls -A {patients}")
+    answers["id"] = world.run("id", "-u").strip()
+    answers["caps"] = world.run("grep", "CapEff", "/proc/self/status").split()[1]
+    answers["private"] = world.shell(
+        "for d in /tmp /usr/share /out/put /; do echo $d > $d/result; cat $d/result; done; ls /usr/bin/env",
+        private_paths=["/tmp", "/usr/share", "/out/put"])
+    answers["found"] = [world.path(f"{path}/result").read_text().strip() for path in ("/tmp", "/usr/share", "/out/put", "")]
+    answers["processes"] = world.shell("echo /proc/[0-9]*")
+    answers["devices"] = world.shell("head -c 4 /dev/urandom | wc -c; echo x > /dev/shm/x; cat /dev/shm/x")
+    world.start("sh", "-c", "echo x > /etc/passwd")
+    answers["host"] = world.wait().exit_code
+    answers["gateway"] = world.run("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}; echo open")
+    world.runner.close("pod")
+    world.until(lambda: world.runner.idle() == 1)
+    world.open("next", gateways=[f"127.0.0.1:{port}", "192.0.2.7:80"])
+    answers["next"] = world.shell("ls -A /tmp; cat /result", pod="next", name="x") if False else world.shell("ls -A /tmp", pod="next")
+    world.start("sh", "-c", "x=a; while true; do x=$x$x; done", pod="next", memory_limit_bytes=32 << 20)
+    answers["limit"] = world.wait("next").reason
+world.runner.close_all()
+answers["descriptors"] = open_descriptors() - before
+answers["left"] = sorted(path.name for path in directory.iterdir())
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture
+def home():
+    """A directory that an ordinary user may write, and that isn't below a directory closed to him."""
+    name = tempfile.mkdtemp(prefix="orchestrator-test-", dir="/var/lib" if os.getuid() == 0 else Path.home())
+    if os.getuid() == 0:
+        os.chown(name, NOBODY, NOBODY)
+    yield Path(name)
+    shutil.rmtree(name)
+
+
+def command() -> list[str]:
+    """Return how to run Python as an ordinary user; where it is installed may be closed to him, reading is not."""
+    if os.getuid():
+        return [sys.executable]
+    reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+    user = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    return ["setpriv", *user, *reading, sys.executable]
+
+
+def test_an_ordinary_user_runs_pods(home):
+    done = subprocess.run([*command(), "-c", SCRIPT, str(home)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    assert answers["user"] != 0
+    assert answers["surroundings"] == []
+    assert answers["mounts"] == "from the host" * 4
+    assert answers["answer"] == "back\n"
+    assert answers["hidden"] == ""
+    assert answers["id"] == str(answers["user"])
+    assert int(answers["caps"], 16) == 0
+    assert answers["private"].split() == ["/tmp", "/usr/share", "/out/put", "/", "/usr/bin/env"]
+    assert answers["found"] == ["/tmp", "/usr/share", "/out/put", "/"]
+    assert len(answers["processes"].split()) == 2
+    assert answers["devices"].split() == ["4", "x"]
+    assert answers["host"] != 0
+    assert answers["gateway"] == "open\n"
+    assert answers["next"] == ""
+    assert answers["limit"] == "OOMKilled"
+    assert answers["descriptors"] == 0
+    assert answers["left"] == ["next", "patients", "pod", "source"]

@@ -1,0 +1,238 @@
+"""From submit to the end and after: crashes, restarts, places shared between Workflows, what is left on disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.base import ManifestRejected, Submission, WorkflowNotFound, WorkflowPhase
+from engines.local import LocalEngine, layout, liveness
+from tests.engines.local.harness import PATIENCE_SECONDS, run, shell, text, wait, workflow
+
+MakeEngine = Callable[..., LocalEngine]
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not come to that")
+
+
+def sleeper(seconds: float = 60, **spec: Any) -> dict[str, Any]:
+    return workflow({"name": "main", "container": shell(f"echo on; sleep {seconds}")}, **spec)
+
+
+def phase_of_pod(engine: LocalEngine, name: str) -> str:
+    nodes = engine.get(name).nodes
+    return nodes[name]["phase"] if nodes else ""
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[MakeEngine]:
+    made: list[LocalEngine] = []
+
+    def make_one(**options: Any) -> LocalEngine:
+        made.append(LocalEngine("local", {"root": tmp_path / "engine", "grace_seconds": 1, **options}))
+        return made[-1]
+
+    yield make_one
+    for status in list(made[0].list()):
+        made[0].delete(status.name)
+
+
+def pid_of(engine: LocalEngine, name: str) -> int:
+    return int((engine.folder.path(name) / layout.LOCK).read_text().split()[-1])
+
+
+def test_a_killed_supervisor_ends_its_workflow_and_its_pods(make: MakeEngine, tmp_path: Path) -> None:
+    engine = make()
+    mark = tmp_path / "mark"
+    engine.submit(Submission("killed", sleeper()))
+    until(lambda: phase_of_pod(engine, "killed") == "Running")
+    mark.write_text(str(pid_of(engine, "killed")))
+
+    os.kill(pid_of(engine, "killed"), signal.SIGKILL)
+
+    status = wait(engine, "killed")
+    assert status.phase == WorkflowPhase.ERROR
+    assert "was killed, or the machine restarted" in status.message
+    assert status.nodes["killed"]["phase"] == "Error"
+    assert make().get("killed").version == status.version
+
+
+def test_a_submit_that_was_cut_off_is_finished_by_the_next(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_start", lambda name: None)
+        engine.submit(Submission("cut-off", sleeper(0)))
+    assert engine.get("cut-off").phase == WorkflowPhase.PENDING
+
+    make().submit(Submission("cut-off", sleeper(0)))
+
+    assert wait(engine, "cut-off").phase == WorkflowPhase.SUCCEEDED
+
+
+def test_a_cold_start_needs_no_nursery(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make()
+    monkeypatch.setattr(engine.nursery, "keep", lambda: None)
+
+    assert run(engine, "cold", sleeper(0)).phase == WorkflowPhase.SUCCEEDED
+
+
+def test_a_workflow_stopped_before_its_start_ends(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make()
+    monkeypatch.setattr(engine, "_start", lambda name: None)
+    engine.submit(Submission("early", sleeper()))
+
+    engine.stop("early")
+
+    status = engine.get("early")
+    assert (status.phase, status.message) == (WorkflowPhase.FAILED, "Stopped with strategy 'Stop'")
+
+
+def test_secrets_are_for_the_owner_only_and_go_at_the_end(make: MakeEngine) -> None:
+    engine = make()
+    volume = {"name": "s", "secret": {"secretName": "callback"}}
+    container = shell("cat /s/token; sleep 0.5", volumeMounts=[{"name": "s", "mountPath": "/s"}])
+    manifest = workflow({"name": "main", "volumes": [volume], "container": container})
+    engine.submit(Submission("secret", manifest, secrets={"callback": {"token": "t0p-secret"}}))
+    path = engine.folder.path("secret")
+    modes = [stat.S_IMODE(file.stat().st_mode) for file in path.glob(layout.SECRETS)]
+    assert modes in ([0o600], [])
+
+    wait(engine, "secret")
+
+    assert text(engine, "secret") == "t0p-secret"
+    kept = [file for file in path.rglob("*") if file.is_file() and "t0p-secret" in file.read_text(errors="replace")]
+    assert [file.name for file in kept] == ["main.stdout"]
+
+
+def test_deleting_removes_everything(make: MakeEngine) -> None:
+    engine = make()
+    engine.submit(Submission("removed", sleeper()))
+    until(lambda: phase_of_pod(engine, "removed") == "Running")
+
+    engine.delete("removed")
+
+    assert not engine.folder.path("removed").exists()
+    with pytest.raises(WorkflowNotFound):
+        engine.logs("removed")
+
+
+def test_a_supervisor_leaves_when_its_workflow_has_ended(make: MakeEngine) -> None:
+    engine = make()
+    run(engine, "leaves", sleeper(0))
+
+    assert until(lambda: not liveness.is_alive(engine.folder.path("leaves")))
+
+
+def test_its_ttl_removes_a_workflow(make: MakeEngine) -> None:
+    engine = make()
+    engine.submit(Submission("ttl", sleeper(0, ttlStrategy={"secondsAfterSuccess": 1, "secondsAfterFailure": 600})))
+
+    events = []
+    for event in engine.watch(timeout_seconds=PATIENCE_SECONDS):
+        events.append((event.status.phase, event.deleted))
+        if event.deleted:
+            break
+
+    assert events[-2:] == [(WorkflowPhase.SUCCEEDED, False), (WorkflowPhase.SUCCEEDED, True)]
+
+
+def test_places_are_shared_between_workflows(make: MakeEngine) -> None:
+    engine = make(max_pods=1)
+    engine.submit(Submission("first", sleeper()))
+    until(lambda: phase_of_pod(engine, "first") == "Running")
+    engine.submit(Submission("second", sleeper(0)))
+    until(lambda: phase_of_pod(engine, "second") == "Pending")
+
+    engine.delete("first")
+
+    assert wait(engine, "second").phase == WorkflowPhase.SUCCEEDED
+
+
+def test_a_place_comes_back_from_a_killed_supervisor(make: MakeEngine) -> None:
+    engine = make(max_pods=1)
+    engine.submit(Submission("holder", sleeper()))
+    until(lambda: phase_of_pod(engine, "holder") == "Running")
+    engine.submit(Submission("waiter", sleeper(0)))
+    until(lambda: phase_of_pod(engine, "waiter") == "Pending")
+
+    os.kill(pid_of(engine, "holder"), signal.SIGKILL)
+
+    assert wait(engine, "waiter").phase == WorkflowPhase.SUCCEEDED
+
+
+def test_many_workflows_take_turns(make: MakeEngine) -> None:
+    engine = make(max_pods=2)
+    names = [f"turn-{number}" for number in range(6)]
+    steps = [[{"name": "s", "template": "t", "withSequence": {"count": "5"}}]]
+    manifest = workflow({"name": "main", "steps": steps}, {"name": "t", "container": shell("true")})
+    for name in names:
+        engine.submit(Submission(name, manifest))
+
+    assert {wait(engine, name).phase for name in names} == {WorkflowPhase.SUCCEEDED}
+
+
+def test_a_mutex_keeps_workflows_apart(make: MakeEngine) -> None:
+    engine = make()
+    mutex = {"synchronization": {"mutexes": [{"name": "one"}]}}
+    engine.submit(Submission("inside", sleeper(**mutex)))
+    until(lambda: phase_of_pod(engine, "inside") == "Running")
+    engine.submit(Submission("outside", sleeper(0, **mutex)))
+    message = until(lambda: engine.get("outside").message)
+    assert message == "Waiting for default/Mutex/one lock. Lock status: 0/1"
+
+    engine.delete("inside")
+
+    assert wait(engine, "outside").phase == WorkflowPhase.SUCCEEDED
+
+
+def test_a_templates_mutex_lets_one_pod_in_at_a_time(make: MakeEngine, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    engine = make(hostpath_allow=[str(shared)])
+    template = {
+        "name": "t",
+        "synchronization": {"mutexes": [{"name": "door"}]},
+        "volumes": [{"name": "s", "hostPath": {"path": str(shared)}}],
+        "container": shell(
+            "mkdir /s/inside && sleep 0.05 && rmdir /s/inside", volumeMounts=[{"name": "s", "mountPath": "/s"}]
+        ),
+    }
+    steps = [[{"name": "s", "template": "t", "withSequence": {"count": "6"}}]]
+
+    status = run(engine, "door", workflow({"name": "main", "steps": steps}, template))
+
+    assert status.phase == WorkflowPhase.SUCCEEDED, status.message
+
+
+def test_names_that_are_no_names_are_refused(make: MakeEngine) -> None:
+    engine = make()
+    for name in ("../up", "a/b", "", "Upper", "a" * 300):
+        with pytest.raises(ManifestRejected) as refusal:
+            engine.submit(Submission(name, sleeper()))
+        assert refusal.value.pointer == "/metadata/name"
+        with pytest.raises(WorkflowNotFound):
+            engine.get(name)
+        engine.delete(name)
+
+
+def test_options_that_are_wrong_are_told(make: MakeEngine) -> None:
+    engine = make(hostpath_allow=["/no/such/directory"], colour="red")
+
+    problems = engine.check()
+
+    assert "the option colour is not known" in problems
+    assert any("/no/such/directory" in problem for problem in problems)

@@ -1,0 +1,75 @@
+"""Settings as another process would read them, from nothing but its environment."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+
+READ = """
+import json, sys
+from django.conf import settings
+print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))
+"""
+GIVEN = {"SECRET_KEY": "x" * 60, "ALLOWED_HOSTS": "orchestrator.example"}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read_settings(*names: str, **environment: str) -> dict:
+        clean = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "orchestrator_api.settings"}
+        done = subprocess.run(
+            [sys.executable, "-c", READ, *names],
+            cwd=settings.BASE_DIR,
+            env={**clean, "DATA_DIR": str(tmp_path), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr}
+
+    return read_settings
+
+
+def test_there_is_no_default_secret(read):
+    assert "Set the SECRET_KEY environment variable" in read("SECRET_KEY")["error"]
+
+
+def test_production_is_the_default(read):
+    names = ("DEBUG", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "WORKFLOW_CALLBACKS_OPEN")
+    assert read("ALLOWED_HOSTS", *names, SECRET_KEY="x") == {
+        "ALLOWED_HOSTS": [],
+        "DEBUG": False,
+        "SESSION_COOKIE_SECURE": True,
+        "CSRF_COOKIE_SECURE": True,
+        "SECURE_SSL_REDIRECT": True,
+        "WORKFLOW_CALLBACKS_OPEN": False,
+    }
+
+
+def test_sqlite_in_the_data_folder_is_the_default_database(read, tmp_path):
+    database = read("DATABASES", **GIVEN)["DATABASES"]["default"]
+    assert database["NAME"] == str(tmp_path / "orchestrator.sqlite3")
+    assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
+
+
+def test_postgresql_by_url(read):
+    database = read("DATABASES", DATABASE_URL="postgres://u:p@db:5433/name?sslmode=require", **GIVEN)["DATABASES"]
+    assert (database["default"]["ENGINE"], database["default"]["HOST"]) == ("django.db.backends.postgresql", "db")
+    assert database["default"]["OPTIONS"] == {"sslmode": "require", "connect_timeout": 10}
+
+
+def test_the_local_engine_knows_its_nodes_gateways_and_what_to_hide(read, tmp_path):
+    given = {**GIVEN, "VALID_DATA_PARTNERS": "a,b", "ORCHESTRATOR_API_HOSTNAME": "o:1", "MAAS_API_HOSTNAME": "r:2"}
+    options = read("ENGINES", **given)["ENGINES"]["local"]["options"]
+    assert options["nodes"] == [{"nodeType": "central"}, {"dataPartner": "a"}, {"dataPartner": "b"}]
+    assert options["gateways"] == ["o:1", "r:2"]
+    assert options["hidden_paths"] == [str(tmp_path)]
+
+
+def test_paths_of_ai_engines_are_settings(read):
+    paths = read("AI_ENGINE_PATHS", AI_ENGINE_INPUT_MODEL="/elsewhere/", **GIVEN)["AI_ENGINE_PATHS"]
+    assert paths["input_model"] == "/elsewhere/"
+    assert paths["output_model"] == "/tmp/output_elements/ai_model/"
