@@ -6,6 +6,7 @@ Run by `measure.py` in a process of its own: `python -m benchmarks.listing` prin
 from __future__ import annotations
 
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -61,6 +62,7 @@ def milliseconds_of(work: Callable[[], object]) -> float:
 
 def main() -> None:
     django.setup()
+    logging.disable(logging.CRITICAL)
     call_command("migrate", verbosity=0)
     # Models exist only once Django is set up, which importing this module must not do.
     from benchmarks import rows  # noqa: PLC0415

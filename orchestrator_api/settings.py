@@ -270,7 +270,7 @@ CALLBACK_TOKEN_IMAGES = env.list(
     "CALLBACK_TOKEN_IMAGES", default=["processor-resource-manager", "federated-learning-manager"]
 )
 MANIFEST_SERVICE_ACCOUNTS = env.list("MANIFEST_SERVICE_ACCOUNTS", default=["argo-workflow"])
-MANIFEST_ALLOW_HOST_NETWORK = env.bool("MANIFEST_ALLOW_HOST_NETWORK", default=False)
+MANIFEST_ALLOW_HOST_NETWORK = env.bool("MANIFEST_ALLOW_HOST_NETWORK", default=True)
 
 # Engines by alias; ENGINE names the one that new runs go to.
 

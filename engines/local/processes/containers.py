@@ -7,7 +7,6 @@ import os
 import signal
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from engines.local.processes import kernel
 from engines.local.processes.building import make_node
@@ -22,20 +21,20 @@ class StartFailed(Exception):
     """A program cannot be started, for a reason of its own."""
 
 
-@dataclass
 class Container:
     """A container: `pid` is its first process inside the sandbox, 0 before it starts and when that has ended.
 
     `identity` names its mount namespace, `places` is what it sees where.
     """
 
-    name: str
-    limit: int | None
-    view: View | None = None
-    pid: int = 0
-    over_limit: bool = False
-    identity: str = ""
-    places: list[Place] = field(default_factory=list)
+    def __init__(self, name: str, limit: int | None) -> None:
+        self.name = name
+        self.limit = limit
+        self.view: View | None = None
+        self.pid = 0
+        self.over_limit = False
+        self.identity = ""
+        self.places: list[Place] = []
 
     def enter(self, trees: kernel.Trees, sources: Mapping[str, str]) -> None:
         """Move this process into the container's view, with its mounts placed. Raises OSError."""

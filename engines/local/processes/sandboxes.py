@@ -10,7 +10,6 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from engines.local.processes import kernel, slot, storage
@@ -26,18 +25,18 @@ class SandboxFailed(OSError):
     """The init process of a sandbox could not be started or is gone."""
 
 
-@dataclass
 class Pod:
     """What is known of an open pod.
 
     `running` are its containers that have not been reported as ended; `clean`: no process or socket of it is left.
     """
 
-    id: str
-    running: set[str] = field(default_factory=set)
-    places: dict[str, list[Place]] = field(default_factory=dict)
-    started: bool = False
-    clean: bool = True
+    def __init__(self, pod_id: str) -> None:
+        self.id = pod_id
+        self.running: set[str] = set()
+        self.places: dict[str, list[Place]] = {}
+        self.started = False
+        self.clean = True
 
 
 class Sandbox:

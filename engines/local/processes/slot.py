@@ -216,6 +216,8 @@ class Init:
         output = self._channel.take_descriptors(2)
         if order["first"]:
             self._tidy()
+        elif order["name"] in self._containers:
+            self._give_back(self._containers[order["name"]])
         container = Container(order["name"], order["limit"])
         self._containers[container.name] = container
         try:
@@ -301,18 +303,21 @@ class Init:
     def _tidy(self) -> None:
         """Take away what the containers of the last pod wrote."""
         for container in self._containers.values():
-            view = container.view
-            if view is None:
-                continue
-            with contextlib.suppress(OSError):
-                if view.renew():
-                    self._fresh.append(view)
-                else:
-                    view.close()
-        while len(self._fresh) > _FRESH_VIEWS_KEPT:
-            self._fresh.pop(0).close()
+            self._give_back(container)
         self._containers = {}
         storage.clear(f"{self._directory}/dev/shm")  # noqa: S108
+
+    def _give_back(self, container: Container) -> None:
+        """Keep a container's view for another one, or delete it."""
+        view, container.view = container.view, None
+        # What cannot be deleted stays until the sandbox goes; the next container gets another view.
+        with contextlib.suppress(OSError):
+            if view is not None and view.renew():
+                self._fresh.append(view)
+            elif view is not None:
+                view.close()
+            if len(self._fresh) > _FRESH_VIEWS_KEPT:
+                self._fresh.pop(0).close()
 
     @staticmethod
     def _kill_all() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from engines.local.processes import storage
 
@@ -13,8 +13,7 @@ from engines.local.processes import storage
 _SETTLED_NANOSECONDS = 30_000_000
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A path inside (`target`) and the path on the host that it shows (`source`).
 
     `see_through`: what is missing in `source` is the host's own file at that path.
@@ -25,8 +24,7 @@ class Place:
     see_through: bool = False
 
 
-@dataclass(frozen=True)
-class Sight:
+class Sight(NamedTuple):
     """What a container wants to see, but for what is mounted: `targets` are the (path, is directory) of its mounts."""
 
     working_dir: str
@@ -35,20 +33,20 @@ class Sight:
     targets: tuple[tuple[str, bool], ...] = ()
 
 
-@dataclass
 class View:
     """A built view: its mount namespace, its directory on the host, and what lies where.
 
     One container uses it at a time; its own mounts are made in a copy of the namespace.
     """
 
-    sight: Sight
-    directory: str
-    places: list[Place] = field(default_factory=list)
-    descriptor: int = -1
-    identity: str = ""
-    fresh: list[storage.Entry] = field(default_factory=list)
-    stamps: dict[str, int] = field(default_factory=dict)
+    def __init__(self, sight: Sight, directory: str) -> None:
+        self.sight = sight
+        self.directory = directory
+        self.places: list[Place] = []
+        self.descriptor = -1
+        self.identity = ""
+        self.fresh: list[storage.Entry] = []
+        self.stamps: dict[str, int] = {}
 
     def remember(self) -> None:
         """Note what lies in its directory before a container has run in it."""

@@ -9,6 +9,7 @@ from typing import Any
 from engines.local import LocalEngine
 from tests.engines.local.harness import node, parameters, run, shell, text, workflow
 
+CENTRAL = "{{workflow.parameters.platform_centralNodeLabelValue}}"
 SERVER = "import socket; s=socket.create_server(('127.0.0.1', 8000)); c,_=s.accept(); c.sendall(b'pong')"
 CLIENT = """
 import socket, time
@@ -53,7 +54,10 @@ def test_a_host_path_that_is_empty_is_an_empty_directory(engine: LocalEngine) ->
         "name": "main",
         "inputs": parameters(execution_dataPartnerPath=None),
         "volumes": [
-            {"name": "data", "hostPath": {"path": "{{inputs.parameters.execution_dataPartnerPath}}", "type": "Directory"}}
+            {
+                "name": "data",
+                "hostPath": {"path": "{{inputs.parameters.execution_dataPartnerPath}}", "type": "Directory"},
+            }
         ],
         "container": shell("ls /data | wc -l; touch /data/x", volumeMounts=[{"name": "data", "mountPath": "/data"}]),
     }
@@ -133,9 +137,7 @@ def failing(script: str) -> dict[str, Any]:
     return {
         "name": "step-runner",
         "retryStrategy": {"limit": "1", "retryPolicy": "OnError"},
-        "outputs": {
-            "parameters": [{"name": "message", "valueFrom": source, "globalName": "main-error-message"}]
-        },
+        "outputs": {"parameters": [{"name": "message", "valueFrom": source, "globalName": "main-error-message"}]},
         "container": shell(script, workingDir="/usr/application"),
     }
 
@@ -198,7 +200,7 @@ def test_federated_training_hands_its_elements_on(engine: LocalEngine) -> None:
         {
             "name": "server",
             "nodeSelector": {
-                "{{workflow.parameters.platform_centralNodeLabelKey}}": "{{workflow.parameters.platform_centralNodeLabelValue}}"
+                "{{workflow.parameters.platform_centralNodeLabelKey}}": CENTRAL,
             },
             "outputs": {"artifacts": [{"name": "output-elements", "path": "/elements", **blob("elements")}]},
             "container": shell("mkdir -p /elements/models; echo model > /elements/models/m"),
@@ -295,7 +297,9 @@ def test_pod_spec_patch_limits_memory(engine: LocalEngine) -> None:
     )
     template = {"name": "main", "podSpecPatch": patch, "container": shell("x=a; while true; do x=$x$x; done")}
 
-    status = run(engine, "patched", workflow(template, arguments=parameters(**{"execution_main-memory-request": "40Mi"})))
+    status = run(
+        engine, "patched", workflow(template, arguments=parameters(**{"execution_main-memory-request": "40Mi"}))
+    )
 
     assert (status.phase, status.message) == ("Failed", "main: OOMKilled (exit code 137)")
 

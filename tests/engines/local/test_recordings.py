@@ -2,8 +2,8 @@
 
 Each file of `tests/fixtures/argo-recordings` is submitted as it is, all at once; where somebody stopped, resumed or
 deleted the recorded Workflow while its pod ran, so does the test. Deadlines of 20 and 25 seconds are shortened to 2:
-nothing else happens in them. `pod-deleted` is left out: a pod of this engine is no object that somebody could delete beside its Workflow
-(and the recording shows Argo taking a deleted pod for a success).
+nothing else happens in them. `pod-deleted` is left out: a pod of this engine is no object that somebody could delete
+beside its Workflow (and the recording shows Argo taking a deleted pod for a success).
 """
 
 from __future__ import annotations

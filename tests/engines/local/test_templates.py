@@ -23,13 +23,9 @@ def step(name: str, template: str, **more: Any) -> dict[str, Any]:
 
 def test_a_scripts_result_is_looped_over(engine: LocalEngine) -> None:
     say = {"name": "say", "inputs": parameters(who=None), "container": shell("echo {{inputs.parameters.who}}")}
-    loop = step(
-        "loop", "say", withParam="{{steps.gen.outputs.result}}", arguments=parameters(who="{{item.who}}")
-    )
+    loop = step("loop", "say", withParam="{{steps.gen.outputs.result}}", arguments=parameters(who="{{item.who}}"))
 
-    status = run(
-        engine, "script", workflow({"name": "main", "steps": [[step("gen", "gen")], [loop]]}, SCRIPT, say)
-    )
+    status = run(engine, "script", workflow({"name": "main", "steps": [[step("gen", "gen")], [loop]]}, SCRIPT, say))
 
     assert status.phase == "Succeeded", status.message
     assert node(status, "gen")["outputs"]["result"] == '[{"n": 1, "who": "ann"}, {"n": 2, "who": "bob"}]'

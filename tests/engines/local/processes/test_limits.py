@@ -5,6 +5,24 @@ import pytest
 from tests.engines.local.processes.world import python
 
 MEBIBYTE = 1 << 20
+FOUR_CHILDREN = """
+import os, time
+for _ in range(4):
+    if not os.fork():
+        x = b"a" * 30_000_000
+        time.sleep(1000)
+time.sleep(1000)
+"""
+SHARED = """
+import os, time
+x = b"a" * 40_000_000
+for _ in range(4):
+    if not os.fork():
+        time.sleep(0.3)
+        os._exit(0)
+for _ in range(4):
+    os.wait()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -20,15 +38,12 @@ def test_a_program_that_outgrows_its_limit_is_killed(world):
 
 
 def test_children_count_too(world):
-    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'x = b\"a\" * 200_000_000; input()'], stdin=subprocess.PIPE)"
-    script = "import os, time\nfor _ in range(4):\n    if not os.fork():\n        x = b'a' * 30_000_000; time.sleep(1000)\ntime.sleep(1000)"
-    world.start(*python(script), memory_limit_bytes=64 * MEBIBYTE)
+    world.start(*python(FOUR_CHILDREN), memory_limit_bytes=64 * MEBIBYTE)
     assert world.wait().reason == "OOMKilled"
 
 
 def test_shared_pages_count_once(world):
-    script = "import os, time\nx = b'a' * 40_000_000\nfor _ in range(4):\n    if not os.fork():\n        time.sleep(0.3); os._exit(0)\nfor _ in range(4): os.wait()"
-    world.start(*python(script), memory_limit_bytes=100 * MEBIBYTE)
+    world.start(*python(SHARED), memory_limit_bytes=100 * MEBIBYTE)
     assert world.wait().reason == "Completed"
 
 

@@ -29,6 +29,13 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=30) as co
         answer += data
 print(answer.decode())
 """
+LINGER = """
+import socket, sys, time
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection.send(b"x")
+print("up", flush=True)
+time.sleep(1000)
+"""
 KNOCK = """
 import socket, sys
 try:
@@ -201,10 +208,9 @@ def test_closing_a_pod_breaks_its_connections(world):
                 pass
         ended.set()
 
-    script = "import socket,sys,time; s=socket.create_connection(('127.0.0.1', int(sys.argv[1]))); s.send(b'x'); print('up', flush=True); time.sleep(1000)"
     with serving(wait_for_the_end) as port:
         world.open(gateways=[f"127.0.0.1:{port}"])
-        world.start(*python(script), str(port))
+        world.start(*python(LINGER), str(port))
         world.until(lambda: world.output() == "up\n")
         world.runner.close("pod")
         assert ended.wait(60)

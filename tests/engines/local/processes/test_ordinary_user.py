@@ -42,7 +42,8 @@ with serving(echo) as port:
     answers["private"] = world.shell(
         "for d in /tmp /usr/share /out/put /; do echo $d > $d/result; cat $d/result; done; ls /usr/bin/env",
         private_paths=["/tmp", "/usr/share", "/out/put"])
-    answers["found"] = [world.path(f"{path}/result").read_text().strip() for path in ("/tmp", "/usr/share", "/out/put", "")]
+    paths = ("/tmp", "/usr/share", "/out/put", "")
+    answers["found"] = [world.path(f"{path}/result").read_text().strip() for path in paths]
     answers["processes"] = world.shell("echo /proc/[0-9]*")
     answers["devices"] = world.shell("head -c 4 /dev/urandom | wc -c; echo x > /dev/shm/x; cat /dev/shm/x")
     world.start("sh", "-c", "echo x > /etc/passwd")
@@ -51,7 +52,7 @@ with serving(echo) as port:
     world.runner.close("pod")
     world.until(lambda: world.runner.idle() == 1)
     world.open("next", gateways=[f"127.0.0.1:{port}", "192.0.2.7:80"])
-    answers["next"] = world.shell("ls -A /tmp; cat /result", pod="next", name="x") if False else world.shell("ls -A /tmp", pod="next")
+    answers["next"] = world.shell("ls -A /tmp; cat /result || true", pod="next")
     world.start("sh", "-c", "x=a; while true; do x=$x$x; done", pod="next", memory_limit_bytes=32 << 20)
     answers["limit"] = world.wait("next").reason
 world.runner.close_all()
@@ -81,7 +82,9 @@ def command() -> list[str]:
 
 
 def test_an_ordinary_user_runs_pods(home):
-    done = subprocess.run([*command(), "-c", SCRIPT, str(home)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command(), "-c", SCRIPT, str(home)], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout)
     assert answers["user"] != 0

@@ -1,0 +1,404 @@
+"""How Workflows unfold; what real Argo answers is compared in `test_recordings.py`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from engines.local.interpreter.nodes import NodeStore
+from engines.local.interpreter.pod_nodes import PodOutcome
+from tests.engines.local.harness import parameters, shell, workflow
+from tests.engines.local.interpreter.driver import SUCCEEDED, Driver, failed
+
+WORK = {"name": "work", "container": shell("true")}
+SAY = {"name": "say", "inputs": parameters(what=None), "container": shell("echo {{inputs.parameters.what}}")}
+
+
+def call(name: str, template: str = "work", **more: Any) -> dict[str, Any]:
+    return {"name": name, "template": template, **more}
+
+
+def steps(*groups: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    return {"name": "main", "steps": list(groups), **more}
+
+
+def dag(*tasks: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": "main", "dag": {"tasks": list(tasks), **more}}
+
+
+class TestSteps:
+    def test_a_group_waits_for_all_of_the_one_before(self) -> None:
+        driver = Driver(workflow(steps([call("a"), call("b")], [call("c")]), WORK))
+
+        driver.end("a")
+        assert "c" not in driver.phases
+        driver.end("b")
+
+        assert driver.phases["c"] == "Running"
+
+    def test_a_step_continues_on_failure_if_it_says_so(self) -> None:
+        driver = Driver(workflow(steps([call("a", continueOn={"failed": True})], [call("b")]), WORK))
+
+        driver.run(lambda order, name: failed() if name == "a" else SUCCEEDED)
+
+        assert (driver.machine.phase, driver.phases["a"]) == ("Succeeded", "Failed")
+
+    def test_an_empty_loop_is_skipped(self) -> None:
+        driver = Driver(workflow(steps([call("a", withItems=[])], [call("b")]), WORK))
+
+        driver.run()
+
+        assert driver.nodes["a"]["message"] == "Skipped, empty params"
+        assert driver.machine.phase == "Succeeded"
+
+    def test_a_loops_outputs_are_gathered_in_order(self) -> None:
+        producer = {
+            "name": "produce",
+            "container": shell("true"),
+            "outputs": {"parameters": [{"name": "v", "valueFrom": {"path": "/v"}}]},
+        }
+        last = call("c", "say", arguments=parameters(what="{{steps.a.outputs.parameters.v}}"))
+        driver = Driver(workflow(steps([call("a", "produce", withItems=["x", "y"])], [last]), producer, SAY))
+
+        for value, name in (("2", "a(1:y)"), ("1", "a(0:x)")):
+            driver.end(name, PodOutcome("Succeeded", "", {"parameters": [{"name": "v", "value": value}]}))
+
+        assert driver.orders["c"].template["container"]["args"] == ['echo ["1","2"]']
+
+    def test_a_broken_when_is_an_error(self) -> None:
+        driver = Driver(workflow(steps([call("a", when="x ==")]), WORK))
+
+        assert driver.nodes["a"]["message"].startswith("Invalid 'when' expression 'x ==': ")
+        assert driver.machine.phase == "Failed"
+
+    def test_parallelism_limits_a_template(self) -> None:
+        driver = Driver(workflow(steps([call("a", withItems=[1, 2, 3])], parallelism=2), WORK))
+        assert len(driver.orders) == 2
+
+        driver.end("a(0:1)")
+
+        assert set(driver.orders) == {"a(1:2)", "a(2:3)"}
+        driver.run()
+        assert driver.machine.phase == "Succeeded"
+
+    def test_outputs_of_steps_reach_their_caller(self) -> None:
+        inner = {
+            "name": "inner",
+            "steps": [[call("p", "produce")]],
+            "outputs": {
+                "parameters": [
+                    {"name": "v", "valueFrom": {"parameter": "{{steps.p.outputs.parameters.v}}"}, "globalName": "g"}
+                ]
+            },
+        }
+        producer = {
+            "name": "produce",
+            "container": shell("true"),
+            "outputs": {"parameters": [{"name": "v", "valueFrom": {"path": "/v"}}]},
+        }
+        use = call("u", "say", arguments=parameters(what="{{steps.i.outputs.parameters.v}}"))
+        use_global = call("g", "say", arguments=parameters(what="{{workflow.outputs.parameters.g}}"))
+        main = steps([call("i", "inner")], [use, use_global])
+        driver = Driver(workflow(main, inner, producer, SAY))
+
+        driver.end("p", PodOutcome("Succeeded", "", {"parameters": [{"name": "v", "value": "7"}]}))
+
+        assert {order.template["container"]["args"][0] for order in driver.orders.values()} == {"echo 7"}
+
+
+class TestDag:
+    def test_a_diamond_runs_in_order(self) -> None:
+        tasks = [call("a"), call("b", dependencies=["a"]), call("c", depends="a"), call("d", depends="b && c")]
+        driver = Driver(workflow(dag(*tasks), WORK))
+
+        driver.run()
+
+        assert driver.ran == ["a", "b", "c", "d"]
+        assert driver.machine.phase == "Succeeded"
+
+    @pytest.mark.parametrize(
+        ("depends", "outcome", "phase", "workflow_phase"),
+        [
+            ("a.Failed", failed(), "Succeeded", "Succeeded"),
+            ("a.Failed", SUCCEEDED, "Omitted", "Succeeded"),
+            ("a.Succeeded || a.Failed", failed(), "Succeeded", "Succeeded"),
+            ("a.Errored", PodOutcome("Error", "", {}), "Succeeded", "Succeeded"),
+            ("!a.Failed", SUCCEEDED, "Succeeded", "Succeeded"),
+            ("a.Skipped", SUCCEEDED, "Omitted", "Succeeded"),
+        ],
+    )
+    def test_depends(self, depends: str, outcome: PodOutcome, phase: str, workflow_phase: str) -> None:
+        driver = Driver(workflow(dag(call("a"), call("b", depends=depends)), WORK))
+
+        driver.run(lambda order, name: outcome if name == "a" else SUCCEEDED)
+
+        assert driver.phases["b"] == phase
+        assert driver.machine.phase == workflow_phase
+
+    @pytest.mark.parametrize(
+        ("depends", "bad", "phase"),
+        [("a.AnySucceeded", 1, "Succeeded"), ("a.AllFailed", 2, "Succeeded"), ("a.AllFailed", 1, "Omitted")],
+    )
+    def test_depends_on_a_loop(self, depends: str, bad: int, phase: str) -> None:
+        driver = Driver(workflow(dag(call("a", withItems=[0, 1]), call("b", depends=depends)), WORK))
+
+        driver.run(lambda order, name: failed() if name in [f"a({n}:{n})" for n in range(bad)] else SUCCEEDED)
+
+        assert driver.phases["b"] == phase
+
+    def test_a_failure_stops_what_has_not_started(self) -> None:
+        tasks = [call("a"), call("b"), call("c", depends="b")]
+        driver = Driver(workflow(dag(*tasks), WORK))
+
+        driver.end("a", failed())
+        driver.end("b")
+
+        assert driver.machine.phase == "Failed"
+        assert "c" not in driver.phases
+
+    def test_without_fail_fast_the_other_branches_go_on(self) -> None:
+        tasks = [call("a"), call("b"), call("c", depends="b")]
+        driver = Driver(workflow(dag(*tasks, failFast=False), WORK))
+
+        driver.run(lambda order, name: failed() if name == "a" else SUCCEEDED)
+
+        assert (driver.machine.phase, driver.phases["c"]) == ("Failed", "Succeeded")
+
+    def test_a_dependency_that_continues_on_failure_lets_go_on(self) -> None:
+        tasks = [call("a", continueOn={"failed": True}), call("b", dependencies=["a"])]
+        driver = Driver(workflow(dag(*tasks), WORK))
+
+        driver.run(lambda order, name: failed() if name == "a" else SUCCEEDED)
+
+        assert (driver.machine.phase, driver.phases["b"]) == ("Succeeded", "Succeeded")
+
+    def test_only_what_a_target_needs_runs(self) -> None:
+        tasks = [call("a"), call("b", depends="a"), call("c")]
+        driver = Driver(workflow(dag(*tasks, target="b"), WORK))
+
+        driver.run()
+
+        assert driver.ran == ["a", "b"]
+
+    def test_a_skipped_task_lets_go_on(self) -> None:
+        tasks = [call("a", when="1 == 2"), call("b", dependencies=["a"])]
+        driver = Driver(workflow(dag(*tasks), WORK))
+
+        driver.run()
+
+        assert (driver.phases["a"], driver.phases["b"]) == ("Skipped", "Succeeded")
+
+
+class TestRetries:
+    @pytest.mark.parametrize(
+        ("policy", "phase", "attempts"),
+        [
+            ("Always", "Failed", 3),
+            ("Always", "Error", 3),
+            ("OnError", "Failed", 1),
+            ("OnError", "Error", 3),
+            ("OnFailure", "Failed", 3),
+            (None, "Error", 1),
+        ],
+    )
+    def test_policies(self, policy: str | None, phase: str, attempts: int) -> None:
+        strategy = {"limit": "2", **({"retryPolicy": policy} if policy else {})}
+        driver = Driver(workflow({**WORK, "retryStrategy": strategy}))
+
+        driver.run(lambda order, name: PodOutcome(phase, "broken", {}))
+
+        assert len(driver.ran) == attempts
+        assert driver.machine.phase == phase
+        assert driver.machine.message == ("No more retries left" if attempts == 3 else "broken")
+
+    def test_it_waits_between_attempts(self) -> None:
+        backoff = {"duration": "10", "factor": "2"}
+        driver = Driver(workflow({**WORK, "retryStrategy": {"limit": 5, "backoff": backoff}}))
+
+        driver.end("wf(0)", failed())
+        assert driver.nodes["wf"]["message"] == "Backoff for 10 seconds"
+        driver.sleep(9.9)
+        assert not driver.orders
+        driver.sleep(0.1)
+        driver.end("wf(1)", failed())
+
+        assert driver.nodes["wf"]["message"] == "Backoff for 20 seconds"
+
+    def test_it_gives_up_after_the_longest_duration(self) -> None:
+        backoff = {"duration": "10", "maxDuration": "5"}
+        driver = Driver(workflow({**WORK, "retryStrategy": {"limit": 5, "backoff": backoff}}))
+
+        driver.end("wf(0)", failed())
+
+        assert (driver.machine.phase, driver.machine.message) == ("Failed", "Max duration limit exceeded")
+
+    def test_the_limit_may_come_from_a_parameter(self) -> None:
+        strategy = {"limit": "{{workflow.parameters.n}}", "retryPolicy": "Always"}
+        driver = Driver(workflow({**WORK, "retryStrategy": strategy}, arguments=parameters(n=1)))
+
+        driver.run(lambda order, name: failed())
+
+        assert len(driver.ran) == 2
+
+
+class TestEnds:
+    def test_a_deadline_ends_running_and_waiting_steps(self) -> None:
+        driver = Driver(
+            workflow(
+                steps([call("a"), call("g", "gate")], [call("b")]),
+                WORK,
+                {"name": "gate", "suspend": {}},
+                activeDeadlineSeconds=5,
+            )
+        )
+
+        driver.sleep(5)
+        assert driver.stopped == [("a", "Pod was active on the node longer than the specified deadline")]
+        driver.end("a", failed(137))
+
+        assert driver.machine.phase == "Failed"
+        assert driver.nodes["g"]["message"] == "Step exceeded its deadline"
+        assert "b" not in driver.phases
+
+    def test_no_retry_after_the_deadline(self) -> None:
+        template = {**WORK, "retryStrategy": {"limit": 5, "retryPolicy": "Always"}}
+        driver = Driver(workflow(template, activeDeadlineSeconds=5))
+
+        driver.sleep(5)
+        driver.end("wf(0)", failed(137))
+
+        assert driver.machine.phase == "Failed"
+        assert driver.ran == ["wf(0)"]
+
+    def test_a_stop_lets_the_exit_handler_run(self) -> None:
+        template = steps([call("a")], [call("b")])
+        driver = Driver(
+            workflow(template, WORK, {"name": "exit", "container": shell("{{workflow.status}}")}, onExit="exit")
+        )
+
+        driver.machine.stop("Stop")
+        driver.take()
+        driver.end("a", failed(143))
+        assert driver.orders["wf.onExit"].template["container"]["args"] == ["Failed"]
+        driver.end("wf.onExit")
+
+        assert (driver.machine.phase, driver.machine.message) == ("Failed", "Stopped with strategy 'Stop'")
+        assert "b" not in driver.phases
+
+    def test_a_stopped_pod_that_ends_well_starts_nothing_more(self) -> None:
+        driver = Driver(workflow(dag(call("a"), call("b", depends="a")), WORK))
+
+        driver.machine.stop("Stop")
+        driver.take()
+        driver.end("a")
+
+        assert (driver.machine.phase, driver.machine.message) == ("Failed", "Stopped with strategy 'Stop'")
+        assert driver.ran == ["a"]
+
+    def test_terminate_ends_the_exit_handler_too(self) -> None:
+        driver = Driver(workflow(WORK, {"name": "exit", "container": shell("true")}, onExit="exit"))
+        driver.machine.stop("Stop")
+        driver.take()
+        driver.end("wf", failed(143))
+
+        driver.machine.stop("Terminate")
+        driver.take()
+        driver.end("wf.onExit", failed(143))
+
+        assert driver.machine.message == "Stopped with strategy 'Terminate'"
+
+    def test_a_stop_ends_a_suspended_workflow(self) -> None:
+        driver = Driver(workflow({"name": "main", "suspend": {}}))
+
+        driver.machine.stop("Stop")
+
+        assert driver.machine.finished
+        assert driver.nodes["wf"]["message"] == "workflow shutdown with strategy:  Stop"
+
+    def test_the_exit_handler_knows_the_failures(self) -> None:
+        handler = {"name": "exit", "container": {"image": "busybox", "args": ["{{workflow.failures}}"]}}
+        driver = Driver(workflow(steps([call("a")]), WORK, handler, onExit="exit"))
+
+        driver.end("a", failed(3))
+
+        text = driver.orders["wf.onExit"].template["container"]["args"][0]
+        (failure,) = json.loads(json.loads(text))
+        assert (failure["displayName"], failure["message"]) == ("a", "main: Error (exit code 3)")
+
+    def test_a_failed_exit_handler_fails_the_workflow(self) -> None:
+        driver = Driver(workflow(WORK, {"name": "exit", "container": shell("false")}, onExit="exit"))
+
+        driver.run(lambda order, name: failed(2) if name == "wf.onExit" else SUCCEEDED)
+
+        assert (driver.machine.phase, driver.machine.message) == ("Failed", "main: Error (exit code 2)")
+
+
+class TestInputs:
+    def test_a_name_only_takes_the_workflows_argument(self) -> None:
+        inner = call("a", "say")
+        driver = Driver(workflow(steps([inner]), SAY, arguments=parameters(what="from the workflow")))
+
+        assert driver.orders["a"].template["container"]["args"] == ["echo from the workflow"]
+
+    def test_a_tag_in_a_value_is_not_replaced_again(self) -> None:
+        driver = Driver(workflow(SAY, arguments=parameters(what="{{workflow.uid}} {{item}}")))
+
+        assert driver.orders["wf"].template["container"]["args"] == ["echo {{workflow.uid}} {{item}}"]
+
+    def test_a_value_outside_an_enum_is_an_error(self) -> None:
+        template = {**SAY, "inputs": {"parameters": [{"name": "what", "enum": ["a", "b"]}]}}
+        driver = Driver(workflow(template, arguments=parameters(what="c")))
+
+        assert driver.machine.phase == "Error"
+
+    @pytest.mark.parametrize(
+        ("manifest", "message"),
+        [
+            (workflow(WORK, entrypoint="nowhere"), "template name 'nowhere' undefined"),
+            (
+                workflow(steps([call("a", "say")]), SAY),
+                "templates.main.steps[0].a templates.say inputs.parameters.what was not supplied",
+            ),
+            (workflow(dag(call("a", depends="zzz")), WORK), "templates.main.tasks.a dependency 'zzz' not defined"),
+            (
+                workflow(dag(call("a", depends="b"), call("b", depends="a")), WORK),
+                "templates.main.tasks has a dependency cycle among: a, b",
+            ),
+            (
+                workflow(steps([call("a", arguments=parameters(x="{{steps.b.outputs.result}}"))], [call("b")]), WORK),
+                "templates.main.steps[0].a: failed to resolve {{steps.b.outputs.result}}",
+            ),
+            (
+                workflow({"name": "main"}),
+                "templates.main template type unspecified. "
+                "choose one of: container, script, containerSet, steps, dag, suspend",
+            ),
+        ],
+    )
+    def test_a_spec_that_cannot_work_fails_at_once(self, manifest: dict[str, Any], message: str) -> None:
+        driver = Driver(manifest)
+
+        assert (driver.machine.phase, driver.machine.message) == ("Failed", f"invalid spec: {message}")
+        assert driver.machine.finished
+        assert not driver.machine.store.nodes
+
+
+def test_work_per_node_does_not_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups = 0
+    outbound = NodeStore.outbound
+
+    def counting(store: NodeStore, node_id: str) -> list[str]:
+        nonlocal lookups
+        lookups += 1
+        return outbound(store, node_id)
+
+    monkeypatch.setattr(NodeStore, "outbound", counting)
+    counted = []
+    for count in (100, 400):
+        lookups = 0
+        Driver(workflow(steps([call("a", withSequence={"count": str(count)})]), WORK)).run()
+        counted.append(lookups / count)
+
+    assert counted[1] <= counted[0]
