@@ -96,14 +96,35 @@ class LocalEngine(Engine):
         """Start a Workflow's supervisor unless one has ever run for it."""
         path = self.folder.path(name)
         with liveness.taken(path) as lock:
-            if lock is None or liveness.has_begun(path) or (path / layout.STATUS).exists():
-                return
-            if self.nursery.fork(name, lock):
-                return
-            self._reaper.add(spawn(_SUPERVISOR, [str(self.settings.root), name], path / "supervisor.log", lock))
+            if lock is not None and not liveness.has_begun(path) and not (path / layout.STATUS).exists():
+                self._supervise(name, lock)
+
+    def _supervise(self, name: str, lock: int) -> None:
+        if not self.nursery.fork(name, lock):
+            arguments = [str(self.settings.root), name]
+            self._reaper.add(spawn(_SUPERVISOR, arguments, self.folder.path(name) / "supervisor.log", lock))
+
+    def _take_up(self) -> None:
+        """Let the Workflows go on that a shutdown of this machine's service has left."""
+        for name in self.folder.names():
+            path = self.folder.path(name)
+            if not self.folder.is_paused(name):
+                continue
+            with liveness.taken(path) as lock:
+                order = layout.read_json(str(path / layout.ORDER))
+                if lock is None or order is None or not self.folder.is_paused(name):
+                    continue
+                # The service may have moved meanwhile; what the Workflow was told to call stays open to it.
+                fresh = self.settings.for_supervisor()
+                gateways = dict.fromkeys([*fresh["gateways"], *order["options"]["gateways"]])
+                order["options"] = {**fresh, "gateways": [*gateways]}
+                layout.write_json(str(path / layout.ORDER), order)
+                self._supervise(name, lock)
 
     def watch(self, since: str = "", timeout_seconds: float = 60.0) -> Iterator[WorkflowEvent]:
         folder = self._ready()
+        # Only whoever follows Workflows takes them up: a look from elsewhere must start nothing.
+        self._take_up()
         try:
             for event in Watch(folder, since).events(timeout_seconds):
                 yield event
@@ -131,7 +152,7 @@ class LocalEngine(Engine):
         if folder.record(self._checked(name))["phase"] in ("Succeeded", "Failed", "Error"):
             return
         folder.wish(name, "terminate" if strategy is StopStrategy.TERMINATE else "stop")
-        if not liveness.is_alive(folder.path(name)):
+        if not liveness.is_alive(folder.path(name)) and not folder.is_paused(name):
             folder.end(name, "Failed", f"Stopped with strategy '{strategy}'")
 
     def resume(self, name: str) -> None:

@@ -40,9 +40,9 @@ KINDS: dict[str, dict[str, str]] = {
     "spec": {
         **_plain(
             "entrypoint onExit serviceAccountName automountServiceAccountToken imagePullSecrets hostNetwork "
-            "dnsPolicy dnsConfig hostAliases ttlStrategy podGC podMetadata tolerations priority podPriorityClassName "
+            "dnsPolicy dnsConfig ttlStrategy podGC podMetadata tolerations priority podPriorityClassName "
             "schedulerName securityContext activeDeadlineSeconds parallelism workflowMetadata archiveLogs "
-            "artifactRepositoryRef artifactGC podDisruptionBudget executor metrics affinity"
+            "artifactRepositoryRef artifactGC podDisruptionBudget executor metrics"
         ),
         "arguments": "arguments",
         "templates": "[template]",
@@ -63,7 +63,7 @@ KINDS: dict[str, dict[str, str]] = {
         **_plain(
             "name metadata nodeSelector podSpecPatch activeDeadlineSeconds timeout parallelism failFast daemon "
             "serviceAccountName automountServiceAccountToken securityContext tolerations priority "
-            "priorityClassName schedulerName hostAliases archiveLocation metrics executor affinity annotations"
+            "priorityClassName schedulerName archiveLocation metrics executor annotations"
         ),
         "inputs": "inputs",
         "outputs": "outputs",

@@ -74,12 +74,18 @@ class Folder:
 
     def record(self, name: str) -> Record:
         """Return what is known of a Workflow; one whose supervisor has died is ended. Raises `WorkflowNotFound`."""
-        record = self._stored(name)
-        if record["phase"] in _ENDED or liveness.is_alive(self.path(name)) or not liveness.has_begun(self.path(name)):
+        record, path = self._stored(name), self.path(name)
+        if record["phase"] in _ENDED or liveness.is_alive(path) or not liveness.has_begun(path):
             return record
         # It may have written its last status and left between our two looks.
         record = self._stored(name)
-        return record if record["phase"] in _ENDED else self.end(name, "Error", _LOST)
+        if record["phase"] in _ENDED or self.is_paused(name):
+            return record
+        return self.end(name, "Error", _LOST)
+
+    def is_paused(self, name: str) -> bool:
+        """Return whether a Workflow's supervisor left it for another to take up."""
+        return (self.path(name) / layout.PAUSED).exists()
 
     def _stored(self, name: str) -> Record:
         path = self.path(name) / layout.STATUS

@@ -6,8 +6,10 @@
                             secrets.json   (0600) until the Workflow has ended
                             lock           held by the supervisor as long as it lives
                             status.json    what is known of it, replaced as a whole
+                            journal        what happened to it, for a supervisor that takes it up again
+                            paused         there while its supervisor was told to leave it for another
                             control        a datagram socket: the supervisor looks at the wishes
-                            wishes/        stop, terminate, resume-…
+                            wishes/        stop, terminate, resume-…, pause
                             pods/<node>/   each pod's own files; its logs outlive it
                             artifacts/     by the hash of their location
     <root>/incoming/        Workflows being written; moved to workflows/ as a whole
@@ -30,6 +32,7 @@ import socket
 from typing import Any
 
 ORDER, SECRETS, LOCK, STATUS, CONTROL, WISHES = "order.json", "secrets.json", "lock", "status.json", "control", "wishes"
+JOURNAL, PAUSED = "journal", "paused"
 PODS, ARTIFACTS = "pods", "artifacts"
 WORKFLOWS, INCOMING, WATCHERS, GONE, SLOTS, MUTEXES = "workflows", "incoming", "watchers", "gone", "slots", "mutexes"
 

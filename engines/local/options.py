@@ -96,9 +96,11 @@ class Options:
         }
 
     def make_root(self) -> None:
-        """Make the engine's folder with its parts."""
+        """Make the engine's folder, closed to other users, with its parts."""
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, exist_ok=True)
         for name in (layout.WORKFLOWS, layout.INCOMING, layout.WATCHERS, layout.GONE, layout.SLOTS, layout.MUTEXES):
-            (self.root / name).mkdir(parents=True, exist_ok=True)
+            (self.root / name).mkdir(exist_ok=True)
 
 
 def _without(images: dict[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,4 +110,4 @@ def _without(images: dict[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]
 def _node(labels: Mapping[str, Any]) -> dict[str, Any]:
     texts = {str(key): str(value) for key, value in labels.items()}
     name = texts.get("kubernetes.io/hostname") or texts.get("dataPartner") or next(iter(texts.values()), "node")
-    return {"name": name, "labels": {"kubernetes.io/hostname": name, **texts}}
+    return {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **texts}}

@@ -62,6 +62,7 @@ class PodFiles:
         self.template: Template = patched(order.template)
         self.directory = os.path.join(shop.directory, layout.PODS, order.node_id)
         self._surroundings = Surroundings(shop.volumes.config_maps, shop.volumes.secrets, self._field)
+        self._litter = False
         self._made: dict[str, tuple[str, bool]] = {}
         self._artifact_mounts: list[Mount] = []
 
@@ -79,6 +80,7 @@ class PodFiles:
         """Make the pod's directory, volumes and input artifacts. Raises `ArtifactMissing`, `VolumeRefused`."""
         os.makedirs(self.directory, exist_ok=True)
         used = used_volumes(self.template)
+        self._litter = bool(used or self.order.artifacts)
         if used:
             self._made = self.shop.volumes.make(self.template, used, os.path.join(self.directory, "volumes"))
         for name, artifact in self.order.artifacts.items():
@@ -197,7 +199,7 @@ class PodFiles:
 
     def clean(self) -> None:
         """Remove everything but the logs."""
-        for name in ("volumes", "inputs"):
+        for name in ("volumes", "inputs") if self._litter else ():
             shutil.rmtree(os.path.join(self.directory, name), ignore_errors=True)
 
 

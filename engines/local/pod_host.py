@@ -15,6 +15,7 @@ from typing import Any
 from engines.local.images import EnvironmentNotReady, ImageUnknown
 from engines.local.interpreter.machine import Machine
 from engines.local.interpreter.pod_nodes import KILLED_AT_DEADLINE, PodOrder, PodOutcome
+from engines.local.journal import Journal
 from engines.local.locks import Locks
 from engines.local.pod_files import ArtifactMissing, OutputMissing, PodFiles, Shop
 from engines.local.pod_machine import Container, PodMachine
@@ -63,13 +64,21 @@ class PodHost:
     """
 
     def __init__(  # noqa: PLR0917
-        self, runner: PodRunner, machine: Machine, shop: Shop, options: HostOptions, locks: Locks, shared_world: bool
+        self,
+        runner: PodRunner,
+        machine: Machine,
+        shop: Shop,
+        options: HostOptions,
+        locks: Locks,
+        journal: Journal,
+        shared_world: bool,
     ) -> None:
         self.runner = runner
         self.machine = machine
         self.shop = shop
         self.options = options
         self.locks = locks
+        self.journal = journal
         self.world = "workflow" if shared_world else ""
         self.world_open = False
         self.pods: dict[str, _Pod] = {}
@@ -77,6 +86,9 @@ class PodHost:
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.number = 0
         self.live = 0
+        # Whether a pod of this Workflow asks for a mutex: then the first in the queue need not be the first to start.
+        self.locked = False
+        self.limit = int(machine.spec.get("parallelism") or 0)
         self.begun_at = self.next_start = 0.0
 
     # What the machine asks
@@ -113,6 +125,7 @@ class PodHost:
             self._end(order.node_id, PodOutcome("Error", str(problem), {}))
             return
         self.queue[order.node_id] = pod
+        self.locked = self.locked or bool(order.locks)
 
     def _start_waiting(self) -> None:
         for node_id, pod in self._candidates():
@@ -133,6 +146,8 @@ class PodHost:
 
         Pods that end soon are done fastest few at a time; those that go on running don't hold the others up.
         """
+        if self.limit and self.live >= self.limit:
+            return False
         if self.live < _AT_ONCE:
             return True
         due = self.begun_at + _STEP_SECONDS
@@ -144,7 +159,7 @@ class PodHost:
         return False
 
     def _candidates(self) -> Iterator[tuple[str, _Pod]]:
-        if any(pod.order.locks for pod in self.queue.values()):
+        if self.locked:
             yield from list(self.queue.items())
             return
         while self.queue:
@@ -298,7 +313,17 @@ class PodHost:
                 self.runner.close(node_id)
             pod.files.clean()
         self.locks.give_back(node_id, keep_place=bool(self.queue))
+        self.journal.write_done(self.machine.now(), node_id, pod.place if pod is not None else "", outcome)
         self.machine.pods.done(node_id, outcome)
+
+    def abandon(self) -> None:
+        """Kill every pod without an outcome; whoever takes the Workflow up again runs them from their beginning."""
+        self.runner.close_all()
+        for node_id, pod in self.pods.items():
+            if pod.started:
+                pod.files.clean()
+            self.locks.give_back(node_id, keep_place=False)
+        self.locks.want_nothing()
 
     # Time
 

@@ -12,6 +12,7 @@ import importlib
 import os
 import select
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -21,6 +22,7 @@ from typing import Any
 from engines.local import layout
 from engines.local.images import Images
 from engines.local.interpreter.machine import Machine
+from engines.local.journal import DONE, RESUME, START, STOP, Journal, outcome_of
 from engines.local.locks import Locks
 from engines.local.pod_files import Shop
 from engines.local.pod_host import HostOptions, PodHost
@@ -31,11 +33,15 @@ from engines.local.volumes import Volumes
 
 SANDBOXES = "sandboxes"
 _LONGEST_SLEEP = 3600.0
-_DELETE, _STOP, _TERMINATE, _RESUME = "delete", "stop", "terminate", "resume"
+_DELETE, _STOP, _TERMINATE, _RESUME, _PAUSE = "delete", "stop", "terminate", "resume", "pause"
 
 
 class Deleted(Exception):
     """The Workflow is wished away."""
+
+
+class Paused(Exception):
+    """The Workflow is to be left as it is, for another supervisor."""
 
 
 class Supervisor:
@@ -51,12 +57,15 @@ class Supervisor:
         self.options = order["options"]
         manifest = order["manifest"]
         wall, monotonic = time.time(), time.monotonic()
+        # The time of the event that is being told again, while a Workflow is taken up.
+        self.told_at: float | None = None
+        self.journal = Journal(self.directory)
         # Deadlines must not move with the machine's clock.
         self.machine = Machine(
             manifest,
             uid=order["uid"],
             created_at=order["created_at"],
-            clock=lambda: wall + time.monotonic() - monotonic,
+            clock=lambda: wall + time.monotonic() - monotonic if self.told_at is None else self.told_at,
         )
         fixed = {"name": name, "digest": order["digest"], "uid": order["uid"], "ttl": order["ttl"]}
         self.publisher = Publisher(root, self.directory, self.machine, fixed)
@@ -89,16 +98,20 @@ class Supervisor:
         daemons = any(template.get("daemon") for template in self.machine.templates.values())
         module, _, name = options["runner"].partition(":")
         runner: PodRunner = getattr(importlib.import_module(module), name)(Path(self.directory, SANDBOXES))
-        return PodHost(runner, self.machine, shop, host_options, self.locks, shared_world=daemons)
+        return PodHost(runner, self.machine, shop, host_options, self.locks, self.journal, shared_world=daemons)
 
     def run(self) -> None:
         """Run the Workflow to its end."""
+        signal.signal(signal.SIGTERM, self._told_to_leave)
+        self._forget_pause()
         try:
             if self._begin():
                 self._loop()
             self._finish()
         except Deleted:
             self.host.runner.close_all()
+        except Paused:
+            self._leave()
         except Exception as error:
             traceback.print_exc()
             self._give_up(f"the local engine failed: {error!r}")
@@ -117,11 +130,58 @@ class Supervisor:
             machine.phase, machine.message = "Failed", f"Stopped with strategy '{machine.strategy}'"
             machine.started_at = machine.finished_at = machine.store.now()
             return False
-        machine.start()
+        if self.journal.past:
+            self._take_up()
+        else:
+            machine.start()
+            self.journal.write(machine.now(), START)
         if not machine.finished:
             self.publisher.publish()
         self._heed_wishes()
         return True
+
+    def _take_up(self) -> None:
+        """Tell the machine what it was told before, each event at its time, and leave to the host what is open."""
+        machine, open_actions = self.machine, dict[str, list[tuple[str, Any]]]()
+        for entry in self.journal.past:
+            self.told_at, kind = entry[0], entry[1]
+            if kind == START:
+                machine.start()
+            else:
+                machine.tick()
+            for verb, what in machine.take_actions():
+                open_actions.setdefault(what.node_id if verb == "run" else what[0], []).append((verb, what))
+            if kind == DONE and entry[2] in open_actions:
+                del open_actions[entry[2]]
+                if entry[3]:
+                    machine.pods.scheduled(entry[2], entry[3])
+                machine.pods.done(entry[2], outcome_of(entry))
+            elif kind == STOP:
+                machine.stop(entry[2])
+            elif kind == RESUME:
+                machine.resume()
+        self.told_at = None
+        for actions in open_actions.values():
+            for verb, what in actions:
+                machine.act(verb, what)
+        machine.store.changed = True
+
+    def _told_to_leave(self, *_: object) -> None:
+        with open(os.path.join(self.wishes, _PAUSE), "w", encoding="utf-8"):  # noqa: PTH123
+            pass
+        layout.poke(self.directory, layout.CONTROL, b"!")
+
+    def _forget_pause(self) -> None:
+        for path in (os.path.join(self.directory, layout.PAUSED), os.path.join(self.wishes, _PAUSE)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def _leave(self) -> None:
+        """Go, with all pods, and leave word that this was wished."""
+        with open(os.path.join(self.directory, layout.PAUSED), "w", encoding="utf-8"):  # noqa: PTH123
+            pass
+        self.host.abandon()
+        shutil.rmtree(os.path.join(self.directory, SANDBOXES), ignore_errors=True)
 
     def _loop(self) -> None:
         while True:
@@ -176,13 +236,20 @@ class Supervisor:
         for wish in sorted(os.listdir(self.wishes)):
             if wish == _DELETE:
                 raise Deleted
-            if wish == _STOP:
-                self.machine.stop("Stop")
-            elif wish == _TERMINATE:
-                self.machine.stop("Terminate")
+            if wish == _PAUSE:
+                raise Paused
+            if wish in (_STOP, _TERMINATE):
+                self._stop("Stop" if wish == _STOP else "Terminate")
             elif wish.startswith(_RESUME):
                 os.unlink(os.path.join(self.wishes, wish))
+                self.journal.write(self.machine.now(), RESUME)
                 self.machine.resume()
+
+    def _stop(self, strategy: str) -> None:
+        at, before = self.machine.now(), self.machine.strategy
+        self.machine.stop(strategy)
+        if self.machine.strategy != before:
+            self.journal.write(at, STOP, strategy)
 
     def _finish(self) -> None:
         self._forget_secrets()

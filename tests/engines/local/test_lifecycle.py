@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -55,12 +56,20 @@ def pid_of(engine: LocalEngine, name: str) -> int:
     return int((engine.folder.path(name) / layout.LOCK).read_text().split()[-1])
 
 
-def test_a_killed_supervisor_ends_its_workflow_and_its_pods(make: MakeEngine, tmp_path: Path) -> None:
+def programs() -> list[str]:
+    """Return the command lines of all processes of this machine."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_text(errors="replace"))
+    return found
+
+
+def test_a_killed_supervisor_ends_its_workflow_and_its_pods(make: MakeEngine) -> None:
     engine = make()
-    mark = tmp_path / "mark"
-    engine.submit(Submission("killed", sleeper()))
-    until(lambda: phase_of_pod(engine, "killed") == "Running")
-    mark.write_text(str(pid_of(engine, "killed")))
+    seconds = 60 + os.getpid() / 1e7
+    engine.submit(Submission("killed", sleeper(seconds)))
+    until(lambda: any(f"sleep\0{seconds}" in program for program in programs()))
 
     os.kill(pid_of(engine, "killed"), signal.SIGKILL)
 
@@ -68,6 +77,7 @@ def test_a_killed_supervisor_ends_its_workflow_and_its_pods(make: MakeEngine, tm
     assert status.phase == WorkflowPhase.ERROR
     assert "was killed, or the machine restarted" in status.message
     assert status.nodes["killed"]["phase"] == "Error"
+    until(lambda: not any(f"{seconds}" in program for program in programs()))
     assert make().get("killed").version == status.version
 
 
@@ -218,6 +228,24 @@ def test_a_templates_mutex_lets_one_pod_in_at_a_time(make: MakeEngine, tmp_path:
     assert status.phase == WorkflowPhase.SUCCEEDED, status.message
 
 
+def test_parallelism_limits_a_workflow(make: MakeEngine, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    engine = make(hostpath_allow=[str(shared)])
+    template = {
+        "name": "t",
+        "volumes": [{"name": "s", "hostPath": {"path": str(shared)}}],
+        "container": shell(
+            "mkdir /s/inside && sleep 0.05 && rmdir /s/inside", volumeMounts=[{"name": "s", "mountPath": "/s"}]
+        ),
+    }
+    steps = [[{"name": "s", "template": "t", "withSequence": {"count": "5"}}]]
+
+    status = run(engine, "narrow", workflow({"name": "main", "steps": steps}, template, parallelism=1))
+
+    assert status.phase == WorkflowPhase.SUCCEEDED, status.message
+
+
 def test_names_that_are_no_names_are_refused(make: MakeEngine) -> None:
     engine = make()
     for name in ("../up", "a/b", "", "Upper", "a" * 300):
@@ -236,3 +264,61 @@ def test_options_that_are_wrong_are_told(make: MakeEngine) -> None:
 
     assert "the option colour is not known" in problems
     assert any("/no/such/directory" in problem for problem in problems)
+
+
+def test_a_paused_workflow_goes_on_where_it_was(make: MakeEngine, tmp_path: Path) -> None:
+    manifest = workflow(
+        {
+            "name": "main",
+            "steps": [
+                [{"name": "first", "template": "first"}],
+                [{"name": "second", "template": "second", "arguments": {"parameters": [
+                    {"name": "word", "value": "{{steps.first.outputs.parameters.word}}"}]}}],
+                [{"name": "third", "template": "third"}],
+            ],
+        },
+        {
+            "name": "first",
+            "container": shell("echo kept > /tmp/word; echo first"),
+            "outputs": {"parameters": [{"name": "word", "valueFrom": {"path": "/tmp/word"}}]},
+        },
+        {
+            "name": "second",
+            "inputs": {"parameters": [{"name": "word"}]},
+            "container": shell("echo {{inputs.parameters.word}}; sleep 2"),
+        },
+        {"name": "third", "container": shell("echo third")},
+    )  # fmt: skip
+    engine = make()
+    engine.submit(Submission("paused", manifest))
+    until(lambda: any(node["displayName"] == "second" and node["phase"] == "Running"
+                      for node in engine.get("paused").nodes.values()))  # fmt: skip
+    before = engine.get("paused")
+
+    os.kill(pid_of(engine, "paused"), signal.SIGTERM)
+    until(lambda: not liveness.is_alive(engine.folder.path("paused")))
+
+    assert engine.get("paused").phase == WorkflowPhase.RUNNING
+    status = wait(make(), "paused")
+    assert status.phase == WorkflowPhase.SUCCEEDED
+    assert status.started_at == before.started_at
+    first = next(node for node in before.nodes.values() if node["displayName"] == "first")
+    assert status.nodes[first["id"]]["startedAt"] == first["startedAt"]
+    written = sorted((status.nodes[line.node]["displayName"], line.text) for line in engine.logs("paused"))
+    assert written == [("first", "first"), ("second", "kept"), ("second", "kept"), ("third", "third")]
+
+
+def test_a_paused_workflow_can_be_stopped_and_removed(make: MakeEngine) -> None:
+    engine = make()
+    for name in ("to-stop", "to-remove"):
+        engine.submit(Submission(name, sleeper()))
+        until(lambda name=name: phase_of_pod(engine, name) == "Running")
+        os.kill(pid_of(engine, name), signal.SIGTERM)
+        until(lambda name=name: not liveness.is_alive(engine.folder.path(name)))
+
+    engine.stop("to-stop")
+    engine.delete("to-remove")
+
+    assert wait(make(), "to-stop").message == "Stopped with strategy 'Stop'"
+    with pytest.raises(WorkflowNotFound):
+        engine.get("to-remove")
