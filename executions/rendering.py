@@ -11,6 +11,7 @@ from typing import Any
 
 from engines.base import MANAGED_BY, MANAGED_BY_LABEL, Manifest
 from executions.facts import Platform, RenderedExecution
+from executions.host_paths import without_empty_paths
 from executions.parameters import execution_parameters, platform_vars
 
 EXECUTION_LABEL = "orchestrator/execution"
@@ -63,6 +64,9 @@ def render(
     spec = workflow["spec"]
     arguments = spec.get("arguments") or {}
     spec["arguments"] = {**arguments, "parameters": _merged(arguments.get("parameters") or [], parameters)}
+    partners_have_paths = any(partner.system_path for partner in execution.partners)
+    without_empty_paths(spec, {each["name"]: each.get("value", "") for each in spec["arguments"]["parameters"]},
+                        partners_have_paths)  # fmt: skip
     for container in _containers(spec):
         if _image_name(container) in callback_images:
             _add_callback_token(container, callback_secret_name(name))

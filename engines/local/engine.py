@@ -59,7 +59,6 @@ class LocalEngine(Engine):
             except OSError as error:
                 raise EngineUnavailable(f"the engine's folder {self.settings.root} cannot be made: {error}") from error
             self._made = True
-        self.nursery.keep()
         return self.folder
 
     def submit(self, submission: Submission) -> WorkflowStatus:
@@ -88,6 +87,7 @@ class LocalEngine(Engine):
             if folder.record(name)["digest"] != digest:
                 raise WorkflowConflict(f"another Workflow is named {name}")
             self._start(name)
+            self.nursery.keep()
             return status_of(folder.record(name))
         except OSError as error:
             raise EngineUnavailable(f"the Workflow could not be started: {error}") from error
@@ -126,11 +126,14 @@ class LocalEngine(Engine):
         # Only whoever follows Workflows takes them up: a look from elsewhere must start nothing.
         self._take_up()
         try:
-            for event in Watch(folder, since).events(timeout_seconds):
-                yield event
-                self._reaper.reap()
+            yield from Watch(folder, since, self._tend).events(timeout_seconds)
         except json.JSONDecodeError as error:
             raise ValueError("this is not a cursor of this engine") from error
+
+    def _tend(self) -> None:
+        """Do what has to be done now and then while somebody watches."""
+        self._reaper.reap()
+        self.nursery.keep()
 
     def list(self) -> Iterator[WorkflowStatus]:
         folder = self._ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,9 @@ from engines.local.folder import Folder
 from engines.local.interpreter.nodes import ENDED
 
 _LOOK_AGAIN_SECONDS = 0.05
-_CHUNK = 256 * 1024
 # A line longer than this is given in pieces.
-_LONGEST_LINE = 1024 * 1024
+_CHUNK = 256 * 1024
+_NODE = re.compile(r"[a-z0-9][-.a-z0-9]*")
 
 
 class _Tail:
@@ -63,7 +64,7 @@ def read_logs(folder: Folder, name: str, node: str, follow: bool) -> Iterator[Lo
 
 
 def _files(pods: Path, node: str) -> list[Path]:
-    if "/" in node or node in (".", ".."):
+    if node and not _NODE.fullmatch(node):
         return []
     return sorted(path for kind in ("stdout", "stderr") for path in pods.glob(f"{node or '*'}/*.{kind}"))
 

@@ -19,7 +19,7 @@ import socket
 import sys
 import traceback
 
-IDLE_SECONDS = 300.0
+IDLE_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
 _ANSWER_SECONDS = 2.0
 _RUNNER = "engines.local.processes.runner"
@@ -27,7 +27,10 @@ _RUNNER = "engines.local.processes.runner"
 
 def ask(directory: str, name: str, workflow: str, lock: int) -> int | None:
     """Have a nursery fork the supervisor of a Workflow; return its pid, None when no nursery answers."""
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as connection:
             connection.settimeout(_ANSWER_SECONDS)

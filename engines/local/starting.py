@@ -16,7 +16,7 @@ from engines.local.options import PROJECT
 
 _LOCK_DESCRIPTOR = 3
 _NURSERY = "engines.local.nursery"
-_KEEP_SECONDS = 60.0
+_KEEP_SECONDS = 20.0
 # Its first act is to say who it is: from then on a free lock means that it has died.
 _SAY_WHO = f"os.write({_LOCK_DESCRIPTOR},b'%d\\n'%os.getpid());os.set_inheritable({_LOCK_DESCRIPTOR},False);"
 _START = (
@@ -75,22 +75,22 @@ class NurseryKeeper:
     def __init__(self, root: Path, reaper: Reaper) -> None:
         self._root = root
         self._reaper = reaper
-        self._name = f"nursery-{_fingerprint()}"
+        self.name = f"nursery-{_fingerprint()}"
         self._looked = 0.0
         self._lock = threading.Lock()
 
     def keep(self) -> None:
-        """Start a nursery if none listens; looked at once a minute."""
+        """Start a nursery if none listens; looked at every now and then."""
         with self._lock:
             if self._looked and time.monotonic() - self._looked < _KEEP_SECONDS:
                 return
             self._looked = time.monotonic()
-        if not nursery.is_there(str(self._root), self._name):
-            self._reaper.add(spawn(_NURSERY, [str(self._root), self._name], self._root / "nursery.log"))
+        if not nursery.is_there(str(self._root), self.name):
+            self._reaper.add(spawn(_NURSERY, [str(self._root), self.name], self._root / "nursery.log"))
 
     def fork(self, workflow: str, lock: int) -> bool:
         """Have the nursery start a Workflow's supervisor; return whether it did."""
-        return nursery.ask(str(self._root), self._name, workflow, lock) is not None
+        return nursery.ask(str(self._root), self.name, workflow, lock) is not None
 
 
 def _fingerprint() -> str:

@@ -8,7 +8,7 @@ import os
 import select
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from engines.base import WorkflowEvent, WorkflowNotFound
 from engines.local import layout
@@ -48,10 +48,11 @@ def _mark(record: Record, deleted: bool) -> str:
 
 
 class Watch:
-    """One watch, from `since` on."""
+    """One watch, from `since` on; `tend` is called at every look around."""
 
-    def __init__(self, folder: Folder, since: str) -> None:
+    def __init__(self, folder: Folder, since: str, tend: Callable[[], None] = lambda: None) -> None:
         self._folder = folder
+        self._tend = tend
         self._resumed = bool(since)
         self._cursor = Cursor(since)
         self._seen: dict[str, str] = {}
@@ -98,6 +99,7 @@ class Watch:
         return max(self._folder.next_due(list(self._known.values())) - time.time(), 0.0)
 
     def _sweep(self) -> Iterator[WorkflowEvent]:
+        self._tend()
         first, self._all = self._all, False
         names = set(self._folder.names())
         for record in sorted(self._folder.gone_records(), key=lambda record: int(record["stamp"])):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import stat
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engines.base import ManifestRejected, Submission, WorkflowNotFound, WorkflowPhase
-from engines.local import LocalEngine, layout, liveness
+from engines.local import LocalEngine, layout, liveness, nursery
 from tests.engines.local.harness import PATIENCE_SECONDS, run, shell, text, wait, workflow
 
 MakeEngine = Callable[..., LocalEngine]
@@ -93,11 +95,36 @@ def test_a_submit_that_was_cut_off_is_finished_by_the_next(make: MakeEngine, mon
     assert wait(engine, "cut-off").phase == WorkflowPhase.SUCCEEDED
 
 
+def test_many_submits_of_one_workflow_start_it_once(make: MakeEngine) -> None:
+    engines = [make() for _ in range(6)]
+    with ThreadPoolExecutor(len(engines)) as pool:
+        uids = {status.uid for status in pool.map(lambda one: one.submit(Submission("once", sleeper(0))), engines)}
+
+    wait(engines[0], "once")
+
+    assert len(uids) == 1
+    assert text(engines[0], "once") == "on"
+    assert len((engines[0].folder.path("once") / layout.LOCK).read_text().split()) == 1
+
+
 def test_a_cold_start_needs_no_nursery(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make()
     monkeypatch.setattr(engine.nursery, "keep", lambda: None)
 
     assert run(engine, "cold", sleeper(0)).phase == WorkflowPhase.SUCCEEDED
+
+
+def test_a_nursery_forks_supervisors_and_goes_with_its_folder(make: MakeEngine) -> None:
+    engine = make()
+    assert list(engine.list()) == []
+    engine.nursery.keep()
+    listening = functools.partial(nursery.is_there, str(engine.settings.root), engine.nursery.name)
+    until(listening)
+
+    assert run(engine, "forked", sleeper(0)).phase == WorkflowPhase.SUCCEEDED
+    (engine.settings.root / engine.nursery.name).unlink()
+
+    until(lambda: not any(engine.nursery.name in program for program in programs()))
 
 
 def test_a_workflow_stopped_before_its_start_ends(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
