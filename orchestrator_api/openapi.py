@@ -55,7 +55,8 @@ class ProblemAwareSchema(AutoSchema):
 
     def _is_list_view(self, serializer: Any = None) -> bool:
         # Our pages are described whole, as one object; the parent would make an array of them.
-        if "results" in getattr(force_instance(serializer), "fields", {}):
+        instance = force_instance(serializer)  # type: ignore[no-untyped-call]
+        if "results" in getattr(instance, "fields", {}):
             return False
         return bool(super()._is_list_view(serializer))
 

@@ -12,6 +12,8 @@ from engines.local import layout
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 _PROGRAM_DIRECTORY = "/usr/application"
+# Every pod has these to itself, so nothing of the host is seen below them.
+_POD_OWN = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - paths inside pods
 _RUNNER = "engines.local.processes:ProcessPodRunner"
 _GRACE_SECONDS = 10.0
 _KNOWN = {
@@ -33,7 +35,13 @@ def _program(module: str) -> dict[str, Any]:
         "command": [sys.executable, "-m", module],
         "env": {"PYTHONPATH": str(PROJECT)},
         "working_dir": _PROGRAM_DIRECTORY,
+        "mounts": _out_of_sight(PROJECT / "runtime", Path(sys.prefix), Path(sys.base_prefix)),
     }
+
+
+def _out_of_sight(*paths: Path) -> list[str]:
+    """Return those of the paths that pods would not see: the project may well be tried out below /tmp."""
+    return [str(path) for path in dict.fromkeys(paths) if any(path.is_relative_to(own) for own in _POD_OWN)]
 
 
 def default_images() -> dict[str, dict[str, Any]]:
@@ -53,8 +61,9 @@ class Options:
     """The options of one engine.
 
     - `root`: the engine's folder.
-    - `images`: pattern of image names → {command, args, env, working_dir}; in front of the defaults. A `command` of
-      None runs the container's own from the host's PATH.
+    - `images`: pattern of image names → {command, args, env, working_dir, mounts}; in front of the defaults. A
+      `command` of None runs the container's own from the host's PATH; `mounts` are paths of the host that it needs
+      and that pods don't see by themselves (what lies below /tmp, /var/tmp and /run).
     - `nodes`: the declared nodes, a list of their labels; the first takes pods without a nodeSelector.
     - `max_pods`: how many pods of all Workflows run at a time. Pods mostly wait for each other, so the default is far
       above the number of cores: a server that waits for clients must not keep them from starting.
