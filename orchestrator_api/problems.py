@@ -99,8 +99,7 @@ def problem_response(problem: Problem) -> HttpResponse:
 
 
 def _ours(error: OrchestratorError) -> Problem:
-    headers = {"WWW-Authenticate": 'Bearer realm="orchestrator"'} if error.status == 401 else {}
-    return Problem(error.status, error.code, error.title, error.detail, error.faults, headers)
+    return Problem(error.status, error.code, error.title, error.detail, error.faults, error.headers)
 
 
 _BAD_REQUEST = Problem(400, "bad-request", "The request cannot be understood.")

@@ -141,7 +141,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["web.permissions.IsPerson"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.MultiPartParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["orchestrator_api.rendering.FastJSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "orchestrator_api.negotiation.AnswerAsIs",
     "DEFAULT_PAGINATION_CLASS": "web.lists.StandardPagination",
     "DEFAULT_SCHEMA_CLASS": "orchestrator_api.openapi.ProblemAwareSchema",

@@ -21,11 +21,9 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
 from django.conf import settings
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from urllib3.util import Retry
+from urllib3 import PoolManager, Retry, Timeout
+from urllib3.exceptions import HTTPError
 
 from web.errors import OrchestratorError, ServiceUnavailable
 
@@ -78,18 +76,6 @@ class AIModelInfo:
     ai_engine_version_id: int
 
 
-class _BearerToken(AuthBase):
-    """Sends a token; as an auth object it also keeps requests from looking for another one in ~/.netrc."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._token:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
 class RegistryClient:
     """Reads a model registry. One client may be used by many threads.
 
@@ -109,14 +95,14 @@ class RegistryClient:
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         self._root = f"http://{hostname}/api"
-        self._timeout = (connect_seconds, read_seconds)
         self._total_seconds = total_seconds
         self._places = threading.BoundedSemaphore(concurrency)
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.auth = _BearerToken(token)
-        self._session.headers["Accept"] = "application/json"
-        self._session.mount(self._root, HTTPAdapter(pool_maxsize=concurrency, max_retries=_retries()))
+        self._pool = PoolManager(
+            maxsize=concurrency,
+            timeout=Timeout(connect=connect_seconds, read=read_seconds),
+            retries=_retries(),
+            headers={"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
+        )
 
     def get_version(self, version_id: int) -> AIEngineVersionInfo:
         """Return a version and its engine. Raises RegistryNotFound and RegistryUnavailable."""
@@ -162,7 +148,7 @@ class RegistryClient:
 
     def close(self) -> None:
         """Close the kept connections."""
-        self._session.close()
+        self._pool.clear()
 
     def _has(self, resource: str, row_id: int) -> bool:
         try:
@@ -194,14 +180,14 @@ class RegistryClient:
     def _exchange(self, url: str) -> tuple[int, bytes]:
         ends_at = time.monotonic() + self._total_seconds
         try:
-            with self._session.get(url, timeout=self._timeout, allow_redirects=False, stream=True) as response:
+            with self._pool.request("GET", url, redirect=False, preload_content=False) as response:
                 content = bytearray()
-                for chunk in response.iter_content(_CHUNK_BYTES):
+                for chunk in response.stream(_CHUNK_BYTES):
                     content += chunk
                     if len(content) > _MAX_ANSWER_BYTES or time.monotonic() > ends_at:
                         raise RegistryUnavailable("The model registry's answer does not come to an end.")
-                return response.status_code, bytes(content)
-        except requests.RequestException as error:
+                return response.status, bytes(content)
+        except HTTPError as error:
             raise RegistryUnavailable from error
 
 

@@ -42,7 +42,7 @@ def present_ai_engine(engine: AIEngine, base: str) -> Presented:
 def present_ai_engine_version(version: AIEngineVersion, base: str) -> Presented:
     """Present a version; of the default user variables only those that there are."""
     url = f"{base}ai_engines_versions/{version.pk}/"
-    there = {row.functionality for row in version.default_user_vars.all()}
+    there = {row.functionality for row in version.user_vars}  # type: ignore[attr-defined] # the selector adds it
     return {
         "url": url,
         "id": version.pk,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Prefetch, QuerySet
 
 from registry.models import AIEngine, AIEngineVersion, AIModel, DefaultUserVars, EvaluationMetric, GenericFile
 from web.errors import NotFound
@@ -14,8 +14,9 @@ def ai_engines() -> QuerySet[AIEngine]:
 
 
 def ai_engine_versions() -> QuerySet[AIEngineVersion]:
-    """Return the versions of AI engines, each with its default user variables."""
-    return AIEngineVersion.objects.prefetch_related("default_user_vars")
+    """Return the versions of AI engines, each with the list of its default user variables as `user_vars`."""
+    # A list: asking the relation of each row, `.all()`, makes a queryset of its own every time, which is slow.
+    return AIEngineVersion.objects.prefetch_related(Prefetch("default_user_vars", to_attr="user_vars"))
 
 
 def ai_models() -> QuerySet[AIModel]:

@@ -118,6 +118,9 @@ class Controller:
         """Work until `stop` is called."""
         logger.info("Controller %s serves %s.", self._identity.name, ", ".join(e.alias for e in self._engines))
         self._warn_of_unserved()
+        for engine in self._engines:
+            for complaint in engine.check():
+                logger.error("Engine %s: %s", engine.alias, complaint)
         carriers = {
             engine.alias: _Carriers(Carrier(engine, self._identity.name, self._clock), self._listener.poke)
             for engine in self._engines

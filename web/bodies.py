@@ -117,4 +117,8 @@ def _document(fields: list[str], uploads: list[UploadedFile[Any]]) -> bytes | st
             raise TooLarge(faults=[Fault("/data", f"is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes")])
         content: bytes = uploads[0].read()
         return content
-    return fields[0] if fields else ""
+    text = fields[0] if fields else ""
+    # The form's parser puts this character in the place of what is not UTF-8: what was meant is lost.
+    if "\ufffd" in text:
+        raise InvalidInput(faults=[Fault("/data", "is not UTF-8, or holds the replacement character U+FFFD")])
+    return text.removeprefix("\ufeff")

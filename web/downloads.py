@@ -13,7 +13,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.utils.http import content_disposition_header
 from rest_framework.request import Request
 
-from web.errors import NotFound
+from web.errors import NotFound, RangeNotSatisfiable
 
 _CHUNK_BYTES = 256 * 1024
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*")
@@ -36,7 +36,7 @@ def file_response(
     filename: str,
     content_type: str = "application/octet-stream",
 ) -> HttpResponseBase:
-    """Answer a stored file: 200, 206 for a single range, 416 for one outside of it. Raises NotFound."""
+    """Answer a stored file: 200, or 206 for a single range. Raises NotFound, and RangeNotSatisfiable for one outside."""
     if not field_file:
         raise NotFound("There is no such file.")
     try:
@@ -57,16 +57,16 @@ def json_file_response(request: Request | HttpRequest, field_file: FieldFile, fi
 
 
 def download_response(request: Request | HttpRequest, download: Download) -> HttpResponseBase:
-    """Answer any content of known size to GET or HEAD, whole or the one range that was asked for."""
+    """Answer any content of known size to GET or HEAD, whole or the one range that was asked for.
+
+    Raises RangeNotSatisfiable.
+    """
     wanted = _wanted_range(request, download)
     if wanted is not None and wanted.start >= download.size:
-        response: HttpResponseBase = HttpResponse(status=416)
-        response["Content-Range"] = f"bytes */{download.size}"
-        response["Accept-Ranges"] = "bytes"
-        return response
+        raise RangeNotSatisfiable(download.size)
     part = range(download.size) if wanted is None else wanted
     if request.method == "HEAD":
-        response = HttpResponse()
+        response: HttpResponseBase = HttpResponse()
     elif wanted is None:
         response = FileResponse(download.open())
     else:

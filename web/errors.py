@@ -10,13 +10,14 @@ The tree::
     ├── Conflict (409)                somebody else is, or was, there
     ├── KeyReused (422)               an Idempotency-Key came back with other content
     ├── TooLarge (413)
+    ├── RangeNotSatisfiable (416)     a download was asked to go on behind its end
     ├── ServiceUnavailable (503)      something we depend on does not answer
     └── StorageFull (507)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -41,6 +42,11 @@ class OrchestratorError(Exception):
         self.detail = detail or self.title
         self.faults = tuple(faults)
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return what an answer's headers say of this error."""
+        return {}
+
 
 class InvalidInput(OrchestratorError):
     code = "invalid-input"
@@ -58,6 +64,10 @@ class InvalidToken(OrchestratorError):
     code = "invalid-token"
     status = 401
     title = "The token is not valid, or no longer."
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="orchestrator"'}
 
 
 class NotFound(OrchestratorError):
@@ -84,10 +94,29 @@ class TooLarge(OrchestratorError):
     title = "The request is larger than this service takes."
 
 
+class RangeNotSatisfiable(OrchestratorError):
+    code = "range-not-satisfiable"
+    status = 416
+    title = "The range that was asked for begins behind the end."
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"There are {size} bytes.")
+        self.size = size
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Content-Range": f"bytes */{self.size}", "Accept-Ranges": "bytes"}
+
+
 class ServiceUnavailable(OrchestratorError):
     code = "service-unavailable"
     status = 503
     title = "Something this service depends on does not answer."
+    retry_after_seconds = 5
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after_seconds)}
 
 
 class StorageFull(OrchestratorError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from web.errors import Fault, InvalidInput
@@ -69,25 +70,31 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _faults(value: Any, pointer: str) -> list[Fault]:
     """Return what is wrong inside a parsed value; a stack of its own, since depth is what is being judged."""
     faults: list[Fault] = []
-    stack = [(value, pointer, 1)]
+    # Each value with the keys that lead to it; pointers are written for faults alone, since values are many.
+    stack: list[tuple[Any, tuple[str | int, ...]]] = [(value, ())]
     while stack and len(faults) < _MAX_FAULTS:
-        item, where, depth = stack.pop()
+        item, path = stack.pop()
         if isinstance(item, str):
             if not _is_storable(item):
-                faults.append(Fault(where, "holds a NUL or an unpaired surrogate character"))
+                faults.append(Fault(_pointer(pointer, path), "holds a NUL or an unpaired surrogate character"))
         elif isinstance(item, float):
             if not math.isfinite(item):
-                faults.append(Fault(where, "is a number too large"))
+                faults.append(Fault(_pointer(pointer, path), "is a number too large"))
         elif isinstance(item, (dict, list)):
-            if depth > MAX_DEPTH:
+            if len(path) >= MAX_DEPTH:
                 return [Fault(pointer, f"is nested deeper than {MAX_DEPTH} levels")]
             children = item.items() if isinstance(item, dict) else enumerate(item)
             for key, child in children:
                 if isinstance(key, str) and not _is_storable(key):
-                    faults.append(Fault(where, "holds a NUL or an unpaired surrogate character in a key"))
+                    words = "holds a NUL or an unpaired surrogate character in a key"
+                    faults.append(Fault(_pointer(pointer, path), words))
                 else:
-                    stack.append((child, f"{where}/{escape(key)}", depth + 1))
+                    stack.append((child, (*path, key)))
     return faults
+
+
+def _pointer(root: str, path: Iterable[object]) -> str:
+    return root + "".join(f"/{escape(key)}" for key in path)
 
 
 def _is_storable(text: str) -> bool:

@@ -124,7 +124,8 @@ def test_a_nursery_forks_supervisors_and_goes_with_its_folder(make: MakeEngine) 
     assert run(engine, "forked", sleeper(0)).phase == WorkflowPhase.SUCCEEDED
     (engine.settings.root / engine.nursery.name).unlink()
 
-    until(lambda: not any(engine.nursery.name in program for program in programs()))
+    own = f"{engine.settings.root}\0{engine.nursery.name}"
+    until(lambda: not any(own in program for program in programs()))
 
 
 def test_a_workflow_stopped_before_its_start_ends(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
