@@ -57,7 +57,7 @@ golden: $(VENV)/.installed
 	GOLDEN=write $(BIN)/python -m pytest -q tests/executions tests/templates
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.measure --with-kfp $(ARGS)
 
 clean:
 	rm -rf $(VENV)

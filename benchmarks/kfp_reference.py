@@ -1,24 +1,27 @@
-"""Time kfp's local runner on a component that does nothing; run by `measure.py` with an interpreter that has kfp.
+"""Time kfp's local runner on a component that does nothing; run by `reference.py` with an interpreter that has kfp.
 
-Prints one JSON object: the seconds of each single run, and of a pipeline of `STEPS` such steps in sequence.
+The argument is a number of steps. Prints one JSON object: the seconds of each single run, and of a pipeline of that
+many steps in sequence.
 """
 
 import json
 import logging
+import sys
 import time
+from collections.abc import Callable
 
 from kfp import dsl, local
 
-STEPS = 50
+STEPS = int(sys.argv[1])
 REPEATS = 5
 
 
-@dsl.component
+@dsl.component  # type: ignore[untyped-decorator] # kfp is not where the types are checked
 def nothing() -> None:
     pass
 
 
-@dsl.pipeline
+@dsl.pipeline  # type: ignore[untyped-decorator]
 def in_sequence() -> None:
     previous = None
     for _ in range(STEPS):
@@ -28,9 +31,9 @@ def in_sequence() -> None:
         previous = task
 
 
-def seconds_of(work: object) -> float:
+def seconds_of(work: Callable[[], object]) -> float:
     started = time.perf_counter()
-    work()  # type: ignore[operator]
+    work()
     return time.perf_counter() - started
 
 

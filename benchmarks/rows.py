@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner
-from registry.models import AIEngine, AIEngineVersion, AIModel, EvaluationMetric
+from registry.models import AIEngine, AIEngineVersion, AIModel, EvaluationMetric, GenericFile
 from schemas.models import Schema
 
 
@@ -26,6 +26,10 @@ def client() -> APIClient:
 def create(rows: int, partners: int, patients: int) -> None:
     """Store `rows` of everything; each execution has `partners` data partners of `patients` patients."""
     engine = AIEngine.objects.create(name="engine", container_name="engine", role_type="main", data_type=["tabular"])
+    AIEngine.objects.bulk_create(
+        AIEngine(name=f"engine-{number}", container_name="engine", role_type="main") for number in range(rows - 1)
+    )
+    GenericFile.objects.bulk_create(GenericFile(name=f"file-{number}", contents="c.zip") for number in range(rows))
     versions = AIEngineVersion.objects.bulk_create(
         AIEngineVersion(ai_engine=engine, container_version=str(number), functionalities=["training_from_scratch"])
         for number in range(rows)
@@ -87,7 +91,9 @@ BARE: dict[str, Callable[[], object]] = {
         (Execution, ()), (ExecutionDataPartner, ("name", "patient_ids")), (ExecutionAIEngine, ("descriptor", "version"))
     ),
     "schemas": _dumped((Schema, ())),
+    "ai_engines": _dumped((AIEngine, ())),
+    "ai_engines_versions": _dumped((AIEngineVersion, ())),
     "ai_models": _dumped((AIModel, ())),
     "evaluation_metrics": _dumped((EvaluationMetric, ())),
-    "ai_engines_versions": _dumped((AIEngineVersion, ())),
+    "generic_files": _dumped((GenericFile, ())),
 }

@@ -67,7 +67,8 @@ class ChosenEngine:
 class OutputModel:
     name: str
     description: str
-    merge_type: str
+    merge_type: str = ""
+    """Empty where none was given; the Workflow is told the default then."""
 
 
 @dataclass(frozen=True)

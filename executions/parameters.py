@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from executions.facts import OutputModel, Partner, Platform, RenderedEngine, RenderedExecution
+from federated.channels import channel_id
 from schemas.parameter_names import well_spelt
 
 DEFAULT_MERGE_TYPE = "default"
@@ -61,12 +61,6 @@ def json_value(value: Any) -> str:
 
 def _hide_braces(text: str) -> str:
     return text.replace("{", "\\u007b").replace("}", "\\u007d")
-
-
-def channel_id(execution_id: int, created_at: datetime) -> str:
-    """Name the execution's federated channel; the creation time keeps it unique over re-created databases."""
-    stamp = created_at.isoformat(sep="_", timespec="microseconds")
-    return f"{execution_id}_-SEP-_{stamp.replace(':', '-').replace('+', '_')}_-SEP-_"
 
 
 def execution_parameters(execution: RenderedExecution, platform: Platform, config_map_name: str) -> dict[str, str]:
@@ -163,7 +157,7 @@ def _output_model_parameters(model: OutputModel) -> dict[str, str]:
     return {
         "execution_outputAIModelName": json_text(model.name),
         "execution_outputAIModelDescription": json_text(model.description),
-        "execution_outputAIModelMergeType": json_text(model.merge_type),
+        "execution_outputAIModelMergeType": json_text(model.merge_type or DEFAULT_MERGE_TYPE),
     }
 
 

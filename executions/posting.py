@@ -66,4 +66,7 @@ def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
 
 
 def _schema(name: Any) -> Schema | None:
-    return Schema.objects.filter(name=name).first() if isinstance(name, str) else None
+    try:
+        return Schema.objects.get(name=name) if isinstance(name, str) else None
+    except Schema.DoesNotExist:
+        return None

@@ -103,13 +103,15 @@ def _outputs(execution: Execution) -> dict[str, Any]:
         return _produced(execution)
     if not execution.output_model_name:
         return {}
-    return {
-        "ai_model": {
-            "name": execution.output_model_name,
-            "description": execution.output_model_description,
-            "merge_type": execution.output_model_merge_type,
-        }
-    }
+    return {"ai_model": output_model_as_posted(execution)}
+
+
+def output_model_as_posted(execution: Execution) -> dict[str, str]:
+    """Return the model that an execution is to produce, with a merge type only where one was given."""
+    model = {"name": execution.output_model_name, "description": execution.output_model_description}
+    if execution.output_model_merge_type:
+        model["merge_type"] = execution.output_model_merge_type
+    return model
 
 
 def _produced(execution: Execution) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from executions.facts import SchemaFacts
 from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner
 from schemas.elements import Elements
@@ -37,7 +39,8 @@ def executions_shown(rows: Sequence[Execution]) -> list[ShownExecution]:
     The rows beside them are read as plain tuples: a page holds hundreds of them.
     """
     ids = [row.pk for row in rows]
-    names = dict(Schema.objects.filter(pk__in={row.schema_id for row in rows}).values_list("pk", "name"))
+    schemas = Schema.objects.filter(pk__in={row.schema_id for row in rows}).order_by()
+    names = dict(schemas.values_list("pk", "name"))
     patients: dict[int, dict[str, list[str]]] = {each: {} for each in ids}
     partners = ExecutionDataPartner.objects.filter(execution__in=ids).order_by("position")
     for execution_id, name, patient_ids in partners.values_list("execution_id", "name", "patient_ids"):
@@ -53,18 +56,12 @@ def executions_shown(rows: Sequence[Execution]) -> list[ShownExecution]:
 
 def execution_bare(execution_id: int) -> Execution:
     """Return one execution's own row. Raises NotFound."""
-    execution = Execution.objects.filter(pk=execution_id).first()
-    if execution is None:
-        raise no_such_execution()
-    return execution
+    return _execution(Execution.objects.all(), execution_id)
 
 
 def execution_locked(execution_id: int) -> Execution:
     """Return one execution's row, locked until the transaction ends. Raises NotFound."""
-    execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
-    if execution is None:
-        raise no_such_execution()
-    return execution
+    return _execution(Execution.objects.select_for_update(), execution_id)
 
 
 def schema_facts(schema: Schema) -> SchemaFacts:
@@ -76,3 +73,10 @@ def schema_facts(schema: Schema) -> SchemaFacts:
 def no_such_execution() -> NotFound:
     """Return the error that says so."""
     return NotFound("There is no such execution.")
+
+
+def _execution(executions: QuerySet[Execution], execution_id: int) -> Execution:
+    try:
+        return executions.get(pk=execution_id)
+    except Execution.DoesNotExist as error:
+        raise no_such_execution() from error

@@ -18,6 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models.fields.files import FieldFile
+from django.urls import get_script_prefix
 from django.utils import timezone
 
 from executions import conf
@@ -27,6 +28,7 @@ from executions.outcomes import failure_written
 from executions.owner import OWNER_KIND
 from executions.parameters import execution_parameters
 from executions.posting import Posted, check_posted
+from executions.presenters import output_model_as_posted
 from executions.rendering import Rendering, render, workflow_name
 from executions.selectors import execution_bare, execution_locked, no_such_execution
 from executions.transitions import ENDED, State
@@ -35,6 +37,7 @@ from runs.selectors import run_latest
 from runs.services import run_create, run_delete, run_stop
 from schemas.models import Schema
 from web.errors import Fault, InvalidInput, NotAllowedInState
+from web.once import created
 from web.storage import delete_after_commit, save, stored_files
 
 
@@ -134,6 +137,7 @@ def _store(posted: Posted, *, start: bool, retry_of: Execution | None = None) ->
         with transaction.atomic():
             _lock_schema(posted.schema)
             execution.save(force_insert=True)
+            created(f"{get_script_prefix()}api/executions/{execution.pk}/")
             ExecutionDataPartner.objects.bulk_create(_partner_rows(posted, execution))
             ExecutionAIEngine.objects.bulk_create(engines)
             if start and posted.facts.is_started:
@@ -152,7 +156,7 @@ def _save_files(files: Uploads, execution: Execution, engines: list[ExecutionAIE
 
 def _lock_schema(schema: Schema) -> None:
     """Hold the Schema until the execution is stored; it may have been deleted while the registry was asked."""
-    if not Schema.objects.select_for_update().filter(pk=schema.pk).values_list("pk", flat=True):
+    if not Schema.objects.select_for_update().filter(pk=schema.pk).order_by().values_list("pk", flat=True):
         raise InvalidInput(faults=[Fault("/data/schema", "names a Schema that was deleted meanwhile")])
 
 
@@ -221,11 +225,7 @@ def _document(execution: Execution) -> dict[str, Any]:
     ]
     outputs: dict[str, Any] = {}
     if execution.output_model_name:
-        outputs["ai_model"] = {
-            "name": execution.output_model_name,
-            "description": execution.output_model_description,
-            "merge_type": execution.output_model_merge_type,
-        }
+        outputs["ai_model"] = output_model_as_posted(execution)
     return {
         "schema": execution.schema.name,
         "input_elements": inputs,

@@ -12,7 +12,6 @@ from typing import Any
 
 from executions import shapes
 from executions.facts import ChosenEngine, ExecutionRequest, OutputModel, Partner, SchemaFacts
-from executions.parameters import DEFAULT_MERGE_TYPE
 from web.errors import Fault
 from web.jsontext import escape
 from web.shape import MAX_FAULTS, check
@@ -67,7 +66,7 @@ def parse_request(document: Mapping[str, Any], schema: SchemaFacts) -> Execution
         engines=tuple(ChosenEngine(each["descriptor"], each["version"], each.get("ai_model")) for each in chosen),
         output_model=None
         if model is None
-        else OutputModel(model["name"], model["description"], model.get("merge_type", DEFAULT_MERGE_TYPE)),
+        else OutputModel(model["name"], model["description"], model.get("merge_type", "")),
     )
 
 

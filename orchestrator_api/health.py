@@ -18,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from runs.engines import get_engine
+from runs.identity import is_any_alive
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +71,18 @@ def check_engine() -> None:
         raise RuntimeError("; ".join(complaints))
 
 
+def check_controller() -> None:
+    """See whether a controller lives; where the database is shared, it may do so on another machine."""
+    if connection.vendor == "sqlite" and not is_any_alive():
+        raise RuntimeError("no controller runs")
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "database": check_database,
     "migrations": check_migrations,
     "storage": check_storage,
     "engine": check_engine,
+    "controller": check_controller,
 }
 
 

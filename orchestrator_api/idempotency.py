@@ -1,19 +1,23 @@
 """Idempotency-Key: a POST that is sent twice is done once.
 
 The first request under a key notes what it is and takes a lease; its answer is kept for a day and given again to
-every repetition. The lease ends by itself, so a process that dies in the middle does not block its key. Answers that
-say nothing about the request itself (5XX, 401, 403) are not kept: the next try is a first one.
+every repetition. The lease ends by itself, and with its process, so one that dies in the middle does not block its
+key; what it had created by then is noted in the same transaction (web.once) and answered, not created again. Answers
+that say nothing about the request itself (5XX, 401, 403) are not kept: the next try is a first one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import re
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -29,6 +33,8 @@ from orchestrator_api.problems import problem_of, problem_response
 from web.bodies import limit_size
 from web.errors import Conflict, Fault, InvalidInput, KeyReused
 from web.grants import grant_of
+from web.lives import REQUESTS, is_dead, own_name
+from web.once import noting
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +70,14 @@ class IdempotencyMiddleware:
             return problem_response(problem)
         if record.status is not None:
             return _replay(record)
+        if record.created_address:
+            return self._found(request, record)
         return self._first(request, record)
 
     def _first(self, request: HttpRequest, record: IdempotencyRecord) -> HttpResponseBase:
         try:
-            response = self.get_response(request)
+            with noting(partial(_note_created, record)):
+                response = self.get_response(request)
         except BaseException:
             _forget(record)
             raise
@@ -76,6 +85,27 @@ class IdempotencyMiddleware:
             _keep(record, response)
         else:
             _forget(record)
+        return response
+
+
+    def _found(self, request: HttpRequest, record: IdempotencyRecord) -> HttpResponseBase:
+        """Answer what a request created whose process died before it could say so."""
+        kept = ("SERVER_", "REMOTE_", "HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_HOST", "HTTP_X_FORWARDED", "wsgi.")
+        environ = {name: value for name, value in request.META.items() if name.startswith(kept)}
+        reading = WSGIRequest(
+            {**environ, "REQUEST_METHOD": "GET", "PATH_INFO": record.created_address, "wsgi.input": io.BytesIO()}
+        )
+        # What the middleware before this one has put there.
+        for name in ("session", "user", "auser", "_messages"):
+            if hasattr(request, name):
+                setattr(reading, name, getattr(request, name))
+        response = self.get_response(reading)
+        if response.status_code == 200:
+            response.status_code = 201
+            response["Location"] = reading.build_absolute_uri()
+            _keep(record, response)
+        else:
+            _release(record)
         return response
 
 
@@ -122,7 +152,9 @@ def _claim(principal: str, key: str, digest: str) -> IdempotencyRecord:
     now = timezone.now()
     lease = now + timedelta(seconds=settings.IDEMPOTENCY_LEASE_SECONDS)
     expiry = now + timedelta(seconds=settings.IDEMPOTENCY_KEY_LIFETIME_SECONDS)
-    mine = IdempotencyRecord(principal=principal, key=key, digest=digest, leased_until=lease, expires_at=expiry)
+    mine = IdempotencyRecord(
+        principal=principal, key=key, digest=digest, leased_until=lease, leased_by=own_name(), expires_at=expiry
+    )
     with transaction.atomic():
         IdempotencyRecord.objects.filter(expires_at__lt=now).delete()
         try:
@@ -135,10 +167,11 @@ def _claim(principal: str, key: str, digest: str) -> IdempotencyRecord:
         if record.digest != digest:
             raise KeyReused(faults=[Fault("/headers/Idempotency-Key", "was sent before with other content")])
         if record.leased_until is not None:
-            if record.leased_until > now:
+            if record.leased_until > now and not is_dead(REQUESTS, record.leased_by):
                 raise Conflict("The first request under this Idempotency-Key is still under way.")
             record.leased_until = lease
-            record.save(update_fields=["leased_until"])
+            record.leased_by = own_name()
+            record.save(update_fields=["leased_until", "leased_by"])
         return record
 
 
@@ -158,6 +191,16 @@ def _keep(record: IdempotencyRecord, response: HttpResponseBase) -> None:
         content_type=response.get("Content-Type", ""),
         body=getattr(response, "content", b""),
     )
+
+
+def _note_created(record: IdempotencyRecord, address: str) -> None:
+    if not IdempotencyRecord.objects.filter(_still_mine(record)).update(created_address=address):
+        raise Conflict("Another request under this Idempotency-Key has taken over.")
+
+
+def _release(record: IdempotencyRecord) -> None:
+    """Let the next repetition try at once, and still know what was created."""
+    IdempotencyRecord.objects.filter(_still_mine(record)).update(leased_until=timezone.now())
 
 
 def _forget(record: IdempotencyRecord) -> None:

@@ -42,6 +42,10 @@ class IdempotencyRecord(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     leased_until = models.DateTimeField(null=True, blank=True, help_text="Under way until then, at most.")
+    leased_by = models.CharField(max_length=60, blank=True, help_text="The process that answers it.")
+    created_address = models.CharField(
+        max_length=300, blank=True, help_text="What the first request made; its answer may have been lost."
+    )
     status = models.PositiveSmallIntegerField(null=True, blank=True)
     content_type = models.CharField(max_length=100, blank=True)
     body = models.BinaryField(default=bytes)

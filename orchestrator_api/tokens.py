@@ -38,8 +38,11 @@ def token_revoke(*, tokens: QuerySet[ApiToken]) -> int:
 def token_use(*, text: str) -> ApiToken:
     """Return the token of a text, with its user. Raises InvalidToken."""
     now = timezone.now()
-    token = ApiToken.objects.select_related("user").filter(token_hash=hash_of(text)).first()
-    if token is None or not token.is_valid_at(now) or not token.user.is_active:
+    try:
+        token = ApiToken.objects.select_related("user").get(token_hash=hash_of(text))
+    except ApiToken.DoesNotExist as error:
+        raise InvalidToken from error
+    if not token.is_valid_at(now) or not token.user.is_active:
         raise InvalidToken
     if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_EVERY:
         _note_use(token)

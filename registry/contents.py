@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
 from django.db.models.fields.files import FieldFile
 
-from web.archives import Member, check_zip, read_member
+from web.archives import BrokenArchive, Member, read_member, reading_archive, zip_paths
 from web.downloads import Download
 from web.errors import Fault, InvalidInput, NotFound
 
 _POINTER = "/query/file_path"
+# Up to here a file is unpacked before it is sent; what is broken further on breaks the answer off.
+_READ_AHEAD_BYTES = 16 * 1024**2
+_CHUNK_BYTES = 256 * 1024
 
 
 class _MemberStream(io.RawIOBase):
@@ -46,7 +48,7 @@ class _MemberStream(io.RawIOBase):
 def listed_contents(stored: FieldFile) -> list[str]:
     """Return the paths of the files in a stored archive. Raises NotFound when it is no longer stored."""
     with _opened(stored) as archive:
-        return check_zip(archive)
+        return zip_paths(archive)
 
 
 def member_download(stored: FieldFile, path: str) -> Download:
@@ -58,7 +60,9 @@ def member_download(stored: FieldFile, path: str) -> Download:
         raise InvalidInput(faults=[Fault(_POINTER, "is missing")])
     with _opened(stored) as archive:
         member = _read(archive, path)
-        member.content.close()
+        with member.content, _broken_is_invalid(), reading_archive():
+            # A broken file shows when it has been read: better before the answer has begun than in the middle of it.
+            _read_ahead(member)
     tag = hashlib.sha256(f"{stored.name}:{path}".encode()).hexdigest()[:32]
     return Download(lambda: _open_stream(stored, path), member.size, path.rpartition("/")[2], tag=tag)
 
@@ -83,8 +87,19 @@ def _opened(stored: FieldFile) -> Iterator[IO[Any]]:
 
 
 def _read(archive: IO[Any], path: str) -> Member:
-    try:
+    with _broken_is_invalid():
         return read_member(archive, path, pointer=_POINTER)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        # Only a file's own header can be wrong here: the archive's list was checked when it came.
+
+
+def _read_ahead(member: Member) -> None:
+    left = _READ_AHEAD_BYTES
+    while left > 0 and (chunk := member.content.read(_CHUNK_BYTES)):
+        left -= len(chunk)
+
+
+@contextmanager
+def _broken_is_invalid() -> Iterator[None]:
+    try:
+        yield
+    except BrokenArchive as error:
         raise InvalidInput(faults=[Fault(_POINTER, "names a file that is broken in this archive")]) from error

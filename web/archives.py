@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import errno
+import lzma
 import stat
+import struct
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -27,10 +32,14 @@ class Member:
     content: IO[bytes]
 
 
+class BrokenArchive(Exception):
+    """The bytes are not what the zip format, or the archive's own directory, says they are."""
+
+
 def check_zip(
     file: Any, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES, pointer: str = "/files/contents"
 ) -> list[str]:
-    """Return the paths of the files in a zip archive, in its own order.
+    """Return the paths of the files in a zip archive, in its own order; each file's own header is looked at too.
 
     `file` is an open binary file and is left at its beginning. `max_bytes` counts what the archive would become.
     Raises InvalidInput at `pointer` for what is no zip or is encrypted, for absolute paths, paths that leave the
@@ -38,34 +47,70 @@ def check_zip(
     """
     file.seek(0)
     try:
-        with zipfile.ZipFile(file) as archive:
+        with reading_archive(), zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError, OSError) as error:
-        # EINVAL is how a directory that points before the file's beginning shows; other OSErrors are our disk's.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise
+            problem = _problem(members, max_files, max_bytes) or _broken_member(archive, members)
+    except BrokenArchive as error:
         raise InvalidInput(faults=[Fault(pointer, "is not a zip archive, or a broken one")]) from error
     finally:
         file.seek(0)
-    problem = _problem(members, max_files, max_bytes)
     if problem:
         raise InvalidInput(faults=[Fault(pointer, problem)])
+    return _paths_in(members)
+
+
+def zip_paths(file: Any) -> list[str]:
+    """Return the paths of the files in an archive that `check_zip` let in."""
+    with zipfile.ZipFile(file) as archive:
+        return _paths_in(archive.infolist())
+
+
+def _paths_in(members: list[zipfile.ZipInfo]) -> list[str]:
+    """Return the paths of what are files."""
     return [member.filename for member in members if not member.is_dir()]
 
 
 def read_member(file: Any, path: str, *, pointer: str = "/query/file_path") -> Member:
     """Open one file of an archive that `check_zip` let in; closing its content leaves `file` open.
 
-    Raises InvalidInput at `pointer` when the archive holds no file of that path.
+    Raises InvalidInput at `pointer` when the archive holds no file of that path, and BrokenArchive.
     """
-    archive = zipfile.ZipFile(file)
+    with reading_archive():
+        archive = zipfile.ZipFile(file)
     try:
         info = archive.getinfo(path)
     except KeyError as error:
         raise InvalidInput(faults=[Fault(pointer, "names no file of this archive")]) from error
     if info.is_dir():
         raise InvalidInput(faults=[Fault(pointer, "names a folder of this archive")])
-    return Member(info.filename, info.file_size, archive.open(info))
+    with reading_archive():
+        return Member(info.filename, info.file_size, archive.open(info))
+
+
+@contextmanager
+def reading_archive() -> Iterator[None]:
+    """Turn whatever zipfile and its decompressors raise over broken content into BrokenArchive."""
+    try:
+        yield
+    except OSError as error:
+        # EINVAL is how a place before the file's beginning shows, and no number what a decompressor raises.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise BrokenArchive from error
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OverflowError) as error:
+        raise BrokenArchive from error
+    except (zlib.error, lzma.LZMAError, struct.error) as error:
+        raise BrokenArchive from error
+
+
+def _broken_member(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> str:
+    for member in members:
+        try:
+            with reading_archive():
+                archive.open(member).close()
+        except BrokenArchive:
+            return f"holds {member.filename[:200]!r}, which is broken"
+    return ""
 
 
 def _problem(members: list[zipfile.ZipInfo], max_files: int, max_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""Stored files that share the fate of the transaction that names them."""
+"""Stored files that share the fate of the transaction that names them, even where the process dies (web.journal)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,21 @@ from django.db import transaction
 from django.db.models.fields.files import FieldFile
 
 from web.errors import StorageFull
+from web.journal import Note
 
 logger = logging.getLogger(__name__)
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_Saved = list[tuple[Storage, str]]
+
+
+class _Saved(list[tuple[Storage, str]]):
+    """The files of one block, and the note of them that outer and inner blocks share."""
+
+    def __init__(self, note: Note) -> None:
+        super().__init__()
+        self.note = note
+
+
 _saved: ContextVar[_Saved | None] = ContextVar("stored_files", default=None)
 
 
@@ -33,7 +43,7 @@ def stored_files() -> Iterator[None]:
     also goes when an outer one fails. Raises StorageFull in place of the system's own error.
     """
     outer = _saved.get()
-    mine: _Saved = []
+    mine = _Saved(outer.note if outer is not None else Note())
     token = _saved.set(mine)
     try:
         with _storage_errors():
@@ -47,6 +57,8 @@ def stored_files() -> Iterator[None]:
             outer.extend(mine)
     finally:
         _saved.reset(token)
+        if outer is None:
+            mine.note.remove()
 
 
 def save(field_file: FieldFile, name: str, upload: File[Any]) -> None:
@@ -65,6 +77,7 @@ def save(field_file: FieldFile, name: str, upload: File[Any]) -> None:
     saved.append((storage, unique))
     upload.seek(0)
     with _storage_errors():
+        saved.note.add(unique)
         stored = storage.save(unique, upload, max_length=field_file.field.max_length)
     if stored != unique:
         saved.append((storage, stored))
@@ -75,13 +88,23 @@ def save(field_file: FieldFile, name: str, upload: File[Any]) -> None:
 
 def delete_after_commit(*field_files: FieldFile) -> None:
     """Delete stored files once the present transaction is through; at once when there is none."""
-    for field_file in field_files:
-        if field_file:
-            _delete_later(field_file.storage, str(field_file.name))
+    files = [(field_file.storage, str(field_file.name)) for field_file in field_files if field_file]
+    if not files:
+        return
+    note = Note()
+    # Before the rows are gone; where they stay after all, the note is harmless: the files are still named.
+    try:
+        note.add(*(name for _, name in files))
+    except OSError:
+        # On a disk that is full a deletion must be possible all the more.
+        logger.warning("a deletion could not be noted", exc_info=True)
 
+    def delete() -> None:
+        for storage, name in files:
+            _delete(storage, name)
+        note.remove()
 
-def _delete_later(storage: Storage, name: str) -> None:
-    transaction.on_commit(lambda: _delete(storage, name), robust=True)
+    transaction.on_commit(delete, robust=True)
 
 
 def _delete(storage: Storage, name: str) -> None:

@@ -23,10 +23,10 @@ _M = TypeVar("_M", bound=Model)
 
 def found(rows: QuerySet[_M], row_id: int) -> _M:
     """Return the row of an id. Raises NotFound."""
-    row = rows.filter(pk=row_id).first()
-    if row is None:
-        raise NotFound(f"There is no {rows.model._meta.verbose_name} {row_id}.")
-    return row
+    try:
+        return rows.get(pk=row_id)
+    except rows.model.DoesNotExist as error:
+        raise NotFound(f"There is no {rows.model._meta.verbose_name} {row_id}.") from error
 
 
 def refuse(faults: Iterable[Fault]) -> None:

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from executions.facts import OutputModel, Partner
-from executions.parameters import channel_id, execution_parameters, json_text, json_value, platform_vars
+from executions.parameters import execution_parameters, json_text, json_value, platform_vars
 from schemas.parameter_names import provided_parameter_names
 from tests.executions.conftest import AWKWARD
 from tests.executions.flows import BREAST_CANCER, CAPTURE, FLOWS, MODEL, PARTNER_1, PLATFORM, execution
@@ -132,12 +131,6 @@ def test_a_known_path_is_given() -> None:
     parameters = execution_parameters(execution(partners=(partner,)), PLATFORM, "")
 
     assert parameters["execution_dataPartnerDataPath"] == "/mnt/data"
-
-
-def test_the_channel_keeps_its_shape_on_a_whole_second() -> None:
-    name = channel_id(3, datetime(2026, 1, 2, 3, 4, 5, 0, UTC))
-
-    assert name == "3_-SEP-_2026-01-02_03-04-05.000000_00-00_-SEP-_"
 
 
 def test_ai_engines_read_paths_and_their_own_address(golden: Any) -> None:

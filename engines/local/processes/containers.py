@@ -35,6 +35,13 @@ class Container:
         self.over_limit = False
         self.identity = ""
         self.places: list[Place] = []
+        self.namespace = -1
+
+    def leave(self) -> None:
+        """Let go of the mount namespace of its own, if it has one."""
+        if self.namespace >= 0:
+            os.close(self.namespace)
+            self.namespace = -1
 
     def enter(self, trees: kernel.Trees, sources: Mapping[str, str]) -> None:
         """Move this process into the container's view, with its mounts placed. Raises OSError."""
@@ -54,6 +61,8 @@ class Container:
                 make_node(path, stat.S_ISDIR(os.fstat(tree).st_mode))
             kernel.place_tree(tree, path)
             self.places.append(Place(path, sources[target]))
+        # Held open: the kernel gives the number of a namespace that is gone to the next one made.
+        self.namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self.identity = os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
 
 

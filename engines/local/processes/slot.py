@@ -310,6 +310,7 @@ class Init:
     def _give_back(self, container: Container) -> None:
         """Keep a container's view for another one, or delete it."""
         view, container.view = container.view, None
+        container.leave()
         # What cannot be deleted stays until the sandbox goes; the next container gets another view.
         with contextlib.suppress(OSError):
             if view is not None and view.renew():

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs the suites that touch the database against PostgreSQL: a cluster of its own in a temporary folder, reached by
+# nothing but a Unix socket, gone at the end.
+#   tests/postgres.sh [pytest's arguments]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+suites=(tests/web tests/runs tests/registry tests/schemas tests/executions tests/orchestrator_api)
+bin=$(dirname "$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1)" 2>/dev/null)
+if [ ! -x "$bin/initdb" ]; then
+    echo "PostgreSQL's server programs are needed (Debian: apt-get install postgresql)." >&2
+    exit 1
+fi
+
+# The server refuses to run as root.
+as_server=()
+[ "$(id -u)" -ne 0 ] || as_server=(runuser -u postgres --)
+cluster=$(mktemp -d)
+[ "$(id -u)" -ne 0 ] || chown postgres "$cluster"
+
+stop() {
+    "${as_server[@]}" "$bin/pg_ctl" -D "$cluster/data" -m immediate -w stop >/dev/null 2>&1 || true
+    rm -rf "$cluster"
+}
+trap stop EXIT
+
+# What a crash would lose is of no use to anybody here: no fsync. Trust is by the folder, which nobody else may enter.
+(
+    cd "$cluster"
+    "${as_server[@]}" "$bin/initdb" -D "$cluster/data" -U orchestrator --auth=trust --encoding=UTF8 --locale=C >/dev/null
+    "${as_server[@]}" "$bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -w -o "-k '$cluster' -c listen_addresses='' \
+        -c fsync=off -c synchronous_commit=off -c full_page_writes=off" start >/dev/null
+)
+DATABASE_URL="postgres://orchestrator@/postgres?host=$cluster" \
+    .venv/bin/python -m pytest -n "${WORKERS:-2}" --dist loadfile "${suites[@]}" "$@"
