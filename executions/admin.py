@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -11,22 +10,23 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Prefetch, QuerySet
 from django.db.models.fields.files import FieldFile
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner
 from executions.owner import OWNER_KIND
 from executions.services import execution_delete, execution_retry, execution_stop
 from executions.transitions import ENDED
+from runs.markup import manifest_yaml, node_table
 from runs.models import WorkflowRun
-from runs.nodes import in_tree_order
 from runs.selectors import runs_of
 from schemas.models import Schema
+from web.addresses import registry_url
 from web.errors import OrchestratorError
+from web.markup import NOTHING, badge, lasting, links, scrolling
 
 if TYPE_CHECKING:
     # The admin's classes take type arguments in their stubs only.
@@ -37,18 +37,17 @@ else:
     _ExecutionAdmin = admin.ModelAdmin
     _EngineInline = _PartnerInline = admin.TabularInline
 
-NOTHING = "-"
-_DETAILS = ("schema", "state", "reason", "message", "created_at", "updated_at", "retry_of")
+_DETAILS = ("schema", "state_badge", "reason_text", "message", "created_at", "updated_at", "retry_of", "api_link")
+_BUTTONS = {"_stop": "Stopped.", "_retry": "Tried again as a new execution."}
 _INPUTS = ("number_iterations", "external_data_link", "report_metadata_link")
 _OUTPUTS = (
     "output_model_name",
     "output_model_description",
     "output_model_merge_type",
-    "ai_model",
-    "evaluation_metrics",
-    "generic_file",
+    "ai_model_link",
+    "evaluation_metrics_links",
+    "generic_file_link",
 )
-_WORKFLOW = ("run_link", "steps", "manifest")
 
 
 class ExecutionChangeList(ChangeList):
@@ -65,12 +64,25 @@ class ExecutionChangeList(ChangeList):
 
 class AIEngineInline(_EngineInline):
     model = ExecutionAIEngine
-    fields = readonly_fields = ("descriptor", "version", "ai_model", "user_vars_link", "snapshot")
+    fields = readonly_fields = ("descriptor", "image", "version_link", "ai_model_link", "user_vars_link")
     extra = 0
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @admin.display(description="image")
+    def image(self, engine: ExecutionAIEngine) -> str:
+        known = engine.snapshot
+        return f"{known.get('container_name', '?')}:{known.get('container_version', '?')}"
+
+    @admin.display(description="version")
+    def version_link(self, engine: ExecutionAIEngine) -> SafeString | str:
+        return _registered("ai_engines_versions", engine.version)
+
+    @admin.display(description="starts from")
+    def ai_model_link(self, engine: ExecutionAIEngine) -> SafeString | str:
+        return _registered("ai_models", engine.ai_model)
 
     @admin.display(description="user variables")
     def user_vars_link(self, engine: ExecutionAIEngine) -> str | SafeString:
@@ -99,12 +111,13 @@ class DataPartnerInline(_PartnerInline):
 
 @admin.register(Execution)
 class ExecutionAdmin(_ExecutionAdmin):
-    list_display = ("id", "schema", "state", "reason", "age", "duration", "progress", "message_start")
-    list_display_links = ("id",)
-    list_filter = ("state", "reason", "created_at", "schema")
+    list_display = ("id", "state_badge", "schema", "progress", "created_at", "duration", "why", "run_link")
+    list_display_links = ("id", "schema")
+    list_filter = ("state", "reason", "schema", ("updated_at", admin.DateFieldListFilter))
     list_per_page = 50
     list_select_related = False
     search_fields = ("=id", "schema__name", "output_model_name", "message")
+    search_help_text = "An id, or words of a schema's name, an output model's name or a message."
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
     actions = ("stop_selected", "retry_selected")
@@ -113,9 +126,11 @@ class ExecutionAdmin(_ExecutionAdmin):
         (None, {"fields": _DETAILS}),
         ("Inputs", {"fields": _INPUTS}),
         ("Outputs", {"fields": _OUTPUTS}),
-        ("Workflow", {"fields": _WORKFLOW}),
+        ("Workflow", {"fields": ("run_link",)}),
+        ("Steps", {"fields": ("steps",)}),
+        ("Manifest", {"classes": ("collapse",), "fields": ("manifest_text",)}),
     )
-    readonly_fields = (*_DETAILS, *_INPUTS, *_OUTPUTS, *_WORKFLOW)
+    readonly_fields = (*_DETAILS, *_INPUTS, *_OUTPUTS, "run_link", "steps", "manifest_text")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ExecutionChangeList
@@ -141,26 +156,67 @@ class ExecutionAdmin(_ExecutionAdmin):
         for execution_id in list(queryset.values_list("pk", flat=True)):
             execution_delete(execution_id=execution_id)
 
-    @admin.display(description="age", ordering="created_at")
-    def age(self, execution: Execution) -> str:
-        return timesince(execution.created_at, depth=1)
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        execution = kwargs.get("obj")
+        context["can_stop"] = execution is not None and execution.state not in ENDED
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def response_change(self, request: HttpRequest, obj: Execution) -> HttpResponse:
+        """Carry out the button that was pressed; a page on which nothing can be changed has no others."""
+        here = reverse("admin:executions_execution_change", args=[obj.pk])
+        if "_stop" in request.POST:
+            self._each(request, [obj.pk], "stopped", lambda pk: execution_stop(execution_id=pk))
+        elif "_retry" in request.POST:
+            made = self._each(request, [obj.pk], "tried again", lambda pk: execution_retry(execution_id=pk))
+            here = reverse("admin:executions_execution_change", args=[made[0].pk]) if made else here
+        return HttpResponseRedirect(here)
+
+    def log_change(self, request: HttpRequest, obj: Execution, message: Any) -> Any:
+        verb = next((text for name, text in _BUTTONS.items() if name in request.POST), message)
+        return super().log_change(request, obj, verb)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, execution: Execution) -> SafeString | str:
+        return badge(execution.state)
+
+    @admin.display(description="reason", ordering="reason")
+    def reason_text(self, execution: Execution) -> str:
+        return execution.get_reason_display() if execution.reason else NOTHING
 
     @admin.display(description="ran for")
     def duration(self, execution: Execution) -> str:
         run = _run(execution)
         if run is None or run.started_at is None:
             return NOTHING
-        seconds = round(((run.finished_at or timezone.now()) - run.started_at).total_seconds())
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return lasting((run.finished_at or timezone.now()) - run.started_at)
 
     @admin.display(description="progress")
     def progress(self, execution: Execution) -> str:
         run = _run(execution)
         return (run.progress or run.phase) if run else NOTHING
 
-    @admin.display(description="message")
-    def message_start(self, execution: Execution) -> str:
-        return execution.message[:120] or NOTHING
+    @admin.display(description="why")
+    def why(self, execution: Execution) -> str:
+        said = [execution.get_reason_display()] if execution.reason else []
+        return ": ".join([*said, *([execution.message[:120]] if execution.message else [])]) or NOTHING
+
+    @admin.display(description="in the API")
+    def api_link(self, execution: Execution) -> SafeString | str:
+        url = reverse("execution-detail", args=[execution.pk])
+        return links([(url, url)])
+
+    @admin.display(description="AI model")
+    def ai_model_link(self, execution: Execution) -> SafeString | str:
+        return _registered("ai_models", execution.ai_model)
+
+    @admin.display(description="evaluation metrics")
+    def evaluation_metrics_links(self, execution: Execution) -> SafeString | str:
+        ids = execution.evaluation_metrics or []
+        return links((registry_url("evaluation_metrics", each), str(each)) for each in ids)
+
+    @admin.display(description="generic file")
+    def generic_file_link(self, execution: Execution) -> SafeString | str:
+        return _registered("generic_files", execution.generic_file)
 
     @admin.display(description="external data")
     def external_data_link(self, execution: Execution) -> str | SafeString:
@@ -175,43 +231,32 @@ class ExecutionAdmin(_ExecutionAdmin):
         run = _run(execution)
         if run is None:
             return NOTHING
-        url = reverse("admin:runs_workflowrun_change", args=[run.pk])
-        return format_html('<a href="{}">{}</a> ({})', url, run.name, run.phase)
+        return links([(reverse("admin:runs_workflowrun_change", args=[run.pk]), run.name)])
 
     @admin.display(description="steps")
-    def steps(self, execution: Execution) -> str | SafeString:
+    def steps(self, execution: Execution) -> SafeString | str:
         run = _run(execution)
-        if run is None or not run.nodes:
-            return NOTHING
-        rows = format_html_join(
-            "",
-            '<tr><td style="padding-left: {}em">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>',
-            (_step(depth, node) for depth, node in in_tree_order(run.nodes)),
-        )
-        head = "<th>Step</th><th>Phase</th><th>Started</th><th>Finished</th><th>Message</th>"
-        return format_html("<table><tr>{}</tr>{}</table>", SafeString(head), rows)
+        return node_table(run) if run else "It has no Workflow."
 
     @admin.display(description="manifest")
-    def manifest(self, execution: Execution) -> str | SafeString:
+    def manifest_text(self, execution: Execution) -> SafeString | str:
         run = _run(execution)
-        if run is None:
-            return NOTHING
-        text = json.dumps(run.manifest, indent=2, ensure_ascii=False)
-        return format_html('<pre style="white-space: pre-wrap; max-width: 100em">{}</pre>', text)
+        return scrolling(manifest_yaml(run.manifest)) if run else NOTHING
 
     @admin.action(description="Stop selected executions", permissions=["change"])
     def stop_selected(self, request: HttpRequest, queryset: QuerySet[Execution]) -> None:
-        self._each(request, queryset.exclude(state__in=ENDED), "stopped", lambda pk: execution_stop(execution_id=pk))
+        self._each(request, _ids(queryset), "stopped", lambda pk: execution_stop(execution_id=pk))
 
     @admin.action(description="Retry selected executions as new ones", permissions=["change"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Execution]) -> None:
-        self._each(request, queryset, "tried again", lambda pk: execution_retry(execution_id=pk))
+        self._each(request, _ids(queryset), "tried again", lambda pk: execution_retry(execution_id=pk))
 
     def _each(
-        self, request: HttpRequest, queryset: QuerySet[Execution], done: str, verb: Callable[[int], Execution]
-    ) -> None:
+        self, request: HttpRequest, ids: Iterable[int], done: str, verb: Callable[[int], Execution]
+    ) -> list[Execution]:
         """Carry out a verb on each execution and say what became of it; one that cannot does not keep the others."""
-        for execution_id in list(queryset.order_by("pk").values_list("pk", flat=True)):
+        results = []
+        for execution_id in ids:
             try:
                 result = verb(execution_id)
             except OrchestratorError as error:
@@ -220,6 +265,8 @@ class ExecutionAdmin(_ExecutionAdmin):
             else:
                 as_new = f" as {result.pk}" if result.pk != execution_id else ""
                 self.message_user(request, f"Execution {execution_id} was {done}{as_new}.", messages.SUCCESS)
+                results.append(result)
+        return results
 
 
 def _run(execution: Execution) -> WorkflowRun | None:
@@ -233,12 +280,10 @@ def _download(file: FieldFile, execution_id: int, path: str) -> str | SafeString
     return format_html('<a href="{}{}">download</a>', reverse("execution-detail", args=[execution_id]), path)
 
 
-def _step(depth: int, node: dict[str, Any]) -> tuple[Any, ...]:
-    return (
-        depth * 1.5,
-        node.get("displayName") or node.get("name", ""),
-        node.get("phase", ""),
-        node.get("startedAt") or "",
-        node.get("finishedAt") or "",
-        node.get("message") or "",
-    )
+def _ids(queryset: QuerySet[Execution]) -> list[int]:
+    return list(queryset.order_by("pk").values_list("pk", flat=True))
+
+
+def _registered(resource: str, id: int | None) -> SafeString | str:
+    """Link to the registry, wherever it is."""
+    return links([(registry_url(resource, id), str(id))]) if id else NOTHING

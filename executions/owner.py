@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.urls import reverse
 from django.utils import timezone
 
 from executions import conf
@@ -29,3 +30,6 @@ class ExecutionOwner(RunOwner):
     def phase_changed(self, run: WorkflowRun) -> None:
         if run.is_terminal:
             run_ended(run)
+
+    def admin_address(self, owner_id: int) -> str:
+        return reverse("admin:executions_execution_change", args=[owner_id])

@@ -18,7 +18,6 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models.fields.files import FieldFile
-from django.urls import get_script_prefix
 from django.utils import timezone
 
 from executions import conf
@@ -137,7 +136,7 @@ def _store(posted: Posted, *, start: bool, retry_of: Execution | None = None) ->
         with transaction.atomic():
             _lock_schema(posted.schema)
             execution.save(force_insert=True)
-            created(f"{get_script_prefix()}api/executions/{execution.pk}/")
+            created(f"/api/executions/{execution.pk}/")
             ExecutionDataPartner.objects.bulk_create(_partner_rows(posted, execution))
             ExecutionAIEngine.objects.bulk_create(engines)
             if start and posted.facts.is_started:

@@ -6,7 +6,6 @@ service, so there are more threads than REGISTRY_CLIENT_CONCURRENCY lets calls g
 
 import os
 from pathlib import Path
-from typing import Any
 
 bind = os.environ.get("BIND", "0.0.0.0:8900")
 wsgi_app = "orchestrator_api.wsgi"
@@ -20,16 +19,6 @@ control_socket_disable = True
 limit_request_line = 8190
 if Path("/dev/shm").is_dir():  # noqa: S108 - a heartbeat file that must not wait for a disk
     worker_tmp_dir = "/dev/shm"  # noqa: S108
-
-
-
-def post_worker_init(worker: Any) -> None:
-    """Put in order what another worker left when it died."""
-    # Django is set up by now, not when this file is read.
-    from web.journal import settle  # noqa: PLC0415
-
-    settle()
-
 
 # Requests are logged by the project itself, with what belongs to them.
 accesslog = None

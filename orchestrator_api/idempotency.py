@@ -87,10 +87,18 @@ class IdempotencyMiddleware:
             _forget(record)
         return response
 
-
     def _found(self, request: HttpRequest, record: IdempotencyRecord) -> HttpResponseBase:
         """Answer what a request created whose process died before it could say so."""
-        kept = ("SERVER_", "REMOTE_", "HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_HOST", "HTTP_X_FORWARDED", "wsgi.")
+        kept = (
+            "SCRIPT_NAME",
+            "SERVER_",
+            "REMOTE_",
+            "HTTP_AUTHORIZATION",
+            "HTTP_COOKIE",
+            "HTTP_HOST",
+            "HTTP_X_FORWARDED",
+            "wsgi.",
+        )
         environ = {name: value for name, value in request.META.items() if name.startswith(kept)}
         reading = WSGIRequest(
             {**environ, "REQUEST_METHOD": "GET", "PATH_INFO": record.created_address, "wsgi.input": io.BytesIO()}
@@ -204,7 +212,9 @@ def _release(record: IdempotencyRecord) -> None:
 
 
 def _forget(record: IdempotencyRecord) -> None:
-    IdempotencyRecord.objects.filter(_still_mine(record)).delete()
+    """Let the next repetition be a first one, unless something was created after all."""
+    IdempotencyRecord.objects.filter(_still_mine(record), created_address="").delete()
+    _release(record)
 
 
 def _still_mine(record: IdempotencyRecord) -> Q:

@@ -122,7 +122,10 @@ _FOREIGN: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] = 
         _ours(TooLarge()),
     ),
     (MultiPartParserError, _BROKEN_FORM),
-    (UnreadablePostError, Problem(400, "bad-request", _BAD_REQUEST.title, "The request broke off, or its form has no end.")),
+    (
+        UnreadablePostError,
+        Problem(400, "bad-request", _BAD_REQUEST.title, "The request broke off, or its form has no end."),
+    ),
     ((django_errors.SuspiciousOperation, django_errors.BadRequest), _BAD_REQUEST),
     (IntegrityError, _ours(Conflict())),
     (DataError, _ours(InvalidInput("A value is outside of what can be stored."))),

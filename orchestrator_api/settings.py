@@ -41,7 +41,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # What Django is made of
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    # Before the admin, whose base page it replaces.
+    "orchestrator_api",
+    "orchestrator_api.operators_app.OperatorsAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -51,7 +53,6 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "orchestrator_api",
     "runs",
     "registry",
     "schemas",
@@ -94,6 +95,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = ["orchestrator_api.formats"]
 
 # Where things are kept
 

@@ -6,10 +6,6 @@ from rest_framework.negotiation import DefaultContentNegotiation
 
 from orchestrator_api import health
 
-admin.site.site_header = "Orchestrator"
-admin.site.site_title = "Orchestrator"
-admin.site.index_title = "Operation"
-
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
     path("admin/", admin.site.urls),

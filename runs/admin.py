@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
+from runs.markup import manifest_yaml, node_table
 from runs.models import RunEvent, RunPhase, WorkflowRun
-from runs.nodes import in_tree_order
+from runs.owners import owner_of
 from runs.services import run_stop
-
-SHOWN_NODES = 2000
+from web.markup import badge, lasting, links, scrolling
 
 # Django's own classes take no type parameter; only their stubs do.
 if TYPE_CHECKING:
@@ -44,12 +42,13 @@ class RunEventInline(_ReadOnly, _EventInlineBase):
     fields = ("at", "cause", "from_phase", "to_phase", "message")
     readonly_fields = fields
     extra = 0
+    verbose_name_plural = "events"
 
 
 @admin.register(WorkflowRun)
 class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
-    list_display = ("name", "phase", "owner", "engine", "progress", "age", "short_message")
-    list_filter = ("phase", "reason", "owner_kind", "engine", "created_at")
+    list_display = ("name", "phase_badge", "owner", "progress", "created_at", "duration", "engine", "short_message")
+    list_filter = ("phase", "reason", "engine", ("finished_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "message")
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
@@ -58,8 +57,11 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
     actions = ("stop",)
     inlines = (RunEventInline,)
     fieldsets = (
-        (None, {"fields": ("name", "phase", "reason", "message", "progress", "owner", "attempt", "engine")}),
-        ("Steps", {"fields": ("node_rows",)}),
+        (
+            None,
+            {"fields": ("name", "phase_badge", "reason", "message", "progress", "owner", "attempt", "engine", "logs")},
+        ),
+        ("Steps", {"fields": ("steps",)}),
         (
             "Times",
             {
@@ -83,35 +85,45 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
         ("Manifest", {"classes": ("collapse",), "fields": ("manifest_text",)}),
     )
 
-    @admin.display(description="owner", ordering="owner_id")
-    def owner(self, run: WorkflowRun) -> str:
-        return f"{run.owner_kind} {run.owner_id}"
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowRun]:
+        # The page of one run shows its large documents; the list must not load them.
+        match = request.resolver_match
+        is_one = match is not None and str(match.url_name).endswith("_change")
+        queryset = super().get_queryset(request)
+        return queryset.select_related("document", "node_table") if is_one else queryset
 
-    @admin.display(description="age", ordering="created_at")
-    def age(self, run: WorkflowRun) -> str:
-        return timesince(run.created_at, timezone.now(), depth=1)
+    @admin.display(description="phase", ordering="phase")
+    def phase_badge(self, run: WorkflowRun) -> SafeString | str:
+        return badge(run.phase)
+
+    @admin.display(description="owner", ordering="owner_id")
+    def owner(self, run: WorkflowRun) -> SafeString | str:
+        text = f"{run.owner_kind} {run.owner_id}"
+        try:
+            address = owner_of(run).admin_address(run.owner_id)
+        except KeyError:
+            return text
+        return links([(address, text)]) if address else text
+
+    @admin.display(description="ran for")
+    def duration(self, run: WorkflowRun) -> str:
+        return lasting((run.finished_at or timezone.now()) - run.started_at if run.started_at else None)
 
     @admin.display(description="message")
     def short_message(self, run: WorkflowRun) -> str:
         return run.message if len(run.message) <= 100 else f"{run.message[:100]}…"
 
-    @admin.display(description="")
-    def node_rows(self, run: WorkflowRun) -> SafeString:
-        nodes = list(in_tree_order(run.nodes))
-        rows = format_html_join(
-            "",
-            '<tr><td style="padding-left:{}em">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>',
-            (_cells(depth, node) for depth, node in nodes[:SHOWN_NODES]),
-        )
-        more = format_html("<p>… and {} more</p>", len(nodes) - SHOWN_NODES) if len(nodes) > SHOWN_NODES else ""
-        titles = ("Node", "Type", "Phase", "Started", "Finished", "Message")
-        head = format_html_join("", "<th>{}</th>", ((title,) for title in titles))
-        return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}", head, rows, more)
+    @admin.display(description="steps")
+    def steps(self, run: WorkflowRun) -> SafeString | str:
+        return node_table(run)
 
-    @admin.display(description="")
+    @admin.display(description="output")
+    def logs(self, run: WorkflowRun) -> SafeString | str:
+        return links([(reverse("run-logs", args=[run.name]), "what its containers wrote")])
+
+    @admin.display(description="manifest")
     def manifest_text(self, run: WorkflowRun) -> SafeString:
-        text = yaml.safe_dump(run.manifest, sort_keys=False, allow_unicode=True, width=120)
-        return format_html("<pre>{}</pre>", text)
+        return scrolling(manifest_yaml(run.manifest))
 
     def has_stop_permission(self, request: HttpRequest) -> bool:
         """Let those stop runs who may change them; rows themselves nobody changes here."""
@@ -126,15 +138,3 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
         self.message_user(
             request, f"{len(ids)} asked to stop; {stopped} of them had not been submitted.", messages.SUCCESS
         )
-
-
-def _cells(depth: int, node: dict[str, Any]) -> tuple[Any, ...]:
-    return (
-        depth,
-        node.get("displayName") or node.get("name") or node.get("id", ""),
-        node.get("type", ""),
-        node.get("phase", ""),
-        node.get("startedAt") or "",
-        node.get("finishedAt") or "",
-        node.get("message", ""),
-    )

@@ -1,11 +1,13 @@
-"""A Workflow's nodes as a table for operators."""
+"""A Workflow's nodes and manifest as operators read them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+import yaml
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -34,9 +36,7 @@ def node_table(run: WorkflowRun) -> SafeString | str:
     rows = format_html_join("", _ROW, (_cells(depth, node, logs, now) for depth, node in nodes[:SHOWN_NODES]))
     more = format_html("<p>… and {} more</p>", len(nodes) - SHOWN_NODES) if len(nodes) > SHOWN_NODES else ""
     head = format_html_join("", "<th>{}</th>", ((title,) for title in _TITLES))
-    return format_html(
-        '<table class="plain"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}', head, rows, more
-    )
+    return format_html('<table class="plain"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}', head, rows, more)
 
 
 def _cells(depth: int, node: dict[str, Any], logs: str, now: datetime) -> tuple[Any, ...]:
@@ -55,6 +55,24 @@ def _cells(depth: int, node: dict[str, Any], logs: str, now: datetime) -> tuple[
         node.get("message") or "",
         format_html('<a href="{}?node={}">log</a>', logs, quote(str(node["id"]))) if has_log else "",
     )
+
+
+class _Readable(yaml.SafeDumper):
+    """Writes texts of several lines as such, not as one line full of escapes."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # YAML has no such form for lines that end in blanks, nor for characters that cannot be printed.
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Readable.add_representer(str, _text)
+
+
+def manifest_yaml(manifest: Mapping[str, Any]) -> str:
+    """Return a manifest as YAML that people read."""
+    return yaml.dump(dict(manifest), Dumper=_Readable, sort_keys=False, allow_unicode=True, width=160)
 
 
 def _time(text: object) -> datetime | None:

@@ -50,6 +50,10 @@ class RunOwner(ABC):  # noqa: B024 - every hook has a default
         Called for every run, also where `prepare` never was. Raises `NotReady` to be called again later.
         """
 
+    def admin_address(self, owner_id: int) -> str:
+        """Return where operators find the owner of a run; empty where there is no such page."""
+        return ""
+
 
 _owners: dict[str, RunOwner] = {}
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from schemas.models import Schema
 from schemas.services import schema_delete
 from web.errors import NotFound
+from web.markup import links, pairs, scrolling
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Schema]
@@ -23,17 +24,16 @@ else:
 
 @admin.register(Schema)
 class SchemaAdmin(_ModelAdmin):
-    list_display = ("name", "type", "implementation", "takes", "engines", "gives", "execution_count", "created_at")
+    list_display = ("name", "type", "implementation", "takes", "engines", "gives", "executions", "created_at")
     list_filter = ("type", "implementation", "created_at")
     search_fields = ("name", "description")
     ordering = ("-created_at", "-id")
     list_per_page = 50
     show_full_result_count = False
     fieldsets = (
-        (None, {"fields": ("name", "type", "implementation", "description", "execution_count")}),
-        ("Elements", {"fields": ("inputs_text", "engines_text", "outputs_text")}),
-        ("Workflow", {"fields": ("auxiliary_file", "manifest_text")}),
-        ("Times", {"fields": ("created_at", "updated_at")}),
+        (None, {"fields": ("name", "type", "implementation", "description", "executions", "created_at", "updated_at")}),
+        ("Elements", {"fields": ("inputs_table", "engines_tables", "outputs_table")}),
+        ("Workflow", {"fields": ("manifest_link", "manifest_text")}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -59,8 +59,10 @@ class SchemaAdmin(_ModelAdmin):
             self.delete_model(request, schema)
 
     @admin.display(description="executions", ordering="executions_total")
-    def execution_count(self, schema: Schema) -> int:
-        return int(getattr(schema, "executions_total", 0))
+    def executions(self, schema: Schema) -> SafeString | str:
+        total = int(getattr(schema, "executions_total", 0))
+        address = reverse("admin:executions_execution_changelist") + f"?schema__id__exact={schema.pk}"
+        return links([(address, str(total))]) if total else "0"
 
     @admin.display
     def takes(self, schema: Schema) -> str:
@@ -75,16 +77,22 @@ class SchemaAdmin(_ModelAdmin):
         return ", ".join(engine["descriptor"] for engine in schema.ai_elements["ai_engines"])
 
     @admin.display(description="input elements")
-    def inputs_text(self, schema: Schema) -> SafeString:
-        return _preformatted(json.dumps(schema.input_elements, indent=2))
+    def inputs_table(self, schema: Schema) -> SafeString | str:
+        return pairs(schema.input_elements)
 
-    @admin.display(description="AI elements")
-    def engines_text(self, schema: Schema) -> SafeString:
-        return _preformatted(json.dumps(schema.ai_elements, indent=2))
+    @admin.display(description="AI engines")
+    def engines_tables(self, schema: Schema) -> SafeString | str:
+        return format_html_join("", "{}", ((pairs(engine),) for engine in schema.ai_elements["ai_engines"]))
 
     @admin.display(description="output elements")
-    def outputs_text(self, schema: Schema) -> SafeString:
-        return _preformatted(json.dumps(schema.output_elements, indent=2))
+    def outputs_table(self, schema: Schema) -> SafeString | str:
+        return pairs(schema.output_elements)
+
+    @admin.display(description="auxiliary file")
+    def manifest_link(self, schema: Schema) -> SafeString | str:
+        if not schema.auxiliary_file:
+            return "-"
+        return links([(reverse("schema-download-auxiliary-file", args=[schema.name]), "download")])
 
     @admin.display(description="manifest")
     def manifest_text(self, schema: Schema) -> SafeString | str:
@@ -92,14 +100,10 @@ class SchemaAdmin(_ModelAdmin):
             return "-"
         try:
             with schema.auxiliary_file.open("rb") as file:
-                return _preformatted(file.read().decode(errors="replace"))
+                return scrolling(file.read().decode(errors="replace"))
         except FileNotFoundError:
             return "The storage has lost this file."
 
 
 def _asked_for(elements: dict[str, Any]) -> str:
     return ", ".join(name for name, asked in elements.items() if asked) or "-"
-
-
-def _preformatted(text: str) -> SafeString:
-    return format_html('<pre style="white-space: pre; overflow-x: auto">{}</pre>', text)

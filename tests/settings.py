@@ -1,9 +1,12 @@
 """Settings of the test run: a database and files of its own, everything else as in production."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 _data = tempfile.mkdtemp(prefix="orchestrator-tests-")
+atexit.register(shutil.rmtree, _data, ignore_errors=True)
 os.environ.setdefault("SECRET_KEY", "a secret of the tests, long enough to be taken for one in production")
 os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
 os.environ["DATA_DIR"] = _data

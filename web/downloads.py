@@ -36,7 +36,7 @@ def file_response(
     filename: str,
     content_type: str = "application/octet-stream",
 ) -> HttpResponseBase:
-    """Answer a stored file: 200, or 206 for a single range. Raises NotFound, and RangeNotSatisfiable for one outside."""
+    """Answer a stored file: 200, or 206 for a single range. Raises NotFound and RangeNotSatisfiable."""
     if not field_file:
         raise NotFound("There is no such file.")
     try:

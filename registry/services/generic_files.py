@@ -9,6 +9,7 @@ from registry.forms import Data, Files, form_faults
 from registry.models import GenericFile
 from registry.services.rows import found, refuse, refuse_foreign
 from registry.shapes import GENERIC_FILE
+from web.once import created
 from web.storage import delete_after_commit, save, stored_files
 
 
@@ -20,6 +21,7 @@ def generic_file_create(*, data: Data, files: Files, author: Author) -> GenericF
         save(generic_file.contents, "contents.zip", files["contents"])
         with transaction.atomic():
             generic_file.save(force_insert=True)
+            created(f"/api/generic_files/{generic_file.pk}/")
     return generic_file
 
 

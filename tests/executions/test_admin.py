@@ -8,13 +8,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from executions.models import Execution
+from executions.models import Execution, ExecutionDataPartner
 from executions.outcomes import execution_to_failed
 from executions.services import execution_create
 from runs.models import RunNodes, WorkflowRun
 from tests.executions.conftest import training_document, training_files
 
 LIST = "/admin/executions/execution/"
+FORMSET_PARTS = ("TOTAL_FORMS", "INITIAL_FORMS")
 NODES = {
     "a": {"displayName": "main", "type": "Steps", "phase": "Failed", "children": ["b"]},
     "b": {"displayName": "train", "type": "Pod", "phase": "Failed", "message": "<b>out of memory</b>"},
@@ -73,7 +74,7 @@ def test_the_detail_shows_steps_and_manifest_readably(operator: Client, training
 
     assert "train" in page
     assert "&lt;b&gt;out of memory&lt;/b&gt;" in page
-    assert "&quot;entrypoint&quot;: &quot;main&quot;" in page
+    assert "entrypoint: main" in page
     assert WorkflowRun.objects.get().name in page
 
 
@@ -132,3 +133,42 @@ def test_deleting_several_goes_through_the_service(operator: Client, training: E
 
 def test_nothing_can_be_added_by_hand(operator: Client) -> None:
     assert operator.get(f"{LIST}add/").status_code == 403
+
+
+def test_the_detail_asks_no_more_for_more_partners_and_steps(operator: Client, training: Execution) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert operator.get(f"{LIST}{training.pk}/change/").status_code == 200
+        return len(captured)
+
+    few = queries()
+    for number in range(5):
+        ExecutionDataPartner.objects.create(
+            execution=training, position=10 + number, name=f"further-{number}", patient_ids=[], entry={}
+        )
+    RunNodes.objects.update(nodes={str(number): {"displayName": f"step-{number}"} for number in range(50)})
+
+    assert queries() == few
+
+
+def test_one_is_stopped_and_tried_again_from_its_own_page(operator: Client, training: Execution) -> None:
+    address = f"{LIST}{training.pk}/change/"
+    assert 'name="_stop"' in operator.get(address).content.decode()
+    formsets = {f"{prefix}-{part}": 0 for prefix in ("data_partners", "ai_engines") for part in FORMSET_PARTS}
+
+    stopped = operator.post(address, {"_stop": "Stop", **formsets}, follow=True).content.decode()
+    again = operator.post(address, {"_retry": "Retry", **formsets}, follow=True)
+
+    assert f"Execution {training.pk} was stopped." in stopped
+    assert 'name="_stop"' not in stopped
+    assert again.redirect_chain[-1][0] == f"{LIST}{Execution.objects.latest('pk').pk}/change/"
+    assert Execution.objects.latest("pk").retry_of == training
+
+
+def test_what_came_of_it_is_linked_to_the_registry(operator: Client, training: Execution) -> None:
+    Execution.objects.filter(pk=training.pk).update(ai_model=3, evaluation_metrics=[4, 5], generic_file=6)
+
+    page = operator.get(f"{LIST}{training.pk}/change/").content.decode()
+
+    for path in ("ai_models/3/", "evaluation_metrics/4/", "evaluation_metrics/5/", "generic_files/6/"):
+        assert f'/api/{path}">' in page

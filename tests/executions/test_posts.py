@@ -71,7 +71,6 @@ def test_a_training(api: APIClient, make_schema: Any) -> None:
             "ai_model": {
                 "name": "init_plt_data",
                 "description": "initial model trained on platform data",
-                "merge_type": "default",
             }
         },
     }

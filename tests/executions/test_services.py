@@ -58,7 +58,7 @@ def test_what_was_posted_is_kept_whole(training: Execution) -> None:
     posted = training_document()["input_elements"]["platform_data"]["data_partners_patients"]["data-partner-1"]
     assert partner.entry == posted
     assert content(training.ai_engines.get().user_vars) == b'{"epochs": 3}'
-    assert training.output_model_merge_type == "default"
+    assert training.output_model_merge_type == ""
 
 
 def test_debug_stores_and_starts_nothing(make_schema: Any) -> None:

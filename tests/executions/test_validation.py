@@ -210,4 +210,4 @@ def test_a_request_is_read_from_its_document() -> None:
     assert request.number_iterations == 2
     assert request.engines[0].version == 1
     assert request.output_model is not None
-    assert request.output_model.merge_type == "default"
+    assert request.output_model.merge_type == ""

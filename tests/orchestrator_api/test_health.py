@@ -1,12 +1,13 @@
 import pytest
 
 from orchestrator_api import health
+from runs.identity import Identity
 
 
 @pytest.fixture(autouse=True)
 def checks(monkeypatch):
     """The engine is not this test's matter: the checks are whatever a test puts here."""
-    checks = {name: check for name, check in health.CHECKS.items() if name != "engine"}
+    checks = {name: check for name, check in health.CHECKS.items() if name not in ("engine", "controller")}
     monkeypatch.setattr(health, "CHECKS", checks)
     health.readiness.forget()
     yield checks
@@ -57,6 +58,15 @@ def test_an_engine_with_complaints_is_not_ready(monkeypatch):
     monkeypatch.setattr(health, "get_engine", lambda alias: Complaining())
     with pytest.raises(RuntimeError, match="no namespaces"):
         health.check_engine()
+
+
+def test_without_a_controller_nothing_is_ready(settings, tmp_path, db):
+    settings.DATA_DIR = tmp_path
+    with pytest.raises(RuntimeError, match="controller"):
+        health.check_controller()
+    identity = Identity()
+    health.check_controller()
+    identity.close()
 
 
 def test_only_reading_is_possible(anonymous):

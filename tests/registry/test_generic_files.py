@@ -65,9 +65,25 @@ def test_a_path_that_is_not_inside_is_refused(api, query):
     assert (response.status_code, pointers(response)) == (400, ["/query/file_path"])
 
 
-def test_a_file_that_is_broken_inside_is_refused_not_failed(api):
+def test_an_archive_whose_files_are_not_where_it_says_is_refused(api):
     content = bytearray(zip_bytes({"a": b"a", "b": b"b"}))
     content[0:4] = b"XXXX"
+    upload = SimpleUploadedFile("contents", bytes(content))
+
+    answer = api.post(URL, form({"name": "g"}, contents=upload), format="multipart")
+
+    assert pointers(answer) == ["/files/contents"]
+    assert not GenericFile.objects.exists()
+
+
+@pytest.mark.parametrize("size", [1, None], ids=["another size", "another content"])
+def test_a_file_that_is_broken_inside_is_refused_before_the_answer_begins(api, size):
+    content = bytearray(zip_bytes({"a": b"a" * 1000}))
+    directory = content.find(b"PK\x01\x02")
+    if size:
+        content[directory + 24 : directory + 28] = size.to_bytes(4, "little")
+    else:
+        content[directory + 16 : directory + 20] = b"crc!"
     upload = SimpleUploadedFile("contents", bytes(content))
     posted = api.post(URL, form({"name": "g"}, contents=upload), format="multipart")
 

@@ -71,10 +71,10 @@ def test_the_host_cannot_be_written(pod):
 
 def test_the_temporary_directory_is_empty_and_private(pod):
     pod.start("sleep", "1000", name="other")
-    assert pod.shell("ls -A /tmp; echo mine > /tmp/mine; cat /tmp/mine") == "mine\n"
+    assert pod.shell("ls -A /tmp; echo mine > /tmp/only-of-this-pod; cat /tmp/only-of-this-pod") == "mine\n"
     assert pod.shell("ls -A /tmp", name="second") == ""
-    assert pod.path("/tmp/mine").read_text() == "mine\n"
-    assert not Path("/tmp/mine").exists()
+    assert pod.path("/tmp/only-of-this-pod").read_text() == "mine\n"
+    assert not Path("/tmp/only-of-this-pod").exists()
 
 
 def test_private_paths_can_be_written_and_are_found_on_the_host(pod):
