@@ -12,7 +12,7 @@ WORKERS ?= 2
 CHECK_ENV := SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxyz ALLOWED_HOSTS=orchestrator.example \
 	DATA_DIR=$(VENV)/check-data
 
-.PHONY: venv demo run test check format golden bench clean
+.PHONY: venv demo run admin-password test test-postgres check format golden bench clean
 
 venv: $(VENV)/.installed
 
@@ -37,8 +37,15 @@ demo: $(VENV)/.installed-service
 run: $(VENV)/.installed-service
 	@exec $(BIN)/python -m orchestrator_api.standalone $(ARGS)
 
+admin-password: $(VENV)/.installed-service
+	@$(BIN)/python -m orchestrator_api.standalone --manage changepassword admin
+
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+# The suites that touch the database, on a PostgreSQL of their own.
+test-postgres: $(VENV)/.installed
+	tests/postgres.sh $(ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

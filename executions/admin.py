@@ -111,7 +111,7 @@ class DataPartnerInline(_PartnerInline):
 
 @admin.register(Execution)
 class ExecutionAdmin(_ExecutionAdmin):
-    list_display = ("id", "state_badge", "schema", "progress", "created_at", "duration", "why", "run_link")
+    list_display = ("id", "state_badge", "schema", "progress", "created_at", "duration", "why")
     list_display_links = ("id", "schema")
     list_filter = ("state", "reason", "schema", ("updated_at", admin.DateFieldListFilter))
     list_per_page = 50
@@ -160,6 +160,9 @@ class ExecutionAdmin(_ExecutionAdmin):
         execution = kwargs.get("obj")
         context["can_stop"] = execution is not None and execution.state not in ENDED
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Execution, form: Any, change: bool) -> None:
+        """Write nothing: the row as it was read may be older than what a callback has written since."""
 
     def response_change(self, request: HttpRequest, obj: Execution) -> HttpResponse:
         """Carry out the button that was pressed; a page on which nothing can be changed has no others."""

@@ -50,7 +50,7 @@ def execution_faults(
         *_output_faults(document, schema),
         *_file_faults(file_parts, schema),
     ]
-    return list(dict.fromkeys(faults))
+    return list(dict.fromkeys(faults))[:MAX_FAULTS]
 
 
 def parse_request(document: Mapping[str, Any], schema: SchemaFacts) -> ExecutionRequest:

@@ -35,7 +35,8 @@ class OperatorsSite(admin.AdminSite):
     site_title = "Orchestrator"
     index_title = "Operation"
     index_template = "operators/index.html"
-    site_url = "/api/docs/"
+    # Lists of executions need the width; the first page leads everywhere.
+    enable_nav_sidebar = False
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """List the rooms by how often an operator needs them."""

@@ -91,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     data_dir = Path(options.data_dir).absolute()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if options.manage:
+        return _manage(options.manage, service_environment(os.environ, data_dir, options.host, options.port), data_dir)
     # Blocked from here on, so that none gets lost between two looks.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     lock = _lock(data_dir)
@@ -208,6 +210,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data-dir", default=os.environ.get("DATA_DIR", str(PROJECT / "var")), help="where all is kept"
     )
+    parser.add_argument(
+        "--manage", nargs=argparse.REMAINDER, metavar="COMMAND",
+        help="run one of manage.py's commands on this data instead of the service, e.g. `changepassword admin`",
+    )  # fmt: skip
     return parser.parse_args(arguments)
 
 
@@ -257,6 +263,15 @@ def _prepare(environment: Mapping[str, str], data_dir: Path) -> int:
     command = [sys.executable, "manage.py", "prepare", *arguments]
     return subprocess.run(
         command, cwd=PROJECT, env=dict(environment), check=False, timeout=600, preexec_fn=_die_with(os.getpid())
+    ).returncode
+
+
+def _manage(command: Sequence[str], environment: Mapping[str, str], data_dir: Path) -> int:
+    """Run a management command as the service would, with its database and secret; return its exit code."""
+    if not (data_dir / "token").exists() and (code := _prepare(environment, data_dir)):
+        return code
+    return subprocess.run(
+        [sys.executable, "manage.py", *command], cwd=PROJECT, env=dict(environment), check=False
     ).returncode
 
 

@@ -8,17 +8,20 @@ from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
 
 from registry import services
 from registry.authors import Author
 from registry.models import AIEngine, AIEngineVersion, AIModel, EvaluationMetric, GenericFile, Registered
 from web.errors import Conflict, NotFound
+from web.markup import NOTHING, links, pairs
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
 else:
     _ModelAdmin = admin.ModelAdmin
+
+
+ORIGIN = ("made_by", "created_at", "updated_at")
 
 
 class RegisteredAdmin(_ModelAdmin):
@@ -34,6 +37,16 @@ class RegisteredAdmin(_ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @admin.display(description="made by")
+    def made_by(self, row: Registered) -> str:
+        return row.created_by or NOTHING
+
+    @admin.display(description="patients")
+    def patients(self, row: AIModel | EvaluationMetric) -> str:
+        """Show how many patients of each partner, never which."""
+        counts = {name: len(ids) if isinstance(ids, list) else "?" for name, ids in row.data_partners_patients.items()}
+        return pairs(counts)
 
     def delete_row(self, request: HttpRequest, row: Any) -> None:
         """Delete one row by its service."""
@@ -61,14 +74,27 @@ class AIEngineAdmin(RegisteredAdmin):
     list_display = ("name", "container_name", "owner", "role_type", "version_count", "created_at")
     list_filter = ("role_type", "owner", "created_at")
     search_fields = ("name", "container_name", "owner", "description")
+    fieldsets = (
+        (None, {"fields": ("name", "container_name", "owner", "role_type", "data_types", "version_count")}),
+        (
+            "What it says of itself",
+            {"fields": ("description", "data_considerations", "trl", "ethics", "caveats", "metrics", "license")},
+        ),
+        ("Origin", {"fields": ORIGIN}),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        engines: QuerySet[Any] = super().get_queryset(request).annotate(version_count=Count("versions"))
+        engines: QuerySet[Any] = super().get_queryset(request).annotate(total_versions=Count("versions"))
         return engines
 
-    @admin.display(description="versions", ordering="version_count")
-    def version_count(self, engine: Any) -> int:
-        return int(engine.version_count)
+    @admin.display(description="data types")
+    def data_types(self, engine: AIEngine) -> str:
+        return ", ".join(engine.data_type) or NOTHING
+
+    @admin.display(description="versions", ordering="total_versions")
+    def version_count(self, engine: Any) -> str:
+        address = reverse("admin:registry_aiengineversion_changelist") + f"?ai_engine__id__exact={engine.pk}"
+        return links([(address, str(engine.total_versions))]) if engine.total_versions else "0"
 
     def delete_row(self, request: HttpRequest, row: AIEngine) -> None:
         services.ai_engine_delete(engine_id=row.pk)
@@ -78,13 +104,34 @@ class AIEngineAdmin(RegisteredAdmin):
 class AIEngineVersionAdmin(RegisteredAdmin):
     list_display = ("ai_engine", "container_version", "functionality_names", "memory_limit", "cpu_limit", "created_at")
     list_display_links = ("ai_engine", "container_version")
-    list_filter = ("explains", "created_at")
+    list_filter = (("ai_engine", admin.RelatedOnlyFieldListFilter), "explains", "created_at")
     list_select_related = ("ai_engine",)
     search_fields = ("ai_engine__name", "container_version", "description")
+    fieldsets = (
+        (None, {"fields": ("ai_engine", "container_version", "functionality_names", "description", "explains")}),
+        (
+            "Resources",
+            {
+                "fields": (
+                    "max_iteration_time",
+                    ("memory_request", "memory_limit"),
+                    ("cpu_request", "cpu_limit"),
+                )
+            },
+        ),
+        ("Files", {"fields": ("user_vars",)}),
+        ("Origin", {"fields": ORIGIN}),
+    )
 
     @admin.display(description="functionalities")
     def functionality_names(self, version: AIEngineVersion) -> str:
         return ", ".join(version.functionalities)
+
+    @admin.display(description="default user variables")
+    def user_vars(self, version: AIEngineVersion) -> str:
+        base = reverse("aiengineversion-detail", args=[version.pk])
+        names = version.default_user_vars.order_by("functionality").values_list("functionality", flat=True)
+        return links((f"{base}download_default_user_vars_{name}/", name) for name in names)
 
     def delete_row(self, request: HttpRequest, row: AIEngineVersion) -> None:
         services.ai_engine_version_delete(version_id=row.pk)
@@ -97,16 +144,31 @@ class AIModelAdmin(RegisteredAdmin):
     list_filter = ("merge_type", "created_at")
     list_select_related = ("ai_engine_version__ai_engine",)
     search_fields = ("name", "description", "ai_engine_version__ai_engine__name", "created_by")
-    exclude = ("contents", "ai_engine_version_user_vars")
-    readonly_fields = ("files",)
+    fieldsets = (
+        (None, {"fields": ("name", "description", "version_link", "parent_ai_model", "merge_type", "files")}),
+        ("Data", {"fields": ("patients", "data_hash")}),
+        ("Results", {"fields": ("metrics",)}),
+        ("Origin", {"fields": ("download_resume_retries", *ORIGIN)}),
+    )
 
     @admin.display(description="files")
     def files(self, model: AIModel) -> str:
-        return format_html(
-            '<a href="{}">contents</a>, <a href="{}">user variables</a>',
-            reverse("aimodel-download-contents", args=[model.pk]),
-            reverse("aimodel-download-ai-engine-version-user-vars", args=[model.pk]),
+        return links(
+            [
+                (reverse("aimodel-download-contents", args=[model.pk]), "contents"),
+                (reverse("aimodel-download-ai-engine-version-user-vars", args=[model.pk]), "user variables"),
+            ]
         )
+
+    @admin.display(description="AI engine version")
+    def version_link(self, model: AIModel) -> str:
+        version = model.ai_engine_version
+        address = reverse("admin:registry_aiengineversion_change", args=[version.pk])
+        return links([(address, f"{version.ai_engine.name} {version.container_version}")])
+
+    @admin.display(description="evaluation metrics")
+    def metrics(self, model: AIModel) -> str:
+        return pairs({metric.name: f"{metric.value:g}" for metric in model.evaluation_metrics.order_by("name")[:50]})
 
     @admin.display(description="AI engine", ordering="ai_engine_version__ai_engine__name")
     def engine(self, model: AIModel) -> str:
@@ -124,9 +186,14 @@ class AIModelAdmin(RegisteredAdmin):
 class EvaluationMetricAdmin(RegisteredAdmin):
     list_display = ("id", "name", "value", "ai_model", "created_by", "created_at")
     list_display_links = ("id", "name")
-    list_filter = ("created_at",)
+    list_filter = ("name", "created_at")
     list_select_related = ("ai_model",)
     search_fields = ("name", "ai_model__name", "description", "created_by")
+    fieldsets = (
+        (None, {"fields": ("name", "value", "ai_model", "description")}),
+        ("Data", {"fields": ("patients", "data_hash")}),
+        ("Origin", {"fields": ORIGIN}),
+    )
 
     def delete_row(self, request: HttpRequest, row: EvaluationMetric) -> None:
         services.evaluation_metric_delete(metric_id=row.pk, author=_author(request))
@@ -138,13 +205,11 @@ class GenericFileAdmin(RegisteredAdmin):
     list_display_links = ("id", "name")
     list_filter = ("created_at",)
     search_fields = ("name", "created_by")
-    exclude = ("contents",)
-    readonly_fields = ("files",)
+    fieldsets = ((None, {"fields": ("name", "files")}), ("Origin", {"fields": ("made_by", "created_at")}))
 
     @admin.display(description="files")
     def files(self, generic_file: GenericFile) -> str:
-        url = reverse("genericfile-packed-contents-download", args=[generic_file.pk])
-        return format_html('<a href="{}">contents</a>', url)
+        return links([(reverse("genericfile-packed-contents-download", args=[generic_file.pk]), "contents")])
 
     def delete_row(self, request: HttpRequest, row: GenericFile) -> None:
         services.generic_file_delete(file_id=row.pk, author=_author(request))

@@ -31,5 +31,6 @@ trap stop EXIT
     "${as_server[@]}" "$bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -w -o "-k '$cluster' -c listen_addresses='' \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off" start >/dev/null
 )
-DATABASE_URL="postgres://orchestrator@/postgres?host=$cluster" \
+# By libpq's own variables, so that processes which tests start find the server too.
+PGHOST="$cluster" PGUSER=orchestrator DATABASE_URL=postgres:///postgres \
     .venv/bin/python -m pytest -n "${WORKERS:-2}" --dist loadfile "${suites[@]}" "$@"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError
 from django.db.models import Model, ProtectedError, QuerySet
 from rest_framework.exceptions import PermissionDenied
@@ -25,7 +26,7 @@ def found(rows: QuerySet[_M], row_id: int) -> _M:
     """Return the row of an id. Raises NotFound."""
     try:
         return rows.get(pk=row_id)
-    except rows.model.DoesNotExist as error:
+    except ObjectDoesNotExist as error:
         raise NotFound(f"There is no {rows.model._meta.verbose_name} {row_id}.") from error
 
 

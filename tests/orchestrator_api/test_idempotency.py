@@ -145,3 +145,24 @@ def test_a_broken_form_is_refused_before_a_key_is_taken(client):
     )
     assert response.status_code == 400
     assert not IdempotencyRecord.objects.exists()
+
+
+def test_the_key_of_a_process_that_died_is_free_at_once(client, counting, monkeypatch):
+    post(client)
+    IdempotencyRecord.objects.update(
+        status=None, leased_until=timezone.now() + timedelta(minutes=1), leased_by="somebody"
+    )
+    assert post(client).status_code == 409
+    monkeypatch.setattr("orchestrator_api.idempotency.is_dead", lambda kind, name: name == "somebody")
+    assert post(client).status_code == 201
+    assert counting.calls == 2
+
+
+def test_what_a_process_created_before_it_died_is_answered_not_created_again(client, counting):
+    post(client)
+    IdempotencyRecord.objects.update(status=None, leased_until=timezone.now(), created_address="/api/whoami/")
+    answer = post(client)
+    assert (answer.status_code, answer.json()["user"]) == (201, "ada")
+    assert answer["Location"] == "http://testserver/api/whoami/"
+    assert counting.calls == 1
+    assert post(client)["Idempotent-Replayed"] == "true"

@@ -96,3 +96,11 @@ def test_a_json_file_that_is_none_or_too_large_is_pointed_at():
     with pytest.raises(TooLarge) as large:
         read_json_file(file(content=b"[1, 2]"), "/files/vars", max_bytes=3)
     assert invalid.value.faults[0].pointer == large.value.faults[0].pointer == "/files/vars"
+
+
+def test_a_document_that_is_not_utf8_is_refused_as_its_text_is_lost():
+    assert [fault.pointer for fault in faults_of(multipart(data=b'{"a": "\xff"}'))] == ["/data"]
+
+
+def test_a_mark_at_the_beginning_is_no_part_of_the_document():
+    assert read_body(multipart(data="\ufeff{}")).data == {}
