@@ -33,7 +33,7 @@ from orchestrator_api.problems import problem_of, problem_response
 from web.bodies import limit_size
 from web.errors import Conflict, Fault, InvalidInput, KeyReused
 from web.grants import grant_of
-from web.lives import REQUESTS, is_dead, own_name
+from web.lives import REQUESTS, has_ended, own_name
 from web.once import noting
 
 logger = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ def _claim(principal: str, key: str, digest: str) -> IdempotencyRecord:
         if record.digest != digest:
             raise KeyReused(faults=[Fault("/headers/Idempotency-Key", "was sent before with other content")])
         if record.leased_until is not None:
-            if record.leased_until > now and not is_dead(REQUESTS, record.leased_by):
+            if record.leased_until > now and not has_ended(REQUESTS, record.leased_by):
                 raise Conflict("The first request under this Idempotency-Key is still under way.")
             record.leased_until = lease
             record.leased_by = own_name()

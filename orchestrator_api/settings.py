@@ -130,6 +130,11 @@ if not STORAGE_URL:
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 
+FILE_UPLOAD_HANDLERS = [
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "orchestrator_api.uploads.TidyUploadHandler",
+]
+
 # The largest request of all, and of its JSON document.
 MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=20 * 1024**3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_DATA_BYTES", default=32 * 1024**2)

@@ -31,4 +31,4 @@ def storages_from_url(url: str) -> dict[str, Any]:
     if parts.username:
         options["access_key"] = unquote(parts.username)
         options["secret_key"] = unquote(parts.password or "")
-    return {"default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}, "staticfiles": _STATIC}
+    return {"default": {"BACKEND": "web.objectstore.ObjectStorage", "OPTIONS": options}, "staticfiles": _STATIC}

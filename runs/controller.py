@@ -107,6 +107,7 @@ class Controller:
         self._identity = Identity()
         self._inbox = Inbox()
         self._tend_at = clock()
+        self._deadline_at: datetime | None = None
         self._reconcilers = {engine.alias: Reconciler(engine, clock) for engine in engines}
 
     def stop(self) -> None:
@@ -162,19 +163,33 @@ class Controller:
         now = self._clock()
         if now >= self._tend_at:
             self._tend_claims(carriers, now)
+            self._deadline_at = outbox.next_deadline_at()
             self._tend_at = now + timedelta(seconds=self._sweep_seconds)
+        wish_at, full = outbox.next_wish_at(now), False
+        if wish_at is not None and wish_at <= now:
+            full = self._claim(carriers, now)
+            wish_at = outbox.next_wish_at(now)
+            # What was claimed may be new, with a deadline of its own.
+            self._deadline_at = outbox.next_deadline_at()
+        # What is due and yet not done is another controller's, or failed; it is looked at again, but not in a spin.
+        pause = 0.05
+        if self._deadline_at is not None and self._deadline_at <= now:
+            pause = pause if self._expire(now) else PAUSE_SECONDS
+            self._deadline_at = outbox.next_deadline_at()
+        moments = [moment for moment in (None if full else wish_at, self._deadline_at) if moment is not None]
+        if not moments:
+            return self._sweep_seconds
+        return min(self._sweep_seconds, max(pause, (min(moments) - now).total_seconds()))
+
+    def _claim(self, carriers: dict[str, _Carriers], now: datetime) -> bool:
+        """Hand what is due to the carriers, and return whether some of them have all that they can take."""
         full = False
         for alias, threads in carriers.items():
             free = CARRIERS - len(threads.active)
             full = full or free == 0
             for run_id in outbox.claim(engine=alias, limit=free, claimed_by=self._identity.name, now=now):
                 threads.take(run_id)
-        # What is due and yet not done is another controller's, or failed; it is looked at again, but not in a spin.
-        pause = 0.05 if self._expire(now) else PAUSE_SECONDS
-        due_at = outbox.next_due_at(now)
-        if due_at is None or full:
-            return self._sweep_seconds
-        return min(self._sweep_seconds, max(pause, (due_at - now).total_seconds()))
+        return full
 
     def _expire(self, now: datetime) -> bool:
         """Expire what is late, and return whether that went well; one run whose owner fails does not hold up others."""

@@ -72,12 +72,16 @@ def postpone(*, run_id: int, wish: Wish, message: str, now: datetime) -> None:
             run.message = message
 
 
-def next_due_at(now: datetime) -> datetime | None:
-    """Return when the next wish or deadline is due."""
-    moments = [
-        WorkflowRun.objects.filter(_free(now), next_try_at__isnull=False).aggregate(at=Min("next_try_at"))["at"],
-        *(_unended(**{f"{name}__isnull": False}).aggregate(at=Min(name))["at"] for name in _DEADLINES),
-    ]
+def next_wish_at(now: datetime) -> datetime | None:
+    """Return when the next wish that nobody carries is due."""
+    free = WorkflowRun.objects.filter(_free(now), next_try_at__isnull=False)
+    moment: datetime | None = free.aggregate(at=Min("next_try_at"))["at"]
+    return moment
+
+
+def next_deadline_at() -> datetime | None:
+    """Return when the next deadline passes."""
+    moments = [_unended(**{f"{name}__isnull": False}).aggregate(at=Min(name))["at"] for name in _DEADLINES]
     return min((moment for moment in moments if moment), default=None)
 
 

@@ -6,7 +6,8 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from functools import partial
+from typing import IO, Protocol, runtime_checkable
 
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -21,13 +22,25 @@ _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*")
 
 @dataclass(frozen=True)
 class Download:
-    """Content of a known size that `open` gives from its beginning; `tag` changes whenever the content does."""
+    """Content of a known size that `open` gives from its beginning; `tag` changes whenever the content does.
+
+    Where it can be had in parts without all that lies before them, `open_part` gives one.
+    """
 
     open: Callable[[], IO[bytes]]
     size: int
     filename: str
     content_type: str = "application/octet-stream"
     tag: str = ""
+    open_part: Callable[[range], IO[bytes]] | None = None
+
+
+@runtime_checkable
+class GivesParts(Protocol):
+    """A storage that gives a part of a file without the rest of it."""
+
+    def open_part(self, name: str, part: range) -> IO[bytes]:
+        """Open the bytes of a file whose places are in the range."""
 
 
 def file_response(
@@ -46,8 +59,11 @@ def file_response(
     name = field_file.name or ""
     # Files are never written over: another content has another name.
     tag = hashlib.sha256(f"{name}:{size}".encode()).hexdigest()[:32]
+    storage, open_part = field_file.storage, None
+    if isinstance(storage, GivesParts):
+        open_part = partial(storage.open_part, name)
     return download_response(
-        request, Download(lambda: field_file.storage.open(name, "rb"), size, filename, content_type, tag)
+        request, Download(lambda: storage.open(name, "rb"), size, filename, content_type, tag, open_part)
     )
 
 
@@ -67,7 +83,7 @@ def download_response(request: Request | HttpRequest, download: Download) -> Htt
     part = range(download.size) if wanted is None else wanted
     if request.method == "HEAD":
         response: HttpResponseBase = HttpResponse()
-    elif wanted is None:
+    elif wanted is None and download.open_part is None:
         response = FileResponse(download.open())
     else:
         response = StreamingHttpResponse(_read(download, part))
@@ -101,8 +117,9 @@ def _wanted_range(request: Request | HttpRequest, download: Download) -> range |
 
 
 def _read(download: Download, part: range) -> Iterator[bytes]:
-    with download.open() as content:
-        content.seek(part.start)
+    with download.open_part(part) if download.open_part else download.open() as content:
+        if not download.open_part:
+            content.seek(part.start)
         left = len(part)
         while left and (chunk := content.read(min(_CHUNK_BYTES, left))):
             left -= len(chunk)

@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db.models import Choices, Model, Q, QuerySet
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Choices, F, JSONField, Model, Q, QuerySet, TextField
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Cast
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound as PageNotFound
@@ -156,7 +159,8 @@ class ListQuery:
                 faults.append(Fault(f"/query/{name}", str(error)))
         if faults:
             raise InvalidInput(faults=faults)
-        return queryset.filter(*conditions).order_by(*order, *([] if {"id", "-id"} & set(order) else ["-id"]))
+        order += [] if {"id", "-id"} & set(order) else ["-id"]
+        return queryset.filter(*conditions).order_by(*(_ordering(queryset.model, name) for name in order))
 
     def parameters(self) -> list[OpenApiParameter]:
         """Return what the OpenAPI document says of this list's query."""
@@ -179,6 +183,24 @@ class ListQuery:
                 raise ValueError("knows only: " + ", ".join(self.sorts))
             order.append(sign + self.sorts[name])
         return order
+
+
+def _ordering(model: type[Model], name: str) -> str | OrderBy:
+    """Return an ordering that every database understands alike."""
+    field = name.removeprefix("-")
+    try:
+        column = model._meta.get_field(field)
+    except FieldDoesNotExist:
+        return name  # of a related row, or computed
+    is_json, may_be_nothing = isinstance(column, JSONField), bool(getattr(column, "null", False))
+    if not is_json and not may_be_nothing:
+        return name
+    # PostgreSQL orders JSON by its length first; here it is ordered as the text that it is.
+    expression = Cast(field, TextField()) if is_json else F(field)
+    # Nothing is less than anything: by itself PostgreSQL has it the other way round.
+    if name.startswith("-"):
+        return expression.desc(nulls_last=True if may_be_nothing else None)
+    return expression.asc(nulls_first=True if may_be_nothing else None)
 
 
 class StandardPagination(PageNumberPagination):

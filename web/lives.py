@@ -24,7 +24,7 @@ class Life:
     """A name that no other process has, held until `close` or the end of the process."""
 
     def __init__(self, kind: str) -> None:
-        self.name = f"{socket.gethostname()[:40]}-{uuid.uuid4().hex[:12]}"
+        self.name = f"{_host()}-{uuid.uuid4().hex[:12]}"
         self._path = _folder(kind) / self.name
         # Locked before anybody can see it, or it would look dead for a moment.
         unborn = self._path.with_name(f".{self.name}")
@@ -51,6 +51,11 @@ def is_dead(kind: str, name: str) -> bool:
     return bool(name) and _lock_is_free(_folder(kind) / name)
 
 
+def has_ended(kind: str, name: str) -> bool:
+    """Return whether the process of this name is known to have ended on this machine, in whatever way."""
+    return name.startswith(f"{_host()}-") and (not (_folder(kind) / name).exists() or is_dead(kind, name))
+
+
 def dead(kind: str) -> list[str]:
     """Return the names of the processes of a kind that are known to have died."""
     return [path.name for path in _folder(kind).glob("[!.]*") if _lock_is_free(path)]
@@ -73,6 +78,10 @@ def _own(_pid: int, _data_dir: str) -> Life:
     life = Life(REQUESTS)
     atexit.register(life.close)
     return life
+
+
+def _host() -> str:
+    return socket.gethostname()[:40]
 
 
 def _lock_is_free(path: Path) -> bool:

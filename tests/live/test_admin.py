@@ -8,13 +8,12 @@ import secrets
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.live.test_usage_scripts import Scripts, last_id, zip_of
+from tests.live.test_usage_scripts import Scripts, zip_of
 from usage_scripts.local_service import PROJECT, LocalService
 
 pytestmark = pytest.mark.live
@@ -68,3 +67,49 @@ def execution(service: LocalService, tmp_path_factory: pytest.TempPathFactory) -
         time.sleep(0.5)
     assert state["status"] == "succeeded", state
     return int(posted["id"])
+
+
+def generic_file(run: Scripts, folder: Path) -> None:
+    run("generic_files/create.sh", zip_of(folder / "results.zip", **{"predictions.csv": "1,0.5\n"}))
+
+
+def hidden_token(page: str) -> str:
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_list_and_one_of_its_rows_can_be_looked_at(
+    service: LocalService, operator: requests.Session, execution: int, model: str
+) -> None:
+    listed = operator.get(f"{service.url}/admin/{model}/", timeout=30)
+    assert listed.status_code == 200
+    rows = re.findall(rf'href="(/admin/{model}/\d+/change/)[?"]', listed.text)
+    assert rows
+
+    one = operator.get(service.url + rows[0], timeout=30)
+
+    assert one.status_code == 200
+    assert one.url == service.url + rows[0]
+
+
+def test_an_execution_leads_to_all_that_belongs_to_it(
+    service: LocalService, operator: requests.Session, execution: int
+) -> None:
+    address = f"{service.url}/admin/executions/execution/{execution}/change/"
+    page = operator.get(address, timeout=30).text
+    links = [link for link in re.findall(r'href="([^"]+)"', page) if link.startswith(("/api/", f"{service.url}/api/"))]
+
+    assert any("/logs/?node=" in link for link in links)
+    assert any("/api/ai_models/" in link for link in links)
+    for link in links:
+        answer = operator.get(link if link.startswith("http") else service.url + link, timeout=60)
+        assert answer.status_code == 200, link
+
+
+def test_the_style_of_the_pages_is_there(service: LocalService, operator: requests.Session) -> None:
+    page = operator.get(f"{service.url}/admin/", timeout=30).text
+
+    for link in re.findall(r'href="(/static/[^"]+\.css)"', page):
+        assert operator.get(service.url + link, timeout=30).status_code == 200, link

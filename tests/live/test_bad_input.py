@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +124,8 @@ def test_a_killed_worker_leaves_no_orphan_and_no_double(service: LocalService, v
     before, keys = count(service), [f"killed-{number}" for number in range(12)]
 
     def try_once(key: str) -> None:
-        try:
+        with suppress(requests.RequestException):
             post(service, document(version), key)
-        except requests.RequestException:
-            pass
 
     with ThreadPoolExecutor(12) as pool:
         waiting = [pool.submit(try_once, key) for key in keys]

@@ -153,7 +153,7 @@ def test_the_key_of_a_process_that_died_is_free_at_once(client, counting, monkey
         status=None, leased_until=timezone.now() + timedelta(minutes=1), leased_by="somebody"
     )
     assert post(client).status_code == 409
-    monkeypatch.setattr("orchestrator_api.idempotency.is_dead", lambda kind, name: name == "somebody")
+    monkeypatch.setattr("orchestrator_api.idempotency.has_ended", lambda kind, name: name == "somebody")
     assert post(client).status_code == 201
     assert counting.calls == 2
 

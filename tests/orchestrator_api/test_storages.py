@@ -10,7 +10,7 @@ def test_files_are_kept_in_the_file_system_unless_told_otherwise():
 def test_an_object_store_by_url():
     url = "s3://key:se%2Fcret@bucket/some/prefix?endpoint_url=https://minio.example:9000&region_name=eu-1"
     storage = storages_from_url(url)["default"]
-    assert storage["BACKEND"] == "storages.backends.s3.S3Storage"
+    assert storage["BACKEND"] == "web.objectstore.ObjectStorage"
     options = storage["OPTIONS"]
     assert (options["bucket_name"], options["location"]) == ("bucket", "some/prefix")
     assert (options["access_key"], options["secret_key"]) == ("key", "se/cret")

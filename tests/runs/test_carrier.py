@@ -273,11 +273,19 @@ def test_a_postponed_wish_that_was_overtaken_is_not_postponed(make_run, status_o
     assert now_of(run).next_try_at is None
 
 
-def test_the_next_moment_is_the_first_wish_or_deadline(make_run, clock):
-    assert outbox.next_due_at(START) is None
+def test_the_next_wish_is_the_first_that_nobody_carries(make_run, clock):
+    assert outbox.next_wish_at(START) is None
+    make_run(now=START + timedelta(seconds=9))
+    make_run(now=START + timedelta(seconds=5))
+
+    assert outbox.next_wish_at(START) == START + timedelta(seconds=5)
+    outbox.claim(engine="double", limit=1, claimed_by="me", now=START + timedelta(seconds=9))
+    assert outbox.next_wish_at(START + timedelta(seconds=9)) == START + timedelta(seconds=9)
+
+
+def test_the_next_deadline_is_the_first_of_either_kind(make_run, clock):
+    assert outbox.next_deadline_at() is None
     make_run(now=START + timedelta(seconds=9), deadline_seconds=60)
     make_run(now=START + timedelta(seconds=5), pending_deadline_seconds=3)
 
-    assert outbox.next_due_at(START) == START + timedelta(seconds=5)
-    outbox.claim(engine="double", limit=9, claimed_by="me", now=START + timedelta(seconds=9))
-    assert outbox.next_due_at(START + timedelta(seconds=9)) == START + timedelta(seconds=8)
+    assert outbox.next_deadline_at() == START + timedelta(seconds=8)

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +39,7 @@ def test_a_file_that_no_row_names_goes_and_one_that_is_named_stays(tmp_path):
     assert journal.settle() == 1
 
     assert [default_storage.exists(name) for name in ("orphan", "kept", "begun")] == [False, True, True]
-    assert os.listdir(tmp_path / "journal") == []
+    assert list((tmp_path / "journal").iterdir()) == []
     assert not lives.dead(lives.REQUESTS)
 
 
