@@ -51,6 +51,7 @@ class Child:
     name: str
     command: Sequence[str]
     pass_fds: Sequence[int] = ()
+    nice: int = 0
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_again_at: float = 0.0
@@ -66,7 +67,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             pass_fds=self.pass_fds,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=_die_with(os.getpid(), self.nice),  # noqa: PLW1509 - this process has one thread
         )
 
     def reap(self) -> bool:
@@ -279,7 +280,8 @@ def _children(listener: int) -> list[Child]:
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:orchestrator_api.gunicorn_conf"]
     return [
         Child("the API", [*gunicorn, "--bind", f"fd://{listener}"], pass_fds=[listener]),
-        Child("the controller", [sys.executable, "manage.py", "run_controller"]),
+        # Callers are answered first: the controller, and the Workflows that descend from it, take what is left.
+        Child("the controller", [sys.executable, "manage.py", "run_controller"], nice=0),
     ]
 
 
@@ -296,11 +298,12 @@ def _children_of(parent: int, only_ended: bool = False) -> set[int]:
     return found
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """Return what a child does before it becomes its program: tie its life to its parent's."""
+def _die_with(parent: int, nice: int = 0) -> Callable[[], None]:
+    """Return what a child does before it becomes its program: tie its life to its parent's, and step back."""
     prctl = ctypes.CDLL(None).prctl
 
     def tie() -> None:
+        os.nice(nice)
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if os.getppid() != parent:

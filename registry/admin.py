@@ -168,7 +168,9 @@ class AIModelAdmin(RegisteredAdmin):
 
     @admin.display(description="evaluation metrics")
     def metrics(self, model: AIModel) -> str:
-        return pairs({metric.name: f"{metric.value:g}" for metric in model.evaluation_metrics.order_by("name")[:50]})
+        # One name may be there several times, each for other patients.
+        rows = model.evaluation_metrics.order_by("name", "id")[:50]
+        return links((reverse("admin:registry_evaluationmetric_change", args=[row.pk]), str(row)) for row in rows)
 
     @admin.display(description="AI engine", ordering="ai_engine_version__ai_engine__name")
     def engine(self, model: AIModel) -> str:

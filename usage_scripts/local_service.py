@@ -69,7 +69,7 @@ def local_service(data_dir: Path, port: int = 0, **environment: str) -> Iterator
 
     Raises ServiceFailedError when it does not become ready.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     port, log = port or free_port(), data_dir / "service.log"
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 
-if TYPE_CHECKING:
-    _S3Storage = Any
-else:
-    _S3Storage = S3Storage
 
-
-class ObjectStorage(_S3Storage):
+class ObjectStorage(S3Storage):  # type: ignore[misc] # django-storages has no types
     """Gives parts of an object without the rest of it, and fails as storages do, with OSError."""
 
     def open_part(self, name: str, part: range) -> IO[bytes]:

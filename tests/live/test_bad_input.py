@@ -39,7 +39,12 @@ def version(service: LocalService) -> int:
 
 def document(version: int, name: str = "n") -> dict[str, Any]:
     patient = {"id": "p1", "clinical_data": {"study": {"sheet": {"age": UNCOMMON}}}}
-    entry = {"system_path": None, "fields_definition": {}, "sheets_definition": {}, "patients": [patient]}
+    entry: dict[str, Any] = {
+        "system_path": None,
+        "fields_definition": {},
+        "sheets_definition": {},
+        "patients": [patient],
+    }
     return {
         "schema": "training-from-scratch",
         "input_elements": {"platform_data": {"data_partners_patients": {"data-partner-1": entry}}},
@@ -218,5 +223,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(data_dir)], check=False, timeout=30)
 
 
-def test_no_log_line_holds_clinical_data(service: LocalService) -> None:
+def test_no_log_line_holds_clinical_data(service: LocalService, version: int) -> None:
+    assert post(service, document(version)).status_code == 201
+    assert post(service, document(version) | {"unknown": UNCOMMON}).status_code == 400
     assert UNCOMMON not in service.log.read_text(errors="replace")

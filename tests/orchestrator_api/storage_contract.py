@@ -98,7 +98,7 @@ class StorageContract:
     def test_what_is_refused_leaves_no_file(self, api, model):
         before = stored()
 
-        assert post_model(api, model.ai_engine_version_id).status_code == 409
+        assert post_model(api, model.ai_engine_version_id).status_code == 400
 
         assert sorted(stored()) == sorted(before)
 

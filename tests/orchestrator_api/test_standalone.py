@@ -179,3 +179,16 @@ def test_prepare_replaces_a_token_that_is_no_longer_good(prepared):
     token_revoke(tokens=ApiToken.objects.all())
     prepare(prepared)
     assert token_use(text=(prepared / "token").read_text().strip())
+
+
+def test_a_management_command_finds_the_data_and_the_secret_of_the_service(tmp_path, monkeypatch):
+    monkeypatch.delenv("SECRET_KEY")
+    data_dir = tmp_path / "data"
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "long enough for anybody")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{data_dir}/orchestrator.sqlite3")
+    create = ["createsuperuser", "--noinput", "--username", "operator", "--email", ""]
+
+    assert main(["--data-dir", str(data_dir), "--manage", *create]) == 0
+
+    assert (data_dir / "secret-key").exists()
+    assert main(["--data-dir", str(data_dir), "--manage", *create]) != 0

@@ -63,3 +63,16 @@ def test_one_row_links_to_its_files(admin_client, page, path):
     response = admin_client.get(f"/admin/registry/{page}/{row.pk}/change/")
 
     assert f"/{row.pk}/{path}/".encode() in response.content
+
+
+def test_a_model_shows_its_metrics_and_how_many_patients_but_not_which(admin_client, django_assert_max_num_queries):
+    row = model(data_partners_patients={"p1": ["secret-1", "secret-2"]})
+    for value in (0.5, 0.75):
+        metric(row, value=value, data_partners_patients={"p1": [str(value)]})
+
+    with django_assert_max_num_queries(8):
+        page = admin_client.get(f"/admin/registry/aimodel/{row.pk}/change/").text
+
+    assert "auc = 0.5" in page
+    assert "auc = 0.75" in page
+    assert "secret-1" not in page
