@@ -104,6 +104,7 @@ DATABASES: dict[str, Any] = {
 }
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONNECTION_MAX_AGE_SECONDS", default=600)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["ENGINE"] = "orchestrator_api.sqlite"
     # WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock at BEGIN, so that a transaction
     # waits for its turn instead of failing in the middle when it first writes.
     DATABASES["default"]["OPTIONS"] = {

@@ -281,7 +281,7 @@ def _children(listener: int) -> list[Child]:
     return [
         Child("the API", [*gunicorn, "--bind", f"fd://{listener}"], pass_fds=[listener]),
         # Callers are answered first: the controller, and the Workflows that descend from it, take what is left.
-        Child("the controller", [sys.executable, "manage.py", "run_controller"], nice=0),
+        Child("the controller", [sys.executable, "manage.py", "run_controller"], nice=5),
     ]
 
 

@@ -14,7 +14,7 @@ os.environ["DATA_DIR"] = _data
 from orchestrator_api.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
+if DATABASES["default"]["ENGINE"] == "orchestrator_api.sqlite":  # noqa: F405
     # Threads and other processes take part in some tests, so the database cannot live in one process's memory.
     DATABASES["default"]["TEST"] = {"NAME": f"{_data}/test.sqlite3"}  # noqa: F405
 

@@ -53,7 +53,7 @@ def test_a_poke_from_another_thread_wakes():
 
 @pytest.fixture
 def sockets(settings, tmp_path, db):
-    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+    if settings.DATABASES["default"]["ENGINE"] != "orchestrator_api.sqlite":
         pytest.skip("the database has wake-ups of its own")
     settings.DATA_DIR = tmp_path
     return tmp_path / "wakeups"

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError, connection, connections, transaction
+
+from orchestrator_api.models import IdempotencyRecord
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(settings.DATABASES["default"]["ENGINE"] != "orchestrator_api.sqlite", reason="only SQLite"),
+]
+
+
+def in_a_transaction_elsewhere(begun: threading.Event, go: threading.Event) -> None:
+    with transaction.atomic():
+        IdempotencyRecord.objects.count()
+        begun.set()
+        go.wait(10)
+    connections.close_all()
+
+
+def test_a_transaction_waits_for_its_turn() -> None:
+    begun, go = threading.Event(), threading.Event()
+    other = threading.Thread(target=in_a_transaction_elsewhere, args=(begun, go))
+    other.start()
+    assert begun.wait(10)
+    threading.Timer(0.1, go.set).start()
+
+    with transaction.atomic():
+        assert go.is_set()
+        assert IdempotencyRecord.objects.count() == 0
+
+    other.join()
+    with connection.cursor() as cursor:
+        timeout_milliseconds = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+    assert timeout_milliseconds == settings.DATABASES["default"]["OPTIONS"]["timeout"] * 1000
+
+
+def test_a_transaction_that_waits_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+    other = threading.Thread(target=in_a_transaction_elsewhere, args=(begun, go))
+    other.start()
+    assert begun.wait(10)
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.05)
+
+    with pytest.raises(OperationalError, match="database is locked"), transaction.atomic():
+        pass
+
+    go.set()
+    other.join()
