@@ -1,7 +1,7 @@
 """How gunicorn serves the API: one process, as many requests at once as it has threads.
 
 Threads fit what a request does here: it waits for the database, the registry or a disk. The registry may be this very
-service, so there are more threads than REGISTRY_CLIENT_CONCURRENCY lets calls go out.
+service, so there are more threads than the five times REGISTRY_CLIENT_CONCURRENCY that calls to it may hold.
 """
 
 import os
@@ -11,7 +11,7 @@ bind = os.environ.get("BIND", "0.0.0.0:8900")
 wsgi_app = "orchestrator_api.wsgi"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_WORKERS", "1"))
-threads = int(os.environ.get("WEB_THREADS", "32"))
+threads = int(os.environ.get("WEB_THREADS", "64"))
 timeout = 120
 graceful_timeout = 10
 keepalive = 30

@@ -28,6 +28,8 @@ from urllib3.exceptions import HTTPError
 from web.errors import OrchestratorError, ServiceUnavailable
 
 CONNECT_SECONDS = 3.0
+WAITING_FOR_EACH = 4
+WAIT_SECONDS = 10.0
 READ_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
 DEFAULT_CONCURRENCY = 16
@@ -80,8 +82,8 @@ class RegistryClient:
     """Reads a model registry. One client may be used by many threads.
 
     Connections are kept; reads are tried again when the registry is not reached, breaks off or is overloaded. At most
-    `concurrency` questions are asked at once, the next is refused at once: the registry may be the same server, and
-    must keep threads to answer with.
+    `concurrency` questions are asked at once, four times as many wait in line for some seconds, and the next is refused
+    at once: the registry may be the same server, and must keep threads to answer with.
     """
 
     def __init__(
@@ -96,6 +98,9 @@ class RegistryClient:
     ) -> None:
         self._root = f"http://{hostname}/api"
         self._total_seconds = total_seconds
+        self._longest_line = concurrency * (1 + WAITING_FOR_EACH)
+        self._lock = threading.Lock()
+        self.in_line = 0
         self._places = threading.BoundedSemaphore(concurrency)
         self._pool = PoolManager(
             maxsize=concurrency,
@@ -159,12 +164,8 @@ class RegistryClient:
 
     def _get(self, resource: str, row_id: int) -> Mapping[str, Any]:
         """Return one row. Only addresses of the configured host are built, and no redirect is followed."""
-        if not self._places.acquire(blocking=False):
-            raise RegistryUnavailable("Too many questions to the model registry are under way; try again.")
-        try:
+        with self._place():
             status, content = self._exchange(f"{self._root}/{resource}/{row_id}/")
-        finally:
-            self._places.release()
         if status == 404:
             raise RegistryNotFound(resource, row_id)
         if status in (401, 403):
@@ -176,6 +177,25 @@ class RegistryClient:
             if not isinstance(answer, dict):
                 raise TypeError("not an object")
             return answer
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Wait in line for one of the places to ask from. Raises RegistryUnavailable."""
+        busy = "Too many questions to the model registry are under way; try again."
+        with self._lock:
+            if self.in_line >= self._longest_line:
+                raise RegistryUnavailable(busy)
+            self.in_line += 1
+        try:
+            if not self._places.acquire(timeout=WAIT_SECONDS):
+                raise RegistryUnavailable(busy)
+            try:
+                yield
+            finally:
+                self._places.release()
+        finally:
+            with self._lock:
+                self.in_line -= 1
 
     def _exchange(self, url: str) -> tuple[int, bytes]:
         ends_at = time.monotonic() + self._total_seconds

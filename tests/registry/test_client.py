@@ -2,11 +2,19 @@
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from registry.client import AIEngineVersionInfo, AIModelInfo, RegistryClient, RegistryNotFound, RegistryUnavailable
+from registry.client import (
+    WAITING_FOR_EACH,
+    AIEngineVersionInfo,
+    AIModelInfo,
+    RegistryClient,
+    RegistryNotFound,
+    RegistryUnavailable,
+)
 from tests.registry.samples import generic_file, metric, version
 from tests.registry.samples import model as stored_model
 from web.errors import ServiceUnavailable
@@ -179,20 +187,28 @@ def test_a_silent_registry_is_unavailable(registry):
     client.close()
 
 
-def test_more_questions_than_places_are_refused_at_once(registry):
+def test_questions_wait_in_line_and_are_refused_beyond_it(registry):
     registry.answers = {"/api/ai_models/8/": (200, MODEL)}
     registry.go_on.clear()
     client = RegistryClient(registry.hostname, concurrency=1)
-    first = threading.Thread(target=client.get_model, args=(8,))
-    first.start()
+    answered = []
+    threads = [
+        threading.Thread(target=lambda: answered.append(client.get_model(8).id)) for _ in range(1 + WAITING_FOR_EACH)
+    ]
+    threads[0].start()
     registry.entered.wait(timeout=10)
+    for thread in threads[1:]:
+        thread.start()
+    while client.in_line < len(threads):
+        time.sleep(0.001)
 
     with pytest.raises(RegistryUnavailable, match="Too many"):
         client.get_model(8)
 
     registry.go_on.set()
-    first.join()
-    assert client.get_model(8).id == 8
+    for thread in threads:
+        thread.join()
+    assert answered == [8] * len(threads)
     client.close()
 
 
