@@ -51,7 +51,6 @@ class Child:
     name: str
     command: Sequence[str]
     pass_fds: Sequence[int] = ()
-    nice: int = 0
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_again_at: float = 0.0
@@ -67,7 +66,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             pass_fds=self.pass_fds,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid(), self.nice),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
         )
 
     def reap(self) -> bool:
@@ -280,8 +279,7 @@ def _children(listener: int) -> list[Child]:
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:orchestrator_api.gunicorn_conf"]
     return [
         Child("the API", [*gunicorn, "--bind", f"fd://{listener}"], pass_fds=[listener]),
-        # Callers are answered first: the controller, and the Workflows that descend from it, take what is left.
-        Child("the controller", [sys.executable, "manage.py", "run_controller"], nice=5),
+        Child("the controller", [sys.executable, "manage.py", "run_controller"]),
     ]
 
 
@@ -298,12 +296,11 @@ def _children_of(parent: int, only_ended: bool = False) -> set[int]:
     return found
 
 
-def _die_with(parent: int, nice: int = 0) -> Callable[[], None]:
-    """Return what a child does before it becomes its program: tie its life to its parent's, and step back."""
+def _die_with(parent: int) -> Callable[[], None]:
+    """Return what a child does before it becomes its program: tie its life to its parent's."""
     prctl = ctypes.CDLL(None).prctl
 
     def tie() -> None:
-        os.nice(nice)
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if os.getppid() != parent:
