@@ -1,19 +1,19 @@
 """What happened to a Workflow from outside its machine, so that another supervisor can take it up where it was.
 
 The machine is deterministic: told the same events at the same times, it comes to the same nodes. Pods that had ended
-are therefore not run again; those that were running are, from their beginning. One JSON array a line:
-`[seconds since 1970, kind, …]`.
+are therefore not run again; those that were running are, from their beginning. Kept in memory, since only a supervisor
+that was asked to leave has somebody to tell; then one JSON array a line: `[seconds since 1970, kind, …]`.
 
 Imported by the supervisor: it must load fast.
 """
 
-# ruff: noqa: PTH118, PTH123
+# ruff: noqa: PTH105, PTH118, PTH123
 
 from __future__ import annotations
 
 import json
 import os
-from typing import Any, TextIO
+from typing import Any
 
 from engines.local import layout
 from engines.local.interpreter.pod_nodes import PodOutcome
@@ -23,20 +23,27 @@ Entry = list[Any]
 
 
 class Journal:
-    """The journal of one Workflow, open for more."""
+    """The journal of one Workflow; `past` is what a supervisor before this one left."""
 
     def __init__(self, directory: str) -> None:
-        path = os.path.join(directory, layout.JOURNAL)
-        self.past = _read(path)
-        self._file: TextIO = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open until the process ends
+        self._path = os.path.join(directory, layout.JOURNAL)
+        self.past = _read(self._path)
+        self._new: list[Entry] = []
 
     def write(self, at: float, kind: str, *what: Any) -> None:
-        """Add an event; it is on its way to the disk when this returns."""
-        self._file.write(json.dumps([at, kind, *what], separators=(",", ":")) + "\n")
+        """Remember an event."""
+        self._new.append([at, kind, *what])
 
     def write_done(self, at: float, node_id: str, place: str, outcome: PodOutcome) -> None:
-        """Add the end of a pod."""
-        self.write(at, DONE, node_id, place, outcome.phase, outcome.message, outcome.outputs, outcome.containers)
+        """Remember the end of a pod."""
+        self._new.append([at, DONE, node_id, place, outcome])
+
+    def save(self) -> None:
+        """Leave everything to the next supervisor, as a whole or not at all."""
+        with open(f"{self._path}.new", "w", encoding="utf-8") as file:
+            for entry in (*self.past, *map(_plain, self._new)):
+                file.write(json.dumps(entry, separators=(",", ":")) + "\n")
+        os.replace(f"{self._path}.new", self._path)
 
 
 def outcome_of(entry: Entry) -> PodOutcome:
@@ -45,14 +52,16 @@ def outcome_of(entry: Entry) -> PodOutcome:
     return PodOutcome(phase, message, outputs, {name: tuple(said) for name, said in containers.items()})
 
 
+def _plain(entry: Entry) -> Entry:
+    if entry[1] != DONE:
+        return entry
+    outcome: PodOutcome = entry[4]
+    return [*entry[:4], outcome.phase, outcome.message, outcome.outputs, outcome.containers]
+
+
 def _read(path: str) -> list[Entry]:
-    entries: list[Entry] = []
     try:
         with open(path, encoding="utf-8") as file:
-            for line in file:
-                entries.append(json.loads(line))
+            return [json.loads(line) for line in file]
     except FileNotFoundError:
-        pass
-    except ValueError:
-        pass  # the last line was cut off; what it told has not been told
-    return entries
+        return []

@@ -178,6 +178,7 @@ class Supervisor:
 
     def _leave(self) -> None:
         """Go, with all pods, and leave word that this was wished."""
+        self.journal.save()
         with open(os.path.join(self.directory, layout.PAUSED), "w", encoding="utf-8"):  # noqa: PTH123
             pass
         self.host.abandon()
