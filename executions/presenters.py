@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
-
-from django.http import HttpRequest
-from django.urls import get_script_prefix
-from rest_framework.request import Request
 
 from executions.models import Execution, ExecutionState
 from executions.rendering import Rendering
 from executions.selectors import ShownEngine, ShownExecution, executions_shown
-from web.addresses import registry_url
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where this API is found by the caller; made once for an answer, since asking the request is slow."""
-
-    api: str
-
-    @classmethod
-    def of(cls, request: Request | HttpRequest) -> Addresses:
-        return cls(request.build_absolute_uri(f"{get_script_prefix()}api"))
-
-    def execution(self, execution_id: int) -> str:
-        return f"{self.api}/executions/{execution_id}/"
-
-    def schema(self, name: str) -> str:
-        return f"{self.api}/schemas/{quote(name, safe='')}/"
+from web.addresses import Addresses, registry_url
 
 
 def present_executions(rows: Sequence[Execution], addresses: Addresses) -> list[dict[str, Any]]:

@@ -18,9 +18,10 @@ from executions import serializers as api
 from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner, ExecutionState
 from executions.outcomes import execution_to_failed, execution_to_running, execution_to_succeeded
 from executions.permissions import check_grant
-from executions.presenters import Addresses, present_execution, present_executions, present_rendering
+from executions.presenters import present_execution, present_executions, present_rendering
 from executions.selectors import execution_bare
 from executions.services import execution_create, execution_delete, execution_preview, execution_stop
+from web.addresses import Addresses
 from web.bodies import read_body
 from web.downloads import file_response, json_file_response
 from web.errors import Fault, InvalidInput

@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
-
-from django.http import HttpRequest
-from django.urls import get_script_prefix
-from rest_framework.request import Request
 
 from schemas.models import Schema
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where this API is found by the caller; made once for an answer, since asking the request is slow."""
-
-    api: str
-
-    @classmethod
-    def of(cls, request: Request | HttpRequest) -> Addresses:
-        return cls(request.build_absolute_uri(f"{get_script_prefix()}api"))
-
-    def schema(self, name: str) -> str:
-        return f"{self.api}/schemas/{quote(name, safe='')}/"
+from web.addresses import Addresses
 
 
 def present_schema(schema: Schema, addresses: Addresses) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from rest_framework.viewsets import ViewSet
 
 from schemas import serializers as api
 from schemas.models import Implementation, SchemaType
-from schemas.presenters import Addresses, present_schema, present_schemas
+from schemas.presenters import present_schema, present_schemas
 from schemas.selectors import schema_get, schema_list
 from schemas.services import schema_create, schema_delete
+from web.addresses import Addresses
 from web.bodies import read_body
 from web.downloads import file_response
 from web.lists import ListQuery, choice_filter, page_of, text_filter
