@@ -19,7 +19,7 @@ import builtins
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -147,8 +147,25 @@ class LogLine:
     at: str = ""
 
 
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class ClusterNode:
+    """A machine that pods can be placed on; `message` says why it is not ready, empty where it is."""
+
+    name: str
+    labels: Mapping[str, str]
+    ready: bool = True
+    message: str = ""
+
+
 class Engine(ABC):
     """Runs Workflows. Every call may raise `EngineUnavailable`, and returns within the engine's own time-outs."""
+
+    # Whether `logs` still answers after the pods are gone, up to `delete`; otherwise whoever needs them copies them.
+    keeps_logs = True
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         self.alias = alias
@@ -187,11 +204,25 @@ class Engine(ABC):
         """Remove a Workflow, its processes and what travelled with it. No error when it is not there."""
 
     @abstractmethod
-    def logs(self, name: str, node: str = "", follow: bool = False) -> Iterator[LogLine]:
+    def logs(
+        self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = _always
+    ) -> Iterator[LogLine]:
         """Yield what the containers of a Workflow (or of one node id) wrote, until the end when `follow`.
 
-        Raises `WorkflowNotFound`.
+        While it waits for more, `wanted` is asked every second or two, and a no ends it: a reader that went away would
+        otherwise be waited for as long as the Workflow runs. Raises `WorkflowNotFound`.
         """
+
+    def nodes(self) -> builtins.list[ClusterNode]:
+        """Return the nodes that pods can be placed on, ready or not."""
+        return []
+
+    def explain(self, name: str) -> str:
+        """Return why a Workflow does not go on, or ended as it did, as its surroundings tell; '' where they don't.
+
+        What the Workflow's own status says is not repeated. No error when it is not there.
+        """
+        return ""
 
     def resume(self, name: str) -> None:
         """Let a suspended Workflow go on. Raises `WorkflowNotFound`."""

@@ -3,21 +3,24 @@
 A Workflow ends at once as its annotation `orchestrator/outcome` says (`succeed`, `fail`), or when `finish` is called
 (`hold`, the default, also by option `outcome`). `calls` holds what was asked of it, in order; while `unavailable` is
 set, every call raises `EngineUnavailable`. With option `dir` its Workflows are kept in a file there, so that another
-instance, also of another process, knows them.
+instance, also of another process, knows them. Options `nodes` (a list of labels) and `keeps_logs` say what its machines
+are, and whether logs outlive them; `cluster` and `explanations` are for tests to change.
 """
 
 from __future__ import annotations
 
+import builtins
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from engines.base import (
+    ClusterNode,
     Engine,
     EngineUnavailable,
     LogLine,
@@ -54,6 +57,10 @@ class RecordingEngine(Engine):
         self.calls: list[tuple[str, str]] = []
         self.submissions: dict[str, Submission] = {}
         self.unavailable = False
+        self.keeps_logs = bool(self.options.get("keeps_logs", True))
+        declared = enumerate(self.options.get("nodes") or [{}])
+        self.cluster = [ClusterNode(f"node-{number}", labels) for number, labels in declared]
+        self.explanations: dict[str, str] = {}
         self._changed = threading.Condition()
         self._file = Path(self.options["dir"], "engine.json") if self.options.get("dir") else None
         self._state = _State()
@@ -157,18 +164,20 @@ class RecordingEngine(Engine):
         with self._called("resume", name):
             self._find(name)
 
-    def logs(self, name: str, node: str = "", follow: bool = False) -> Iterator[LogLine]:
+    def logs(
+        self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = lambda: True
+    ) -> Iterator[LogLine]:
         with self._called("logs", name):
             self._find(name)
-        return self._lines(name, node, follow)
+        return self._lines(name, node, follow, wanted)
 
-    def _lines(self, name: str, node: str, follow: bool) -> Iterator[LogLine]:
+    def _lines(self, name: str, node: str, follow: bool, wanted: Callable[[], bool]) -> Iterator[LogLine]:
         told = 0
         while True:
             with self._called("", ""):
                 lines = self._state.logs.get(name, [])[told:]
                 status = self._state.statuses.get(name)
-                last = not follow or status is None or status.phase.is_terminal
+                last = not follow or status is None or status.phase.is_terminal or not wanted()
                 if not lines and not last:
                     self._changed.wait(_LOOK_SECONDS)
                     continue
@@ -176,6 +185,14 @@ class RecordingEngine(Engine):
             yield from (line for line in lines if not node or line.node == node)
             if last:
                 return
+
+    def nodes(self) -> builtins.list[ClusterNode]:
+        with self._called("nodes", ""):
+            return [*self.cluster]
+
+    def explain(self, name: str) -> str:
+        with self._called("explain", name):
+            return self.explanations.get(name, "")
 
     # Its memory
 

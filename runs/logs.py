@@ -1,17 +1,14 @@
 """The logs of a run, as they are or as they come.
 
-Who follows a run that is still queued waits for its Workflow first. A caller that went away cannot be noticed by a
-thread that waits for the next line, so another thread waits for it.
+Who follows a run that is still queued waits for its Workflow first. Whoever goes away is noticed within seconds.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import queue
 import select
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from itertools import chain
 
@@ -24,7 +21,6 @@ from web.errors import NotFound
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-_WAITING_LINES = 1000
 
 
 def node_id_of(run: WorkflowRun, node: str) -> str:
@@ -62,25 +58,12 @@ def followed_log_lines(run: WorkflowRun, node_id: str, is_gone: Callable[[], boo
 def _follow(run: WorkflowRun, node_id: str, is_gone: Callable[[], bool]) -> Iterator[LogLine]:
     if not _wait_until_submitted(run, is_gone):
         return
-    stopping = threading.Event()
-    lines: queue.Queue[LogLine | EngineError | None] = queue.Queue(_WAITING_LINES)
-    threading.Thread(target=_pump, args=(run, node_id, lines, stopping), daemon=True).start()
     try:
-        while True:
-            try:
-                line = lines.get(timeout=LOOK_SECONDS)
-            except queue.Empty:
-                if is_gone():
-                    return
-                continue
-            if isinstance(line, EngineError):
-                # The answer breaks off, which tells the caller that it is not complete.
-                raise line
-            if line is None:
-                return
-            yield line
-    finally:
-        stopping.set()
+        yield from get_engine(run.engine).logs(run.name, node_id, follow=True, wanted=lambda: not is_gone())
+    except EngineError as error:
+        # The answer breaks off, which tells the caller that it is not complete.
+        logger.warning("The log of run %s broke off: %s", run.name, error)
+        raise
 
 
 def _wait_until_submitted(run: WorkflowRun, is_gone: Callable[[], bool]) -> bool:
@@ -93,32 +76,6 @@ def _wait_until_submitted(run: WorkflowRun, is_gone: Callable[[], bool]) -> bool
                 return known is not None and known.submitted_at is not None
             listener.wait(LOOK_SECONDS)
     return False
-
-
-def _pump(
-    run: WorkflowRun,
-    node_id: str,
-    lines: queue.Queue[LogLine | EngineError | None],
-    stopping: threading.Event,
-) -> None:
-    def put(line: LogLine | EngineError | None) -> None:
-        while not stopping.is_set():
-            try:
-                lines.put(line, timeout=LOOK_SECONDS)
-            except queue.Full:
-                continue
-            return
-
-    try:
-        for line in get_engine(run.engine).logs(run.name, node_id, follow=True):
-            put(line)
-            if stopping.is_set():
-                return
-    except EngineError as error:
-        logger.warning("The log of run %s broke off: %s", run.name, error)
-        put(error)
-    finally:
-        put(None)
 
 
 def as_text(lines: Iterator[LogLine], with_node: bool) -> Iterator[bytes]:

@@ -9,11 +9,12 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from engines.base import (
+    ClusterNode,
     Engine,
     EngineUnavailable,
     LogLine,
@@ -167,10 +168,15 @@ class LocalEngine(Engine):
             folder.remove(self._checked(name))
             self._reaper.reap()
 
-    def logs(self, name: str, node: str = "", follow: bool = False) -> Iterator[LogLine]:
+    def logs(
+        self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = lambda: True
+    ) -> Iterator[LogLine]:
         folder = self._ready()
         folder.record(self._checked(name))
-        return read_logs(folder, name, node, follow)
+        return read_logs(folder, name, node, follow, wanted)
+
+    def nodes(self) -> builtins.list[ClusterNode]:
+        return [ClusterNode(node["name"], dict(node["labels"])) for node in self.settings.nodes]
 
     def check(self) -> builtins.list[str]:
         problems = [f"the option {name} is not known" for name in self.settings.unknown]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engines.base import LogLine, WorkflowNotFound
@@ -12,7 +12,9 @@ from engines.local import layout
 from engines.local.folder import Folder
 from engines.local.interpreter.nodes import ENDED
 
-_LOOK_AGAIN_SECONDS = 0.05
+# Whoever speaks is read soon again, whoever is silent ever less often.
+_SOONEST_SECONDS, _LATEST_SECONDS = 0.05, 0.5
+_ASK_AGAIN_SECONDS = 1.0
 # A line longer than this is given in pieces.
 _CHUNK = 256 * 1024
 _NODE = re.compile(r"[a-z0-9][-.a-z0-9]*")
@@ -48,19 +50,29 @@ class _Tail:
                 return
 
 
-def read_logs(folder: Folder, name: str, node: str, follow: bool) -> Iterator[LogLine]:
-    """Yield the lines of one node or of all; with `follow` until that has ended."""
+def read_logs(
+    folder: Folder, name: str, node: str, follow: bool, wanted: Callable[[], bool] = lambda: True
+) -> Iterator[LogLine]:
+    """Yield the lines of one node or of all; with `follow` until that has ended, or is not wanted any more."""
     tails: dict[Path, _Tail] = {}
+    ask_at, pause = time.monotonic() + _ASK_AGAIN_SECONDS, _SOONEST_SECONDS
     while True:
         ended = not follow or _ended(folder, name, node)
+        pause = min(_LATEST_SECONDS, pause * 1.5)
         for path in _files(folder.path(name) / layout.PODS, node):
             tail = tails.get(path)
             if tail is None:
                 tail = tails[path] = _Tail(path)
-            yield from tail.lines(last=ended)
+            for line in tail.lines(last=ended):
+                pause = _SOONEST_SECONDS
+                yield line
         if ended:
             return
-        time.sleep(_LOOK_AGAIN_SECONDS)
+        if time.monotonic() >= ask_at:
+            if not wanted():
+                return
+            ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
+        time.sleep(pause)
 
 
 def _files(pods: Path, node: str) -> list[Path]:

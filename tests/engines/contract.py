@@ -49,6 +49,9 @@ class EngineContract:
     def let_speak(self, engine: Engine, name: str, text: str) -> None:
         """Let a Workflow whose script echoes a text do so."""
 
+    def let_there_be_a_node(self, engine: Engine) -> None:
+        """Make sure that pods have a node to go to, where that is not the engine's own business."""
+
     @pytest.fixture
     def place(self, tmp_path: Any) -> Any:
         return tmp_path
@@ -222,6 +225,29 @@ class EngineContract:
 
         assert texts == ["hello"]
         assert self.wait_for(engine, "wf-followed").phase == WorkflowPhase.SUCCEEDED
+
+    def test_its_nodes_have_names_and_labels(self, engine: Engine) -> None:
+        self.let_there_be_a_node(engine)
+
+        nodes = engine.nodes()
+
+        assert nodes
+        assert len({node.name for node in nodes}) == len(nodes)
+        assert all(node.message for node in nodes if not node.ready)
+        assert all(isinstance(value, str) for node in nodes for value in node.labels.values())
+
+    def test_nothing_explains_a_workflow_that_is_not_there(self, engine: Engine) -> None:
+        assert engine.explain("nobody") == ""
+
+    def test_logs_that_nobody_wants_any_more_end(self, engine: Engine) -> None:
+        self.submit(engine, "wf-unread", "echo hello; sleep 60")
+        self.wait_for_pod(engine, "wf-unread")
+        self.let_speak(engine, "wf-unread", "hello")
+
+        lines = engine.logs("wf-unread", follow=True, wanted=lambda: False)
+
+        assert [line.text for line in lines] in ([], ["hello"])
+        assert engine.get("wf-unread").phase == WorkflowPhase.RUNNING
 
     def test_another_instance_knows_its_workflows(self, engine: Engine, place: Any) -> None:
         first = self.submit(engine, "wf-kept", "sleep 60")

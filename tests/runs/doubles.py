@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -128,10 +128,14 @@ class FolderEngine(Engine):
         self._path(name).unlink(missing_ok=True)
         self._leave("delete")
 
-    def logs(self, name: str, node: str = "", follow: bool = False) -> Iterator[LogLine]:
+    def logs(
+        self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = lambda: True
+    ) -> Iterator[LogLine]:
         self._read(name)
         yield LogLine(node or "node-1", "main", "stdout", "hello", "2026-01-01T00:00:00Z")
         while follow and not self.get(name).phase.is_terminal:
+            if not wanted():
+                return
             time.sleep(0.005)
         yield LogLine(node or "node-1", "main", "stderr", "bye")
 

@@ -183,7 +183,6 @@ def test_following_a_queued_run_waits_for_its_workflow(api, make_run, status_of,
 
 
 def test_a_caller_that_went_away_is_noticed(api, running, monkeypatch):
-    monkeypatch.setattr("runs.logs.LOOK_SECONDS", 0.01)
     monkeypatch.setattr("runs.views.has_hung_up", lambda _connection: True)
 
     # The Workflow goes on, and so would the log.
