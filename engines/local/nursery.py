@@ -19,6 +19,8 @@ import socket
 import sys
 import traceback
 
+from engines.local.priority import level_session
+
 IDLE_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
 _ANSWER_SECONDS = 2.0
@@ -134,6 +136,7 @@ def main(arguments: list[str]) -> int:
     root, name = arguments
     for module in ("engines.local.supervisor", _RUNNER):
         importlib.import_module(module)
+    level_session()
     # The children of this process are nobody's to wait for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()

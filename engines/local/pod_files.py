@@ -78,9 +78,11 @@ class PodFiles:
 
     def prepare(self) -> None:
         """Make the pod's directory, volumes and input artifacts. Raises `ArtifactMissing`, `VolumeRefused`."""
-        os.makedirs(self.directory, exist_ok=True)
         used = used_volumes(self.template)
         self._litter = bool(used or self.order.artifacts)
+        script = self.template.get("script")
+        if self._litter or script:
+            os.makedirs(self.directory, exist_ok=True)
         if used:
             self._made = self.shop.volumes.make(self.template, used, os.path.join(self.directory, "volumes"))
         for name, artifact in self.order.artifacts.items():
@@ -88,7 +90,6 @@ class PodFiles:
             os.makedirs(folder, exist_ok=True)
             if artifact.get("path") and self.shop.store.fetch(artifact, os.path.join(folder, name)):
                 self._artifact_mounts.append(Mount(Path(folder, name), artifact["path"]))
-        script = self.template.get("script")
         if script:
             with open(os.path.join(self.directory, "script"), "w", encoding="utf-8") as file:
                 file.write(script.get("source") or "")
@@ -123,9 +124,9 @@ class PodFiles:
             memory_limit_bytes=memory_limit(container),
         )
 
-    def log(self, name: str, stream: str) -> Path:
+    def log(self, name: str, stream: str) -> str:
         """Return where a container's output goes."""
-        return Path(self.directory, f"{name}.{stream}")
+        return f"{self.directory}/{name}.{stream}"
 
     def _has_main(self) -> bool:
         return any(spec.get("name") == "main" for role, spec in containers_of(self.template) if role == "main") or (
@@ -169,7 +170,7 @@ class PodFiles:
             elif not artifact.get("optional") and not failed:
                 raise OutputMissing(f"artifact {artifact['name']}: nothing at {artifact['path']}")
         if self.order.capture:
-            found["result"] = _trimmed(_read(str(self.log("main", "stdout"))))
+            found["result"] = _trimmed(_read(self.log("main", "stdout")))
         return found
 
     def _parameter(self, parameter: dict[str, Any], host_path: HostPath, failed: bool) -> str | None:

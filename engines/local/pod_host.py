@@ -186,7 +186,7 @@ class PodHost:
         self.runner.open(
             PodSpec(
                 id=self.world or pod.order.node_id,
-                directory=Path(pod.files.directory),
+                directory=pod.files.directory,
                 gateways=self.options.gateways,
                 hidden_paths=self.options.hidden,
             )

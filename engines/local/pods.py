@@ -27,7 +27,7 @@ class PodSpec:
     """A pod's world: `directory` is its own folder on the host, `gateways` the host:port addresses it may reach."""
 
     id: str
-    directory: Path
+    directory: str | Path
     gateways: Sequence[str] = ()
     hidden_paths: Sequence[Path] = ()
 
@@ -36,17 +36,18 @@ class PodSpec:
 class ContainerSpec:
     """One process tree of a pod.
 
-    `argv[0]` is looked up on `env["PATH"]`. `private_paths` are directories (the working directory, `/tmp`, parents of
-    output paths) that this container may write without anybody else seeing it. `memory_limit_bytes` counts the
-    resident memory of the whole process tree.
+    `argv[0]` is looked up on `env["PATH"]`. What it writes is appended to `stdout` and `stderr`: files that are made,
+    with the directory they lie in, when there is something to write. `private_paths` are directories (the working
+    directory, `/tmp`, parents of output paths) that this container may write without anybody else seeing it.
+    `memory_limit_bytes` counts the resident memory of the whole process tree.
     """
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
     working_dir: str
-    stdout: Path
-    stderr: Path
+    stdout: str | Path
+    stderr: str | Path
     mounts: Sequence[Mount] = ()
     private_paths: Sequence[str] = ("/tmp",)  # noqa: S108 - a path inside the pod
     memory_limit_bytes: int | None = None

@@ -27,6 +27,7 @@ from engines.local.locks import Locks
 from engines.local.pod_files import Shop
 from engines.local.pod_host import HostOptions, PodHost
 from engines.local.pods import PodRunner
+from engines.local.priority import BEYOND_THE_CONTROLLER, give_way
 from engines.local.publisher import Publisher
 from engines.local.slots import RETRY_SECONDS
 from engines.local.volumes import Volumes
@@ -284,6 +285,7 @@ def _mutexes(spec: dict[str, Any]) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Run the Workflow that `[root, name]` names; descriptor 3 holds its lock."""
     root, name = arguments
+    give_way(BEYOND_THE_CONTROLLER)
     Supervisor(root, name).run()
     sys.stdout.flush()
     return 0

@@ -13,6 +13,8 @@ import time
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
+_TABLE_BYTES = 1 << 12
+
 # How long a killed process is given before it is looked for again.
 _DEATH_SECONDS = 0.0005
 
@@ -25,6 +27,7 @@ class Census:
         self._listeners = listeners
         self._objects = self._open_all("sysvipc/shm", "sysvipc/msg", "sysvipc/sem")
         self._sockets = self._open_all("1/net/sockstat", "1/net/sockstat6")
+        self._nothing: list[bytes] = []
 
     def _open_all(self, *names: str) -> list[int]:
         # Kept open: they are read after every pod.
@@ -91,18 +94,20 @@ class Census:
 
     def leaves_nothing(self) -> bool:
         """Tell whether the dead left no sockets and no System V objects that the next pod could run into."""
-        if any(self._reread(file).count(b"\n") > 1 for file in self._objects):
+        found = [os.pread(file, _TABLE_BYTES, 0) for file in (*self._objects, *self._sockets)]
+        if found == self._nothing:
+            return True
+        if any(table.count(b"\n") > 1 for table in found[: len(self._objects)]):
             return False
         in_use = waiting = 0
-        for file in self._sockets:
-            for line in self._reread(file).splitlines():
+        for table in found[len(self._objects) :]:
+            for line in table.splitlines():
                 if line.startswith((b"TCP:", b"TCP6:")):
                     words = line.split()
                     counts = dict(zip(words[1::2], words[2::2], strict=False))
                     in_use += int(counts.get(b"inuse", 0))
                     waiting += int(counts.get(b"tw", 0))
-        return waiting == 0 and in_use == self._listeners
-
-    @staticmethod
-    def _reread(file: int) -> bytes:
-        return os.pread(file, 1 << 12, 0)
+        nothing = waiting == 0 and in_use == self._listeners
+        if nothing:
+            self._nothing = found
+        return nothing

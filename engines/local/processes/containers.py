@@ -8,8 +8,10 @@ import signal
 import stat
 from collections.abc import Mapping, Sequence
 
+from engines.local.priority import level_session
 from engines.local.processes import kernel
 from engines.local.processes.building import make_node
+from engines.local.processes.outlets import Output
 from engines.local.processes.view import Place, View
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -31,6 +33,7 @@ class Container:
         self.name = name
         self.limit = limit
         self.view: View | None = None
+        self.output: Output | None = None
         self.pid = 0
         self.over_limit = False
         self.identity = ""
@@ -66,8 +69,8 @@ class Container:
         self.identity = os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
 
 
-def run_program(argv: Sequence[str], env: Mapping[str, str], working_dir: str, output: Sequence[int]) -> int:
-    """Start a program in the current mount namespace, with stdout and stderr at `output`; return its process id.
+def run_program(argv: Sequence[str], env: Mapping[str, str], working_dir: str, output: Output) -> int:
+    """Start a program in the current mount namespace, writing to `output`; return its process id.
 
     It leads a session of its own and reads nothing. Raises StartFailed.
     """
@@ -80,16 +83,18 @@ def run_program(argv: Sequence[str], env: Mapping[str, str], working_dir: str, o
     path = _find(argv[0], env.get("PATH") or _DEFAULT_PATH)
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, output[0], 1),
-        (os.POSIX_SPAWN_DUP2, output[1], 2),
+        (os.POSIX_SPAWN_DUP2, output.stdout.writer, 1),
+        (os.POSIX_SPAWN_DUP2, output.stderr.writer, 2),
     ]
     try:
-        return os.posix_spawn(
+        pid = os.posix_spawn(
             path, list(argv), env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
         )
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error)
         raise StartFailed(f'exec: "{argv[0]}": {cause}') from error
+    level_session(pid)
+    return pid
 
 
 def _find(program: str, search: str) -> str:

@@ -27,7 +27,6 @@ _GONE = "the pod's first process was killed"
 _CLEANING_SECONDS = 0.02
 _IDLE_KEPT = 8
 _SPARE_DESCRIPTORS = 128
-_LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class ProcessPodRunner(PodRunner):
@@ -122,20 +121,17 @@ class ProcessPodRunner(PodRunner):
             "hidden": self._hidden[pod_id],
             "mounts": [(str(one.source), one.target, one.read_only) for one in container.mounts],
             "limit": container.memory_limit_bytes,
+            "stdout": str(container.stdout),
+            "stderr": str(container.stderr),
         }
         pod.started, pod.clean = True, False
-        output: list[int] = []
         try:
             if sandbox not in self._sandboxes:
                 raise SandboxFailed(sandbox.failure or _GONE)
-            output.extend(os.open(path, _LOG_FLAGS, 0o644) for path in (container.stdout, container.stderr))
-            sandbox.send(["start", order], output)
+            sandbox.send(["start", order])
         except OSError as error:
             self._end(sandbox, container.name, 128, "StartError", str(error))
             self._ring()
-        finally:
-            for descriptor in output:
-                os.close(descriptor)
 
     def signal(self, pod_id: str, container: str, number: int) -> None:
         sandbox = self._pods[pod_id]
@@ -249,6 +245,12 @@ class ProcessPodRunner(PodRunner):
         """Close every pod and give all sandboxes back; the runner is of no use afterwards."""
         if self._board.closed:
             return
+        busy = [sandbox for sandbox in self._sandboxes if sandbox.pod is not None and sandbox.pod.running]
+        for sandbox in busy:
+            sandbox.send(["close", True])
+        for sandbox in busy:
+            # What its containers have written before is kept.
+            sandbox.answer("killed")
         for sandbox in self._sandboxes:
             sandbox.kill()
         for sandbox in list(self._sandboxes):

@@ -85,10 +85,10 @@ class Sandbox:
         """Say where the connections to each gateway go; they are relayed once the sandbox listens."""
         self._addresses = list(addresses)
 
-    def send(self, message: Sequence[Any], descriptors: Sequence[int] = ()) -> None:
+    def send(self, message: Sequence[Any]) -> None:
         """Send a message; a sandbox that is gone is noticed when its connection is read."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.channel.send(message, descriptors)
+            self.channel.send(message)
 
     def receive(self) -> None:
         """Read what has arrived into `inbox`, without waiting."""
@@ -103,12 +103,17 @@ class Sandbox:
 
     def _open_gateways(self) -> None:
         descriptors = self.channel.take_descriptors(len(self._gateways))
+        self.channel.takes_descriptors = False
         for descriptor, address in zip(descriptors, self._addresses, strict=True):
             self._exchange.add(socket.socket(fileno=descriptor), address)
 
     def ask(self, message: Sequence[Any], answer: str) -> list[Any] | None:
         """Send a message and wait for its answer; None when the sandbox is gone. Other messages stay in `inbox`."""
         self.send(message)
+        return self.answer(answer)
+
+    def answer(self, answer: str) -> list[Any] | None:
+        """Wait for the answer to a message that was sent, like `ask`."""
         until = time.monotonic() + _ANSWER_SECONDS
         while True:
             for received in self.inbox:

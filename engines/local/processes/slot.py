@@ -5,7 +5,7 @@ with the supervisor. Messages, each a JSON array:
 
 from the supervisor                          to the supervisor
 ["go"]                                       ["pid", host process id] (from the process in between)
-["start", {...}] with stdout and stderr      ["ready"] with the listening sockets of the gateways
+["start", {...}]                             ["ready"] with the listening sockets of the gateways
 ["signal", container, number]                ["exit", container, exit code, reason, message, whether nothing is left]
 ["where", container]                         ["places", container, [[target, source, see through], ...]]
 ["close", whether to answer at once]         ["killed"], then ["closed", whether another pod may follow]
@@ -24,10 +24,12 @@ import stat
 from collections.abc import Sequence
 from typing import Any
 
+from engines.local.priority import level_session
 from engines.local.processes import kernel, network, storage
 from engines.local.processes.building import ViewBuilder
 from engines.local.processes.census import Census
 from engines.local.processes.containers import Container, StartFailed, run_program
+from engines.local.processes.outlets import Output, Relay
 from engines.local.processes.view import Sight, View
 from engines.local.processes.wire import Channel
 
@@ -39,6 +41,8 @@ _DEVICE_LINKS["stderr"] = "/proc/self/fd/2"
 _GUARDED = ("sys", "irq", "bus", "fs", "sysrq-trigger")
 _MEMORY_PERIOD_MS = 50
 _FRESH_VIEWS_KEPT = 6
+# EX_IOERR of sysexits.h: what a program did well, but what it said is lost.
+_OUTPUT_LOST = 74
 
 
 def enter(connection: socket.socket, directory: str, gateways: Sequence[str]) -> None:
@@ -99,6 +103,7 @@ def _run_init(channel: Channel, directory: str, gateways: Sequence[str], layers:
     gc.freeze()
     kernel.die_with_parent(signal.SIGKILL)
     os.setsid()
+    level_session()
     os.umask(0o022)
     kernel.make_private()
     ways = network.parse_gateways(gateways)
@@ -146,25 +151,20 @@ def _furnish(directory: str, hosts: str) -> None:
         os.close(descriptor)
 
 
-def _has_children() -> bool:
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
-
-
 class Init:
     """Serves the supervisor's messages and its own children until the connection ends."""
 
     def __init__(self, channel: Channel, directory: str, listeners: int, layers: bool) -> None:
         self._channel = channel
+        self._channel.takes_descriptors = False
         self._directory = directory
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._builder = ViewBuilder(directory, layers=layers)
         self._census = Census(f"{directory}/proc", listeners)
         self._containers: dict[str, Container] = {}
         self._fresh: list[View] = []
+        self._poller = select.poll()
+        self._relay = Relay(self._poller)
 
     def run(self) -> None:
         """Serve until the supervisor is gone or says so."""
@@ -175,23 +175,28 @@ class Init:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        poller = select.poll()
-        poller.register(self._channel.connection, select.POLLIN)
-        poller.register(awake, select.POLLIN)
+        messages = self._channel.connection.fileno()
+        self._poller.register(messages, select.POLLIN)
+        self._poller.register(awake, select.POLLIN)
         self._serve_all()
         while not self._channel.ended:
-            for descriptor, _ in poller.poll(self._pause()):
+            for descriptor, _ in self._poller.poll(self._pause()):
                 if descriptor == awake:
                     os.read(awake, 4096)
                     self._reap()
-                else:
+                elif descriptor == messages:
                     self._channel.receive()
                     self._serve_all()
+                else:
+                    self._relay.serve(descriptor)
+            self._relay.look()
             self._watch_memory()
 
-    def _pause(self) -> int | None:
-        limited = any(one.limit is not None and one.pid for one in self._containers.values())
-        return _MEMORY_PERIOD_MS if limited else None
+    def _pause(self) -> float | None:
+        pause = self._relay.pause()
+        if any(one.limit is not None and one.pid for one in self._containers.values()):
+            return _MEMORY_PERIOD_MS if pause is None else min(pause, _MEMORY_PERIOD_MS)
+        return pause
 
     def _serve_all(self) -> None:
         for message in self._channel.messages():
@@ -213,7 +218,6 @@ class Init:
         return [[place.target, place.source, place.see_through] for place in container.places] if container else []
 
     def _start(self, order: dict[str, Any]) -> None:
-        output = self._channel.take_descriptors(2)
         if order["first"]:
             self._tidy()
         elif order["name"] in self._containers:
@@ -221,23 +225,33 @@ class Init:
         container = Container(order["name"], order["limit"])
         self._containers[container.name] = container
         try:
-            with kernel.Trees() as trees:
-                targets = [
-                    (target, stat.S_ISDIR(os.fstat(trees.take(source, target, read_only)).st_mode))
-                    for source, target, read_only in order["mounts"]
-                ]
-                sight = Sight(order["cwd"], tuple(order["private"]), tuple(order["hidden"]), tuple(targets))
-                container.view = self._view_for(sight)
-                container.enter(trees, {target: source for source, target, _ in order["mounts"]})
+            output = container.output = Output(order["stdout"], order["stderr"])
+            self._enter_view(container, order)
             container.pid = run_program(order["argv"], order["env"], order["cwd"], output)
+            for outlet in output.outlets:
+                outlet.leave_writing()
+            self._relay.add(output)
         except StartFailed as error:
-            self._channel.send(["exit", container.name, 128, "StartError", str(error), False])
+            self._fail_start(container, str(error))
         except OSError as error:
-            self._channel.send(["exit", container.name, 128, "StartError", f"its file system: {error}", False])
+            self._fail_start(container, f"its file system: {error}")
         finally:
-            for descriptor in output:
-                os.close(descriptor)
             kernel.enter(self._home)
+
+    def _enter_view(self, container: Container, order: dict[str, Any]) -> None:
+        with kernel.Trees() as trees:
+            targets = [
+                (target, stat.S_ISDIR(os.fstat(trees.take(source, target, read_only)).st_mode))
+                for source, target, read_only in order["mounts"]
+            ]
+            sight = Sight(order["cwd"], tuple(order["private"]), tuple(order["hidden"]), tuple(targets))
+            container.view = self._view_for(sight)
+            container.enter(trees, {target: source for source, target, _ in order["mounts"]})
+
+    def _fail_start(self, container: Container, cause: str) -> None:
+        for outlet in container.output.outlets if container.output else ():
+            outlet.close()
+        self._channel.send(["exit", container.name, 128, "StartError", cause, False])
 
     def _view_for(self, sight: Sight) -> View:
         for view in self._fresh:
@@ -252,29 +266,38 @@ class Init:
         return view
 
     def _reap(self) -> None:
+        ended: list[tuple[Container, int]] = []
+        alone = False
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            for container in self._containers.values():
-                if container.pid == pid:
-                    self._ended(container, status)
-                    break
+                alone = True
+                break
+            if not pid:
+                break
+            ended.extend((one, status) for one in self._containers.values() if one.pid == pid)
+        for container, status in ended:
+            self._ended(container, status, alone)
 
-    def _ended(self, container: Container, status: int) -> None:
+    def _ended(self, container: Container, status: int, alone: bool) -> None:
         container.pid = 0
         code = os.waitstatus_to_exitcode(status)
         code = 128 - code if code < 0 else code
         reason = "Completed" if code == 0 else "Error"
         if container.over_limit:
             code, reason = 137, "OOMKilled"
-        clean = not _has_children() and self._census.leaves_nothing()
+        clean = alone and self._census.leaves_nothing()
         if not clean:
             self._census.kill(container.identity)
-        self._channel.send(["exit", container.name, code, reason, "", clean])
+        problem = self._finish_output(container)
+        if problem and not code:
+            code, reason = _OUTPUT_LOST, "Error"
+        self._channel.send(["exit", container.name, code, reason, problem, clean])
+
+    def _finish_output(self, container: Container) -> str:
+        output, container.output = container.output, None
+        return self._relay.finish(output) if output else ""
 
     def _signal(self, name: str, number: int) -> None:
         container = self._containers.get(name)
@@ -295,6 +318,8 @@ class Init:
 
     def _close_pod(self, answer: bool) -> None:
         self._kill_all()
+        for container in self._containers.values():
+            self._finish_output(container)
         if answer:
             self._channel.send(["killed"])
         self._tidy()

@@ -24,6 +24,8 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.ended = False
+        # Whether descriptors may come; a message without them is cheaper to read.
+        self.takes_descriptors = True
         self.descriptors: list[int] = []
         self._buffer = bytearray()
 
@@ -31,30 +33,35 @@ class Channel:
         """Send one message. Raises OSError when the other side is gone."""
         body = json.dumps(message).encode()
         frame = len(body).to_bytes(_LENGTH_BYTES, "big") + body
-        sent = 0
         if descriptors:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-            sent = self.connection.sendmsg([frame], rights)
-        if sent < len(frame):
-            self.connection.sendall(memoryview(frame)[sent:])
+            frame = frame[self.connection.sendmsg([frame], rights) :]
+        if frame:
+            self.connection.sendall(frame)
 
     def receive(self, wait: bool = True) -> None:
         """Read what has arrived; descriptors are kept in `descriptors` in the order of their messages."""
         flags = _CLOSE_ON_EXEC if wait else _CLOSE_ON_EXEC | _DONT_WAIT
         try:
-            data, controls, _, _ = self.connection.recvmsg(_READ_BYTES, _CONTROL_BYTES, flags)
+            data = self._read(flags)
         except BlockingIOError:
             return
         except ConnectionResetError:
             self.ended = True
             return
+        self._buffer += data
+        self.ended = not data
+
+    def _read(self, flags: int) -> bytes:
+        if not self.takes_descriptors:
+            return self.connection.recv(_READ_BYTES, flags)
+        data, controls, _, _ = self.connection.recvmsg(_READ_BYTES, _CONTROL_BYTES, flags)
         for level, kind, payload in controls:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 received = array.array("i")
                 received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
                 self.descriptors.extend(received)
-        self._buffer += data
-        self.ended = not data
+        return data
 
     def messages(self) -> Iterator[list[Any]]:
         """Yield the messages that have arrived whole."""

@@ -1,12 +1,13 @@
 """How containers start, end and are signalled."""
 
 import signal
+import time
 import uuid
 
 import pytest
 
 from engines.local.pods import Mount
-from tests.engines.local.processes.world import processes_with
+from tests.engines.local.processes.world import PATIENCE_SECONDS, processes_with
 
 
 @pytest.fixture(autouse=True)
@@ -104,10 +105,59 @@ def test_a_mount_without_a_source_is_a_start_error(world):
     assert "absent" in ended.message
 
 
-def test_a_log_that_cannot_be_opened_is_a_start_error(world):
+def test_output_that_cannot_be_kept_is_an_error(world):
     (world.directory / "pod/main.stdout").mkdir()
-    world.start("true")
-    assert world.wait().reason == "StartError"
+    world.start("echo", "lost")
+    ended = world.wait()
+    assert (ended.reason, ended.exit_code) == ("Error", 74)
+    assert ended.message == "its stdout could not be kept: Is a directory"
+
+
+def test_output_that_cannot_be_kept_ends_who_goes_on_writing(world):
+    (world.directory / "pod/main.stdout").mkdir()
+    world.start("yes")
+    ended = world.wait()
+    assert ended.exit_code == 128 + signal.SIGPIPE
+    assert "could not be kept" in ended.message
+
+
+def test_who_writes_nothing_leaves_no_file(world):
+    world.shell("true")
+    assert list((world.directory / "pod").iterdir()) == []
+
+
+def test_output_is_kept_while_the_container_runs(world):
+    world.start("sh", "-c", "echo early; echo warning >&2; exec sleep 1000")
+    world.until(lambda: world.output() == "early\n" and world.output(stream="stderr") == "warning\n")
+
+
+def test_more_output_than_a_pipe_holds_is_kept_whole(world):
+    assert len(world.shell("head -c 3000000 /dev/zero | tr '\\0' x")) == 3_000_000
+
+
+def test_output_of_what_a_container_leaves_running_is_kept(world):
+    world.start("sh", "-c", "(setsid sh -c 'echo late; exec sleep 1000' &); sleep 0.2")
+    world.wait()
+    assert world.output() == "late\n"
+
+
+def test_a_container_that_closes_its_output_goes_on(world):
+    world.start("sh", "-c", "exec >&- 2>&-; sleep 0.2; exit 3")
+    assert world.wait().exit_code == 3
+
+
+@pytest.mark.parametrize("closing", ["close", "close_all"])
+def test_what_was_written_before_the_end_of_a_pod_is_kept(world, closing):
+    shared = world.directory / "shared"
+    shared.mkdir()
+    script = "trap '' TERM; echo written; touch /shared/done; exec sleep 1000"
+    world.start("sh", "-c", script, mounts=[Mount(shared, "/shared")])
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not (shared / "done").exists():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.001)
+    world.runner.close("pod") if closing == "close" else world.runner.close_all()
+    assert world.output() == "written\n"
 
 
 def test_a_failed_start_leaves_the_pod_usable(world):

@@ -1,0 +1,138 @@
+"""What a container writes to stdout and stderr, on its way into its log files; works in a sandbox's init process.
+
+A stream is a pipe. Most containers end soon: theirs are read once, after the end. Those that go on running are read
+whenever they write. A file, and the directory that it lies in, is made with the first byte: many write nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+_CHUNK_BYTES = 1 << 16
+# More than a pipe of the largest size holds; only a writer that is no part of the container could go on after that.
+_LAST_CHUNKS = 64
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_SOON_SECONDS = 0.01
+
+
+class Outlet:
+    """One stream of one container; `problem` says why what it wrote could not be kept."""
+
+    def __init__(self, stream: str, path: str) -> None:
+        self.problem = ""
+        self._stream = stream
+        self._path = path
+        self._file = -1
+        self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.reader, False)
+
+    def leave_writing(self) -> None:
+        """Leave the writing end to the container alone."""
+        os.close(self.writer)
+        self.writer = -1
+
+    def pass_on(self) -> bool:
+        """Write down a piece of what has come; return whether more may come."""
+        try:
+            chunk = os.read(self.reader, _CHUNK_BYTES)
+            if chunk:
+                self._write(chunk)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            self.problem = f"its {self._stream} could not be kept: {error.strerror}"
+            return False
+        return bool(chunk)
+
+    def finish(self) -> None:
+        """Write down what is left, and close."""
+        if self.reader < 0:
+            return
+        for _ in range(_LAST_CHUNKS):
+            if not self.pass_on():
+                break
+        self.close()
+
+    def _write(self, chunk: bytes) -> None:
+        if self._file < 0:
+            self._file = self._open()
+        left = memoryview(chunk)
+        while left:
+            left = left[os.write(self._file, left) :]
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, _FLAGS, 0o644)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)  # noqa: PTH103, PTH120
+            return os.open(self._path, _FLAGS, 0o644)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for descriptor in (self.reader, self.writer, self._file):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.reader = self.writer = self._file = -1
+
+
+class Output:
+    """Both streams of one container."""
+
+    def __init__(self, stdout: str, stderr: str) -> None:
+        self.stdout = Outlet("stdout", stdout)
+        try:
+            self.stderr = Outlet("stderr", stderr)
+        except OSError:
+            self.stdout.close()
+            raise
+        self.outlets = (self.stdout, self.stderr)
+
+
+class Relay:
+    """Passes on what running containers write, as soon as they have run for a moment."""
+
+    def __init__(self, poller: select.poll) -> None:
+        self._poller = poller
+        self._new: dict[Output, float] = {}
+        self._watched: dict[int, Outlet] = {}
+
+    def add(self, output: Output) -> None:
+        """Take over the reading ends of a container that has started."""
+        self._new[output] = time.monotonic() + _SOON_SECONDS
+
+    def pause(self) -> float | None:
+        """Return in how many milliseconds `look` has something to do, None when nothing is waited for."""
+        for due in self._new.values():
+            return max(due - time.monotonic(), 0.0) * 1000
+        return None
+
+    def look(self) -> None:
+        """Watch the containers that have run for a moment."""
+        now = time.monotonic() if self._new else 0.0
+        for output in [output for output, due in self._new.items() if due <= now]:
+            del self._new[output]
+            for outlet in output.outlets:
+                self._watched[outlet.reader] = outlet
+                self._poller.register(outlet.reader, select.POLLIN)
+
+    def serve(self, descriptor: int) -> None:
+        """Pass on what has come on a descriptor that is ready."""
+        outlet = self._watched.get(descriptor)
+        if outlet is not None and not outlet.pass_on():
+            # After a failure the container's next write fails too, as it would on a full disk.
+            self._forget(outlet)
+            outlet.close()
+
+    def _forget(self, outlet: Outlet) -> None:
+        if self._watched.pop(outlet.reader, None) is not None:
+            self._poller.unregister(outlet.reader)
+
+    def finish(self, output: Output) -> str:
+        """Write down what a container that has ended leaves; return what could not be kept and why, or ''."""
+        self._new.pop(output, None)
+        for outlet in output.outlets:
+            self._forget(outlet)
+            outlet.finish()
+        return output.stdout.problem or output.stderr.problem
