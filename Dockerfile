@@ -1,16 +1,18 @@
-# One image; which program it is, is the command's choice:
-#   python manage.py prepare                               migrate and load the shipped Schemas, once before the others
-#   (nothing)                                              the API
-#   python manage.py run_controller                        the controller
-#   python -m orchestrator_api.standalone --host 0.0.0.0   all of it, with the local engine; pods need user namespaces
-FROM python:3.12-slim
+# One image for everything; which program a container is, is its first argument (deploy/image/orchestrator lists them):
+#   docker build -t REGISTRY/orchestrator:0.1.0 .
+# The names under which Workflows ask for their programs are the same image with the program given:
+#   docker build --target processor-resource-manager -t REGISTRY/processor-resource-manager:2.0.0 .
+#   docker build --target federated-learning-manager -t REGISTRY/federated-learning-manager:2.0.0 .
+#   docker build --target sample-ai-engine -t REGISTRY/sample-ai-engine:1.0.0 .
+# BASE has Python with pip and venv; constraints.txt is what 3.11 was tested with.
+ARG BASE=docker.io/library/python:3.11-slim
 
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 DATA_DIR=/data
+FROM ${BASE} AS build
 WORKDIR /app
-COPY requirements.txt requirements-sample.txt constraints.txt ./
-RUN pip install --disable-pip-version-check -r requirements.txt -r requirements-sample.txt -c constraints.txt \
-    && useradd --system --uid 10001 --create-home orchestrator \
-    && install -d -o orchestrator -g orchestrator -m 0700 /data
+COPY requirements.txt requirements-sample.txt constraints.txt /tmp/
+RUN python -m venv --without-pip /opt/venv \
+    && python -m pip --python /opt/venv/bin/python install --disable-pip-version-check --no-cache-dir \
+        -r /tmp/requirements.txt -r /tmp/requirements-sample.txt -c /tmp/constraints.txt
 COPY manage.py ./
 COPY orchestrator_api orchestrator_api
 COPY engines engines
@@ -22,9 +24,36 @@ COPY runtime runtime
 COPY schemas schemas
 COPY templates templates
 COPY web web
+# Compiled here, once: nothing is written where the programs run.
+RUN python -m compileall -q --invalidation-mode unchecked-hash /app
 
-USER orchestrator
+FROM ${BASE} AS programs
+RUN groupadd --gid 10001 orchestrator \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin orchestrator \
+    && install -d -o 10001 -g 10001 -m 0700 /data \
+    && install -d -o 10001 -g 0 -m 0775 /usr/application
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+COPY deploy/image/orchestrator /usr/local/bin/orchestrator
+ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONPATH=/app PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DATA_DIR=/data
+# Where manifests look for what the step runner leaves behind.
+WORKDIR /usr/application
+USER 10001:10001
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["/usr/local/bin/orchestrator", "health"]
+
+FROM programs AS processor-resource-manager
+ENTRYPOINT ["/usr/local/bin/orchestrator", "step-runner"]
+
+FROM programs AS federated-learning-manager
+ENTRYPOINT ["/usr/local/bin/orchestrator", "federated-manager"]
+
+FROM programs AS sample-ai-engine
+ENTRYPOINT ["/usr/local/bin/orchestrator", "sample-ai-engine"]
+
+# The last one is what a build without --target makes.
+FROM programs AS orchestrator
 VOLUME /data
 EXPOSE 8900
-HEALTHCHECK --start-period=30s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8900/health/live', timeout=5)"]
-CMD ["gunicorn", "--config", "python:orchestrator_api.gunicorn_conf"]
+ENTRYPOINT ["/usr/local/bin/orchestrator"]
+CMD ["api"]

@@ -7,12 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 WORKERS ?= 2
+DATABASE_SUITES := tests/web tests/runs tests/registry tests/schemas tests/executions tests/orchestrator_api
 
 # The checks need settings as production has them; these hold no secret and no data.
 CHECK_ENV := SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxyz ALLOWED_HOSTS=orchestrator.example \
 	DATA_DIR=$(VENV)/check-data
 
-.PHONY: venv demo run admin-password test test-postgres check format golden bench clean
+.PHONY: venv demo run admin-password test test-postgres test-kubernetes chaos test-kafka test-argo check format golden bench clean
 
 venv: $(VENV)/.installed
 
@@ -45,7 +46,27 @@ test: $(VENV)/.installed
 
 # The suites that touch the database, on a PostgreSQL of their own.
 test-postgres: $(VENV)/.installed
-	tests/postgres.sh $(ARGS)
+	tests/postgres.sh $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(DATABASE_SUITES) $(ARGS)
+
+# With a Kubernetes API server of their own. The faults have all of the machine, once more and larger, on PostgreSQL.
+test-kubernetes: $(VENV)/.installed
+	tests/services/kubernetes.sh
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m kubernetes $(ARGS)
+	tests/postgres.sh $(BIN)/python -m pytest -m kubernetes -s tests/chaos/test_schedule.py $(ARGS)
+
+# More of the same faults: make chaos ARGS="--chaos-runs 5000 --chaos-seed 7"
+chaos: $(VENV)/.installed
+	tests/services/kubernetes.sh
+	tests/postgres.sh $(BIN)/python -m pytest -m kubernetes -s tests/chaos/test_schedule.py --chaos-runs 2000 $(ARGS)
+
+# With a Kafka broker of their own.
+test-kafka: $(VENV)/.installed
+	tests/services/kafka.sh
+	$(BIN)/python -m pytest -m kafka $(ARGS)
+
+# Against a live Argo, which KUBECONFIG names.
+test-argo: $(VENV)/.installed
+	$(BIN)/python -m pytest -m argo $(ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -16,10 +16,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner
+from executions.attempts import execution_retry
+from executions.models import Execution, ExecutionAIEngine, ExecutionAttempt, ExecutionDataPartner
 from executions.owner import OWNER_KIND
-from executions.services import execution_delete, execution_retry, execution_stop
-from executions.transitions import ENDED
+from executions.services import execution_delete, execution_stop
+from executions.transitions import ENDED, State
 from runs.markup import manifest_yaml, node_table
 from runs.models import WorkflowRun
 from runs.selectors import runs_of
@@ -33,12 +34,13 @@ if TYPE_CHECKING:
     _ExecutionAdmin = admin.ModelAdmin[Execution]
     _EngineInline = admin.TabularInline[ExecutionAIEngine, Execution]
     _PartnerInline = admin.TabularInline[ExecutionDataPartner, Execution]
+    _AttemptInline = admin.TabularInline[ExecutionAttempt, Execution]
 else:
     _ExecutionAdmin = admin.ModelAdmin
-    _EngineInline = _PartnerInline = admin.TabularInline
+    _EngineInline = _PartnerInline = _AttemptInline = admin.TabularInline
 
-_DETAILS = ("schema", "state_badge", "reason_text", "message", "created_at", "updated_at", "retry_of", "api_link")
-_BUTTONS = {"_stop": "Stopped.", "_retry": "Tried again as a new execution."}
+_DETAILS = ("schema", "state_badge", "reason_text", "message", "created_at", "updated_at", "attempt", "api_link")
+_BUTTONS = {"_stop": "Stopped.", "_retry": "Tried again."}
 _INPUTS = ("number_iterations", "external_data_link", "report_metadata_link")
 _OUTPUTS = (
     "output_model_name",
@@ -109,6 +111,19 @@ class DataPartnerInline(_PartnerInline):
         return False
 
 
+class AttemptInline(_AttemptInline):
+    """What came of the attempts before the present one."""
+
+    model = ExecutionAttempt
+    fields = readonly_fields = ("attempt", "state", "reason", "message", "ended_at")
+    extra = 0
+    can_delete = False
+    verbose_name_plural = "earlier attempts"
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(Execution)
 class ExecutionAdmin(_ExecutionAdmin):
     list_display = ("id", "state_badge", "schema", "progress", "created_at", "duration", "why")
@@ -121,7 +136,7 @@ class ExecutionAdmin(_ExecutionAdmin):
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
     actions = ("stop_selected", "retry_selected")
-    inlines = (DataPartnerInline, AIEngineInline)
+    inlines = (DataPartnerInline, AIEngineInline, AttemptInline)
     fieldsets = (
         (None, {"fields": _DETAILS}),
         ("Inputs", {"fields": _INPUTS}),
@@ -142,8 +157,9 @@ class ExecutionAdmin(_ExecutionAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Execution | None:
         execution = super().get_object(request, object_id, from_field)
         if execution is not None:
-            runs = runs_of(OWNER_KIND, [execution.pk]).select_related("document", "node_table")
-            execution.last_run = runs.last()  # type: ignore[attr-defined]
+            runs = list(runs_of(OWNER_KIND, [execution.pk]))
+            execution.last_run = runs[-1] if runs else None  # type: ignore[attr-defined]
+            execution.runs = runs  # type: ignore[attr-defined]
         return execution
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -159,6 +175,7 @@ class ExecutionAdmin(_ExecutionAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         execution = kwargs.get("obj")
         context["can_stop"] = execution is not None and execution.state not in ENDED
+        context["can_retry"] = execution is not None and execution.state == State.FAILED
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Execution, form: Any, change: bool) -> None:
@@ -170,8 +187,7 @@ class ExecutionAdmin(_ExecutionAdmin):
         if "_stop" in request.POST:
             self._each(request, [obj.pk], "stopped", lambda pk: execution_stop(execution_id=pk))
         elif "_retry" in request.POST:
-            made = self._each(request, [obj.pk], "tried again", lambda pk: execution_retry(execution_id=pk))
-            here = reverse("admin:executions_execution_change", args=[made[0].pk]) if made else here
+            self._each(request, [obj.pk], "tried again", lambda pk: execution_retry(execution_id=pk))
         return HttpResponseRedirect(here)
 
     def log_change(self, request: HttpRequest, obj: Execution, message: Any) -> Any:
@@ -229,12 +245,12 @@ class ExecutionAdmin(_ExecutionAdmin):
     def report_metadata_link(self, execution: Execution) -> str | SafeString:
         return _download(execution.report_metadata, execution.pk, "download_report_metadata/")
 
-    @admin.display(description="run")
+    @admin.display(description="runs")
     def run_link(self, execution: Execution) -> str | SafeString:
-        run = _run(execution)
-        if run is None:
+        runs: list[WorkflowRun] = getattr(execution, "runs", [])
+        if not runs:
             return NOTHING
-        return links([(reverse("admin:runs_workflowrun_change", args=[run.pk]), run.name)])
+        return links((reverse("admin:runs_workflowrun_change", args=[run.pk]), run.name) for run in reversed(runs))
 
     @admin.display(description="steps")
     def steps(self, execution: Execution) -> SafeString | str:
@@ -250,26 +266,20 @@ class ExecutionAdmin(_ExecutionAdmin):
     def stop_selected(self, request: HttpRequest, queryset: QuerySet[Execution]) -> None:
         self._each(request, _ids(queryset), "stopped", lambda pk: execution_stop(execution_id=pk))
 
-    @admin.action(description="Retry selected executions as new ones", permissions=["change"])
+    @admin.action(description="Retry selected executions that failed", permissions=["change"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Execution]) -> None:
         self._each(request, _ids(queryset), "tried again", lambda pk: execution_retry(execution_id=pk))
 
-    def _each(
-        self, request: HttpRequest, ids: Iterable[int], done: str, verb: Callable[[int], Execution]
-    ) -> list[Execution]:
+    def _each(self, request: HttpRequest, ids: Iterable[int], done: str, verb: Callable[[int], Execution]) -> None:
         """Carry out a verb on each execution and say what became of it; one that cannot does not keep the others."""
-        results = []
         for execution_id in ids:
             try:
-                result = verb(execution_id)
+                verb(execution_id)
             except OrchestratorError as error:
                 details = "; ".join(f"{fault.pointer} {fault.detail}" for fault in error.faults) or error.detail
                 self.message_user(request, f"Execution {execution_id}: {details}", messages.ERROR)
             else:
-                as_new = f" as {result.pk}" if result.pk != execution_id else ""
-                self.message_user(request, f"Execution {execution_id} was {done}{as_new}.", messages.SUCCESS)
-                results.append(result)
-        return results
+                self.message_user(request, f"Execution {execution_id} was {done}.", messages.SUCCESS)
 
 
 def _run(execution: Execution) -> WorkflowRun | None:

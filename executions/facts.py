@@ -9,6 +9,8 @@ from typing import Any
 
 from schemas.elements import Elements
 
+# Under this name executions own runs.
+OWNER_KIND = "execution"
 USER_VARS_SUFFIX = "_version_user_vars"
 EXTERNAL_DATA = "external_data"
 REPORT_METADATA = "report_metadata"

@@ -38,7 +38,6 @@ class Execution(models.Model):
     reason = models.CharField(max_length=10, choices=FailureReason, default=FailureReason.NONE, blank=True)
     message = models.TextField(blank=True)
     attempt = models.PositiveIntegerField(default=1, help_text="Only the run of this attempt may call back.")
-    retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries")
 
     number_iterations = models.PositiveIntegerField(null=True, blank=True)
     external_data = models.FileField(upload_to="executions/external_data", max_length=200, blank=True)
@@ -107,3 +106,21 @@ class ExecutionAIEngine(models.Model):
 
     def __str__(self) -> str:
         return self.descriptor
+
+
+class ExecutionAttempt(models.Model):
+    """How an attempt ended that was followed by another; its run stays under the same number."""
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="earlier_attempts")
+    attempt = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=ExecutionState)
+    reason = models.CharField(max_length=10, choices=FailureReason, blank=True)
+    message = models.TextField(blank=True)
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["attempt"]
+        constraints = [models.UniqueConstraint(fields=["execution", "attempt"], name="execution_attempt_once")]
+
+    def __str__(self) -> str:
+        return f"Attempt {self.attempt} of execution {self.execution_id}"

@@ -41,11 +41,14 @@ class Outcome:
     generic_file: int | None
 
 
-def execution_to_running(*, execution_id: int, document: Mapping[str, Any]) -> Execution:
-    """Note that the Workflow has begun. Raises InvalidInput, NotFound and NotAllowedInState."""
+def execution_to_running(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
+    """Note that the Workflow of an attempt (of the present one where that is not known) has begun.
+
+    Raises InvalidInput, NotFound and NotAllowedInState.
+    """
     _refuse(check(document, shapes.RUNNING))
     with transaction.atomic():
-        execution = execution_locked(execution_id)
+        execution = _locked(execution_id, attempt)
         if _may_become(execution, State.RUNNING):
             execution.state = ExecutionState.RUNNING
             execution.save(update_fields=["state", "updated_at"])
@@ -53,16 +56,16 @@ def execution_to_running(*, execution_id: int, document: Mapping[str, Any]) -> E
     return execution
 
 
-def execution_to_failed(*, execution_id: int, document: Mapping[str, Any]) -> Execution:
+def execution_to_failed(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
     """Note that the Workflow gave up, and its message. Raises InvalidInput, NotFound and NotAllowedInState."""
     _refuse(check(document, shapes.FAILED))
     with transaction.atomic():
-        execution = execution_locked(execution_id)
+        execution = _locked(execution_id, attempt)
         failure_written(execution, reason=FailureReason.CALLBACK, message=document["message"])
     return execution
 
 
-def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any]) -> Execution:
+def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
     """Note what the Workflow produced; the registry is asked whether it has it.
 
     Raises InvalidInput for anything but what the Schema produces, NotFound, NotAllowedInState, ServiceUnavailable.
@@ -75,7 +78,7 @@ def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any]) ->
         missing = outcome_faults(outcome.ai_model, outcome.evaluation_metrics, outcome.generic_file, get_registry())
         _refuse(missing)
     with transaction.atomic():
-        execution = execution_locked(execution_id)
+        execution = _locked(execution_id, attempt)
         if _may_become(execution, State.SUCCEEDED):
             execution.state = ExecutionState.SUCCEEDED
             execution.ai_model = outcome.ai_model
@@ -94,7 +97,7 @@ def failure_written(execution: Execution, *, reason: FailureReason, message: str
         return
     execution.state = ExecutionState.FAILED
     execution.reason = reason
-    execution.message = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} […]"
+    execution.message = _clipped(message)
     execution.save(update_fields=["state", "reason", "message", "updated_at"])
     _log(execution)
 
@@ -108,8 +111,43 @@ def run_ended(run: WorkflowRun) -> None:
         reason, message = FailureReason.ENGINE, "The Workflow succeeded without reporting what it produced."
     else:
         reason = _REASONS[RunReason(run.reason)]
-        message = run.message or f"The Workflow {'was lost' if run.phase == RunPhase.LOST else run.phase}."
+        message = _words(run, run.message)
     failure_written(execution, reason=reason, message=message)
+
+
+def failure_amended(run: WorkflowRun, before: str) -> None:
+    """Take over what a run's message says more than it did, where the execution failed with just that message."""
+    failed = Execution.objects.select_for_update().filter(
+        pk=run.owner_id, attempt=run.attempt, state=State.FAILED, reason=_REASONS[RunReason(run.reason)]
+    )
+    execution = failed.first()
+    if execution is not None and execution.message == _clipped(_words(run, before)):
+        execution.message = _clipped(run.message)
+        execution.save(update_fields=["message", "updated_at"])
+
+
+def reported_success(run: WorkflowRun) -> bool | None:
+    """Return what the Workflow of a run has called back with, or None where it has not said how it ended."""
+    known = Execution.objects.filter(pk=run.owner_id, attempt=run.attempt).values_list("state", "reason").first()
+    if known == (State.SUCCEEDED, FailureReason.NONE):
+        return True
+    return False if known == (State.FAILED, FailureReason.CALLBACK) else None
+
+
+def _words(run: WorkflowRun, message: str) -> str:
+    return message or f"The Workflow {'was lost' if run.phase == RunPhase.LOST else run.phase}."
+
+
+def _clipped(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} […]"
+
+
+def _locked(execution_id: int, attempt: int | None) -> Execution:
+    """Return an execution's row, locked; only now is it certain that the attempt is still the present one."""
+    execution = execution_locked(execution_id)
+    if attempt is not None and attempt != execution.attempt:
+        raise NotAllowedInState(f"Attempt {execution.attempt} has begun: attempt {attempt} has no say any more.")
+    return execution
 
 
 def _may_become(execution: Execution, wanted: State) -> bool:

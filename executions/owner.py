@@ -1,4 +1,4 @@
-"""Executions as an owner of runs: what their Workflows need, and what their ends mean."""
+"""Executions as an owner of runs: what their Workflows need, wait for, and what their ends mean."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from django.urls import reverse
 from django.utils import timezone
 
 from executions import conf
-from executions.outcomes import run_ended
+from executions.facts import OWNER_KIND
+from executions.models import ExecutionDataPartner
+from executions.outcomes import failure_amended, reported_success, run_ended
+from executions.partners import awaited_partners, waiting_words
 from executions.rendering import CALLBACK_TOKEN_KEY, callback_secret_name
 from runs.models import WorkflowRun
 from runs.owners import Attachments, RunOwner
+from runs.readiness import readiness
 from web.grants import WorkflowGrant, issue_token
 
-OWNER_KIND = "execution"
+__all__ = ["OWNER_KIND", "ExecutionOwner"]
 
 
 class ExecutionOwner(RunOwner):
@@ -30,6 +34,17 @@ class ExecutionOwner(RunOwner):
     def phase_changed(self, run: WorkflowRun) -> None:
         if run.is_terminal:
             run_ended(run)
+
+    def message_amended(self, run: WorkflowRun, before: str) -> None:
+        failure_amended(run, before)
+
+    def waits_for(self, run: WorkflowRun) -> str:
+        names = ExecutionDataPartner.objects.filter(execution_id=run.owner_id).order_by("position")
+        known = readiness([run.engine]).get(run.engine)
+        return waiting_words(awaited_partners(names.values_list("name", flat=True), known))
+
+    def has_succeeded(self, run: WorkflowRun) -> bool | None:
+        return reported_success(run)
 
     def admin_address(self, owner_id: int) -> str:
         return reverse("admin:executions_execution_change", args=[owner_id])

@@ -10,14 +10,14 @@ from executions.selectors import no_such_execution
 from web.grants import grant_of
 
 
-def check_grant(request: Request, execution_id: int) -> None:
-    """Let people through, and a Workflow to its own execution only.
+def check_grant(request: Request, execution_id: int) -> int | None:
+    """Let people through, and a Workflow to its own execution only; return the attempt that a Workflow speaks for.
 
     Raises PermissionDenied, and NotFound for an execution that is gone.
     """
     grant = grant_of(request)
     if grant is None:
-        return
+        return None
     if grant.execution_id != execution_id:
         raise PermissionDenied("This token speaks for another execution.")
     attempt = Execution.objects.filter(pk=execution_id).values_list("attempt", flat=True).first()
@@ -25,3 +25,4 @@ def check_grant(request: Request, execution_id: int) -> None:
         raise no_such_execution()
     if grant.attempt != attempt:
         raise PermissionDenied("This token speaks for an earlier attempt.")
+    return attempt

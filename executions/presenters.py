@@ -7,9 +7,13 @@ from typing import Any
 from urllib.parse import quote
 
 from executions.models import Execution, ExecutionState
+from executions.partners import AwaitedPartner
 from executions.rendering import Rendering
-from executions.selectors import ShownEngine, ShownExecution, executions_shown
+from executions.selectors import ShownAttempt, ShownEngine, ShownExecution, executions_shown
 from web.addresses import Addresses, registry_url
+from web.jsontext import escape
+
+_PARTNERS = "/data/input_elements/platform_data/data_partners_patients"
 
 
 def present_executions(rows: Sequence[Execution], addresses: Addresses) -> list[dict[str, Any]]:
@@ -20,6 +24,11 @@ def present_executions(rows: Sequence[Execution], addresses: Addresses) -> list[
 def present_execution(row: Execution, addresses: Addresses) -> dict[str, Any]:
     """Show one execution."""
     return present_executions([row], addresses)[0]
+
+
+def present_shown(shown: ShownExecution, addresses: Addresses) -> dict[str, Any]:
+    """Show one execution whose rows are known."""
+    return _execution(shown, addresses)
 
 
 def present_rendering(rendering: Rendering) -> dict[str, Any]:
@@ -36,20 +45,35 @@ def _execution(shown: ShownExecution, addresses: Addresses) -> dict[str, Any]:
         "schema": addresses.schema(shown.schema),
         "created_at": row.created_at,
         "updated_at": row.updated_at,
-        "state": _state(row),
+        "state": _state(row.state, row.message or shown.waiting, row.reason),
         "input_elements": _inputs(shown, url),
         "ai_elements": {"ai_engines": [_engine(engine, url) for engine in shown.engines]},
         "output_elements": _outputs(row),
+        "attempts": [_attempt(attempt, addresses) for attempt in shown.attempts],
+        "warnings": [_warning(partner) for partner in shown.awaited],
     }
 
 
-def _state(execution: Execution) -> dict[str, str]:
-    state = {"status": execution.state}
-    if execution.message:
-        state["message"] = execution.message
-    if execution.reason:
-        state["reason"] = execution.reason
+def _state(status: str, message: str, reason: str) -> dict[str, str]:
+    state = {"status": status}
+    if message:
+        state["message"] = message
+    if reason:
+        state["reason"] = reason
     return state
+
+
+def _attempt(shown: ShownAttempt, addresses: Addresses) -> dict[str, Any]:
+    return {
+        "attempt": shown.attempt,
+        "state": _state(shown.state, shown.message, shown.reason),
+        "run": addresses.run(shown.run) if shown.run else None,
+    }
+
+
+def _warning(partner: AwaitedPartner) -> dict[str, str]:
+    pointer = f"{_PARTNERS}/{escape(partner.name)}"
+    return {"pointer": pointer, "detail": f"cannot start now: {partner.reason}; the execution waits for it"}
 
 
 def _inputs(shown: ShownExecution, url: str) -> dict[str, Any]:
@@ -81,10 +105,10 @@ def _outputs(execution: Execution) -> dict[str, Any]:
         return _produced(execution)
     if not execution.output_model_name:
         return {}
-    return {"ai_model": output_model_as_posted(execution)}
+    return {"ai_model": _output_model_as_posted(execution)}
 
 
-def output_model_as_posted(execution: Execution) -> dict[str, str]:
+def _output_model_as_posted(execution: Execution) -> dict[str, str]:
     """Return the model that an execution is to produce, with a merge type only where one was given."""
     model = {"name": execution.output_model_name, "description": execution.output_model_description}
     if execution.output_model_merge_type:

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from executions.facts import SchemaFacts
-from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner
+from executions.facts import OWNER_KIND, ExecutionRequest, SchemaFacts
+from executions.models import Execution, ExecutionAIEngine, ExecutionAttempt, ExecutionDataPartner
+from executions.partners import AwaitedPartner, awaited_partners, waiting_words
+from executions.transitions import ENDED
+from runs.models import RunPhase, WorkflowRun
+from runs.readiness import readiness
+from runs.selectors import runs_of
 from schemas.elements import Elements
 from schemas.models import Schema
 from web.errors import NotFound
@@ -24,17 +29,34 @@ class ShownEngine:
 
 
 @dataclass(frozen=True)
+class ShownAttempt:
+    """One attempt of an execution: what came of it, and the name of its run, empty where none was started."""
+
+    attempt: int
+    state: str
+    reason: str
+    message: str
+    run: str
+
+
+@dataclass(frozen=True)
 class ShownExecution:
-    """An execution's row with what belongs to it, as far as answers show it: patients by partner, no clinical data."""
+    """An execution's row with what belongs to it, as far as answers show it: patients by partner, no clinical data.
+
+    `waiting` says what its Workflow waits for, `awaited` which data partners cannot start; empty where it has ended.
+    """
 
     row: Execution
     schema: str
     patients: Mapping[str, list[str]]
     engines: Sequence[ShownEngine]
+    attempts: Sequence[ShownAttempt]
+    waiting: str
+    awaited: Sequence[AwaitedPartner]
 
 
 def executions_shown(rows: Sequence[Execution]) -> list[ShownExecution]:
-    """Return what answers show of executions, in three queries whatever their number.
+    """Return what answers show of executions, in six queries at most whatever their number.
 
     The rows beside them are read as plain tuples: a page holds hundreds of them.
     """
@@ -51,7 +73,72 @@ def executions_shown(rows: Sequence[Execution]) -> list[ShownExecution]:
         "execution_id", "descriptor", "version", "ai_model"
     ):
         engines[execution_id].append(ShownEngine(descriptor, version, ai_model))
-    return [ShownExecution(row, names[row.schema_id], patients[row.pk], engines[row.pk]) for row in rows]
+    runs = _runs(ids)
+    earlier = _earlier_attempts([row.pk for row in rows if row.attempt > 1])
+    under_way = {row.pk: run for row in rows if row.state not in ENDED and (run := runs.get((row.pk, row.attempt)))}
+    known = readiness(run.engine for pk, run in under_way.items() if patients[pk]) if under_way else {}
+    shown = []
+    for row in rows:
+        run = under_way.get(row.pk)
+        awaited = awaited_partners(patients[row.pk], known.get(run.engine)) if run and not run.is_terminal else []
+        shown.append(
+            ShownExecution(
+                row,
+                names[row.schema_id],
+                patients[row.pk],
+                engines[row.pk],
+                _attempts(row, earlier.get(row.pk, []), runs),
+                _waiting(run, awaited) if run else "",
+                awaited,
+            )
+        )
+    return shown
+
+
+def execution_as_posted(row: Execution, request: ExecutionRequest, run: WorkflowRun | None) -> ShownExecution:
+    """Return what answers show of an execution that was stored this moment, without reading it again."""
+    patients = {partner.name: list(partner.patient_ids) for partner in request.partners}
+    engines = [ShownEngine(chosen.descriptor, chosen.version, chosen.ai_model) for chosen in request.engines]
+    awaited: Sequence[AwaitedPartner] = []
+    if run and patients:
+        awaited = awaited_partners(patients, readiness([run.engine]).get(run.engine))
+    attempts = _attempts(row, [], {(row.pk, row.attempt): run} if run else {})
+    waiting = _waiting(run, awaited) if run else ""
+    return ShownExecution(row, request.schema, patients, engines, attempts, waiting, awaited)
+
+
+def _runs(execution_ids: Sequence[int]) -> dict[tuple[int, int], WorkflowRun]:
+    """Return the runs of executions by execution and attempt, with nothing but what answers need."""
+    runs = runs_of(OWNER_KIND, execution_ids).only(
+        "owner_id", "attempt", "name", "engine", "phase", "message", "waiting_since"
+    )
+    return {(run.owner_id, run.attempt): run for run in runs}
+
+
+def _earlier_attempts(execution_ids: Sequence[int]) -> dict[int, list[ExecutionAttempt]]:
+    found: dict[int, list[ExecutionAttempt]] = {}
+    if execution_ids:
+        for attempt in ExecutionAttempt.objects.filter(execution__in=execution_ids).order_by("attempt"):
+            found.setdefault(attempt.execution_id, []).append(attempt)
+    return found
+
+
+def _attempts(
+    row: Execution, earlier: Sequence[ExecutionAttempt], runs: Mapping[tuple[int, int], WorkflowRun]
+) -> list[ShownAttempt]:
+    every: list[Execution | ExecutionAttempt] = [*earlier, row]
+    names = [run.name if (run := runs.get((row.pk, each.attempt))) else "" for each in every]
+    return [
+        ShownAttempt(each.attempt, each.state, each.reason, each.message, name)
+        for each, name in zip(every, names, strict=True)
+    ]
+
+
+def _waiting(run: WorkflowRun, awaited: Sequence[AwaitedPartner]) -> str:
+    """Return what a Workflow that has not begun, or does not go on, waits for."""
+    if run.phase == RunPhase.QUEUED or run.waiting_since:
+        return run.message or waiting_words(awaited)
+    return ""
 
 
 def execution_bare(execution_id: int) -> Execution:

@@ -131,6 +131,17 @@ class OutputsAnswer(_Serializer):
     generic_file = GenericFileAnswer(required=False)
 
 
+class AttemptAnswer(_Serializer):
+    attempt = s.IntegerField(help_text="Counted from 1; the last one is the present one.")
+    state = StateAnswer()
+    run = s.URLField(allow_null=True, help_text="Its Workflow; null where none was started.")
+
+
+class WarningAnswer(_Serializer):
+    pointer = s.CharField(help_text="A JSON pointer into what was posted.")
+    detail = s.CharField()
+
+
 class ExecutionAnswer(_Serializer):
     url = s.URLField()
     id = s.IntegerField()
@@ -141,6 +152,8 @@ class ExecutionAnswer(_Serializer):
     input_elements = InputsAnswer()
     ai_elements = EnginesAnswer()
     output_elements = OutputsAnswer()
+    attempts = AttemptAnswer(many=True)
+    warnings = WarningAnswer(many=True, help_text="Data partners that cannot start now; the execution waits for them.")
 
 
 class ExecutionPage(_Serializer):

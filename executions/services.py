@@ -2,38 +2,33 @@
 
     execution = execution_create(document=body.data, files=body.files)
     execution_stop(execution_id=execution.pk)
-    execution_retry(execution_id=execution.pk)
     execution_delete(execution_id=execution.pk)
 
-What Workflows and engines tell of an execution is in outcomes.py.
+A further attempt is in attempts.py; what Workflows and engines tell of an execution is in outcomes.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
-from executions import conf
-from executions.facts import EXTERNAL_DATA, REPORT_METADATA, user_vars_part
+from executions.facts import EXTERNAL_DATA, OWNER_KIND, REPORT_METADATA, user_vars_part
 from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner, FailureReason
 from executions.outcomes import failure_written
-from executions.owner import OWNER_KIND
-from executions.parameters import execution_parameters
 from executions.posting import Posted, check_posted
-from executions.presenters import output_model_as_posted
-from executions.rendering import Rendering, render, workflow_name
-from executions.selectors import execution_bare, execution_locked, no_such_execution
-from executions.transitions import ENDED, State
+from executions.rendering import Rendering
+from executions.selectors import ShownExecution, execution_as_posted, execution_locked, no_such_execution
+from executions.transitions import State
 from executions.uploads import Uploads
+from executions.workflows import workflow_queued, workflow_rendered
+from runs.models import WorkflowRun
 from runs.selectors import run_latest
-from runs.services import run_create, run_delete, run_stop
+from runs.services import run_delete, run_stop
 from schemas.models import Schema
 from web.errors import Fault, InvalidInput, NotAllowedInState
 from web.once import created
@@ -45,26 +40,20 @@ def execution_create(*, document: Mapping[str, Any], files: Uploads, start: bool
 
     Raises InvalidInput with every fault, TooLarge, StorageFull, and ServiceUnavailable for a registry that is silent.
     """
-    return _store(check_posted(document, files), start=start)
+    return execution_post(document=document, files=files, start=start).row
+
+
+def execution_post(*, document: Mapping[str, Any], files: Uploads, start: bool = True) -> ShownExecution:
+    """Create an execution as `execution_create` does, and return what answers show of it."""
+    posted = check_posted(document, files)
+    execution, run = _store(posted, start=start)
+    return execution_as_posted(execution, posted.request, run)
 
 
 def execution_preview(*, document: Mapping[str, Any], files: Uploads) -> Rendering:
     """Return the Workflow that a posted execution would get, under id 0; stores nothing. Raises as a POST would."""
     posted = check_posted(document, files)
-    return _rendering(posted, Execution(pk=0, created_at=timezone.now()))
-
-
-def execution_retry(*, execution_id: int) -> Execution:
-    """Post an old execution again as a new one, with its own copy of the files and a fresh look at the registry.
-
-    Raises NotFound, NotAllowedInState before the old one has ended, and InvalidInput where it no longer fits.
-    """
-    old = execution_bare(execution_id)
-    if old.state not in ENDED:
-        raise NotAllowedInState(f"The execution is {old.state}; only one that has ended can be tried again.")
-    with ExitStack() as opened:
-        files = {name: opened.enter_context(file.open("rb")) for name, file in _stored_files(old).items()}
-        return _store(check_posted(_document(old), files), start=True, retry_of=old)
+    return workflow_rendered(posted, Execution(pk=0, created_at=timezone.now()))
 
 
 def execution_stop(*, execution_id: int) -> Execution:
@@ -107,13 +96,13 @@ def schema_executions_released(schema: Schema) -> None:
         delete_after_commit(*_stored_files(execution).values())
 
 
-def _store(posted: Posted, *, start: bool, retry_of: Execution | None = None) -> Execution:
+def _store(posted: Posted, *, start: bool) -> tuple[Execution, WorkflowRun | None]:
     request = posted.request
+    run = None
     model = request.output_model
     execution = Execution(
         schema=posted.schema,
         created_at=timezone.now(),
-        retry_of=retry_of,
         number_iterations=request.number_iterations,
         output_model_name=model.name if model else "",
         output_model_description=model.description if model else "",
@@ -140,8 +129,8 @@ def _store(posted: Posted, *, start: bool, retry_of: Execution | None = None) ->
             ExecutionDataPartner.objects.bulk_create(_partner_rows(posted, execution))
             ExecutionAIEngine.objects.bulk_create(engines)
             if start and posted.facts.is_started:
-                _queue(_rendering(posted, execution), execution)
-    return execution
+                run = workflow_queued(workflow_rendered(posted, execution), execution)
+    return execution, run
 
 
 def _save_files(files: Uploads, execution: Execution, engines: list[ExecutionAIEngine]) -> None:
@@ -173,61 +162,7 @@ def _partner_rows(posted: Posted, execution: Execution) -> list[ExecutionDataPar
     ]
 
 
-def _rendering(posted: Posted, execution: Execution) -> Rendering:
-    name = workflow_name(execution.pk, execution.attempt)
-    rendered = posted.rendered(execution.pk, execution.created_at)
-    if not posted.facts.is_started:
-        parameters = execution_parameters(rendered, conf.platform(), settings.AI_ENGINE_CONFIG_MAP_NAME)
-        return Rendering(name, {}, parameters, {})
-    return render(
-        manifest=posted.schema.manifest or {},
-        execution=rendered,
-        platform=conf.platform(),
-        name=name,
-        config_map_name=settings.AI_ENGINE_CONFIG_MAP_NAME,
-        callback_images=settings.CALLBACK_TOKEN_IMAGES,
-    )
-
-
-def _queue(rendering: Rendering, execution: Execution) -> None:
-    deadlines = conf.deadlines()
-    run_create(
-        owner_kind=OWNER_KIND,
-        owner_id=execution.pk,
-        name=rendering.name,
-        manifest=rendering.manifest,
-        config_maps=rendering.config_maps,
-        attempt=execution.attempt,
-        deadline_seconds=deadlines.whole,
-        pending_deadline_seconds=deadlines.pending,
-    )
-
-
 def _stored_files(execution: Execution) -> dict[str, FieldFile]:
     files = {EXTERNAL_DATA: execution.external_data, REPORT_METADATA: execution.report_metadata}
     files |= {user_vars_part(engine.descriptor): engine.user_vars for engine in execution.ai_engines.all()}
     return {name: file for name, file in files.items() if file}
-
-
-def _document(execution: Execution) -> dict[str, Any]:
-    """Return the document that an execution was posted with."""
-    inputs: dict[str, Any] = {}
-    entries = dict(execution.data_partners.values_list("name", "entry"))
-    if entries:
-        inputs["platform_data"] = {"data_partners_patients": entries}
-    if execution.number_iterations is not None:
-        inputs["federated_learning_configuration"] = {"number_iterations": execution.number_iterations}
-    engines = [
-        {"descriptor": engine.descriptor, "version": engine.version}
-        | ({"ai_model": engine.ai_model} if engine.ai_model is not None else {})
-        for engine in execution.ai_engines.all()
-    ]
-    outputs: dict[str, Any] = {}
-    if execution.output_model_name:
-        outputs["ai_model"] = output_model_as_posted(execution)
-    return {
-        "schema": execution.schema.name,
-        "input_elements": inputs,
-        "ai_elements": {"ai_engines": engines},
-        "output_elements": outputs,
-    }

@@ -15,12 +15,13 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from executions import serializers as api
+from executions.attempts import execution_retry
 from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner, ExecutionState
 from executions.outcomes import execution_to_failed, execution_to_running, execution_to_succeeded
 from executions.permissions import check_grant
-from executions.presenters import present_execution, present_executions, present_rendering
+from executions.presenters import present_execution, present_executions, present_rendering, present_shown
 from executions.selectors import execution_bare
-from executions.services import execution_create, execution_delete, execution_preview, execution_stop
+from executions.services import execution_delete, execution_post, execution_preview, execution_stop
 from web.addresses import Addresses
 from web.bodies import read_body
 from web.downloads import file_response, json_file_response
@@ -80,9 +81,8 @@ class ExecutionViewSet(ViewSet):
         body = read_body(request)
         if flags["dry_run"]:
             return Response(present_rendering(execution_preview(document=body.data, files=body.files)))
-        execution = execution_create(document=body.data, files=body.files, start=not flags["debug"])
-        shown = present_execution(execution, Addresses.of(request))
-        return Response(shown, status=201, headers={"Location": shown["url"]})
+        shown = execution_post(document=body.data, files=body.files, start=not flags["debug"])
+        return _begun(present_shown(shown, Addresses.of(request)))
 
     @extend_schema(responses=api.ExecutionAnswer)
     def retrieve(self, request: Request, execution_id: int) -> Response:
@@ -100,6 +100,12 @@ class ExecutionViewSet(ViewSet):
     def stop(self, request: Request, execution_id: int) -> Response:
         """Stop an execution and keep its record."""
         return _shown(request, execution_stop(execution_id=execution_id))
+
+    @extend_schema(request=None, responses={201: api.ExecutionAnswer})
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, execution_id: int) -> Response:
+        """Begin the next attempt of an execution that failed; what came of earlier ones is kept."""
+        return _begun(present_execution(execution_retry(execution_id=execution_id), Addresses.of(request)))
 
     @extend_schema(responses={(200, "application/octet-stream"): _FILE, (206, "application/octet-stream"): _FILE})
     @action(detail=True)
@@ -172,16 +178,20 @@ def _shown(request: Request, execution: Execution) -> Response:
     return Response(present_execution(execution, Addresses.of(request)))
 
 
+def _begun(shown: Mapping[str, Any]) -> Response:
+    return Response(shown, status=201, headers={"Location": shown["url"]})
+
+
 def _engines(execution: Execution) -> QuerySet[ExecutionAIEngine]:
     return ExecutionAIEngine.objects.filter(execution=execution).defer("snapshot")
 
 
 def _called_back(request: Request, execution_id: int, service: Callable[..., Execution]) -> Response:
-    check_grant(request, execution_id)
+    attempt = check_grant(request, execution_id)
     body = read_body(request)
     if body.files:
         raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
-    return _shown(request, service(execution_id=execution_id, document=body.data))
+    return _shown(request, service(execution_id=execution_id, document=body.data, attempt=attempt))
 
 
 def _input_file(file: FieldFile, what: str) -> FieldFile:

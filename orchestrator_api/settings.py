@@ -106,11 +106,14 @@ DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONNECTION_MAX_AGE_SECO
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["ENGINE"] = "orchestrator_api.sqlite"
     # WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock at BEGIN, so that a transaction
-    # waits for its turn instead of failing in the middle when it first writes.
+    # waits for its turn instead of failing in the middle when it first writes. What the log holds is written into the
+    # database by the controller (runs.outbox.checkpoint), so that no request waits for the disk; by others when it is
+    # eight times as long as SQLite would let it become.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
+        "PRAGMA wal_autocheckpoint=8000;",
     }
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -306,3 +309,20 @@ ENGINES: dict[str, dict[str, Any]] = {
         },
     },
 }
+ARGO_KUBECONFIG = env.str("ARGO_KUBECONFIG", default="")
+ARGO_NAMESPACE = env.str("ARGO_NAMESPACE", default="")
+# Not everybody has a cluster.
+if ENGINE == "argo" or ARGO_KUBECONFIG or ARGO_NAMESPACE:
+    ENGINES["argo"] = {
+        "class": "engines.argo.ArgoEngine",
+        "options": {
+            "kubeconfig": ARGO_KUBECONFIG,
+            "context": env.str("ARGO_CONTEXT", default=""),
+            "namespace": ARGO_NAMESPACE or "argo",
+            "service_account": env.str("ARGO_SERVICE_ACCOUNT", default=""),
+            "instance_id": env.str("ARGO_INSTANCE_ID", default=""),
+            "requests_per_second": env.float("ARGO_REQUESTS_PER_SECOND", default=20.0),
+            "burst": env.int("ARGO_BURST", default=40),
+            "timeout_seconds": env.float("ARGO_TIMEOUT_SECONDS", default=15.0),
+        },
+    }

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from engines.local.priority import give_way
 from orchestrator_api.logs import JsonFormatter, TextFormatter
 
 logger = logging.getLogger("orchestrator.standalone")
@@ -40,6 +41,10 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 # A child that lived as long as this has started well: its next restart is at once.
 _HEALTHY_SECONDS = 30.0
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+# An address for documentation (RFC 5737), on no machine: nothing is sent to it, the kernel only picks the way out.
+_SOMEWHERE_ELSE = ("192.0.2.1", 9)
+# Whoever sends a request waits for the API; what is to be run can wait a moment. Pods give way further.
+_CONTROLLER_NICENESS = 5
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -55,6 +60,7 @@ class Child:
     started_at: float = 0.0
     start_again_at: float = 0.0
     backoff_seconds: float = field(default=_FIRST_BACKOFF_SECONDS)
+    niceness: int = 0
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Start the process; it gets its own group, so that a Ctrl-C reaches the parent alone."""
@@ -66,7 +72,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             pass_fds=self.pass_fds,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=_die_with(os.getpid(), self.niceness),  # noqa: PLW1509 - this process has one thread
         )
 
     def reap(self) -> bool:
@@ -91,23 +97,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     data_dir = Path(options.data_dir).absolute()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    host = options.host or default_host(os.environ)
     if options.manage:
-        return _manage(options.manage, service_environment(os.environ, data_dir, options.host, options.port), data_dir)
+        environment = service_environment(os.environ, data_dir, host, options.port, options.announce)
+        return _manage(options.manage, environment, data_dir)
     # Blocked from here on, so that none gets lost between two looks.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     lock = _lock(data_dir)
     if lock is None:
         print(f"Another service runs on {data_dir}.", file=sys.stderr)
         return 1
-    with lock, _listen(options.host, options.port) as listener:
+    with lock, _listen(host, options.port) as listener:
         port = listener.getsockname()[1]
-        environment = service_environment(os.environ, data_dir, options.host, port)
+        environment = service_environment(os.environ, data_dir, host, port, options.announce)
         _set_up_logging(environment["LOG_FORMAT"])
         _empty(data_dir / "uploads")
         if code := _prepare(environment, data_dir):
             return code
         environment.setdefault("MAAS_API_TOKEN", (data_dir / "registry-token").read_text().strip())
-        logger.info("http://%s:%s serves %s; a token is in %s", options.host, port, data_dir, data_dir / "token")
+        logger.info("http://%s:%s serves %s; a token is in %s", host, port, data_dir, data_dir / "token")
         return Service(_children(listener.fileno()), environment).run()
 
 
@@ -181,20 +189,42 @@ class Service:
         return received.si_signo if received else None
 
 
-def service_environment(given: Mapping[str, str], data_dir: Path, host: str, port: int) -> dict[str, str]:
-    """Return the environment of the children: what was given, and what one machine alone needs where it was not."""
+def default_host(given: Mapping[str, str]) -> str:
+    """Return the address to listen on where none was chosen.
+
+    Pods of the local engine reach the loopback address; those of a cluster need the address that this machine has for
+    others. Raises OSError where it has none.
+    """
+    if given.get("ENGINE", "local") == "local":
+        return "127.0.0.1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(_SOMEWHERE_ELSE)
+        return str(probe.getsockname()[0])
+
+
+def service_environment(
+    given: Mapping[str, str], data_dir: Path, host: str, port: int, announce: str = ""
+) -> dict[str, str]:
+    """Return the environment of the children: what was given, and what one machine alone needs where it was not.
+
+    `announce` is the host, or host:port, under which Workflows find the service; where it listens when empty.
+    """
     reachable = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
+    announced_host, _, announced_port = announce.partition(":")
+    hosts = ["127.0.0.1", "localhost", reachable, *([announced_host] if announce else [])]
     defaults = {
-        "ALLOWED_HOSTS": ",".join(dict.fromkeys(["127.0.0.1", "localhost", reachable])),
+        "ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)),
         # Nobody between the caller and this port speaks TLS for it.
         "HTTPS_ONLY": "false",
         "LOG_FORMAT": "text",
         "ORCHESTRATOR_API_HOSTNAME": f"{reachable}:{port}",
         "PYTHONUNBUFFERED": "1",
     }
+    announced = {"ORCHESTRATOR_API_HOSTNAME": f"{announced_host}:{announced_port or port}"} if announce else {}
     environment = {
         **defaults,
         **given,
+        **announced,
         "DATA_DIR": str(data_dir),
         "DJANGO_SETTINGS_MODULE": "orchestrator_api.settings",
     }
@@ -205,8 +235,13 @@ def service_environment(given: Mapping[str, str], data_dir: Path, host: str, por
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m orchestrator_api.standalone", description="Run the whole service.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        "--host", default="", help="address to listen on: the loopback one, or this machine's own with ENGINE=argo"
+    )
     parser.add_argument("--port", type=int, default=8900, help="port to listen on; 0 takes a free one")
+    parser.add_argument(
+        "--announce", default="", metavar="HOST[:PORT]", help="where Workflows find the service, if not there"
+    )
     parser.add_argument(
         "--data-dir", default=os.environ.get("DATA_DIR", str(PROJECT / "var")), help="where all is kept"
     )
@@ -279,7 +314,7 @@ def _children(listener: int) -> list[Child]:
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:orchestrator_api.gunicorn_conf"]
     return [
         Child("the API", [*gunicorn, "--bind", f"fd://{listener}"], pass_fds=[listener]),
-        Child("the controller", [sys.executable, "manage.py", "run_controller"]),
+        Child("the controller", [sys.executable, "manage.py", "run_controller"], niceness=_CONTROLLER_NICENESS),
     ]
 
 
@@ -296,13 +331,15 @@ def _children_of(parent: int, only_ended: bool = False) -> set[int]:
     return found
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """Return what a child does before it becomes its program: tie its life to its parent's."""
+def _die_with(parent: int, niceness: int = 0) -> Callable[[], None]:
+    """Return what a child does before it becomes its program: tie its life to its parent's, and give way to others."""
     prctl = ctypes.CDLL(None).prctl
 
     def tie() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        if niceness:
+            give_way(niceness)
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from runs.markup import manifest_yaml, node_table
-from runs.models import RunEvent, RunPhase, WorkflowRun
+from runs.models import Node, RunEvent, RunPhase, WorkflowRun
 from runs.owners import owner_of
 from runs.services import run_stop
 from web.markup import badge, lasting, links, scrolling
@@ -20,9 +20,11 @@ from web.markup import badge, lasting, links, scrolling
 # Django's own classes take no type parameter; only their stubs do.
 if TYPE_CHECKING:
     _EventInlineBase = admin.TabularInline[RunEvent, WorkflowRun]
+    _NodeAdminBase = admin.ModelAdmin[Node]
     _RunAdminBase = admin.ModelAdmin[WorkflowRun]
 else:
     _EventInlineBase = admin.TabularInline
+    _NodeAdminBase = admin.ModelAdmin
     _RunAdminBase = admin.ModelAdmin
 
 
@@ -67,7 +69,8 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
             {
                 "fields": (
                     ("created_at", "submitted_at", "started_at", "finished_at"),
-                    ("deadline_at", "pending_deadline_at", "stop_requested_at", "delete_requested_at"),
+                    ("deadline_at", "pending_deadline_at", "waiting_since"),
+                    ("stop_requested_at", "delete_requested_at"),
                 )
             },
         ),
@@ -138,3 +141,13 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
         self.message_user(
             request, f"{len(ids)} asked to stop; {stopped} of them had not been submitted.", messages.SUCCESS
         )
+
+
+@admin.register(Node)
+class NodeAdmin(_ReadOnly, _NodeAdminBase):
+    """The engines' machines, to read: the controller keeps them up to date."""
+
+    list_display = ("name", "engine", "partner", "ready", "message", "seen_at")
+    list_filter = ("engine", "ready", "partner")
+    search_fields = ("name", "partner", "message")
+    fields = ("name", "engine", "partner", "ready", "message", "seen_at", "labels")

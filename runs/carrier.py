@@ -18,7 +18,8 @@ from engines.base import (
     WorkflowNotFound,
 )
 from runs import outbox, services
-from runs.models import RunCause, WorkflowRun
+from runs.endings import run_wound_up
+from runs.models import RunCause, RunPhase, WorkflowRun
 from runs.owners import CannotPrepare, NotReady, owner_of
 from runs.transitions import Wish, due_wish
 
@@ -45,12 +46,12 @@ class Carrier:
             outbox.give_back(claimed_by=self._claimed_by, run_id=run_id)
             return
         outcome = self._attempt(run, due.wish)
-        with transaction.atomic():
-            try:
+        try:
+            with transaction.atomic():
                 outcome()
-            except WorkflowRun.DoesNotExist:
-                logger.info("Run %s was removed while its wish was carried.", run.name)
-            outbox.give_back(claimed_by=self._claimed_by, run_id=run_id)
+                outbox.give_back(claimed_by=self._claimed_by, run_id=run_id)
+        except WorkflowRun.DoesNotExist:
+            logger.info("Run %s was removed while its wish was carried.", run.name)
 
     def _attempt(self, run: WorkflowRun, wish: Wish) -> Outcome:
         try:
@@ -73,6 +74,7 @@ class Carrier:
             case Wish.TERMINATE:
                 return self._stop(run, StopStrategy.TERMINATE)
             case Wish.RELEASE:
+                run_wound_up(run, self._engine, self._clock())
                 owner_of(run).release(run)
                 return lambda: services.run_released(run_id=run.pk, now=self._clock())
             case Wish.DELETE:
@@ -103,9 +105,10 @@ class Carrier:
 
     def _still_wanted(self, run: WorkflowRun) -> bool:
         # Preparing may take long; nothing that was stopped meanwhile should start.
-        now_wished = WorkflowRun.objects.filter(pk=run.pk).first()
-        due = due_wish(now_wished) if now_wished else None
-        return due is not None and due.wish is Wish.SUBMIT
+        wanted = WorkflowRun.objects.filter(
+            pk=run.pk, phase=RunPhase.QUEUED, stop_requested_at=None, delete_requested_at=None
+        )
+        return wanted.exists()
 
     def _stop(self, run: WorkflowRun, strategy: StopStrategy) -> Outcome:
         try:

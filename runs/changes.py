@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from runs.engines import get_engine
 from runs.models import RunCause, RunEvent, RunPhase, RunReason, WorkflowRun
-from runs.owners import owner_of
+from runs.owners import owner_of, releases
 from runs.transitions import Signal, due_wish, next_phase
 from runs.wakeups import notify_on_commit, run_topic
 
@@ -70,6 +72,8 @@ def run_changed(run_id: int, now: datetime | None = None) -> Iterator[RunChange]
         change = RunChange(run, now or timezone.now())
         before, wish_before = _values(run), due_wish(run)
         yield change
+        if change.moved and _needs_nothing_more(run):
+            run.released_at = change.now
         _reschedule(run, changed=due_wish(run) != wish_before)
         changed = [name for name, value in _values(run).items() if before[name] != value]
         if not changed:
@@ -80,6 +84,16 @@ def run_changed(run_id: int, now: datetime | None = None) -> Iterator[RunChange]
         # What owned it is gone once deletion is wished; there is nobody to tell.
         if change.moved and not run.delete_requested_at:
             owner_of(run).phase_changed(run)
+
+
+def _needs_nothing_more(run: WorkflowRun) -> bool:
+    """Return whether a run is over and done with: nothing to release, no log to keep, no failure to explain.
+
+    A controller would claim it only to write that down.
+    """
+    if run.phase != RunPhase.SUCCEEDED or not run.workflow_ended_at or run.engine not in settings.ENGINES:
+        return False
+    return not releases(run) and get_engine(run.engine).keeps_logs
 
 
 def _reschedule(run: WorkflowRun, *, changed: bool) -> None:

@@ -8,6 +8,8 @@ rows, and everything that it may have done already can be done again.
     watchers           one for each engine
     observer           writes what the watchers heard
     reconcilers        one for each engine
+    explainers         one for each engine, asks why runs wait there
+    inventories        one for each engine, asks for its nodes
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import connections
 from django.utils import timezone
@@ -25,12 +28,15 @@ from django.utils import timezone
 from engines.base import Engine
 from runs import identity, outbox
 from runs.carrier import Carrier
+from runs.explanations import Explainer
 from runs.identity import Identity
+from runs.inventory import Inventory, nodes_forgotten
 from runs.models import WorkflowRun
 from runs.reconcile import RECONCILE_SECONDS, Reconciler
 from runs.services import run_expire
 from runs.wakeups import Listener
 from runs.watching import Inbox, Observer, Watcher
+from web.journal import settle
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +84,7 @@ class _Carriers:
             try:
                 self._carrier.carry(run_id)
             except Exception:
-                # Mostly the database: the lease runs out, and the wish is carried again.
+                # Mostly the database: the next sweep gives the claim back, and the wish is carried again.
                 logger.exception("The wish of run %s could not be carried", run_id)
                 connections.close_all()
             with self._lock:
@@ -118,7 +124,7 @@ class Controller:
     def run(self) -> None:
         """Work until `stop` is called."""
         logger.info("Controller %s serves %s.", self._identity.name, ", ".join(e.alias for e in self._engines))
-        self._warn_of_unserved()
+        self._put_in_order()
         for engine in self._engines:
             for complaint in engine.check():
                 logger.error("Engine %s: %s", engine.alias, complaint)
@@ -129,6 +135,7 @@ class Controller:
         observer = self._start_followers()
         try:
             while not self._stopping.is_set():
+                self._identity.beat()
                 self._listener.wait(self._round(carriers))
         finally:
             self._close(carriers, observer)
@@ -138,15 +145,14 @@ class Controller:
         thread = threading.Thread(target=observer.run, name="observer", daemon=True)
         thread.start()
         for engine in self._engines:
-            watcher = Watcher(engine, self._inbox, self._stopping)
-            threading.Thread(target=watcher.run, name=f"watch-{engine.alias}", daemon=True).start()
-            reconciler = self._reconcilers[engine.alias]
-            threading.Thread(
-                target=reconciler.run,
-                args=(self._stopping, self._reconcile_seconds),
-                name=f"reconcile-{engine.alias}",
-                daemon=True,
-            ).start()
+            followers: dict[str, Callable[[], None]] = {
+                "watch": Watcher(engine, self._inbox, self._stopping).run,
+                "reconcile": partial(self._reconcilers[engine.alias].run, self._stopping, self._reconcile_seconds),
+                "explain": partial(Explainer(engine, self._clock).run, self._stopping),
+                "inventory": partial(Inventory(engine, self._clock).run, self._stopping),
+            }
+            for name, follow in followers.items():
+                threading.Thread(target=follow, name=f"{name}-{engine.alias}", daemon=True).start()
         return thread
 
     def _round(self, carriers: dict[str, _Carriers]) -> float:
@@ -163,33 +169,40 @@ class Controller:
         now = self._clock()
         if now >= self._tend_at:
             self._tend_claims(carriers, now)
+            outbox.checkpoint()
             self._deadline_at = outbox.next_deadline_at()
             self._tend_at = now + timedelta(seconds=self._sweep_seconds)
-        wish_at, full = outbox.next_wish_at(now), False
-        if wish_at is not None and wish_at <= now:
-            full = self._claim(carriers, now)
-            wish_at = outbox.next_wish_at(now)
-            # What was claimed may be new, with a deadline of its own.
-            self._deadline_at = outbox.next_deadline_at()
+        wishes = outbox.wishes(now)
         # What is due and yet not done is another controller's, or failed; it is looked at again, but not in a spin.
         pause = 0.05
+        wish_at = wishes.next_at if self._claim(carriers, wishes.due, now) else now
         if self._deadline_at is not None and self._deadline_at <= now:
             pause = pause if self._expire(now) else PAUSE_SECONDS
             self._deadline_at = outbox.next_deadline_at()
-        moments = [moment for moment in (None if full else wish_at, self._deadline_at) if moment is not None]
+        moments = [moment for moment in (wish_at, self._deadline_at) if moment is not None]
         if not moments:
             return self._sweep_seconds
         return min(self._sweep_seconds, max(pause, (min(moments) - now).total_seconds()))
 
-    def _claim(self, carriers: dict[str, _Carriers], now: datetime) -> bool:
-        """Hand what is due to the carriers, and return whether some of them have all that they can take."""
-        full = False
-        for alias, threads in carriers.items():
-            free = CARRIERS - len(threads.active)
-            full = full or free == 0
-            for run_id in outbox.claim(engine=alias, limit=free, claimed_by=self._identity.name, now=now):
-                threads.take(run_id)
-        return full
+    def _claim(self, carriers: dict[str, _Carriers], due: Mapping[str, int], now: datetime) -> bool:
+        """Hand what is due to the carriers, and return whether they got all of it that they can take.
+
+        For the rest there is no need to look again before one of them is free, which it says.
+        """
+        complete = True
+        for alias in due.keys() & carriers.keys():
+            free = CARRIERS - len(carriers[alias].active)
+            claimed = outbox.claim(engine=alias, limit=free, claimed_by=self._identity.name, now=now)
+            for each in claimed:
+                carriers[alias].take(each.run_id)
+            complete = complete and len(claimed) >= min(free, due[alias])
+            # What is new has deadlines of its own, and may have to wait for a carrier longer than until then.
+            if due[alias] > len(claimed):
+                self._deadline_at = outbox.next_deadline_at()
+            else:
+                known = [self._deadline_at, *(each.deadline_at for each in claimed)]
+                self._deadline_at = min(filter(None, known), default=None)
+        return complete
 
     def _expire(self, now: datetime) -> bool:
         """Expire what is late, and return whether that went well; one run whose owner fails does not hold up others."""
@@ -211,8 +224,10 @@ class Controller:
                 outbox.give_back(claimed_by=holder)
                 identity.forget(holder)
 
-    def _warn_of_unserved(self) -> None:
+    def _put_in_order(self) -> None:
         served = [engine.alias for engine in self._engines]
+        settle()
+        nodes_forgotten(except_of=served)
         unserved = WorkflowRun.objects.exclude(engine__in=served).filter(next_try_at__isnull=False)
         for alias in unserved.order_by().values_list("engine", flat=True).distinct():
             logger.warning("Runs wait for engine %s, which settings.ENGINES does not have.", alias)

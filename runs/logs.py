@@ -14,6 +14,7 @@ from itertools import chain
 
 from engines.base import EngineError, LogLine
 from runs.engines import get_engine
+from runs.kept_logs import kept_lines
 from runs.models import WorkflowRun
 from runs.wakeups import Listener, run_topic
 from web.errors import NotFound
@@ -36,10 +37,14 @@ def node_id_of(run: WorkflowRun, node: str) -> str:
 def log_lines(run: WorkflowRun, node_id: str) -> Iterator[LogLine]:
     """Return what was written up to now.
 
-    Raises EngineUnavailable, and WorkflowNotFound where the engine has forgotten the Workflow, before the first line.
+    From storage where it was kept there, else from the engine. Raises EngineUnavailable, WorkflowNotFound where the
+    engine has forgotten the Workflow, and NotFound where nothing could be kept, before the first line.
     """
     if run.handed_over_at is None:
         return iter(())
+    kept = kept_lines(run, node_id)
+    if kept is not None:
+        return kept
     lines = get_engine(run.engine).logs(run.name, node_id)
     first = next(lines, None)
     return iter(()) if first is None else chain([first], lines)
@@ -50,6 +55,9 @@ def followed_log_lines(run: WorkflowRun, node_id: str, is_gone: Callable[[], boo
 
     Raises as `log_lines`, before the first line.
     """
+    kept = kept_lines(run, node_id)
+    if kept is not None:
+        return kept
     if run.submitted_at is not None:
         get_engine(run.engine).get(run.name)
     return _follow(run, node_id, is_gone)

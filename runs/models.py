@@ -78,6 +78,9 @@ class WorkflowRun(models.Model):
     pending_deadline_at = models.DateTimeField(
         null=True, blank=True, help_text="When something of it must have started; empty once something has."
     )
+    waiting_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when something of it waits at the engine; empty while all goes on."
+    )
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     stop_sent_at = models.DateTimeField(null=True, blank=True)
     terminate_sent_at = models.DateTimeField(null=True, blank=True)
@@ -120,6 +123,11 @@ class WorkflowRun(models.Model):
                 fields=("pending_deadline_at",),
                 condition=Q(finished_at__isnull=True, pending_deadline_at__isnull=False),
                 name="run_pending_deadline",
+            ),
+            models.Index(
+                fields=("engine", "waiting_since"),
+                condition=Q(finished_at__isnull=True, waiting_since__isnull=False),
+                name="run_waiting",
             ),
         ]
 
@@ -176,3 +184,37 @@ class RunEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}: {self.from_phase} → {self.to_phase}"
+
+
+class RunLog(models.Model):
+    """What a run's containers wrote, kept because its engine forgets it; `note` says what is missing of it."""
+
+    run = models.OneToOneField(WorkflowRun, on_delete=models.CASCADE, primary_key=True, related_name="kept_log")
+    file = models.FileField(upload_to="runs/logs", max_length=200, blank=True)
+    lines = models.PositiveBigIntegerField(default=0)
+    size_bytes = models.PositiveBigIntegerField(default=0, help_text="Before it was compressed.")
+    note = models.TextField(blank=True)
+    kept_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"log of {self.run_id}"
+
+
+class Node(models.Model):
+    """A machine of an engine's, as the engine last told; not to be confused with the nodes of a Workflow."""
+
+    engine = models.CharField(max_length=40)
+    name = models.CharField(max_length=253)
+    partner = models.CharField(max_length=200, blank=True, help_text="The data partner whose pods it takes.")
+    labels = models.JSONField(default=dict)
+    ready = models.BooleanField()
+    message = models.TextField(blank=True, help_text="Why it is not ready.")
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("engine", "name")
+        constraints = [models.UniqueConstraint(fields=("engine", "name"), name="node_once")]
+        indexes = [models.Index(fields=("partner",), name="node_of_partner")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -26,6 +26,15 @@ def something_started(status: WorkflowStatus) -> bool:
     )
 
 
+def is_waiting(status: WorkflowStatus) -> bool:
+    """Return whether a Workflow, or a pod of it, has yet to start."""
+    if status.phase.is_terminal:
+        return False
+    return not something_started(status) or any(
+        node.get("type") == "Pod" and node.get("phase") in ("", "Pending", None) for node in status.nodes.values()
+    )
+
+
 def failure_message(status: WorkflowStatus) -> str:
     """Return the engine's words for a failure: the Workflow's own, and those of the node that failed first."""
     failed = [node for node in status.nodes.values() if node.get("phase") in FAILED_PHASES and _has_own_words(node)]
@@ -45,6 +54,18 @@ def waiting_message(nodes: Nodes) -> str:
     for node in nodes.values():
         if node.get("phase") == "Pending" and node.get("message"):
             return f"{node.get('displayName') or node.get('name')}: {node['message']}"
+    return ""
+
+
+def waited_for(before: Nodes, after: Nodes) -> str:
+    """Return what the first node that failed without having started said that it waited for, or an empty text.
+
+    Argo overwrites it: a pod that could not be scheduled ends with the deadline as its only word.
+    """
+    for node_id, node in after.items():
+        earlier = before.get(node_id, {})
+        if node.get("phase") in FAILED_PHASES and earlier.get("phase") == "Pending" and earlier.get("message"):
+            return str(earlier["message"])
     return ""
 
 

@@ -6,12 +6,13 @@ those of a controller that died. Whatever is done under a claim may be done a se
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
 from runs.changes import run_changed
 from runs.models import RunCause, RunPhase, WorkflowRun
@@ -21,22 +22,54 @@ LEASE = timedelta(seconds=60)
 _DEADLINES = ("deadline_at", "pending_deadline_at")
 
 
-def claim(*, engine: str, limit: int, claimed_by: str, now: datetime) -> list[int]:
-    """Claim runs of an engine whose wish is due, longest due first, and return their ids."""
-    due = WorkflowRun.objects.filter(_free(now), engine=engine, next_try_at__lte=now)
-    # The look without a lock keeps an idle controller from taking SQLite's only write lock.
-    if limit <= 0 or not due.exists():
+@dataclass(frozen=True)
+class Claimed:
+    """A run that was claimed, and when the first of its deadlines passes."""
+
+    run_id: int
+    deadline_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How many wishes of each engine are due and carried by nobody, and when the next one after those will be due."""
+
+    due: Mapping[str, int]
+    next_at: datetime | None
+
+
+def wishes(now: datetime) -> Wishes:
+    """Look for wishes that are free, without the lock that would keep others from writing to SQLite."""
+    free = WorkflowRun.objects.filter(_free(now), next_try_at__isnull=False).order_by()
+    number, next_at = Count("pk", filter=Q(next_try_at__lte=now)), Min("next_try_at", filter=Q(next_try_at__gt=now))
+    rows = list(free.values_list("engine").annotate(number=number, next_at=next_at))
+    moments = (moment for _, _, moment in rows if moment)
+    return Wishes({engine: due for engine, due, _ in rows if due}, min(moments, default=None))
+
+
+def claim(*, engine: str, limit: int, claimed_by: str, now: datetime) -> list[Claimed]:
+    """Claim runs of an engine whose wish is due, longest due first."""
+    if limit <= 0:
         return []
+    due = WorkflowRun.objects.filter(_free(now), engine=engine, next_try_at__lte=now)
+    due = due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+    needed = ("pk", "phase", "handed_over_at", "stop_requested_at", "delete_requested_at", *_DEADLINES)
+    claim_of_it = {"claimed_by": claimed_by, "claimed_until": now + LEASE}
     with transaction.atomic():
-        due = due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-        ids = list(due.order_by("next_try_at", "pk").values_list("pk", flat=True)[:limit])
-        claimed = WorkflowRun.objects.filter(pk__in=ids)
-        claimed.update(claimed_by=claimed_by, claimed_until=now + LEASE)
-        # From here on the engine may know of it, whenever this process dies.
-        claimed.filter(
-            phase=RunPhase.QUEUED, handed_over_at=None, stop_requested_at=None, delete_requested_at=None
-        ).update(handed_over_at=now)
-    return ids
+        rows = list(due.order_by("next_try_at", "pk").values(*needed)[:limit])
+        new = [row["pk"] for row in rows if _is_new(row)]
+        known = [row["pk"] for row in rows if not _is_new(row)]
+        if new:
+            # From here on the engine may know of it, whenever this process dies.
+            WorkflowRun.objects.filter(pk__in=new).update(**claim_of_it, handed_over_at=now)
+        if known:
+            WorkflowRun.objects.filter(pk__in=known).update(**claim_of_it)
+    return [Claimed(row["pk"], min(filter(None, map(row.get, _DEADLINES)), default=None)) for row in rows]
+
+
+def _is_new(row: Mapping[str, Any]) -> bool:
+    wished_otherwise = row["handed_over_at"] or row["stop_requested_at"] or row["delete_requested_at"]
+    return row["phase"] == RunPhase.QUEUED and not wished_otherwise
 
 
 def give_back(*, claimed_by: str, run_id: int | None = None) -> None:
@@ -48,8 +81,14 @@ def give_back(*, claimed_by: str, run_id: int | None = None) -> None:
 
 
 def renew(*, claimed_by: str, run_ids: Iterable[int], now: datetime) -> None:
-    """Keep the claims on runs that are still being worked on."""
-    WorkflowRun.objects.filter(claimed_by=claimed_by, pk__in=list(run_ids)).update(claimed_until=now + LEASE)
+    """Keep the claims of a controller on runs that it is still working on, and give back the others.
+
+    Others are there where the connection to the database broke before an outcome, or the claim itself, was heard of.
+    """
+    held = WorkflowRun.objects.filter(claimed_by=claimed_by)
+    working_on = list(run_ids)
+    held.filter(pk__in=working_on).update(claimed_until=now + LEASE)
+    held.exclude(pk__in=working_on).update(claimed_by="", claimed_until=None)
 
 
 def holders() -> list[str]:
@@ -72,13 +111,6 @@ def postpone(*, run_id: int, wish: Wish, message: str, now: datetime) -> None:
             run.message = message
 
 
-def next_wish_at(now: datetime) -> datetime | None:
-    """Return when the next wish that nobody carries is due."""
-    free = WorkflowRun.objects.filter(_free(now), next_try_at__isnull=False)
-    moment: datetime | None = free.aggregate(at=Min("next_try_at"))["at"]
-    return moment
-
-
 def next_deadline_at() -> datetime | None:
     """Return when the next deadline passes."""
     moments = [_unended(**{f"{name}__isnull": False}).aggregate(at=Min(name))["at"] for name in _DEADLINES]
@@ -90,6 +122,17 @@ def expired(now: datetime) -> list[int]:
     # One query for each deadline: an OR of both would read every row there ever was.
     late = {pk for name in _DEADLINES for pk in _unended(**{f"{name}__lte": now}).values_list("pk", flat=True)}
     return sorted(late)
+
+
+def checkpoint() -> None:
+    """Write what SQLite's log holds into the database, beside whoever reads or writes; does nothing elsewhere.
+
+    Otherwise whichever commit makes the log too long does it, and lets its caller wait for the disk.
+    """
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            cursor.fetchall()
 
 
 def _free(now: datetime) -> Q:

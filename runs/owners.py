@@ -44,10 +44,25 @@ class RunOwner(ABC):  # noqa: B024 - every hook has a default
         The run's row is locked: whoever locks a row of the owner's and then the run's may meet a deadlock.
         """
 
+    def message_amended(self, run: WorkflowRun, before: str) -> None:
+        """Take note that a failed run's message says more than it did; inside the transaction that stores it."""
+
+    def waits_for(self, run: WorkflowRun) -> str:
+        """Return what a run that does not go on waits for, where its owner knows; no network here."""
+        return ""
+
+    def has_succeeded(self, run: WorkflowRun) -> bool | None:
+        """Return how the work ended that a run was made for, or None where that is not known.
+
+        Asked when a Workflow is gone whose end nobody saw, inside the transaction that writes it down; no network here.
+        """
+        return None
+
     def release(self, run: WorkflowRun) -> None:
         """Give back what `prepare` took, after nothing of the Workflow runs any more; no transaction is open.
 
-        Called for every run, also where `prepare` never was. Raises `NotReady` to be called again later.
+        Called for every run of an owner that has this hook, also where `prepare` never was. Raises `NotReady` to be
+        called again later.
         """
 
     def admin_address(self, owner_id: int) -> str:
@@ -61,6 +76,11 @@ _owners: dict[str, RunOwner] = {}
 def register(kind: str, owner: RunOwner) -> None:
     """Register the owner of every run whose `owner_kind` is `kind`; called from an app's `ready`."""
     _owners[kind] = owner
+
+
+def releases(run: WorkflowRun) -> bool:
+    """Return whether the owner of a run does anything at its release. Raises KeyError as `owner_of` does."""
+    return type(owner_of(run)).release is not RunOwner.release
 
 
 def owner_of(run: WorkflowRun) -> RunOwner:

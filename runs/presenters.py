@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from runs.models import RunEvent, WorkflowRun
+from django.conf import settings
+
+from runs.models import Node, RunEvent, WorkflowRun
 from runs.nodes import Nodes, in_tree_order
 
 
@@ -81,4 +83,22 @@ def present_nodes(nodes: Nodes) -> list[dict[str, Any]]:
             "children": node.get("children") or [],
         }
         for depth, node in in_tree_order(nodes)
+    ]
+
+
+def present_cluster_nodes(nodes: Sequence[Node]) -> list[dict[str, Any]]:
+    """Show the engines' machines."""
+    key, value = settings.CENTRAL_NODE_LABEL_KEY, settings.CENTRAL_NODE_LABEL_VALUE
+    return [
+        {
+            "engine": node.engine,
+            "name": node.name,
+            "partner": node.partner or None,
+            "central": node.labels.get(key) == value,
+            "labels": node.labels,
+            "ready": node.ready,
+            "message": node.message,
+            "seen_at": node.seen_at,
+        }
+        for node in nodes
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -15,6 +16,7 @@ from engines.base import Engine, EngineUnavailable, StopStrategy, WorkflowNotFou
 from runs.models import WorkflowRun
 from runs.selectors import runs_named, runs_open_at
 from runs.services import is_running, run_observe, run_stray, run_vanish
+from runs.transitions import is_older
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,8 @@ RECONCILE_SECONDS = 30.0
 # With nothing open, a list serves only to find Workflows that have no row.
 IDLE_ROUNDS = 10
 PAUSE_SECONDS = 5.0
+# Another controller may delete a run while this one looks at it.
+_unless_deleted = contextlib.suppress(WorkflowRun.DoesNotExist)
 
 
 class Reconciler:
@@ -76,7 +80,8 @@ class Reconciler:
                 self._vanish(run)
             return
         if run is not None:
-            run_observe(run_id=run.pk, status=status, now=self._clock())
+            with _unless_deleted:
+                run_observe(run_id=run.pk, status=status, now=self._clock())
         elif status.name not in self._unowned:
             # Being stopped is news as well, and must not bring the next, harder stop about.
             self._stop_unowned(status)
@@ -88,7 +93,8 @@ class Reconciler:
         listed = {status.name: status for status in self._engine.list()}
         for name in listed.keys() & opened.keys():
             if not listed[name].version or listed[name].version != opened[name].workflow_version:
-                run_observe(run_id=opened[name].pk, status=listed[name], now=self._clock())
+                with _unless_deleted:
+                    run_observe(run_id=opened[name].pk, status=listed[name], now=self._clock())
         self._find_lost({name: run for name, run in opened.items() if name not in listed})
         self._find_strays([status for status in listed.values() if status.name not in opened and is_running(status)])
         self._unowned &= listed.keys()
@@ -105,14 +111,16 @@ class Reconciler:
             run = rows.get(status.name)
             if run is None:
                 self._stop_unowned(status)
-            elif run.is_terminal and run.workflow_ended_at and status.digest in ("", run.manifest_digest):
+            elif run.is_terminal and run.workflow_ended_at and _tells_of(run, status):
                 logger.warning("Run %s has ended as %s, yet its Workflow runs; it is stopped.", run.name, run.phase)
-                run_stray(run_id=run.pk, now=self._clock())
+                with _unless_deleted:
+                    run_stray(run_id=run.pk, now=self._clock())
 
     def _vanish(self, run: WorkflowRun) -> None:
         if not run.workflow_ended_at:
             logger.warning("The Workflow of run %s is gone from engine %s.", run.name, self._engine.alias)
-        run_vanish(run_id=run.pk, now=self._clock())
+        with _unless_deleted:
+            run_vanish(run_id=run.pk, now=self._clock())
 
     def _stop_unowned(self, status: WorkflowStatus) -> None:
         if not is_running(status):
@@ -124,3 +132,8 @@ class Reconciler:
             self._engine.stop(status.name, StopStrategy.TERMINATE if again else StopStrategy.STOP)
         except WorkflowNotFound:
             logger.info("Workflow %s has gone by itself.", status.name)
+
+
+def _tells_of(run: WorkflowRun, status: WorkflowStatus) -> bool:
+    """Return whether a status is of a run's own Workflow, and not from before its end was seen."""
+    return status.digest in ("", run.manifest_digest) and not is_older(status.version, run.workflow_version)

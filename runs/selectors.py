@@ -15,6 +15,12 @@ def run_latest(owner_kind: str, owner_id: int) -> WorkflowRun | None:
     return WorkflowRun.objects.filter(owner_kind=owner_kind, owner_id=owner_id).order_by("-attempt").first()
 
 
+def run_latest_locked(owner_kind: str, owner_id: int) -> WorkflowRun | None:
+    """Return the last attempt of an owner, locked until the transaction ends, or None."""
+    runs = WorkflowRun.objects.select_for_update().filter(owner_kind=owner_kind, owner_id=owner_id)
+    return runs.order_by("-attempt").first()
+
+
 def runs_of(owner_kind: str, owner_ids: Iterable[int]) -> QuerySet[WorkflowRun]:
     """Return the runs of several owners, each owner's first attempt first; large documents are not loaded."""
     runs = WorkflowRun.objects.filter(owner_kind=owner_kind, owner_id__in=list(owner_ids))

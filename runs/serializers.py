@@ -85,3 +85,18 @@ class LogLineAnswer(s.Serializer[Any]):
     stream = s.ChoiceField(["stdout", "stderr"])
     at = s.CharField(allow_blank=True)
     text = s.CharField(allow_blank=True)
+
+
+class ClusterNodeAnswer(s.Serializer[Any]):
+    engine = s.CharField()
+    name = s.CharField()
+    partner = s.CharField(allow_null=True, help_text="The data partner whose pods it takes: its label `dataPartner`.")
+    central = s.BooleanField(help_text="Whether it carries the central node's label.")
+    labels = s.DictField(child=s.CharField())
+    ready = s.BooleanField()
+    message = s.CharField(allow_blank=True, help_text="Why it is not ready.")
+    seen_at = s.DateTimeField(help_text="When its engine last told of it.")
+
+
+class ClusterNodePage(_Page):
+    results = ClusterNodeAnswer(many=True)

@@ -21,8 +21,10 @@ from django.utils.dateparse import parse_datetime
 
 from engines.base import Manifest, WorkflowPhase, WorkflowStatus, manifest_digest
 from runs.changes import RunChange, run_changed
+from runs.kept_logs import log_forgotten
 from runs.models import RunCause, RunDocument, RunEvent, RunNodes, RunPhase, RunReason, WorkflowRun
-from runs.nodes import failure_message, something_started, storable, waiting_message
+from runs.nodes import failure_message, is_waiting, something_started, storable, waited_for, waiting_message
+from runs.owners import owner_of
 from runs.transitions import Signal, due_wish, is_older, signal_of
 from runs.wakeups import notify_on_commit
 
@@ -123,11 +125,15 @@ def run_observe(
         run.started_at = run.started_at or _time(status.started_at)
         if something_started(status):
             run.pending_deadline_at = None
+        run.waiting_since = (run.waiting_since or change.now) if is_waiting(status) else None
         if status.phase.is_terminal:
             run.workflow_ended_at = run.workflow_ended_at or change.now
+        waited = (
+            waited_for(run.nodes, status.nodes) if status.phase in (WorkflowPhase.FAILED, WorkflowPhase.ERROR) else ""
+        )
         if status.nodes:
             RunNodes.objects.filter(run=run).update(nodes=storable(status.nodes))
-        _follow(change, status, RunCause(cause))
+        _follow(change, status, RunCause(cause), waited)
         return run
 
 
@@ -140,20 +146,24 @@ def _is_news(run: WorkflowRun, status: WorkflowStatus) -> bool:
     return not known or run.phase == RunPhase.QUEUED or (status.phase.is_terminal and not run.workflow_ended_at)
 
 
-def _follow(change: RunChange, status: WorkflowStatus, cause: RunCause) -> None:
+def _follow(change: RunChange, status: WorkflowStatus, cause: RunCause, waited: str) -> None:
     run = change.run
+    # What was said of its waiting holds until it goes on; the engine's own words come first.
+    waiting = run.message if run.waiting_since and run.phase != RunPhase.QUEUED else ""
     signal = signal_of(status.phase, stop_requested=run.stop_requested_at is not None)
     message = status.message.replace("\0", "\ufffd")
     reason = RunReason.NONE
     if signal is Signal.FAILED:
         reason, message = RunReason.ENGINE, failure_message(status).replace("\0", "\ufffd")
+        if waited and waited not in message:
+            message = f"{message} (before that: {waited})"
     elif signal is Signal.STOPPED:
         reason, message = RunReason.STOPPED, run.message or message or "Stopped as requested."
     elif run.stop_requested_at:
         message = run.message
-    moved = change.move(signal, cause=cause, reason=reason, message=message, finished_at=_time(status.finished_at))
-    if not moved and not run.is_terminal:
-        run.message = message
+    change.move(signal, cause=cause, reason=reason, message=message, finished_at=_time(status.finished_at))
+    if not run.is_terminal:
+        run.message = message or waiting
 
 
 def run_fail(
@@ -184,7 +194,7 @@ def run_expire(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
 def _expiry(run: WorkflowRun, now: datetime) -> str:
     if run.is_terminal or run.delete_requested_at:
         return ""
-    known = waiting_message(run.nodes) or run.message
+    known = run.message or waiting_message(run.nodes)
     known = f" Last known: {known}" if known else ""
     if run.deadline_at and run.deadline_at <= now:
         return f"It had not ended by its deadline, {run.deadline_at:%Y-%m-%d %H:%M:%S} UTC.{known}"
@@ -209,14 +219,25 @@ def run_vanish(*, run_id: int, cause: str = RunCause.RECONCILE, now: datetime | 
         elif run.phase == RunPhase.QUEUED:
             return run
         else:
-            change.move(
-                Signal.VANISHED,
-                cause=RunCause(cause),
-                reason=RunReason.LOST,
-                message="Its Workflow disappeared from the engine before its end was seen.",
-            )
+            _vanish(change, RunCause(cause))
         run.workflow_ended_at = change.now
         return run
+
+
+def _vanish(change: RunChange, cause: RunCause) -> None:
+    """End a run whose Workflow is gone: as lost, unless its owner knows better: what has ended may be tidied away."""
+    run = change.run
+    gone = "Its Workflow disappeared from the engine before its end was seen"
+    succeeded = owner_of(run).has_succeeded(run)
+    if succeeded:
+        change.move(Signal.SUCCEEDED, cause=cause, message=f"{gone}; it had reported its success.")
+    elif succeeded is False:
+        message = f"{gone}; it had reported its failure."
+        change.move(Signal.FAILED, cause=cause, reason=RunReason.ENGINE, message=message)
+    else:
+        known = [run.phase, run.progress and f"{run.progress} nodes ended", run.message or waiting_message(run.nodes)]
+        message = f"{gone}. Last known: {', '.join(filter(None, known))}"
+        change.move(Signal.VANISHED, cause=cause, reason=RunReason.LOST, message=message)
 
 
 def run_stray(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
@@ -250,7 +271,12 @@ def run_released(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
 
 def run_deleted(*, run_id: int) -> None:
     """Remove the row of a run whose Workflow is gone."""
-    WorkflowRun.objects.filter(pk=run_id, delete_requested_at__isnull=False).delete()
+    with transaction.atomic():
+        # Locked before what belongs to it, as everywhere: another controller may be writing its nodes.
+        locked = WorkflowRun.objects.select_for_update().filter(pk=run_id, delete_requested_at__isnull=False)
+        if run := locked.first():
+            log_forgotten(run_id)
+            run.delete()
 
 
 def is_running(status: WorkflowStatus) -> bool:

@@ -28,6 +28,7 @@ QUERY = ListQuery(
         "reason": choice_filter(RunReason),
         "owner_kind": text_filter,
         "owner_id": integer_filter,
+        "attempt": integer_filter,
         "engine": text_filter,
         "created_at_after": on("created_at__gte", moment_filter),
         "created_at_before": on("created_at__lte", moment_filter),

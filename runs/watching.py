@@ -7,11 +7,13 @@ thousand nodes several thousand times.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connections
 
@@ -130,15 +132,16 @@ class Watcher:
                 self.watch_once()
                 failures = 0
             except EngineUnavailable as error:
+                # It goes on where it broke: what ended and was deleted meanwhile is in no later state.
                 if not failures:
                     logger.warning("The watch of engine %s broke: %s", self._engine.alias, error)
                 failures += 1
             except Exception:
                 logger.exception("The watch of engine %s failed", self._engine.alias)
+                # The cursor may be what it fails for; what was missed meanwhile is mostly in the current state.
+                self._cursor = ""
                 failures += 1
             if failures:
-                # What was missed meanwhile is in the current state, which a new watch begins with.
-                self._cursor = ""
                 self._stopping.wait(backoff_seconds(failures))
 
     def watch_once(self, timeout_seconds: float = WATCH_SECONDS) -> None:
@@ -179,14 +182,17 @@ class Observer:
     def write(self, news: News) -> None:
         """Write one piece of news."""
         status = news.status
-        run = WorkflowRun.objects.filter(name=status.name, engine=news.engine).first()
+        known = WorkflowRun.objects.filter(name=status.name, engine=news.engine)
+        run = known.values("pk", "phase", "workflow_version", "workflow_ended_at").first()
         if run is not None and not _is_known(run, status):
-            run_observe(run_id=run.pk, status=status)
+            # Another controller may have deleted it meanwhile.
+            with contextlib.suppress(WorkflowRun.DoesNotExist):
+                run_observe(run_id=run["pk"], status=status)
         if run is None or news.deleted:
             self._suspect(news.engine, status.name)
 
 
-def _is_known(run: WorkflowRun, status: WorkflowStatus) -> bool:
+def _is_known(run: Mapping[str, Any], status: WorkflowStatus) -> bool:
     """Return whether nothing can come of a status; spares the lock when a watch begins with all that ever ran."""
-    same = bool(status.version) and status.version == run.workflow_version and run.phase != RunPhase.QUEUED
-    return same and (run.workflow_ended_at is not None or not status.phase.is_terminal)
+    same = bool(status.version) and status.version == run["workflow_version"] and run["phase"] != RunPhase.QUEUED
+    return same and (run["workflow_ended_at"] is not None or not status.phase.is_terminal)

@@ -13,10 +13,11 @@ from runtime.errors import ArchiveError
 log = logging.getLogger(__name__)
 
 
-def pack(path: str, target: Path) -> None:
+def pack(path: str, target: Path, compression: int = zipfile.ZIP_DEFLATED) -> None:
     """Write a zip of the file or folder at `path` to `target`.
 
-    A path that ends in `/*` packs what the folder holds without the folder's own name.
+    A path that ends in `/*` packs what the folder holds without the folder's own name. `compression` is one of
+    zipfile's methods.
     Raises ArchiveError when there's nothing to pack, or when a link leads out of the folder.
     """
     without_folder = path.endswith("/*")
@@ -27,7 +28,7 @@ def pack(path: str, target: Path) -> None:
     files = sorted(_files(source))
     if not files:
         raise ArchiveError(f"{source} holds no file")
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+    with zipfile.ZipFile(target, "w", compression, strict_timestamps=False) as archive:
         for file in files:
             archive.write(file, file.relative_to(base).as_posix())
     log.info("packed %d files of %s (%d bytes)", len(files), source, target.stat().st_size)

@@ -36,6 +36,11 @@ class CallSettings:
     longest_delay: float = 8
 
     @classmethod
+    def lasting(cls, seconds: float) -> Self:
+        """Return settings that repeat what is transient for about so long."""
+        return cls(attempts=cls.attempts + int(seconds / cls.longest_delay))
+
+    @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Read STEP_RUNNER_{CONNECT_TIMEOUT, READ_TIMEOUT, CALL_ATTEMPTS, FIRST_DELAY, LONGEST_DELAY}."""
         values = os.environ if environment is None else environment
@@ -92,6 +97,20 @@ class Calls:
     def send_json(self, method: str, url: str, body: Mapping[str, object]) -> requests.Response:
         """Send a JSON body."""
         return self._repeat(method, url, lambda: self._request(method, url, json=body))
+
+    def send_content(
+        self, method: str, url: str, content: bytes | Path, headers: Mapping[str, str]
+    ) -> requests.Response:
+        """Send bytes, or a file that's read while it's sent."""
+
+        def send() -> requests.Response:
+            # An empty file would be sent as a body of unknown length.
+            if isinstance(content, bytes) or content.stat().st_size == 0:
+                return self._request(method, url, data=content if isinstance(content, bytes) else b"", headers=headers)
+            with content.open("rb") as file:
+                return self._request(method, url, data=file, headers=headers)
+
+        return self._repeat(method, url, send)
 
     def delete(self, url: str) -> None:
         """Delete a resource; one that's gone already counts as deleted."""

@@ -32,7 +32,8 @@ INPUT_ELEMENTS = "/tmp/input_elements"  # noqa: S108 - paths inside the pod, nam
 AI_ELEMENTS = "/tmp/ai_elements"  # noqa: S108
 OUTPUT_ELEMENTS = "/tmp/output_elements"  # noqa: S108
 PLATFORM_VARS_FILE = "platform_vars.json"
-PARTNER_IMAGES = f"{INPUT_ELEMENTS}/platform_data/images"
+PLATFORM_DATA = f"{INPUT_ELEMENTS}/platform_data"
+PARTNER_IMAGES = f"{PLATFORM_DATA}/images"
 
 _PLATFORM_VARS_SOURCE = f"/platform_vars_source/{PLATFORM_VARS_FILE}"
 _PLATFORM_VARS_TARGET = "/platform_vars"
@@ -44,15 +45,21 @@ RETRY_LOST_POD = RetryStrategy(limit=2, retry_policy="OnError")
 RETRY_ALWAYS = RetryStrategy(limit=2, retry_policy="Always")
 
 
-def platform_vars_volume() -> Volume:
-    """Return the volume, one for the whole Workflow, of what the AI engines read of the platform."""
+def _platform_vars_volume() -> Volume:
+    """Return the volume of what the AI engines read of the platform.
+
+    It stands in each template: Argo gives a pod those of the Workflow only where a containerSet itself mounts them, not
+    where one of its containers does.
+    """
     return Volume(name="platform-vars", config_map=ConfigMapVolumeSource(name=platform_vars("ConfigMapName")))
 
 
-def _volumes(partner_data: bool, own_platform_vars: bool = False) -> list[Volume]:
-    names = [*SHARED, *(["own-platform-vars"] if own_platform_vars else [])]
-    volumes = [Volume(name=name, empty_dir=EmptyDirVolumeSource()) for name in names]
+def _volumes(partner_data: bool = False) -> list[Volume]:
+    volumes = [Volume(name=name, empty_dir=EmptyDirVolumeSource()) for name in SHARED]
     if partner_data:
+        # What is mounted inside another volume makes folders there that only root may write to. The step runner, who is
+        # not root, writes beside the images, so that place is a volume of its own.
+        volumes.append(Volume(name="platform-data", empty_dir=EmptyDirVolumeSource()))
         path = parameter("execution_dataPartnerDataPath")
         volumes.append(Volume(name="partner-data", host_path=HostPathVolumeSource(path=path, type="Directory")))
     return volumes
@@ -61,6 +68,7 @@ def _volumes(partner_data: bool, own_platform_vars: bool = False) -> list[Volume
 def _shared_mounts(partner_data: bool) -> list[VolumeMount]:
     mounts = [VolumeMount(name=name, mount_path=path) for name, path in SHARED.items()]
     if partner_data:
+        mounts.append(VolumeMount(name="platform-data", mount_path=PLATFORM_DATA))
         mounts.append(VolumeMount(name="partner-data", mount_path=PARTNER_IMAGES, read_only=True))
     return mounts
 
@@ -124,7 +132,7 @@ def ai_engine_pod(
         node_selector=node_selector(placement),
         retry_strategy=RETRY_LOST_POD,
         pod_spec_patch=_resources({"main-ai-engine": engine}),
-        volumes=_volumes(partner_data),
+        volumes=[*_volumes(partner_data), _platform_vars_volume()],
         outputs=[_error_message(), *([Artifact(name="results", path=results)] if results else [])],
         containers=[
             ContainerNode(
@@ -175,7 +183,11 @@ def joint_pod(
         node_selector=node_selector(placement),
         retry_strategy=RETRY_LOST_POD,
         pod_spec_patch=_resources({engine.descriptor: engine for engine in engines}),
-        volumes=_volumes(partner_data=False, own_platform_vars=True),
+        volumes=[
+            *_volumes(),
+            Volume(name="own-platform-vars", empty_dir=EmptyDirVolumeSource()),
+            _platform_vars_volume(),
+        ],
         init_containers=[init],
         outputs=[_error_message()],
         containers=[runner, *(_engine_of_several(engine) for engine in engines)],
@@ -224,6 +236,6 @@ def step_runner_pod(
         retry_strategy=retry,
         inputs=[Artifact(name=artifact, path=path) for artifact, path in (artifacts or {}).items()] or None,
         outputs=[_error_message()] if reports_error else None,
-        volumes=_volumes(partner_data=False) if with_files else None,
+        volumes=_volumes() if with_files else None,
         volume_mounts=_shared_mounts(partner_data=False) if with_files else None,
     )

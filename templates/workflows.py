@@ -1,4 +1,4 @@
-"""What every shipped Workflow has around its pods: entry point, exit handler, clean-up, the platform's volumes."""
+"""What every shipped Workflow has around its pods: entry point, exit handler, clean-up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hera.workflows.models import (
 )
 
 from templates.actions import update_to_failed
-from templates.pods import ERROR_MESSAGE, RETRY_ALWAYS, platform_vars_volume, step_runner_pod
+from templates.pods import ERROR_MESSAGE, RETRY_ALWAYS, step_runner_pod
 
 SERVICE_ACCOUNT = "argo-workflow"
 SECONDS_AFTER_SUCCESS = 100
@@ -42,7 +42,6 @@ def workflow(
         ttl_strategy=TTLStrategy(
             seconds_after_success=SECONDS_AFTER_SUCCESS, seconds_after_failure=SECONDS_AFTER_FAILURE
         ),
-        volumes=[platform_vars_volume()],
         templates=[
             Template(name="main", steps=[ParallelSteps(root=list(group)) for group in groups]),
             *templates,

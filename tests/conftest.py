@@ -4,6 +4,8 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
+pytest_plugins = ["tests.services.fixtures"]
+
 
 @pytest.fixture
 def person(db) -> User:

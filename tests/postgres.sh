@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
-# Runs the suites that touch the database against PostgreSQL: a cluster of its own in a temporary folder, reached by
-# nothing but a Unix socket, gone at the end.
-#   tests/postgres.sh [pytest's arguments]
+# Runs a command with a PostgreSQL of its own: a cluster in a temporary folder, reached by nothing but a Unix socket,
+# gone at the end.
+#   tests/postgres.sh COMMAND [ARGUMENT...]
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
-suites=(tests/web tests/runs tests/registry tests/schemas tests/executions tests/orchestrator_api)
 bin=$(dirname "$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1)" 2>/dev/null)
 if [ ! -x "$bin/initdb" ]; then
     echo "PostgreSQL's server programs are needed (Debian: apt-get install postgresql)." >&2
@@ -32,5 +30,4 @@ trap stop EXIT
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off" start >/dev/null
 )
 # By libpq's own variables, so that processes which tests start find the server too.
-PGHOST="$cluster" PGUSER=orchestrator DATABASE_URL=postgres:///postgres \
-    .venv/bin/python -m pytest -n "${WORKERS:-2}" --dist loadfile "${suites[@]}" "$@"
+PGHOST="$cluster" PGUSER=orchestrator DATABASE_URL=postgres:///postgres "$@"

@@ -3,6 +3,8 @@
 Run by `make demo`. Starts the whole service on a free port (data under DATA_DIR, `var` by default), registers the
 sample AI engine, runs AI services on real patients (the Wisconsin diagnostic breast cancer data of scikit-learn, split
 by patient), prints what came of it, and stops what it started. Exits 1 if anything failed.
+
+With ENGINE=argo the Workflows run on the cluster of KUBECONFIG; with --url it asks a service that runs already.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from rich.console import Console
@@ -23,10 +27,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from runtime.sample_ai_engine import sample_data
-from usage_scripts.local_service import PROJECT, LocalService, ServiceFailedError, local_service
+from usage_scripts.local_service import PROJECT, ServiceFailedError, local_service
 
-STEP_SECONDS = 300
+# For one AI service: where a cluster starts the pods, images may have to be pulled first.
+PATIENCE_SECONDS, PATIENCE_SECONDS_ON_A_CLUSTER = 300, 1800
 RETRY_AFTER_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+DATA_PARTNERS = ("data-partner-1", "data-partner-2", "data-partner-3")
 DESCRIPTOR = "main-ai-engine"
 FUNCTIONALITIES = (
     "training_from_scratch",
@@ -94,10 +100,11 @@ def register_sample_ai_engine(api: Api) -> int:
 class Day:
     """The four AI services of the demo, and what each left behind."""
 
-    def __init__(self, api: Api, version: int, console: Console) -> None:
+    def __init__(self, api: Api, version: int, console: Console, patience_seconds: float) -> None:
         self._api = api
         self._version = version
         self._console = console
+        self._patience_seconds = patience_seconds
         self.summary = Table("AI service", "execution", "seconds", "what came of it", title="Stored")
         self.metrics = Table("model", "metric", "value on held-back patients", title="Metrics")
 
@@ -112,6 +119,8 @@ class Day:
         parts = {f"{DESCRIPTOR}_version_user_vars": user_vars, **(files or {})}
         started = time.monotonic()
         execution = self._api.post("executions/", document, parts)
+        for warning in execution.get("warnings", ()):
+            self._console.print(f"[yellow]{title}:[/yellow] {warning}")
         execution = self._follow(title, execution)
         seconds = time.monotonic() - started
         if execution["state"]["status"] != "succeeded":
@@ -130,7 +139,7 @@ class Day:
                             TextColumn("{task.fields[state]}"), TimeElapsedColumn(), console=self._console)  # fmt: skip
         whole = progress.add_task(f"[bold]{title}", total=1, state="pending")
         steps: dict[str, Any] = {}
-        give_up_at = time.monotonic() + STEP_SECONDS
+        give_up_at = time.monotonic() + self._patience_seconds
         with Live(progress, console=self._console, refresh_per_second=8):
             while True:
                 execution = self._api.call("GET", f"executions/{execution['id']}/")
@@ -142,7 +151,8 @@ class Day:
                     break
                 progress.update(whole, state=status)
                 if time.monotonic() > give_up_at:
-                    raise DemoFailedError(f"{title} did not end within {STEP_SECONDS} s: {execution['state']}")
+                    late = f"{title} did not end within {self._patience_seconds:.0f} s"
+                    raise DemoFailedError(f"{late}: {execution['state']}")
                 time.sleep(0.2)
         return execution
 
@@ -189,58 +199,91 @@ def ai_model(name: str) -> Json:
     return {"ai_model": {"name": name, "description": "Made by the demo."}}
 
 
-def the_day(day: Day) -> None:
+def the_day(day: Day, partners: Sequence[str]) -> None:
     """Train at one partner, evaluate on patients that took no part, train on at another partner, infer."""
     data = sample_data.load()
+    first_patients, second_patients = data.partners.values()
+    first_partner, second_partner, third_partner = partners
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    first = day.run("Training from scratch at data-partner-1", "training-from-scratch",
-                    input_elements=platform_data("data-partner-1", data.partners["data-partner-1"]),
+    first = day.run(f"Training from scratch at {first_partner}", "training-from-scratch",
+                    input_elements=platform_data(first_partner, first_patients),
                     output_elements=ai_model(f"first model {stamp}"))  # fmt: skip
     evaluated = day.run("Evaluating the first model", "evaluating-from-pretrained-model", ai_model=_model_id(first),
-                        input_elements=platform_data("data-partner-3", data.held_back))  # fmt: skip
-    day.add_metrics("first (data-partner-1)", evaluated)
-    second = day.run("Training on at data-partner-2", "training-from-pretrained-model", ai_model=_model_id(first),
-                     input_elements=platform_data("data-partner-2", data.partners["data-partner-2"]),
+                        input_elements=platform_data(third_partner, data.held_back))  # fmt: skip
+    day.add_metrics(f"first ({first_partner})", evaluated)
+    second = day.run(f"Training on at {second_partner}", "training-from-pretrained-model", ai_model=_model_id(first),
+                     input_elements=platform_data(second_partner, second_patients),
                      output_elements=ai_model(f"second model {stamp}"))  # fmt: skip
     evaluated = day.run("Evaluating the second model", "evaluating-from-pretrained-model", ai_model=_model_id(second),
-                        input_elements=platform_data("data-partner-3", data.held_back))  # fmt: skip
-    day.add_metrics("second (then data-partner-2)", evaluated)
+                        input_elements=platform_data(third_partner, data.held_back))  # fmt: skip
+    day.add_metrics(f"second (then {second_partner})", evaluated)
     day.run("Inference with the second model", "inferencing-from-pretrained-model", ai_model=_model_id(second),
             files={"external_data": data.external_data_zip})  # fmt: skip
 
 
-def show(service: LocalService, console: Console) -> None:
-    console.print(f"The service runs at {service.url} (log: {service.log})")
-    api = Api(service.url, service.token)
-    day = Day(api, register_sample_ai_engine(api), console)
-    the_day(day)
+def show(api: Api, options: argparse.Namespace, console: Console) -> None:
+    day = Day(api, register_sample_ai_engine(api), console, options.patience)
+    the_day(day, options.partners)
     console.print(day.metrics, day.summary)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("DATA_DIR", PROJECT / "var")))
-    data_dir = parser.parse_args().data_dir.resolve()
-    console = Console()
+def show_on_own_service(options: argparse.Namespace, console: Console) -> None:
+    """Start the service, show the day on it, and say where everything is."""
+    data_dir: Path = options.data_dir.resolve()
     started = time.monotonic()
-    failure = ""
-    try:
-        with local_service(data_dir) as service:
-            show(service, console)
-    except (DemoFailedError, ServiceFailedError, requests.RequestException) as error:
-        failure = str(error)
-    except KeyboardInterrupt:
-        failure = "interrupted"
-    if failure:
-        console.print(f"[red]The demo failed:[/red] {failure}")
-        return 1
+    with local_service(data_dir, host=options.host, announce=options.announce) as service:
+        console.print(f"The service runs at {service.url} (log: {service.log})")
+        show(Api(service.url, service.token), options, console)
     console.print(
         f"Done in {time.monotonic() - started:.1f} s; the service has been stopped. All of it is in {data_dir}."
     )
-    console.print("Look at it again with: [bold]make run[/bold], then http://127.0.0.1:8900/admin/ or")
-    curl = f'curl -H "Authorization: Bearer $(cat {data_dir}/token)" http://127.0.0.1:8900/api/executions/'
+    engine = os.environ.get("ENGINE", "local")
+    again, host = f"make run{'' if engine == 'local' else f' ENGINE={engine}'}", urlsplit(service.url).hostname
+    console.print(f"Look at it again with: [bold]{again}[/bold], then http://{host}:8900/admin/ or")
+    curl = f'curl -H "Authorization: Bearer $(cat {data_dir}/token)" http://{host}:8900/api/executions/'
     console.print(f"  {curl}", soft_wrap=True)
+
+
+def main() -> int:
+    options = _parse()
+    console = Console()
+    try:
+        if options.url:
+            show(Api(options.url.rstrip("/"), options.token_file.read_text().strip()), options, console)
+        else:
+            show_on_own_service(options, console)
+    except (DemoFailedError, ServiceFailedError, requests.RequestException, OSError) as error:
+        console.print(f"[red]The demo failed:[/red] {error}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("[red]The demo failed:[/red] interrupted")
+        return 1
     return 0
+
+
+def _parse() -> argparse.Namespace:
+    on_a_cluster = os.environ.get("ENGINE", "local") != "local"
+    patience = PATIENCE_SECONDS_ON_A_CLUSTER if on_a_cluster else PATIENCE_SECONDS
+    parser = argparse.ArgumentParser("make demo", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("DATA_DIR", PROJECT / "var")))
+    parser.add_argument("--host", default="", help="address that the service listens on")
+    parser.add_argument("--announce", default="", metavar="HOST[:PORT]", help="where Workflows find the service")
+    parser.add_argument("--url", default="", help="a service that runs already, instead of an own one")
+    parser.add_argument("--token-file", type=Path, help="what to show it, with --url")
+    parser.add_argument("--patience", type=float, default=patience, help="seconds for one AI service (%(default)s)")
+    parser.add_argument(
+        "--partners", type=_three_partners, default=DATA_PARTNERS, metavar="A,B,C",
+        help="who trains, who trains on and who evaluates; one name does for all on a cluster of one node",
+    )  # fmt: skip
+    options = parser.parse_args()
+    if options.url and not options.token_file:
+        parser.error("--url needs --token-file")
+    return options
+
+
+def _three_partners(text: str) -> list[str]:
+    names = text.split(",")
+    return (names * len(DATA_PARTNERS))[: len(DATA_PARTNERS)]
 
 
 if __name__ == "__main__":

@@ -15,9 +15,12 @@ from pathlib import Path
 
 import requests
 
+from orchestrator_api.standalone import default_host
+
 PROJECT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
 STOP_SECONDS = 60
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - compared, not bound
 
 
 class ServiceFailedError(Exception):
@@ -56,29 +59,36 @@ class LocalService:
         return found
 
 
-def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on now."""
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port of an address of this machine that nobody listens on now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 @contextmanager
-def local_service(data_dir: Path, port: int = 0, **environment: str) -> Iterator[LocalService]:
+def local_service(
+    data_dir: Path, port: int = 0, host: str = "", announce: str = "", **environment: str
+) -> Iterator[LocalService]:
     """Start the service on a port (0: a free one), wait until it is ready, and end it as Ctrl-C would.
 
-    Raises ServiceFailedError when it does not become ready.
+    `host` is the address to listen on and `announce` where Workflows find it; empty: as `make run` has them.
+    Raises ServiceFailedError when it does not become ready, OSError when this machine has no address for others and
+    `ENGINE` asks for one.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    port, log = port or free_port(), data_dir / "service.log"
+    given = {**os.environ, **environment}
+    host = host or default_host(given)
+    port, log = port or free_port(host), data_dir / "service.log"
+    options = ["--host", host, "--port", str(port), "--data-dir", str(data_dir), "--announce", announce]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator_api.standalone", "--port", str(port), "--data-dir", str(data_dir)],
+            [sys.executable, "-m", "orchestrator_api.standalone", *options],
             cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            env={**os.environ, **environment}, start_new_session=True,
+            env=given, start_new_session=True,
         )  # fmt: skip
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://{'127.0.0.1' if host == ANY_ADDRESS else host}:{port}"
         _wait_until_ready(url, process, log)
         yield LocalService(url, (data_dir / "token").read_text().strip(), process, data_dir, log)
     finally:

@@ -29,5 +29,8 @@ class Addresses:
     def execution(self, execution_id: int) -> str:
         return f"{self.api}/executions/{execution_id}/"
 
+    def run(self, name: str) -> str:
+        return f"{self.api}/runs/{name}/"
+
     def schema(self, name: str) -> str:
         return f"{self.api}/schemas/{quote(name, safe='')}/"

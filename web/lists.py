@@ -129,11 +129,18 @@ def _integer(value: str) -> int:
 class ListQuery:
     """The sorts and filters of one list.
 
-    `sorts` names fields, or maps the name in the query to the field. `filters` maps names to filters. Unless another
-    order is asked for, the newest comes first.
+    `sorts` names fields, or maps the name in the query to the field. `filters` maps names to filters. `order` is the
+    order where no other is asked for.
     """
 
-    def __init__(self, *, sorts: Sequence[str] | Mapping[str, str] = (), filters: Mapping[str, Filter] | None = None):
+    def __init__(
+        self,
+        *,
+        sorts: Sequence[str] | Mapping[str, str] = (),
+        filters: Mapping[str, Filter] | None = None,
+        order: Sequence[str] = ("-created_at",),
+    ):
+        self.order = tuple(order)
         self.sorts = dict(sorts) if isinstance(sorts, Mapping) else {name: name for name in sorts}
         self.filters = dict(filters or {})
 
@@ -141,7 +148,7 @@ class ListQuery:
         """Return the rows that a request's query asks for, in its order. Raises InvalidInput at `/query/<name>`."""
         faults: list[Fault] = []
         conditions: list[Q] = []
-        order = ["-created_at"]
+        order = [*self.order]
         for name in request.query_params:
             values = request.query_params.getlist(name)
             try:

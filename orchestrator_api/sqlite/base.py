@@ -1,11 +1,13 @@
 """Django's SQLite backend, but a transaction that waits for its turn gets it soon after it is free.
 
 SQLite itself looks again after 1, 2, 5, 10 and up to 100 milliseconds (`sqliteDefaultBusyCallback` in its main.c), so
-that beside a busy controller a request could sleep through several turns. Here it looks every millisecond.
+that beside a busy controller a request could sleep through several turns. Here it looks every millisecond. A process
+that gives way to others at the processor gives way here too: it leaves them time for a look between two of its turns.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -13,7 +15,26 @@ import time
 from django.db.backends.sqlite3 import base
 
 _LOOK_AGAIN_SECONDS = 0.001
+_GAP_SECONDS = 0.0025
 _turn = threading.Lock()
+
+
+class _Gap:
+    """The time after a turn of this process in which a niced one begins no other; guarded by the turn."""
+
+    def __init__(self) -> None:
+        self._until = float("-inf")
+
+    def begin(self) -> None:
+        if os.getpriority(os.PRIO_PROCESS, 0) > 0:
+            self._until = time.monotonic() + _GAP_SECONDS
+
+    def wait(self) -> None:
+        if (left := self._until - time.monotonic()) > 0:
+            time.sleep(left)
+
+
+_gap = _Gap()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -30,6 +51,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 raise sqlite3.OperationalError("database is locked")
             self._has_turn = True
             try:
+                _gap.wait()
                 self._begin(give_up_at, int(timeout_seconds * 1000))
             except BaseException:
                 self._end_turn()
@@ -55,6 +77,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _end_turn(self) -> None:
         if self._has_turn:
             self._has_turn = False
+            _gap.begin()
             _turn.release()
 
     def _commit(self) -> None:

@@ -22,8 +22,6 @@ from engines.base import (
     WorkflowStatus,
 )
 
-PATIENCE_SECONDS = 30.0
-
 
 def manifest(name: str, script: str, **spec: Any) -> dict[str, Any]:
     """Return a Workflow of one container that runs a shell script."""
@@ -38,6 +36,8 @@ def manifest(name: str, script: str, **spec: Any) -> dict[str, Any]:
 
 class EngineContract:
     """Subclass it and give `make_engine`; an engine that runs nothing by itself also needs the `let_…` methods."""
+
+    patience_seconds = 30.0
 
     def make_engine(self, place: Any) -> Engine:
         """Return an engine that keeps its Workflows in `place`; twice the same place, the same Workflows."""
@@ -69,7 +69,7 @@ class EngineContract:
         return engine.submit(Submission(name=name, manifest=manifest(name, script, **spec)))
 
     def wait_for(self, engine: Engine, name: str, *phases: WorkflowPhase) -> WorkflowStatus:
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + self.patience_seconds
         while time.monotonic() < until:
             status = engine.get(name)
             if status.phase in phases or (not phases and status.phase.is_terminal):
@@ -78,7 +78,7 @@ class EngineContract:
         raise AssertionError(f"{name} is still {status.phase}: {status.message}")
 
     def wait_for_pod(self, engine: Engine, name: str) -> None:
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + self.patience_seconds
         while time.monotonic() < until:
             if any(node["phase"] == "Running" and node["type"] == "Pod" for node in engine.get(name).nodes.values()):
                 return
@@ -126,7 +126,7 @@ class EngineContract:
         ended = threading.Event()
 
         def watch() -> None:
-            for event in engine.watch(timeout_seconds=PATIENCE_SECONDS):
+            for event in engine.watch(timeout_seconds=self.patience_seconds):
                 events.append(event)
                 if event.status.phase.is_terminal:
                     ended.set()
@@ -137,7 +137,7 @@ class EngineContract:
         self.submit(engine, "wf-watched", "sleep 0.3")
         self.wait_for_pod(engine, "wf-watched")
         self.let_succeed(engine, "wf-watched")
-        assert ended.wait(PATIENCE_SECONDS)
+        assert ended.wait(self.patience_seconds)
         watcher.join()
 
         phases = [event.status.phase for event in events]

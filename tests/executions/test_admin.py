@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from executions.models import Execution, ExecutionDataPartner
 from executions.outcomes import execution_to_failed
-from executions.services import execution_create
+from executions.services import execution_create, execution_stop
 from runs.models import RunNodes, WorkflowRun
 from tests.executions.conftest import training_document, training_files
 
@@ -106,14 +106,14 @@ def test_stopping_several(operator: Client, training: Execution) -> None:
     assert set(Execution.objects.values_list("state", "reason")) == {("failed", "stopped")}
 
 
-def test_retrying_makes_a_new_one_and_says_which_cannot(operator: Client, training: Execution) -> None:
+def test_retrying_several_says_which_cannot(operator: Client, training: Execution) -> None:
     other = execution_create(document=training_document(), files=training_files())
-    execution_to_failed(execution_id=training.pk, document={"message": "x"})
+    execution_stop(execution_id=training.pk)
 
     page = act(operator, "retry_selected", training, other)
 
-    again = Execution.objects.get(retry_of=training)
-    assert f"Execution {training.pk} was tried again as {again.pk}." in page
+    assert f"Execution {training.pk} was tried again." in page
+    assert set(Execution.objects.values_list("pk", "attempt")) == {(training.pk, 2), (other.pk, 1)}
     assert f"Execution {other.pk}: The execution is pending" in page
 
 
@@ -154,15 +154,19 @@ def test_the_detail_asks_no_more_for_more_partners_and_steps(operator: Client, t
 def test_one_is_stopped_and_tried_again_from_its_own_page(operator: Client, training: Execution) -> None:
     address = f"{LIST}{training.pk}/change/"
     assert 'name="_stop"' in operator.get(address).content.decode()
-    formsets = {f"{prefix}-{part}": 0 for prefix in ("data_partners", "ai_engines") for part in FORMSET_PARTS}
+    prefixes = ("data_partners", "ai_engines", "earlier_attempts")
+    formsets = {f"{prefix}-{part}": 0 for prefix in prefixes for part in FORMSET_PARTS}
 
     stopped = operator.post(address, {"_stop": "Stop", **formsets}, follow=True).content.decode()
-    again = operator.post(address, {"_retry": "Retry", **formsets}, follow=True)
+    again = operator.post(address, {"_retry": "Retry", **formsets}, follow=True).content.decode()
 
     assert f"Execution {training.pk} was stopped." in stopped
     assert 'name="_stop"' not in stopped
-    assert again.redirect_chain[-1][0] == f"{LIST}{Execution.objects.latest('pk').pk}/change/"
-    assert Execution.objects.latest("pk").retry_of == training
+    assert 'name="_retry"' in stopped
+    assert f"Execution {training.pk} was tried again." in again
+    assert 'name="_retry"' not in again
+    assert "Somebody stopped it" in again
+    assert all(run.name in again for run in WorkflowRun.objects.all())
 
 
 def test_what_came_of_it_is_linked_to_the_registry(operator: Client, training: Execution) -> None:

@@ -48,6 +48,7 @@ def test_a_training(api: APIClient, make_schema: Any) -> None:
     url = f"http://testserver/api/executions/{answer['id']}/"
     assert response.status_code == 201
     assert response["Location"] == url
+    run_url = f"http://testserver/api/runs/{WorkflowRun.objects.get().name}/"
     assert answer == {
         "url": url,
         "id": answer["id"],
@@ -73,6 +74,8 @@ def test_a_training(api: APIClient, make_schema: Any) -> None:
                 "description": "initial model trained on platform data",
             }
         },
+        "attempts": [{"attempt": 1, "state": {"status": "pending"}, "run": run_url}],
+        "warnings": [],
     }
 
 

@@ -10,12 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from executions.models import Execution, ExecutionDataPartner
-from executions.outcomes import execution_to_failed, execution_to_running, execution_to_succeeded
+from executions.outcomes import execution_to_failed, execution_to_succeeded
 from executions.services import (
     execution_create,
     execution_delete,
     execution_preview,
-    execution_retry,
     execution_stop,
     schema_executions_released,
 )
@@ -155,7 +154,7 @@ def test_deleting_takes_files_and_ends_the_workflow(inference: Execution, settin
 
 
 def test_what_is_not_there_cannot_be_deleted_or_stopped(db: None) -> None:
-    for verb in (execution_delete, execution_stop, execution_retry):
+    for verb in (execution_delete, execution_stop):
         with pytest.raises(NotFound):
             verb(execution_id=1)
 
@@ -233,44 +232,3 @@ def test_what_has_failed_and_left_nothing_cannot_be_stopped(training: Execution)
 
     with pytest.raises(NotAllowedInState):
         execution_stop(execution_id=training.pk)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_retry_is_a_new_execution_with_files_of_its_own(inference: Execution) -> None:
-    execution_stop(execution_id=inference.pk)
-
-    again = execution_retry(execution_id=inference.pk)
-    execution_delete(execution_id=inference.pk)
-    again.refresh_from_db()
-
-    assert again.pk != inference.pk
-    assert again.state == State.PENDING
-    assert again.retry_of is None
-    assert content(again.external_data) == inference_files()["external_data"].read()
-    assert WorkflowRun.objects.filter(owner_id=again.pk, phase=RunPhase.QUEUED).exists()
-
-
-def test_a_retry_posts_the_same_document(make_schema: Any) -> None:
-    make_schema("federated", FEDERATED)
-    old = execution_create(document=federated_document(), files=training_files())
-    execution_stop(execution_id=old.pk)
-
-    again = execution_retry(execution_id=old.pk)
-
-    assert again.retry_of == old
-    assert again.number_iterations == 2
-    assert [each.entry for each in again.data_partners.all()] == [each.entry for each in old.data_partners.all()]
-
-
-def test_what_still_runs_is_not_tried_again(training: Execution) -> None:
-    execution_to_running(execution_id=training.pk, document={})
-
-    with pytest.raises(NotAllowedInState):
-        execution_retry(execution_id=training.pk)
-
-
-def test_a_success_can_be_repeated(training: Execution) -> None:
-    document = {"ai_model": {"ai_model": 1}, "evaluation_metrics": [{"evaluation_metric": 2}]}
-    execution_to_succeeded(execution_id=training.pk, document=document)
-
-    assert execution_retry(execution_id=training.pk).state == State.PENDING

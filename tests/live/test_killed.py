@@ -62,7 +62,7 @@ def test_the_day_survives_the_death_of_controller_and_api_in_turn(own_service: L
                 killed.append(word)
             return over
 
-    the_day(DeadlyDay(api, version, Console(quiet=True)))
+    the_day(DeadlyDay(api, version, Console(quiet=True), 300))
 
     assert killed == ["run_controller", "gunicorn", "run_controller", "gunicorn"]
     executions = api.call("GET", "executions/")["results"]

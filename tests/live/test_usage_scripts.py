@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def test_every_script_runs(service: LocalService, tmp_path: Path) -> None:
     assert "openapi" in run.text("service/openapi.sh")
     run.text("service/live.sh")
     run.text("service/ready.sh")
+    assert run("nodes/list.sh", "partner=data-partner-1")["results"][0]["ready"]
 
     version = registry_day(run, tmp_path)
     schema_day(run, tmp_path)
@@ -157,4 +159,16 @@ def execution_day(run: Scripts, version: int, tmp_path: Path) -> None:
     assert run("executions/update_to_failed.sh", given_up["id"])["state"]["message"] == "given up by hand"
     stopped = run("executions/create_training_from_scratch.sh", version, "stopped by hand")
     run("executions/stop.sh", stopped["id"])
+    run("executions/retry.sh", ended(run, stopped["id"]))
+    run.text("executions/wait.sh", stopped["id"])
+    assert [each["attempt"] for each in run("executions/get.sh", stopped["id"])["attempts"]] == [1, 2]
     run.text("executions/delete.sh", given_up["id"])
+
+
+def ended(run: Scripts, execution_id: int) -> int:
+    """Wait until the Workflow of an execution has ended, and return its id."""
+    end = time.monotonic() + 60
+    while not run("runs/list.sh", f"owner_id={execution_id}")["results"][0]["finished_at"]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return execution_id

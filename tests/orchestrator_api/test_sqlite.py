@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import OperationalError, connection, connections, transaction
 
 from orchestrator_api.models import IdempotencyRecord
+from orchestrator_api.sqlite import base
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -51,3 +52,20 @@ def test_a_transaction_that_waits_too_long_says_so(monkeypatch: pytest.MonkeyPat
 
     go.set()
     other.join()
+
+
+@pytest.mark.parametrize(("niceness", "waits"), [(0, 0), (5, 1)])
+def test_a_process_that_gives_way_leaves_others_time_between_two_turns(
+    monkeypatch: pytest.MonkeyPatch, niceness: int, waits: int
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(base, "_gap", base._Gap())
+    monkeypatch.setattr(base.os, "getpriority", lambda *_: niceness)
+    monkeypatch.setattr(base.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(base.time, "sleep", slept.append)
+
+    for _ in range(2):
+        with transaction.atomic():
+            IdempotencyRecord.objects.count()
+
+    assert len(slept) == waits

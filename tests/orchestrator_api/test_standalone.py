@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from orchestrator_api.models import ApiToken
-from orchestrator_api.standalone import PROJECT, main, service_environment
+from orchestrator_api.standalone import PROJECT, default_host, main, service_environment
 from orchestrator_api.tokens import token_revoke, token_use
 
 # A service of two children that print their ids and then wait for ever. The second minds no polite request when told
@@ -192,3 +192,28 @@ def test_a_management_command_finds_the_data_and_the_secret_of_the_service(tmp_p
 
     assert (data_dir / "secret-key").exists()
     assert main(["--data-dir", str(data_dir), "--manage", *create]) != 0
+
+
+def test_a_cluster_reaches_the_service_at_this_machines_own_address(tmp_path):
+    try:
+        host = default_host({"ENGINE": "argo"})
+    except OSError:
+        pytest.skip("this machine has no address for others")
+    environment = service_environment({}, tmp_path, host, 8900)
+
+    assert not host.startswith("127.")
+    assert environment["ORCHESTRATOR_API_HOSTNAME"] == f"{host}:8900"
+    assert host in environment["ALLOWED_HOSTS"].split(",")
+
+
+@pytest.mark.parametrize("given", [{}, {"ENGINE": "local"}])
+def test_the_local_engine_needs_the_loopback_address_only(given):
+    assert default_host(given) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("announce", "found"), [("node.example", "node.example:8900"), ("n:80", "n:80")])
+def test_workflows_are_told_the_announced_address(tmp_path, announce, found):
+    environment = service_environment({"ORCHESTRATOR_API_HOSTNAME": "else:1"}, tmp_path, "0.0.0.0", 8900, announce)
+
+    assert environment["ORCHESTRATOR_API_HOSTNAME"] == found
+    assert announce.partition(":")[0] in environment["ALLOWED_HOSTS"].split(",")

@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.core.files.storage import FileSystemStorage
+
 from engines.base import (
+    ClusterNode,
     Engine,
     EngineUnavailable,
     LogLine,
@@ -35,13 +38,15 @@ class FolderEngine(Engine):
     """Keeps each Workflow in a file; tests move them with `set_phase`.
 
     `down` in the folder makes every call fail; `kill-at` names a step at which the calling process is killed;
-    `on-submit` names the phase that a submitted Workflow has at once; `hang` keeps a submission from returning.
+    `on-submit` names the phase that a submitted Workflow has at once; `hang` keeps a submission from returning;
+    `forgets` says to instances made from then on that logs are gone with the pods.
     """
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         super().__init__(alias, options)
         self.root = Path(options["root"])
         self.closed = False
+        self.keeps_logs = not (self.root / "forgets").exists()
         (self.root / "workflows").mkdir(parents=True, exist_ok=True)
 
     # What tests do to it.
@@ -139,6 +144,10 @@ class FolderEngine(Engine):
             time.sleep(0.005)
         yield LogLine(node or "node-1", "main", "stderr", "bye")
 
+    def nodes(self) -> list[ClusterNode]:
+        self._check_up()
+        return [ClusterNode("central", {"nodeType": "central"})]
+
     # How it does it.
 
     def _enter(self, step: str, name: str) -> None:
@@ -208,6 +217,18 @@ class FolderEngine(Engine):
 
 def _status(workflow: dict[str, Any]) -> WorkflowStatus:
     return WorkflowStatus(**{**workflow, "phase": WorkflowPhase(workflow["phase"])})
+
+
+class DyingStorage(FileSystemStorage):
+    """Dies once it has stored a file, where a file of the engine's folder says so."""
+
+    def _save(self, name: str, content: Any) -> str:
+        saved = super()._save(name, content)
+        path = Path(os.environ["DOUBLE_ROOT"], "kill-at")
+        if path.exists() and path.read_text() == "stored":
+            path.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return saved
 
 
 class NotingOwner(RunOwner):

@@ -6,3 +6,5 @@ from orchestrator_api.settings import *  # noqa: F403
 
 ENGINE = "double"
 ENGINES = {"double": {"class": "tests.runs.doubles.FolderEngine", "options": {"root": os.environ["DOUBLE_ROOT"]}}}
+MEDIA_ROOT = os.path.join(os.environ["DOUBLE_ROOT"], "media")  # noqa: PTH118
+STORAGES = {**STORAGES, "default": {"BACKEND": "tests.runs.doubles.DyingStorage"}}  # noqa: F405

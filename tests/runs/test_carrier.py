@@ -36,11 +36,15 @@ def carry(engine, clock):
 
     def carry() -> int:
         claimed = outbox.claim(engine="double", limit=10, claimed_by="me", now=clock())
-        for run_id in claimed:
-            Carrier(engine, "me", clock).carry(run_id)
+        for each in claimed:
+            Carrier(engine, "me", clock).carry(each.run_id)
         return len(claimed)
 
     return carry
+
+
+def claimed(*, engine="double", now=START, **given) -> list[int]:
+    return [each.run_id for each in outbox.claim(engine=engine, now=now, **given)]
 
 
 def now_of(run):
@@ -69,9 +73,9 @@ def test_a_run_is_prepared_submitted_and_released(make_run, carry, engine, statu
 def test_a_claimed_run_is_not_claimed_again_until_its_lease_ends(make_run, engine, clock):
     run = make_run(now=START)
 
-    assert outbox.claim(engine="double", limit=1, claimed_by="one", now=START) == [run.pk]
-    assert outbox.claim(engine="double", limit=1, claimed_by="two", now=START) == []
-    assert outbox.claim(engine="double", limit=1, claimed_by="two", now=START + outbox.LEASE) == [run.pk]
+    assert claimed(limit=1, claimed_by="one") == [run.pk]
+    assert claimed(limit=1, claimed_by="two") == []
+    assert claimed(limit=1, claimed_by="two", now=START + outbox.LEASE) == [run.pk]
     Carrier(engine, "one", clock).carry(run.pk)
     assert engine.calls == []
 
@@ -85,13 +89,22 @@ def test_a_renewed_claim_lasts(make_run):
     assert outbox.claim(engine="double", limit=1, claimed_by="two", now=START + outbox.LEASE) == []
 
 
+def test_a_claim_that_nobody_works_on_is_given_back_when_the_others_are_renewed(make_run):
+    run, forgotten = make_run(now=START), make_run(now=START)
+    outbox.claim(engine="double", limit=2, claimed_by="one", now=START)
+
+    outbox.renew(claimed_by="one", run_ids=[run.pk], now=START)
+
+    assert claimed(limit=2, claimed_by="two") == [forgotten.pk]
+
+
 def test_only_so_many_are_claimed_and_the_longest_due_first(make_run):
     second, first, _third = (make_run(now=START + timedelta(seconds=s)) for s in (2, 1, 3))
 
-    claimed = outbox.claim(engine="double", limit=2, claimed_by="me", now=START + timedelta(minutes=1))
+    later = START + timedelta(minutes=1)
 
-    assert claimed == [first.pk, second.pk]
-    assert outbox.claim(engine="other", limit=2, claimed_by="me", now=START + timedelta(minutes=1)) == []
+    assert claimed(limit=2, claimed_by="me", now=later) == [first.pk, second.pk]
+    assert claimed(engine="other", limit=2, claimed_by="me", now=later) == []
 
 
 def test_an_engine_that_is_down_is_tried_again_with_backoff(make_run, carry, engine, clock):
@@ -114,6 +127,24 @@ def test_an_engine_that_is_down_is_tried_again_with_backoff(make_run, carry, eng
     engine.unsay("down")
     carry()
     assert (now_of(run).phase, now_of(run).message, now_of(run).tries) == ("submitted", "", 0)
+
+
+def test_the_schedule_of_retries_outlives_the_controller(make_run, carry, engine, clock):
+    run = make_run(now=START)
+    engine.say("down")
+    for _ in range(4):
+        carry()
+        clock.now = now_of(run).next_try_at
+    carry()
+    due_at, tries = now_of(run).next_try_at, now_of(run).tries
+
+    clock.now = due_at - timedelta(milliseconds=1)
+    assert claimed(limit=1, claimed_by="the next one", now=clock()) == []
+    assert claimed(limit=1, claimed_by="the next one", now=due_at) == [run.pk]
+    clock.now = due_at
+    Carrier(engine, "the next one", clock).carry(run.pk)
+
+    assert (now_of(run).tries, (now_of(run).next_try_at - due_at).total_seconds()) == (tries + 1, 8)
 
 
 def test_an_engine_that_stays_down_fails_the_run_at_its_deadline(make_run, carry, engine, clock):
@@ -273,14 +304,35 @@ def test_a_postponed_wish_that_was_overtaken_is_not_postponed(make_run, status_o
     assert now_of(run).next_try_at is None
 
 
-def test_the_next_wish_is_the_first_that_nobody_carries(make_run, clock):
-    assert outbox.next_wish_at(START) is None
-    make_run(now=START + timedelta(seconds=9))
-    make_run(now=START + timedelta(seconds=5))
+def test_wishes_that_nobody_carries_are_counted_and_the_next_one_is_known(make_run):
+    assert outbox.wishes(START) == outbox.Wishes({}, None)
+    for seconds in (1, 2, 5, 9):
+        make_run(now=START + timedelta(seconds=seconds))
+    now = START + timedelta(seconds=2)
 
-    assert outbox.next_wish_at(START) == START + timedelta(seconds=5)
-    outbox.claim(engine="double", limit=1, claimed_by="me", now=START + timedelta(seconds=9))
-    assert outbox.next_wish_at(START + timedelta(seconds=9)) == START + timedelta(seconds=9)
+    assert outbox.wishes(now) == outbox.Wishes({"double": 2}, START + timedelta(seconds=5))
+    claimed(limit=1, claimed_by="me", now=now)
+    assert outbox.wishes(now) == outbox.Wishes({"double": 1}, START + timedelta(seconds=5))
+
+
+def test_a_claim_tells_the_first_deadline_and_hands_over_only_what_is_to_be_submitted(make_run):
+    new = make_run(now=START, deadline_seconds=60, pending_deadline_seconds=3)
+    gone = make_run(now=START)
+    run_delete(owner_kind="test", owner_id=gone.owner_id, now=START)
+
+    found = outbox.claim(engine="double", limit=2, claimed_by="me", now=START)
+
+    assert found == [outbox.Claimed(new.pk, START + timedelta(seconds=3)), outbox.Claimed(gone.pk, None)]
+    assert (now_of(new).handed_over_at, now_of(gone).handed_over_at) == (START, None)
+
+
+def test_a_run_is_claimed_with_few_queries(make_run, django_assert_num_queries):
+    make_run(now=START)
+
+    # What is free, its claim in a savepoint of this test, and the claim's two statements.
+    with django_assert_num_queries(5):
+        outbox.wishes(START)
+        claimed(limit=1, claimed_by="me")
 
 
 def test_the_next_deadline_is_the_first_of_either_kind(make_run, clock):

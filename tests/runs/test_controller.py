@@ -15,7 +15,7 @@ from django.db import connection, connections
 
 from engines.base import WorkflowPhase
 from runs.controller import Controller
-from runs.models import WorkflowRun
+from runs.models import Node, RunLog, WorkflowRun
 from runs.services import run_delete, run_stop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -237,6 +237,40 @@ def test_a_controller_killed_while_it_releases_does_it_again(start_process, make
     assert phase_of(run) == "succeeded"
 
 
+def test_a_controller_killed_while_it_keeps_a_log_leaves_one_file(start_process, make_run, engine, settings):
+    engine.say("on-submit", WorkflowPhase.SUCCEEDED)
+    engine.say("forgets")
+    engine.say("kill-at", "stored")
+    run = make_run()
+    assert start_process().wait(PATIENCE_SECONDS) == -signal.SIGKILL
+    [orphan] = Path(settings.MEDIA_ROOT, "runs/logs").iterdir()
+
+    start_process()
+    wait_for(lambda: WorkflowRun.objects.filter(pk=run.pk, released_at__isnull=False).exists())
+
+    kept = RunLog.objects.get(run=run)
+    assert [path.name for path in Path(settings.MEDIA_ROOT, "runs/logs").iterdir()] == [Path(kept.file.name).name]
+    assert not orphan.exists()
+    assert kept.lines == 2
+
+
+def test_the_nodes_of_each_engine_are_known_from_the_start(start_thread, engine):
+    start_thread(sweep_seconds=1000, reconcile_seconds=1000)
+
+    wait_for(lambda: Node.objects.filter(engine="double", name="central", ready=True).exists())
+
+
+def test_a_run_that_waits_is_explained(start_thread, make_run, engine, monkeypatch):
+    monkeypatch.setattr("runs.explanations.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("runs.explanations.FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(engine, "explain", lambda name: f"{name} has to wait")
+    start_thread(sweep_seconds=1000, reconcile_seconds=1000)
+
+    run = make_run()
+
+    wait_for(lambda: WorkflowRun.objects.filter(pk=run.pk, message=f"{run.name} has to wait.").exists())
+
+
 @pytest.mark.parametrize("step", ["stop.before", "stop.after"])
 def test_a_controller_killed_while_it_stops_stops_all_the_same(start_process, make_run, engine, step):
     run = make_run()
@@ -315,3 +349,11 @@ def test_what_happened_while_no_controller_ran_is_caught_up(start_process, make_
 
     wait_for(lambda: phase_of(ended) == "succeeded")
     assert phase_of(gone) == "submitted"
+
+
+def test_a_controller_shows_that_it_gets_on(start_thread):
+    controller = start_thread(sweep_seconds=0.05)
+    file = Path(django_settings.DATA_DIR) / "controllers" / controller._identity.name
+    os.utime(file, (0, 0))
+
+    wait_for(lambda: file.stat().st_mtime > 0)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -42,3 +43,14 @@ def test_who_was_killed_is_dead(tmp_path):
     assert is_dead("victim")
     forget("victim")
     assert not is_dead("victim")
+
+
+def test_who_beats_shows_when(tmp_path):
+    identity = Identity()
+    file = tmp_path / "controllers" / identity.name
+    os.utime(file, (0, 0))
+
+    identity.beat()
+
+    assert file.stat().st_mtime > 0
+    identity.close()

@@ -1,7 +1,7 @@
 import pytest
 
 from engines.base import WorkflowPhase, WorkflowStatus
-from runs.nodes import failure_message, in_tree_order, something_started, storable, waiting_message
+from runs.nodes import failure_message, in_tree_order, something_started, storable, waited_for, waiting_message
 
 
 def status(phase=WorkflowPhase.RUNNING, message="", **nodes):
@@ -78,3 +78,16 @@ def test_what_a_database_cannot_hold_is_replaced():
     assert storable({"a": {"outputs": {"result": "x\0y", "\0": [1]}}}) == {
         "a": {"outputs": {"result": "x\ufffdy", "\ufffd": [1]}}
     }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "waited"),
+    [
+        ({"phase": "Pending", "message": "Unschedulable"}, {"phase": "Failed"}, "Unschedulable"),
+        ({"phase": "Pending", "message": "Unschedulable"}, {"phase": "Succeeded"}, ""),
+        ({"phase": "Running", "message": "PodInitializing"}, {"phase": "Failed"}, ""),
+        ({"phase": "Pending"}, {"phase": "Error"}, ""),
+    ],
+)
+def test_a_node_that_failed_unstarted_had_waited_for_something(before, after, waited):
+    assert waited_for({"a": before}, {"a": after, "b": {"phase": "Failed"}}) == waited

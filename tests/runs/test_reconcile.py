@@ -139,3 +139,29 @@ def test_a_deletion_under_way_is_not_disturbed(submitted, reconciler, engine):
     reconciler.look()
 
     assert f"stop {submitted.name}" not in engine.calls
+
+
+def test_a_list_from_before_a_runs_end_does_not_stop_it(submitted, reconciler, engine, monkeypatch):
+    before = engine.get(submitted.name)
+    engine.set_phase(submitted.name, WorkflowPhase.SUCCEEDED)
+    run_observe(run_id=submitted.pk, status=engine.get(submitted.name), now=NOW)
+    monkeypatch.setattr(engine, "list", lambda: iter([before]))
+
+    reconciler.look()
+
+    assert now_of(submitted).stop_requested_at is None
+    assert now_of(submitted).workflow_ended_at == NOW
+
+
+def test_a_run_that_another_controller_deletes_holds_up_no_round(submitted, make_run, reconciler, engine, monkeypatch):
+    listed = list(engine.list())
+
+    def list_slowly():
+        WorkflowRun.objects.all().delete()
+        return iter(listed)
+
+    monkeypatch.setattr(engine, "list", list_slowly)
+
+    reconciler.look()
+
+    assert not WorkflowRun.objects.exists()

@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 
 from engines.base import WorkflowPhase
 from runs.models import RunEvent, RunPhase, RunReason, WorkflowRun
+from runs.owners import RunOwner, register
 from runs.selectors import run_latest, runs_of
 from runs.services import (
     run_create,
@@ -242,6 +243,28 @@ def test_a_vanished_workflow_makes_its_run_lost(make_run, status_of):
     assert events(run)[-1] == ("reconcile", "running", "lost")
 
 
+def test_a_lost_run_says_what_was_last_known(make_run, status_of):
+    run = make_run()
+    nodes = {"a": {"type": "Pod", "phase": "Pending", "displayName": "train", "message": "no node matches"}}
+    run_observe(run_id=run.pk, status=status_of(run, nodes=nodes, progress="1/2"))
+
+    run_vanish(run_id=run.pk)
+
+    known = "Last known: running, 1/2 nodes ended, train: no node matches"
+    assert WorkflowRun.objects.get(pk=run.pk).message.endswith(known)
+
+
+@pytest.mark.parametrize(("reported", "phase"), [(True, "succeeded"), (False, "failed"), (None, "lost")])
+def test_a_vanished_workflow_ended_as_its_owner_knows(make_run, status_of, owner, reported, phase):
+    run = make_run()
+    run_observe(run_id=run.pk, status=status_of(run))
+    owner.has_succeeded = lambda run: reported
+
+    run_vanish(run_id=run.pk)
+
+    assert WorkflowRun.objects.get(pk=run.pk).phase == phase
+
+
 def test_what_was_never_submitted_cannot_vanish(make_run):
     run = handed_over(make_run())
 
@@ -311,3 +334,25 @@ def test_a_failed_owner_leaves_the_run_as_it_was(make_run, status_of, owner, mon
 def test_services_take_names_only(make_run):
     with pytest.raises(TypeError):
         run_create("test", 1)
+
+
+class SilentOwner(RunOwner):
+    """Has nothing to release."""
+
+
+@pytest.mark.parametrize(
+    ("phase", "keeps_logs", "over"),
+    [
+        (WorkflowPhase.SUCCEEDED, True, True),
+        (WorkflowPhase.SUCCEEDED, False, False),
+        (WorkflowPhase.FAILED, True, False),
+    ],
+)
+def test_an_end_that_leaves_nothing_to_do_is_not_claimed_again(make_run, status_of, engine, phase, keeps_logs, over):
+    engine.keeps_logs = keeps_logs
+    run = make_run()
+    register("test", SilentOwner())
+
+    run = run_observe(run_id=run.pk, status=status_of(run, phase))
+
+    assert (run.released_at is not None, run.next_try_at is None) == (over, over)

@@ -1,9 +1,11 @@
 import threading
 
 import pytest
+from django.utils import timezone
 
 from engines.base import EngineUnavailable, WorkflowEvent, WorkflowPhase, WorkflowStatus
 from runs.models import WorkflowRun
+from runs.reconcile import Reconciler
 from runs.watching import Inbox, News, Observer, Watcher, holding_seconds
 
 
@@ -104,8 +106,8 @@ def event(cursor):
     return WorkflowEvent(WorkflowStatus(f"w{cursor}", WorkflowPhase.RUNNING), cursor=cursor)
 
 
-@pytest.mark.parametrize("error", [EngineUnavailable("away"), RuntimeError("odd")])
-def test_a_watch_goes_on_where_it_was_and_begins_anew_after_an_error(error, monkeypatch):
+@pytest.mark.parametrize(("error", "next_cursor"), [(EngineUnavailable("away"), "3"), (RuntimeError("odd"), "")])
+def test_a_watch_goes_on_where_it_was_and_begins_anew_after_a_fault(error, next_cursor, monkeypatch):
     monkeypatch.setattr("runs.watching.backoff_seconds", lambda failures: 0)
     stopping = threading.Event()
     engine = Script(stopping, [event("1"), event("2")], [event("3"), error], [event("4")])
@@ -113,7 +115,7 @@ def test_a_watch_goes_on_where_it_was_and_begins_anew_after_an_error(error, monk
 
     Watcher(engine, inbox, stopping).run()
 
-    assert engine.asked == ["", "2", ""]
+    assert engine.asked == ["", "2", next_cursor]
     assert {n.status.name for n in inbox.take(0)} == {"w1", "w2", "w3", "w4"}
 
 
@@ -148,3 +150,17 @@ def test_a_deleted_workflow_and_one_without_a_row_are_suspect(make_run, status_o
     observer.write(news("stranger"))
 
     assert suspects == [run.name, "stranger"]
+
+
+@pytest.mark.django_db
+def test_a_workflow_that_was_tidied_away_after_its_success_has_succeeded(make_run, status_of, engine):
+    # The end itself was missed: what was deleted tells it.
+    run = make_run()
+    reconciler = Reconciler(engine, timezone.now)
+    observer = Observer(Inbox(), lambda _alias, name: reconciler.look_at(name))
+    observer.write(News("double", status_of(run)))
+
+    observer.write(News("double", status_of(run, WorkflowPhase.SUCCEEDED), deleted=True))
+
+    run.refresh_from_db()
+    assert (run.phase, run.reason, run.message) == ("succeeded", "", "")

@@ -97,6 +97,13 @@ def test_ai_engines_see_their_platform_vars_where_they_expect_them(spec):
                 assert "/platform_vars.json" in {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
+def test_each_pod_brings_the_volumes_that_its_containers_mount(spec):
+    # Argo gives a pod the Workflow's volumes only where the containerSet itself mounts them.
+    for template in pods(spec):
+        mounted = {mount["name"] for container in containers(template) for mount in container.get("volumeMounts", [])}
+        assert mounted == {volume["name"] for volume in template.get("volumes", [])}
+
+
 def test_only_what_has_no_lasting_effect_is_repeated_after_a_failure(spec):
     policies = {template["name"]: template["retryStrategy"]["retryPolicy"] for template in pods(spec)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from typing import Any
 
 from django.conf import settings
@@ -14,11 +15,16 @@ from runs.engines import get_engine
 
 logger = logging.getLogger(__name__)
 
+# A tenth of what Python takes, and still much longer than a switch of threads.
+SWITCH_SECONDS = 0.0005
+
 
 class Command(BaseCommand):
     help = "Submit, watch and stop Workflows until interrupted; several may run on one database."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # A thread in a transaction needs the interpreter at each of its statements, while others wait for its end.
+        sys.setswitchinterval(SWITCH_SECONDS)
         engines = [get_engine(alias) for alias in settings.ENGINES]
         controller = Controller(engines)
         for number in (signal.SIGTERM, signal.SIGINT):

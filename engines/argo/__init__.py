@@ -1,0 +1,17 @@
+"""The Argo engine: Workflows on Kubernetes, through the Workflow custom resource.
+
+`ArgoEngine` is loaded when it is asked for: it brings the whole Kubernetes client with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["ArgoEngine"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ArgoEngine":
+        return importlib.import_module("engines.argo.engine").ArgoEngine
+    raise AttributeError(name)

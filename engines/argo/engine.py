@@ -1,0 +1,186 @@
+"""The Argo engine: each Workflow is a custom resource, which a controller of Argo runs as pods."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from engines.argo import workflows
+from engines.argo.attachments import Attachments
+from engines.argo.client import Client, Json, Refused
+from engines.argo.cluster import Permissions, cluster_nodes
+from engines.argo.explanations import Explanations
+from engines.argo.options import Options
+from engines.argo.pacing import TokenBucket
+from engines.argo.paging import drained, pages
+from engines.argo.pods import PodLogs
+from engines.argo.watching import Watch
+from engines.base import (
+    DIGEST_ANNOTATION,
+    ClusterNode,
+    Engine,
+    EngineUnavailable,
+    LogLine,
+    ManifestRejected,
+    StopStrategy,
+    Submission,
+    WorkflowConflict,
+    WorkflowEvent,
+    WorkflowNotFound,
+    WorkflowStatus,
+)
+
+_TRIES = 5
+
+
+class ArgoEngine(Engine):
+    """Runs Workflows on Kubernetes; `engines.argo.options.Options` lists its options."""
+
+    keeps_logs = False
+
+    def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
+        super().__init__(alias, options)
+        self.settings = Options.read(options)
+        namespace = self.settings.namespace
+        bucket = TokenBucket(self.settings.requests_per_second, self.settings.burst)
+        self._client = Client(self.settings, bucket)
+        self._path = workflows.collection_path(namespace)
+        self._attachments = Attachments(self._client, namespace)
+        self._watch = Watch(self._client, self._path, self.settings)
+        self._logs = PodLogs(self._client, namespace, self.settings.timeout_seconds)
+        # Words for people wait for a time when nothing more important is asked.
+        self._explanations = Explanations(Client(self.settings, bucket, self.settings.burst / 2), namespace)
+        self._permissions = Permissions(self._client, self.settings)
+
+    # Submitting, so that a crash between any two calls leaves nothing that the next try does not finish: the Workflow
+    # comes first and waits, what it owns comes next, then it is let go.
+
+    def submit(self, submission: Submission) -> WorkflowStatus:
+        wanted = workflows.to_send(submission, self.settings)
+        try:
+            workflow = self._client.post(self._path, wanted)
+        except Refused as refused:
+            if refused.status == 409:
+                workflow = self._taken(submission)
+            else:
+                raise workflows.rejection(refused) or refused from refused
+        if workflows.annotation(workflow, workflows.INCOMPLETE_ANNOTATION):
+            workflow = self._complete(workflow, submission)
+        return workflows.status_of(workflow)
+
+    def _taken(self, submission: Submission) -> Json:
+        """Return the Workflow that has a submission's name, where it is of the same manifest."""
+        found = self._client.find(f"{self._path}/{submission.name}")
+        if found is None:
+            raise EngineUnavailable(f"another Workflow was named {submission.name} a moment ago")
+        if not workflows.is_ours(found):
+            raise WorkflowConflict(f"a Workflow named {submission.name} exists that is not the orchestrator's")
+        if workflows.annotation(found, DIGEST_ANNOTATION) != submission.digest:
+            raise WorkflowConflict(f"a Workflow named {submission.name} exists that was made of another manifest")
+        return found
+
+    def _complete(self, workflow: Json, submission: Submission) -> Json:
+        try:
+            self._attachments.attach(workflow, submission)
+        except (ManifestRejected, WorkflowConflict):
+            self._remove(workflow)
+            raise
+        try:
+            return self._client.patch(f"{self._path}/{submission.name}", workflows.completion(submission))
+        except Refused as refused:
+            if refused.status == 404:
+                self._attachments.detach(workflow)
+                raise EngineUnavailable(f"{submission.name} was deleted while it was submitted") from refused
+            raise
+
+    # Following
+
+    def watch(self, since: str = "", timeout_seconds: float = 60.0) -> Iterator[WorkflowEvent]:
+        return self._watch.events(since, timeout_seconds)
+
+    def list(self) -> Iterator[WorkflowStatus]:
+        seen: set[str] = set()
+        query = {"labelSelector": workflows.selector(self.settings)}
+        for items, _ in pages(self._client, self._path, self.settings.page_size, **query):
+            for workflow in drained(items):
+                name = workflow["metadata"]["name"]
+                if name not in seen and not workflows.is_hidden(workflow):
+                    seen.add(name)
+                    yield workflows.status_of(workflow)
+
+    def get(self, name: str) -> WorkflowStatus:
+        found = self._found(name)
+        if workflows.is_hidden(found):
+            raise WorkflowNotFound(f"{name} is not submitted to its end")
+        return workflows.status_of(found)
+
+    def _found(self, name: str) -> Json:
+        found = self._client.find(f"{self._path}/{name}") if workflows.is_name(name) else None
+        if found is None or not workflows.is_ours(found):
+            raise WorkflowNotFound(f"no Workflow is named {name}")
+        return found
+
+    # Ending
+
+    def stop(self, name: str, strategy: StopStrategy = StopStrategy.STOP) -> None:
+        if workflows.status_of(self._found(name)).phase.is_terminal:
+            return
+        # Argo does not look at one that is suspended, not even to shut it down.
+        self._patch(name, {"spec": {"shutdown": str(strategy), "suspend": None}})
+
+    def resume(self, name: str) -> None:
+        for _ in range(_TRIES):
+            found = self._found(name)
+            patch = workflows.resumption(found, datetime.now(UTC))
+            try:
+                self._patch(name, patch)
+            except Refused as refused:
+                if refused.status != 409:
+                    raise
+            else:
+                return
+        raise EngineUnavailable(f"{name} keeps changing")
+
+    def _patch(self, name: str, patch: Json) -> None:
+        try:
+            self._client.patch(f"{self._path}/{name}", patch)
+        except Refused as refused:
+            if refused.status == 404:
+                raise WorkflowNotFound(f"no Workflow is named {name}") from refused
+            raise
+
+    def delete(self, name: str) -> None:
+        found = self._client.find(f"{self._path}/{name}") if workflows.is_name(name) else None
+        if found is not None and workflows.is_ours(found):
+            self._remove(found)
+
+    def _remove(self, workflow: Json) -> None:
+        # Only the Workflow knows what goes with it, so it goes last. A cluster's garbage collector would do the rest.
+        self._attachments.detach(workflow)
+        metadata = workflow["metadata"]
+        order = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
+        try:
+            self._client.delete(f"{self._path}/{metadata['name']}", order)
+        except Refused as refused:
+            # 409: another has taken the name meanwhile.
+            if refused.status not in (404, 409):
+                raise
+
+    # What runs
+
+    def logs(
+        self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = lambda: True
+    ) -> Iterator[LogLine]:
+        workflow = self._found(name)
+        return self._logs.followed(workflow, node, wanted) if follow else self._logs.written(workflow, node)
+
+    def explain(self, name: str) -> str:
+        return self._explanations.of(name) if workflows.is_name(name) else ""
+
+    def nodes(self) -> builtins.list[ClusterNode]:
+        return cluster_nodes(self._client, self.settings.page_size)
+
+    def check(self) -> builtins.list[str]:
+        return self._permissions.problems()

@@ -1,0 +1,50 @@
+"""The options of the Argo engine, with their defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one engine.
+
+    - `kubeconfig`, `context`: where the cluster is; without a file the pod's own service account, and outside of a
+      cluster what KUBECONFIG names.
+    - `namespace`: where Workflows run. Two orchestrators share one only with `instance_id`s of their own.
+    - `service_account`: of Workflows whose manifest names none; empty: the namespace's default.
+    - `instance_id`: of the Argo controller that shall run our Workflows.
+    - `requests_per_second`, `burst`: how fast the API server is asked at most.
+    - `timeout_seconds`: for a connection, and for each wait for an answer.
+    - `page_size`: objects in one page of a list.
+    """
+
+    kubeconfig: str = ""
+    context: str = ""
+    namespace: str = "argo"
+    service_account: str = ""
+    instance_id: str = ""
+    requests_per_second: float = 20.0
+    burst: int = 40
+    timeout_seconds: float = 15.0
+    page_size: int = 200
+
+    def __post_init__(self) -> None:
+        if not _LABEL.fullmatch(self.namespace):
+            raise ValueError(f"{self.namespace!r} is not the name of a namespace")
+        for name in ("requests_per_second", "burst", "timeout_seconds", "page_size"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} of the Argo engine has to be more than 0")
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Options:
+        """Return the options that settings give. Raises ValueError for one that cannot be."""
+        unknown = sorted(set(given) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"the Argo engine has no option {', '.join(unknown)}")
+        return cls(**given)

@@ -1,0 +1,219 @@
+"""Workflows as Kubernetes keeps them: what is sent, and what is read from what comes back.
+
+https://argo-workflows.readthedocs.io/en/latest/fields/#workflow
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import logging
+import re
+import zlib
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from engines.argo.client import Json, Refused
+from engines.argo.options import Options
+from engines.base import (
+    DIGEST_ANNOTATION,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    EngineUnavailable,
+    ManifestRejected,
+    Submission,
+    WorkflowPhase,
+    WorkflowStatus,
+)
+
+logger = logging.getLogger(__name__)
+
+API_VERSION = "argoproj.io/v1alpha1"
+KIND = "Workflow"
+INSTANCE_LABEL = "workflows.argoproj.io/controller-instanceid"
+# The names of the Secrets and ConfigMaps that go with a Workflow, as JSON: {"secrets": […], "configmaps": […]}.
+ATTACHMENTS_ANNOTATION = "orchestrator/attachments"
+# Set until all of those are there; the Workflow is suspended until then.
+INCOMPLETE_ANNOTATION = "orchestrator/incomplete"
+
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+_FIELD_PART = re.compile(r"[^.\[\]]+|\[[^\]]*\]")
+_SERVERS_OWN = (
+    "generateName",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "managedFields",
+)
+# What the API server itself can find wrong with an object. 413 is what it says of one too large.
+_REJECTIONS = (400, 413, 422)
+_TOO_LARGE = ("request is too large", "request entity too large", "is too large to be stored")
+
+
+def collection_path(namespace: str) -> str:
+    """Return where the API server keeps Workflows."""
+    return f"/apis/{API_VERSION}/namespaces/{namespace}/workflows"
+
+
+def is_name(name: str) -> bool:
+    """Return whether a Workflow can have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def selector(options: Options) -> str:
+    """Return the label selector of our Workflows."""
+    ours = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+    return f"{ours},{INSTANCE_LABEL}={options.instance_id}" if options.instance_id else ours
+
+
+def to_send(submission: Submission, options: Options) -> Json:
+    """Return the object that stands for a submission.
+
+    With Secrets or ConfigMaps to come it is suspended, and says which those are. Raises `ManifestRejected`.
+    """
+    manifest = submission.manifest
+    _check(submission)
+    spec = dict(manifest["spec"])
+    if options.service_account:
+        spec.setdefault("serviceAccountName", options.service_account)
+    given = manifest.get("metadata") or {}
+    metadata = {key: value for key, value in given.items() if key not in _SERVERS_OWN}
+    metadata["name"] = submission.name
+    metadata["labels"] = {**(given.get("labels") or {}), MANAGED_BY_LABEL: MANAGED_BY}
+    if options.instance_id:
+        metadata["labels"][INSTANCE_LABEL] = options.instance_id
+    metadata["annotations"] = {**(given.get("annotations") or {}), DIGEST_ANNOTATION: submission.digest}
+    if submission.secrets or submission.config_maps:
+        names = {"secrets": sorted(submission.secrets), "configmaps": sorted(submission.config_maps)}
+        metadata["annotations"][ATTACHMENTS_ANNOTATION] = orjson.dumps(names).decode()
+        metadata["annotations"][INCOMPLETE_ANNOTATION] = "true"
+        spec["suspend"] = True
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
+
+
+def _check(submission: Submission) -> None:
+    manifest = submission.manifest
+    for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
+        if manifest.get(key) != expected:
+            raise ManifestRejected(f"{key} is to be {expected}", f"/{key}")
+    if not is_name(submission.name):
+        raise ManifestRejected(f"'{submission.name}' is not a name for a Workflow", "/metadata/name")
+    for path in (("spec",), ("metadata",), ("metadata", "labels"), ("metadata", "annotations")):
+        value: Any = manifest
+        for key in path:
+            value = value.get(key) or {}
+        if not isinstance(value, dict):
+            raise ManifestRejected(f"{path[-1]} is to be an object", f"/{'/'.join(path)}")
+    if not manifest.get("spec"):
+        raise ManifestRejected("a Workflow has a spec", "/spec")
+    if manifest["spec"].get("workflowTemplateRef"):
+        raise ManifestRejected("a Workflow holds its own templates", "/spec/workflowTemplateRef")
+
+
+def completion(submission: Submission) -> Json:
+    """Return the patch that lets a Workflow start once everything that goes with it is there."""
+    patch: Json = {"metadata": {"annotations": {INCOMPLETE_ANNOTATION: None}}}
+    if not submission.manifest["spec"].get("suspend"):
+        patch["spec"] = {"suspend": None}
+    return patch
+
+
+def rejection(refused: Refused) -> ManifestRejected | None:
+    """Return what the API server finds wrong with an object, or None where it refused for another reason."""
+    too_large = refused.status >= 500 and any(words in refused.words.lower() for words in _TOO_LARGE)
+    if refused.status not in _REJECTIONS and not too_large:
+        return None
+    causes = (refused.answer.get("details") or {}).get("causes") or []
+    pointers = [pointer_of(str(cause["field"])) for cause in causes if cause.get("field")]
+    return ManifestRejected(refused.words, pointers[0] if pointers else "")
+
+
+def pointer_of(field: str) -> str:
+    """Return the JSON pointer of a field as the API server names it, e.g. spec.templates[0].name."""
+    # "<nil>" stands for the object itself.
+    parts = [part.strip("[]") for part in _FIELD_PART.findall(field) if part != "<nil>"]
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def annotation(workflow: Json, name: str) -> str:
+    """Return an annotation of an object, empty where it has none of that name."""
+    return str((workflow["metadata"].get("annotations") or {}).get(name) or "")
+
+
+def is_ours(workflow: Json) -> bool:
+    """Return whether an object was made by the orchestrator."""
+    labels = workflow["metadata"].get("labels") or {}
+    return labels.get(MANAGED_BY_LABEL) == MANAGED_BY or bool(annotation(workflow, DIGEST_ANNOTATION))
+
+
+def is_hidden(workflow: Json) -> bool:
+    """Return whether a Workflow is not submitted to its end yet, and nobody ends it either.
+
+    Whoever heard of it would take it for submitted, and what is missing would never come.
+    """
+    phase = (workflow.get("status") or {}).get("phase") or WorkflowPhase.PENDING
+    ends = (workflow.get("spec") or {}).get("shutdown") or WorkflowPhase(phase).is_terminal
+    return bool(annotation(workflow, INCOMPLETE_ANNOTATION)) and not ends
+
+
+def attachments_of(workflow: Json) -> dict[str, list[str]]:
+    """Return the names of what goes with a Workflow, by resource."""
+    told = annotation(workflow, ATTACHMENTS_ANNOTATION)
+    try:
+        names = orjson.loads(told) if told else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return names if isinstance(names, dict) else {}
+
+
+def status_of(workflow: Json) -> WorkflowStatus:
+    """Return the status of a Workflow."""
+    metadata, status = workflow["metadata"], workflow.get("status") or {}
+    return WorkflowStatus(
+        name=str(metadata["name"]),
+        phase=WorkflowPhase(status.get("phase") or WorkflowPhase.PENDING),
+        message=str(status.get("message") or ""),
+        progress=str(status.get("progress") or ""),
+        nodes=nodes_of(status),
+        started_at=status.get("startedAt") or None,
+        finished_at=status.get("finishedAt") or None,
+        digest=annotation(workflow, DIGEST_ANNOTATION),
+        uid=str(metadata.get("uid") or ""),
+        version=str(metadata.get("resourceVersion") or ""),
+    )
+
+
+def nodes_of(status: Json) -> dict[str, Json]:
+    """Return the nodes of a status, unpacked where Argo has packed them: gzip, then base64, above 1 MB."""
+    packed = status.get("compressedNodes")
+    if not packed:
+        return status.get("nodes") or {}
+    try:
+        nodes: dict[str, Json] = orjson.loads(gzip.decompress(base64.b64decode(packed)))
+    except (binascii.Error, OSError, EOFError, zlib.error, ValueError) as error:
+        logger.warning("The packed nodes of a Workflow cannot be read: %s", error)
+        return {}
+    return nodes
+
+
+def resumption(workflow: Json, now: datetime) -> Json:
+    """Return the patch that lets a Workflow go on, also from the Suspend nodes that it waits at."""
+    status = workflow.get("status") or {}
+    over = {"phase": "Succeeded", "finishedAt": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    waiting = {
+        key: over for key, node in nodes_of(status).items() if node["type"] == "Suspend" and node["phase"] == "Running"
+    }
+    patch: Json = {"spec": {"suspend": None}}
+    if waiting and status.get("compressedNodes"):
+        raise EngineUnavailable("a Workflow of this size is resumed by Argo's own tools")
+    if waiting:
+        patch |= {
+            "metadata": {"resourceVersion": workflow["metadata"]["resourceVersion"]},
+            "status": {"nodes": waiting},
+        }
+    return patch

@@ -1,0 +1,49 @@
+"""From a checked request to the Workflow of one attempt: rendered, and queued as a run."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.utils import timezone
+
+from executions import conf
+from executions.facts import OWNER_KIND
+from executions.models import Execution
+from executions.parameters import execution_parameters
+from executions.posting import Posted
+from executions.rendering import Rendering, render, workflow_name
+from runs.models import WorkflowRun
+from runs.services import run_create
+
+
+def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
+    """Return the Workflow of an execution's present attempt, under a name that no other has."""
+    name = workflow_name(execution.pk, execution.attempt)
+    # The channels of federated training are named after this moment: an attempt must not hear what an earlier one said.
+    begun_at = execution.created_at if execution.attempt == 1 else timezone.now()
+    rendered = posted.rendered(execution.pk, begun_at)
+    if not posted.facts.is_started:
+        parameters = execution_parameters(rendered, conf.platform(), settings.AI_ENGINE_CONFIG_MAP_NAME)
+        return Rendering(name, {}, parameters, {})
+    return render(
+        manifest=posted.schema.manifest or {},
+        execution=rendered,
+        platform=conf.platform(),
+        name=name,
+        config_map_name=settings.AI_ENGINE_CONFIG_MAP_NAME,
+        callback_images=settings.CALLBACK_TOKEN_IMAGES,
+    )
+
+
+def workflow_queued(rendering: Rendering, execution: Execution) -> WorkflowRun:
+    """Queue the Workflow of an execution's present attempt, in the caller's transaction; return its run."""
+    deadlines = conf.deadlines()
+    return run_create(
+        owner_kind=OWNER_KIND,
+        owner_id=execution.pk,
+        name=rendering.name,
+        manifest=rendering.manifest,
+        config_maps=rendering.config_maps,
+        attempt=execution.attempt,
+        deadline_seconds=deadlines.whole,
+        pending_deadline_seconds=deadlines.pending,
+    )

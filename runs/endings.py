@@ -1,0 +1,34 @@
+"""What is done once nothing of a Workflow runs any more, before its owner releases what it needed."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from engines.base import Engine, EngineError
+from runs.explanations import explain_end
+from runs.kept_logs import log_given_up, log_kept
+from runs.models import WorkflowRun
+from web.errors import StorageFull
+
+logger = logging.getLogger(__name__)
+
+# For so long an engine or a storage that fails is asked again; then the log is given up.
+PATIENCE = timedelta(hours=1)
+
+
+def run_wound_up(run: WorkflowRun, engine: Engine, now: datetime) -> None:
+    """Find out why a run failed and keep its log; doing it twice changes nothing.
+
+    Raises what the engine or the storage failed with while another try may go better.
+    """
+    if run.handed_over_at is None:
+        return
+    try:
+        explain_end(run, engine, now)
+        log_kept(run, engine, now)
+    except (EngineError, StorageFull, OSError) as error:
+        if now - (run.workflow_ended_at or now) < PATIENCE:
+            raise
+        logger.error("Run %s: its log is given up: %s", run.name, error)
+        log_given_up(run, engine, str(error) or type(error).__name__, now)

@@ -1,0 +1,148 @@
+"""Why runs do not go on, or ended as they did: asked of engines and owners, written into the run's message."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import connections
+
+from engines.base import Engine, EngineUnavailable
+from runs.changes import run_changed
+from runs.models import RunCause, RunPhase, RunReason, WorkflowRun
+from runs.nodes import waiting_message
+from runs.owners import owner_of
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+# The pauses between two questions after the same run: the first is also how long it waits before anybody asks.
+FIRST_PAUSE_SECONDS = 3.0
+LONGEST_PAUSE_SECONDS = 30.0
+AT_A_TIME = 20
+MAX_MESSAGE = 2000
+
+
+def run_waiting_explained(*, run_id: int, message: str, before: str = "", now: datetime | None = None) -> None:
+    """Write down why a run does not go on, as an event where that is not what was written last, `before`.
+
+    An empty message takes back what was written last.
+    """
+    with run_changed(run_id, now) as change:
+        run = change.run
+        message, before = _storable(message), _storable(before)
+        if run.is_terminal or not run.waiting_since or run.stop_requested_at or run.message == message:
+            return
+        if not message and run.message != before:
+            return
+        run.message = message
+        if message and message != before:
+            change.record(RunCause.ENGINE, message)
+
+
+def run_end_explained(*, run_id: int, explanation: str, now: datetime | None = None) -> None:
+    """Add to a failed run's message what its surroundings tell of the failure; its owner learns of it too.
+
+    The end is told at once, in the engine's own words; this comes after it, as an event of its own.
+    """
+    with run_changed(run_id, now) as change:
+        run = change.run
+        explanation = _storable(explanation)
+        if not _may_be_explained(run) or not explanation or explanation in run.message:
+            return
+        before, run.message = run.message, f"{run.message} ({explanation})"
+        change.record(RunCause.ENGINE, explanation)
+        if not run.delete_requested_at:
+            owner_of(run).message_amended(run, before)
+
+
+def explain_end(run: WorkflowRun, engine: Engine, now: datetime) -> None:
+    """Ask once why a run failed, where there may be more to say than the engine's status. Raises EngineUnavailable."""
+    if _may_be_explained(run) and (explanation := engine.explain(run.name)):
+        run_end_explained(run_id=run.pk, explanation=explanation, now=now)
+
+
+def _may_be_explained(run: WorkflowRun) -> bool:
+    failed = run.phase == RunPhase.FAILED and run.reason == RunReason.ENGINE
+    return run.handed_over_at is not None and (failed or run.phase == RunPhase.LOST)
+
+
+def _storable(text: str) -> str:
+    return text.strip().replace("\0", "\ufffd")[:MAX_MESSAGE]
+
+
+class _Asked:
+    """What is remembered of one run between two questions."""
+
+    def __init__(self, next_at: datetime) -> None:
+        self.next_at = next_at
+        self.times = 0
+        self.told = ""
+
+
+class Explainer:
+    """Asks one engine about the runs that wait there; a thread of its own, so that nothing else waits for the answers.
+
+    What it remembers is not worth keeping: another controller, or the next one, asks anew.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._asked: dict[int, _Asked] = {}
+
+    def run(self, stopping: threading.Event) -> None:
+        """Ask until the controller stops."""
+        while not stopping.wait(LOOK_SECONDS):
+            try:
+                self.look()
+            except EngineUnavailable as error:
+                logger.info("Engine %s does not explain why runs wait: %s", self._engine.alias, error)
+            except Exception:
+                logger.exception("Why runs wait at engine %s could not be written down", self._engine.alias)
+                connections.close_all()
+        connections.close_all()
+
+    def look(self) -> None:
+        """Ask about those that are due, so many at most. Raises EngineUnavailable."""
+        now = self._clock()
+        waiting = dict(_waiting_at(self._engine.alias))
+        self._asked = {pk: asked for pk, asked in self._asked.items() if pk in waiting}
+        for pk, since in waiting.items():
+            self._asked.setdefault(pk, _Asked(since + timedelta(seconds=FIRST_PAUSE_SECONDS)))
+        due = sorted((pk for pk, asked in self._asked.items() if asked.next_at <= now), key=self._next_at)
+        for pk in due[:AT_A_TIME]:
+            asked = self._asked[pk]
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(asked.times, 10))
+            asked.next_at, asked.times = now + timedelta(seconds=pause), asked.times + 1
+            self._ask(pk, asked)
+
+    def _next_at(self, pk: int) -> datetime:
+        return self._asked[pk].next_at
+
+    def _ask(self, pk: int, asked: _Asked) -> None:
+        run = WorkflowRun.objects.select_related("node_table").filter(pk=pk).first()
+        if run is None:
+            return
+        parts = [owner_of(run).waits_for(run), waiting_message(run.nodes), self._engine.explain(run.name)]
+        said: list[str] = []
+        for part in filter(None, parts):
+            if not any(part in other for other in said):
+                said = [other for other in said if other not in part] + [part]
+        message = " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in said)
+        if message != asked.told or message != run.message:
+            run_waiting_explained(run_id=pk, message=message, before=asked.told, now=self._clock())
+            asked.told = message
+
+
+def _waiting_at(engine: str) -> list[tuple[int, datetime]]:
+    waiting = WorkflowRun.objects.filter(
+        engine=engine,
+        waiting_since__isnull=False,
+        finished_at=None,
+        stop_requested_at=None,
+        delete_requested_at=None,
+    )
+    return list(waiting.values_list("pk", "waiting_since"))  # type: ignore[arg-type]
