@@ -13,7 +13,7 @@ import requests
 from rich.console import Console
 
 from runtime.sample_ai_engine import sample_data
-from usage_scripts.demo import Api, Day, register_sample_ai_engine, the_day
+from usage_scripts.demo import DATA_PARTNERS, Api, Day, register_sample_ai_engine, the_day
 from usage_scripts.local_service import LocalService, free_port, local_service
 
 pytestmark = pytest.mark.live
@@ -62,7 +62,7 @@ def test_the_day_survives_the_death_of_controller_and_api_in_turn(own_service: L
                 killed.append(word)
             return over
 
-    the_day(DeadlyDay(api, version, Console(quiet=True), 300))
+    the_day(DeadlyDay(api, version, Console(quiet=True), 300), DATA_PARTNERS)
 
     assert killed == ["run_controller", "gunicorn", "run_controller", "gunicorn"]
     executions = api.call("GET", "executions/")["results"]

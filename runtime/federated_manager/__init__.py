@@ -1,0 +1,1 @@
+"""The federated manager: the server of a federated training, or one of its clients."""

@@ -1,0 +1,59 @@
+"""How the server makes one model of many: by its AI engine, or by itself for plain archives of arrays."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from runtime.federated_manager.engine import Engine, Job
+from runtime.federated_manager.settings import MERGING, ServerSettings
+
+
+class Aggregation(ABC):
+    """Merges the models that lie in `model_<client>/` folders into the folder of the merged model."""
+
+    needs_engine: ClassVar[bool]
+
+    @abstractmethod
+    def start(self, clients: Sequence[str]) -> Job:
+        """Merge the models of these clients in the background."""
+
+
+class EngineAggregation(Aggregation):
+    """Lets the AI engine merge (`merging_models`)."""
+
+    needs_engine = True
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def start(self, clients: Sequence[str]) -> Job:
+        """Run the use case; the AI engine takes the folders it finds."""
+        return self._engine.start(MERGING)
+
+
+class ArrayAggregation(Aggregation):
+    """Merges archives of arrays array by array."""
+
+    needs_engine = False
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+
+    def start(self, clients: Sequence[str]) -> Job:
+        """Merge in a thread."""
+        folders = [self._settings.unmerged_models / f"model_{client}" for client in clients]
+        return Job(lambda: self._merge(folders))
+
+    def _merge(self, folders: Sequence[Path]) -> None:
+        # numpy is for servers that merge by themselves alone.
+        arrays = importlib.import_module("runtime.federated_manager.arrays")
+        arrays.merge_archives(folders, self._settings.merged_model, self._settings.aggregation, self._settings.trim)
+
+
+def make_aggregation(settings: ServerSettings, engine: Engine) -> Aggregation:
+    """Return the way of merging that was asked for."""
+    return EngineAggregation(engine) if settings.aggregation == "engine" else ArrayAggregation(settings)

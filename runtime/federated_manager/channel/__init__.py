@@ -1,0 +1,1 @@
+"""The channel over which a federated training's roles talk: one port, two adapters."""

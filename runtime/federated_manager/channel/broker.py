@@ -1,0 +1,204 @@
+"""A connection to one Kafka broker: small requests in kafka-python's form, large ones from and to blocks."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from kafka.errors import NoError, for_code
+from kafka.net.sasl import get_sasl_mechanism
+from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
+
+from runtime.federated_manager.channel.base import BLOCK
+from runtime.federated_manager.errors import ChannelError
+
+log = logging.getLogger(__name__)
+
+CLIENT_ID = "federated-manager"
+CONNECT_TIMEOUT = 10.0
+REQUEST_TIMEOUT = 60.0
+UNKNOWN = -1
+SMALL_FRAME_LIMIT = 16 * 1024 * 1024
+_REQUEST_HEAD = struct.Struct(">hhih")
+
+
+class BrokerGone(Exception):
+    """The connection failed; what was asked for may have been done."""
+
+
+class BrokerRefused(Exception):
+    """The broker answered with an error; `retriable` says whether it may pass."""
+
+    def __init__(self, code: int, what: str) -> None:
+        kind = for_code(code)
+        self.code, self.name = code, kind.__name__
+        # A broker that's short of memory for a large model says no more than "unknown".
+        self.retriable = bool(kind.retriable) or code == UNKNOWN
+        super().__init__(f"{what}: {kind.__name__} ({code})")
+
+
+@dataclass(frozen=True)
+class Security:
+    """How to speak to brokers; `authority` is a file of certificates to trust instead of the system's."""
+
+    protocol: str = "PLAINTEXT"
+    mechanism: str = ""
+    username: str = ""
+    password: str = ""
+    authority: Path | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        """Tell whether connections use TLS; certificates are always verified."""
+        return self.protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def authenticated(self) -> bool:
+        """Tell whether a user name is given to the broker."""
+        return self.protocol.startswith("SASL_")
+
+
+class Frame:
+    """An answer that's read as it's used."""
+
+    def __init__(self, read: Callable[[int], bytes], size: int) -> None:
+        self._read, self.left = read, size
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes."""
+        if size > self.left:
+            raise BrokerGone("the answer is shorter than it says")
+        self.left -= size
+        return self._read(size)
+
+    def unpack(self, layout: str) -> tuple[Any, ...]:
+        """Return big-endian values in struct's notation."""
+        return struct.unpack(f">{layout}", self.read(struct.calcsize(f">{layout}")))
+
+    def skip_string(self) -> None:
+        """Leave a string out."""
+        self.read(self.unpack("h")[0])
+
+
+class BrokerConnection:
+    """One connection, for one thread, one request at a time; raises BrokerGone when it breaks."""
+
+    def __init__(self, host: str, port: int, security: Security) -> None:
+        self._address = f"{host}:{port}"
+        self._number = 0
+        try:
+            plain = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            self._socket = plain
+            if security.encrypted:
+                context = ssl.create_default_context(cafile=security.authority)
+                self._socket = context.wrap_socket(plain, server_hostname=host)
+        except ssl.SSLCertVerificationError as error:
+            raise ChannelError(f"Kafka at {self._address} isn't trusted: {error.verify_message}") from error
+        except OSError as error:
+            raise BrokerGone(f"no connection to Kafka at {self._address}: {error}") from error
+        if security.authenticated:
+            try:
+                self._authenticate(host, security)
+            except BaseException:
+                self.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def call(self, request: Any) -> Any:
+        """Send a request of kafka-python's, whose version is set, and return the response."""
+        self._number += 1
+        request.with_header(correlation_id=self._number, client_id=CLIENT_ID)
+        frame = self._exchange([bytes(request.encode(framed=True, header=True))], REQUEST_TIMEOUT)
+        if frame.left > SMALL_FRAME_LIMIT:
+            raise BrokerGone(f"an answer of {frame.left} bytes")
+        response_type = request.header.get_response_class()
+        return response_type.decode(frame.read(frame.left), header=False)
+
+    def stream(
+        self, api: tuple[int, int], head: bytes, blocks: Iterable[bytes] = (), *, size: int = 0, wait: float = 0
+    ) -> Frame:
+        """Send a request of `head` and blocks of `size` bytes together; return the answer to be read.
+
+        `api` is the request's key and version. The answer must be read to its end before anything else is sent.
+        `wait` is how long the broker may take on top of the usual.
+        """
+        self._number += 1
+        name = CLIENT_ID.encode()
+        request = _REQUEST_HEAD.pack(*api, self._number, len(name)) + name + head
+        length = struct.pack(">i", len(request) + size)
+        return self._exchange(_chain(length + request, blocks), REQUEST_TIMEOUT + wait)
+
+    def _exchange(self, blocks: Iterable[bytes], timeout: float) -> Frame:
+        try:
+            self._socket.settimeout(timeout)
+            for block in blocks:
+                self._socket.sendall(block)
+        except OSError as error:
+            raise BrokerGone(f"the connection to {self._address} broke: {error}") from error
+        (size,) = struct.unpack(">i", self._receive(4))
+        if size < 4:
+            raise BrokerGone("a malformed answer")
+        frame = Frame(self._receive, size)
+        (number,) = frame.unpack("i")
+        if number != self._number:
+            raise BrokerGone("an answer to another request")
+        return frame
+
+    def _receive(self, size: int) -> bytes:
+        buffer = bytearray(size)
+        view, filled = memoryview(buffer), 0
+        while filled < size:
+            try:
+                count = self._socket.recv_into(view[filled:], min(size - filled, BLOCK))
+            except OSError as error:
+                raise BrokerGone(f"the connection to {self._address} broke: {error}") from error
+            if not count:
+                raise BrokerGone(f"{self._address} closed the connection")
+            filled += count
+        view.release()
+        return bytes(buffer)
+
+    def _authenticate(self, host: str, security: Security) -> None:
+        handshake = self.call(SaslHandshakeRequest(mechanism=security.mechanism, version=1))
+        _check(handshake.error_code, f"authentication by {security.mechanism}")
+        mechanism = get_sasl_mechanism(security.mechanism)(
+            host=host,
+            security_protocol=security.protocol,
+            sasl_mechanism=security.mechanism,
+            sasl_plain_username=security.username,
+            sasl_plain_password=security.password,
+        )
+        while not mechanism.is_done():
+            answer = self.call(SaslAuthenticateRequest(auth_bytes=mechanism.auth_bytes(), version=0))
+            _check(answer.error_code, f"authentication as {security.username}")
+            mechanism.receive(answer.auth_bytes)
+
+
+def _check(code: int, what: str) -> None:
+    if for_code(code) is not NoError:
+        raise BrokerRefused(code, what)
+
+
+def _chain(first: bytes, rest: Iterable[bytes]) -> Iterable[bytes]:
+    yield first
+    yield from rest

@@ -1,0 +1,59 @@
+"""The protocol's topics, keys and headers (contracts/federated-protocol.md), as functions of plain values."""
+
+from collections.abc import Mapping
+from enum import Enum
+
+SEPARATOR = "///MESSAGE_SEP///"
+
+# Headers of the protocol.
+NAME = "message_name"
+ITERATION = "iteration_index"
+# Headers of ours, which other implementations neither send nor read.
+DIGEST = "sha256"
+REASON = "failure_reason"
+CLAIM = "claim_check"
+REASON_LIMIT = 1000
+
+MANAGER_READY = "manager_initialization"
+CLIENT_READY = "client_initialization"
+ENDED = "ended_iteration"
+START = "start_iteration"
+
+
+class Topic(Enum):
+    """The three topics of a channel; `status` is shared by all channels."""
+
+    STATUS = "status"
+    TO_MANAGER = "models_to_manager"
+    TO_CLIENTS = "models_to_clients"
+
+    def of(self, channel_id: str) -> str:
+        """Return the topic's name in a broker."""
+        return self.value if self is Topic.STATUS else f"{channel_id}_{self.value}"
+
+
+def client_key(channel_id: str, client: str) -> str:
+    """Return the key of a client's messages."""
+    return f"{channel_id}{SEPARATOR}{client}"
+
+
+def client_of(channel_id: str, key: str) -> str | None:
+    """Return the client whose message has this key, None when it's no client's of this channel."""
+    prefix = f"{channel_id}{SEPARATOR}"
+    return key[len(prefix) :] if key.startswith(prefix) and len(key) > len(prefix) else None
+
+
+def is_safe_name(client: str) -> bool:
+    """Tell whether a client's id can name a file: ids come from others, and files are named after them."""
+    return 0 < len(client) <= 200 and client not in (".", "..") and not set(client) & {"/", "\\", "\0"}
+
+
+def iteration_of(headers: Mapping[str, str]) -> int | None:
+    """Return the message's round, None when it has none or a malformed one."""
+    text = headers.get(ITERATION, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def reason_of(headers: Mapping[str, str]) -> str:
+    """Return why the sender failed; other implementations don't tell."""
+    return headers.get(REASON) or "it gave no reason"

@@ -1,0 +1,94 @@
+"""Model folders as zips on disk: made, held to a limit, checked and unpacked; never in memory as a whole."""
+
+import logging
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtime.archives import pack, unpack
+from runtime.errors import ArchiveError
+from runtime.federated_manager.channel.base import Content, digest_of
+from runtime.federated_manager.errors import ModelError
+from runtime.federated_manager.messages import DIGEST
+
+log = logging.getLogger(__name__)
+
+# Weights hardly shrink, and to try takes longer than to send them: a look at the start of each file decides.
+SAMPLE = 256 * 1024
+WORTH_COMPRESSING = 0.7
+
+
+def pack_model(folder: Path, target: Path, limit: int) -> Path:
+    """Zip what a folder holds, without its name, into `target`, which appears when it's whole; return it.
+
+    Raises ModelError when it's longer than `limit` bytes or when there's no model.
+    """
+    partial = target.with_name(f".{target.name}.part")
+    compression = zipfile.ZIP_DEFLATED if _shrinks(folder) else zipfile.ZIP_STORED
+    try:
+        pack(f"{folder}/*", partial, compression)
+    except ArchiveError as error:
+        raise ModelError(f"the AI engine left no model that can be sent: {error}") from error
+    size = partial.stat().st_size
+    if size > limit:
+        partial.unlink()
+        raise ModelError(f"the model is {size} bytes long as a zip, at most {limit} may be sent")
+    partial.replace(target)
+    return target
+
+
+def unpack_model(archive: Path, folder: Path) -> None:
+    """Unpack a zip into a folder in place of what's there; raise ModelError when it's damaged or empty."""
+    clear(folder)
+    try:
+        unpack(archive, folder)
+    except (ArchiveError, zlib.error) as error:
+        raise ModelError(f"it isn't a sound model: {error}") from error
+    if not any(folder.iterdir()):
+        raise ModelError("it isn't a sound model: the zip is empty")
+
+
+def save_model(content: Content, headers: Mapping[str, str], target: Path, limit: int) -> Path:
+    """Put a model that came over the channel into a file and check it, where it has one, against its digest.
+
+    Raises ModelError when it's damaged or longer than `limit` bytes.
+    """
+    if content.size > limit:
+        content.discard()
+        raise ModelError(f"the model is {content.size} bytes long, at most {limit} may be sent")
+    content.save(target)
+    wanted = headers.get(DIGEST)
+    if wanted and digest_of(target) != wanted:
+        target.unlink()
+        raise ModelError("the model isn't the one that was sent: its SHA-256 is another")
+    return target
+
+
+def clear(folder: Path) -> None:
+    """Empty a folder, making it when it isn't there; the folder itself may be a mount and stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _shrinks(folder: Path) -> bool:
+    """Tell whether the starts of the folder's files compress well, each counted by its file's length."""
+    before = after = 0.0
+    for current, _folders, names in os.walk(folder):
+        for name in names:
+            file = Path(current, name)
+            if not file.is_file():
+                continue
+            with file.open("rb") as opened:
+                sample = opened.read(SAMPLE)
+            if sample:
+                length = file.stat().st_size
+                before += length
+                after += length * len(zlib.compress(sample, 1)) / len(sample)
+    return after < before * WORTH_COMPRESSING

@@ -1,0 +1,159 @@
+"""A role's course around its rounds: settings, channel, and what follows a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from runtime.calls import TOKEN_VARIABLE, Calls, CallSettings
+from runtime.errors import RuntimeFault, Stopped
+from runtime.federated_manager.aggregation import make_aggregation
+from runtime.federated_manager.channel.base import Channel
+from runtime.federated_manager.channel.claims import ClaimCheckChannel
+from runtime.federated_manager.channel.http import HttpChannel
+from runtime.federated_manager.channel.kafka import KafkaChannel
+from runtime.federated_manager.client import Client
+from runtime.federated_manager.engine import Engine
+from runtime.federated_manager.errors import RunFailed
+from runtime.federated_manager.progress import Progress, Who
+from runtime.federated_manager.server import Server
+from runtime.federated_manager.settings import (
+    KAFKA,
+    ClientSettings,
+    ServerSettings,
+    failure_endpoint_in,
+    read_settings,
+)
+from runtime.step_runner.runner import plain_message
+
+log = logging.getLogger(__name__)
+
+ERROR_FILE = "error_message.txt"
+MESSAGE_LIMIT = 4000
+# How long the others are tried to be told of a failure.
+LAST_WORDS_PATIENCE = 30.0
+PROGRESS_SETTINGS = CallSettings(connect_timeout=3, read_timeout=10, attempts=2, longest_delay=1)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a role and return its exit code: 0, or 1 after a failure."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    try:
+        with _stop_on_signal():
+            settings = read_settings(argv, os.environ)
+            _run(settings, token)
+    except Stopped as stopped:
+        # Whoever stops a pod may start it again, and it takes up its round: nobody is told that anything failed.
+        log.warning("%s", stopped)
+        return 1
+    except Exception as error:  # the outermost loop: whatever happened is reported and ends the role
+        message = _message_of(error)
+        log.error("the role failed: %s", message)
+        _report(failure_endpoint_in(argv), token, message)
+        return 1
+    log.info("the role has ended well")
+    return 0
+
+
+def _run(settings: ServerSettings | ClientSettings, token: str) -> None:
+    spool = settings.work / "spool"
+    # What was being received when an earlier process ended is received again.
+    shutil.rmtree(spool, ignore_errors=True)
+    spool.mkdir(parents=True, exist_ok=True)
+    client = settings.client if isinstance(settings, ClientSettings) else ""
+    who = Who(settings.channel_id, "client" if client else "server", client, settings.iterations)
+    engine = Engine(settings.engine)
+    with (
+        Calls(PROGRESS_SETTINGS, token) as calls,
+        Progress(who, settings.progress_endpoint, calls) as progress,
+        _open_channel(settings, spool, token) as channel,
+    ):
+        role = _make_role(settings, channel, engine, progress)
+        try:
+            role.run()
+        except Stopped:
+            raise
+        except Exception as error:
+            _tell_others(role, channel, error)
+            progress.report("failed", None, message=_message_of(error))
+            engine.end_after_failure()
+            raise
+        progress.report("ended", settings.iterations)
+    shutil.rmtree(settings.work, ignore_errors=True)
+
+
+def _open_channel(settings: ServerSettings | ClientSettings, spool: Path, token: str) -> Channel:
+    channel = settings.channel
+    opened: Channel
+    if channel.adapter == KAFKA:
+        opened = KafkaChannel(channel.bootstrap, settings.channel_id, spool, channel.security, channel.patience)
+    else:
+        opened = HttpChannel(channel.bootstrap, settings.channel_id, spool, token, channel.patience)
+    if settings.claim_check_url:
+        return ClaimCheckChannel(opened, settings.claim_check_url, spool, token)
+    return opened
+
+
+def _make_role(
+    settings: ServerSettings | ClientSettings, channel: Channel, engine: Engine, progress: Progress
+) -> Server | Client:
+    if isinstance(settings, ServerSettings):
+        return Server(settings, channel, engine, make_aggregation(settings, engine), progress)
+    return Client(settings, channel, engine, progress)
+
+
+def _tell_others(role: Server | Client, channel: Channel, error: Exception) -> None:
+    if isinstance(error, RunFailed):
+        return
+    channel.patience = LAST_WORDS_PATIENCE
+    try:
+        role.tell_failure(_message_of(error))
+    except RuntimeFault as untold:
+        log.error("the others could not be told: %s", untold)
+
+
+def _report(endpoint: str, token: str, message: str) -> None:
+    if endpoint:
+        with Calls(CallSettings.from_environment(), token) as calls:
+            try:
+                calls.send_data("PATCH", endpoint, {"message": message})
+            except RuntimeFault as error:  # the message still has to reach its file
+                log.error("the failure could not be reported: %s", error)
+    try:
+        Path(ERROR_FILE).write_text(plain_message(message), encoding="utf-8")
+    except OSError as error:
+        log.error("%s could not be written: %s", ERROR_FILE, error)
+
+
+def _message_of(error: Exception) -> str:
+    if isinstance(error, (RuntimeFault, OSError)):
+        return str(error)[:MESSAGE_LIMIT]
+    # The text of an unforeseen error may hold a patient's data; its place in the code doesn't.
+    log.error("unforeseen %s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    return f"unforeseen fault of the federated manager ({type(error).__name__})"
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[None]:
+    """Turn SIGTERM into a fault."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Stopped("the role was stopped")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

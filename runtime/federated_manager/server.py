@@ -1,0 +1,253 @@
+"""The server's course: rounds in which clients' models are gathered, merged and sent back, then their metrics."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import LinkageError
+from runtime.federated_manager import messages
+from runtime.federated_manager.aggregation import Aggregation
+from runtime.federated_manager.channel.base import Channel, Message, digest_of
+from runtime.federated_manager.engine import Engine
+from runtime.federated_manager.errors import ModelError, RoundError, RunFailed
+from runtime.federated_manager.messages import Topic
+from runtime.federated_manager.models import clear, pack_model, save_model, unpack_model
+from runtime.federated_manager.progress import Progress
+from runtime.federated_manager.resumption import last_message
+from runtime.federated_manager.roll import Roll, Verdict
+from runtime.federated_manager.settings import ServerSettings
+
+log = logging.getLogger(__name__)
+
+# How long one topic is listened to while another has to be looked at too.
+GLANCE = 1.0
+
+
+class Server:
+    """One federated training's server.
+
+    What it has done is in the topics: the last merged model tells the last round that's over, and each client's
+    model of the round after it is still there, so a restarted server goes on from there.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, channel: Channel, engine: Engine, aggregation: Aggregation, progress: Progress
+    ) -> None:
+        self._settings, self._channel, self._engine = settings, channel, engine
+        self._aggregation, self._progress = aggregation, progress
+        self._roll = Roll(settings.clients, settings.minimum_clients, settings.continues)
+        self._ready: set[str] = set()
+        self._announced = False
+        self._round = 0
+
+    def run(self) -> None:
+        """Carry out what's left of the training; raise RuntimeFault when it fails."""
+        self._round = self._resume()
+        if self._aggregation.needs_engine:
+            self._engine.wait_until_ready()
+        self._publish_status("true")
+        self._announced = True
+        self._roll.begin(self._round)
+        if self._round == 0:
+            self._await_clients()
+        while self._round < self._settings.iterations:
+            self._run_round()
+            self._round += 1
+            self._roll.begin(self._round)
+        self._gather(self._take_metrics)
+        self._report("evaluated")
+        try:
+            self._engine.end()
+        except LinkageError:
+            # Where the manager merges, there may be none.
+            if self._aggregation.needs_engine:
+                raise
+
+    def tell_failure(self, reason: str) -> None:
+        """Tell the clients that the training has failed."""
+        if not self._announced:
+            self._publish_status("false")
+            return
+        headers = {
+            messages.NAME: messages.START,
+            messages.ITERATION: str(self._round),
+            messages.REASON: reason[: messages.REASON_LIMIT],
+        }
+        self._channel.publish(Topic.TO_CLIENTS, self._settings.channel_id, headers, None)
+
+    def _resume(self) -> int:
+        """Return the round to go on with."""
+        message = last_message(self._channel, Topic.TO_CLIENTS)
+        if message is None:
+            return 0
+        message.discard()
+        if message.content is None:
+            raise RunFailed(f"the training had already failed: {messages.reason_of(message.headers)}")
+        done = messages.iteration_of(message.headers)
+        log.info("round %s is over already", done)
+        return 0 if done is None else done + 1
+
+    def _publish_status(self, value: str) -> None:
+        headers = {messages.NAME: messages.MANAGER_READY}
+        self._channel.publish(Topic.STATUS, self._settings.channel_id, headers, value.encode())
+
+    def _await_clients(self) -> None:
+        """Wait until every client is ready; a first answer tells that as well.
+
+        What the clients do meanwhile isn't left waiting: their models are taken as they come.
+        """
+        limit = self._settings.max_initialization_time
+        deadline = time.monotonic() + limit
+        while len(self._ready | self._roll.answered | set(self._roll.failed)) < self._settings.clients:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._begin_without(limit)
+                return
+            self._read_status(min(left, GLANCE))
+            self._read_answer(0, self._take_model)
+
+    def _begin_without(self, limit: float) -> None:
+        ready = self._ready | self._roll.answered
+        if not self._settings.continues or len(ready) < self._settings.minimum_clients:
+            raise RoundError(
+                f"{len(ready)} of {self._settings.clients} clients were ready within {limit:g} s: "
+                f"{', '.join(sorted(ready)) or 'none'}"
+            )
+        log.warning("going on with the %d clients that are ready", len(ready))
+        self._roll.excuse(ready)
+
+    def _read_status(self, wait: float) -> None:
+        while (message := self._channel.read(Topic.STATUS, wait)) is not None:
+            client = messages.client_of(self._settings.channel_id, message.key)
+            if client is not None and message.headers.get(messages.NAME) == messages.CLIENT_READY:
+                self._take_status(client, message)
+                return
+            # The topic is everybody's.
+            message.discard()
+            wait = 0
+
+    def _take_status(self, client: str, message: Message) -> None:
+        if message.content is None:
+            return
+        if not self._roll.admit(client):
+            log.warning("client %s isn't one of the %d", client, self._settings.clients)
+        elif message.content.read().strip().lower() == b"true":
+            self._ready.add(client)
+            self._roll.failed.pop(client, None)
+            self._report("client ready")
+        elif client not in self._roll.answered:
+            self._roll.fail(client, message.headers.get(messages.REASON) or "its AI engine wasn't ready")
+
+    def _run_round(self) -> None:
+        self._gather(self._take_model)
+        self._report("merging")
+        if self._settings.merged_model.resolve() != self._settings.unmerged_models.resolve():
+            clear(self._settings.merged_model)
+        self._aggregation.start(sorted(self._roll.answered)).wait()
+        archive = pack_model(
+            self._settings.merged_model, self._settings.work / "merged.zip", self._settings.channel.max_model_size
+        )
+        headers = {
+            messages.NAME: messages.START,
+            messages.ITERATION: str(self._round),
+            messages.DIGEST: digest_of(archive),
+        }
+        self._channel.publish(Topic.TO_CLIENTS, self._settings.channel_id, headers, archive)
+        self._progress.traffic.sent += archive.stat().st_size
+        archive.unlink()
+        self._report("merged")
+
+    def _gather(self, take: Callable[[str, Message], None]) -> None:
+        """Take the clients' answers until all are there or the round's time is over."""
+        limit = self._settings.max_iteration_time
+        deadline = time.monotonic() + limit
+        self._report("gathering")
+        while not self._roll.complete:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._roll.close(limit)
+                return
+            if not self._read_answer(min(left, self._settings.channel.poll_time_out), take):
+                self._read_status(0)
+
+    def _read_answer(self, wait: float, take: Callable[[str, Message], None]) -> bool:
+        """Deal with the next message to the manager; return False when there was none."""
+        message = self._channel.read(Topic.TO_MANAGER, wait)
+        if message is None:
+            return False
+        client = messages.client_of(self._settings.channel_id, message.key)
+        number = messages.iteration_of(message.headers)
+        if client is None or number is None or message.headers.get(messages.NAME) != messages.ENDED:
+            log.warning("a message with key %r and headers %s isn't of this protocol", message.key, message.headers)
+            message.discard()
+            return True
+        verdict = Verdict.STRANGER
+        if messages.is_safe_name(client):
+            verdict = self._roll.judge(client, number, message.content is None)
+        if verdict is not Verdict.COUNTS:
+            log.warning("what client %s sent for round %d changes nothing: %s", client, number, verdict.value)
+            message.discard()
+            return True
+        if message.content is None:
+            self._roll.fail(client, messages.reason_of(message.headers))
+            self._report("client failed")
+            return True
+        self._progress.traffic.received += message.content.size
+        try:
+            take(client, message)
+        except ModelError as error:
+            self._roll.fail(client, str(error))
+            self._report("client failed")
+            return True
+        self._roll.count(client)
+        self._report("client answered")
+        return True
+
+    def _take_model(self, client: str, message: Message) -> None:
+        assert message.content is not None
+        if not self._roll.answered:
+            clear(self._settings.unmerged_models)
+        limit = self._settings.channel.max_model_size
+        archive = save_model(message.content, message.headers, self._settings.work / "received.zip", limit)
+        folder = self._settings.unmerged_models / f"model_{client}"
+        try:
+            unpack_model(archive, folder)
+        except ModelError:
+            clear(folder)
+            folder.rmdir()
+            raise
+        finally:
+            archive.unlink()
+
+    def _take_metrics(self, client: str, message: Message) -> None:
+        assert message.content is not None
+        data = message.content.read()
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise ModelError("its evaluation metrics aren't JSON") from error
+        self._settings.metrics.mkdir(parents=True, exist_ok=True)
+        _write(self._settings.metrics / f"{client}.json", data)
+        self._progress.report("client evaluated", self._round, clients=self._clients(), of=client, metrics=document)
+
+    def _report(self, step: str) -> None:
+        self._progress.report(step, self._round, clients=self._clients())
+
+    def _clients(self) -> dict[str, Any]:
+        return {
+            "expected": self._settings.clients,
+            "ready": sorted(self._ready | self._roll.known),
+            "answered": sorted(self._roll.answered),
+            "failed": dict(self._roll.failed),
+        }
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_bytes(data)
+    partial.replace(path)
