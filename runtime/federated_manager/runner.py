@@ -116,7 +116,7 @@ def _make_role(
 def _tell_others(role: Server | Client, channel: Channel, error: Exception) -> None:
     if isinstance(error, RunFailed):
         return
-    channel.patience = LAST_WORDS_PATIENCE
+    channel.patience = min(channel.patience, LAST_WORDS_PATIENCE)
     try:
         role.tell_failure(_message_of(error))
     except RuntimeFault as untold:

@@ -14,6 +14,8 @@ from tests.chaos.mortal import OWNER_KIND, config_map_of, secret_of
 from tests.engines.argo.behaviours import BEHAVIOUR_ANNOTATION
 
 DEADLINE_SECONDS = 15.0
+MOST_UNDER_WAY = 100
+FEWEST_UNDER_WAY = 5
 # The share of what has ended that its users delete at each look.
 DELETED_PER_LOOK = 0.05
 Ending = tuple[str, str]
@@ -71,6 +73,8 @@ class Crowd:
     """Submits so many runs, and lives with them until each has ended and is deleted."""
 
     def __init__(self, seed: int, count: int) -> None:
+        self.count = count
+        self.ended = 0
         self._random = random.Random(seed)
         self._plans = [plan for plan in PLANS for _ in range(max(1, round(count * plan.share / 100)))][:count]
         self._plans += [PLANS[0]] * (count - len(self._plans))
@@ -81,12 +85,11 @@ class Crowd:
     def all_submitted(self) -> bool:
         return not self._plans
 
-    @property
-    def ended(self) -> int:
-        return sum(member.ending is not None for member in self.members.values())
-
-    def submit(self, count: int) -> None:
-        """Submit the next so many runs."""
+    def submit(self, count: int, reserve: int) -> None:
+        """Submit the next so many runs, while not too many are under way; the last ones only after the others."""
+        under_way = len(self.members) - self.ended
+        if under_way >= (MOST_UNDER_WAY if len(self._plans) > reserve else FEWEST_UNDER_WAY):
+            return
         for _ in range(min(count, len(self._plans))):
             plan, number = self._plans.pop(), len(self.members) + 1
             name = f"chaos-{number}"
@@ -110,6 +113,7 @@ class Crowd:
             member = self.members[run.pk]
             if run.released_at and member.ending is None:
                 member.ending, member.message = (run.phase, run.reason), run.message
+                self.ended += 1
             if run.phase == RunPhase.RUNNING and member.plan.stop == "running" and not member.stopped:
                 member.stopped = True
                 run_stop(run_id=run.pk)

@@ -234,6 +234,8 @@ async def _hang_up(writer: asyncio.StreamWriter) -> None:
 
 
 def _reset(client: asyncio.StreamWriter) -> None:
-    client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    # Who has hung up meanwhile has no socket any more.
+    if connected := client.get_extra_info("socket"):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     client.transport.abort()
     raise _Broken

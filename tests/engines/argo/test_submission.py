@@ -119,6 +119,8 @@ def test_a_submission_that_was_broken_off_is_finished(argo: ArgoEngine, place: N
         metadata = {"name": "wf-token", "ownerReferences": [owner], "labels": labels}
         place.api.post(f"{place.core}/secrets", {"metadata": metadata, "data": {"token": "b2xkZXI="}})
 
+    assert started["spec"]["suspend"] is True
+
     status = argo.submit(WITH_BOTH)
 
     assert status.uid == started["metadata"]["uid"]
