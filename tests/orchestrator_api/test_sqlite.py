@@ -54,8 +54,12 @@ def test_a_transaction_that_waits_too_long_says_so(monkeypatch: pytest.MonkeyPat
     other.join()
 
 
-def test_a_process_leaves_others_time_between_two_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("priority", "pauses"), [(5, 1), (0, 0)], ids=["niced", "not niced"])
+def test_a_niced_process_leaves_others_time_between_two_turns(
+    monkeypatch: pytest.MonkeyPatch, priority: int, pauses: int
+) -> None:
     slept: list[float] = []
+    monkeypatch.setattr(base.os, "getpriority", lambda which, who: priority)
     monkeypatch.setattr(base, "_gap", base._Gap())
     monkeypatch.setattr(base.time, "monotonic", lambda: 100.0)
     monkeypatch.setattr(base.time, "sleep", slept.append)
@@ -64,4 +68,4 @@ def test_a_process_leaves_others_time_between_two_turns(monkeypatch: pytest.Monk
         with transaction.atomic():
             IdempotencyRecord.objects.count()
 
-    assert len(slept) == 1
+    assert len(slept) == pauses
