@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import requests
@@ -59,20 +60,22 @@ FAN_OUT_STEPS = {
 
 def run_to_the_end(
     session: requests.Session, service: LocalService, schema: str, version: int, look_every: float = 0.005
-) -> float:
-    """Post an execution and return the seconds until the API shows its Workflow's terminal phase.
+) -> tuple[float, float]:
+    """Post an execution; return the seconds until its Workflow's end was stored, and until it was seen in the API.
 
-    Looking costs the service processor time, so what takes long is looked at less often.
+    Looking costs the service processor time: what takes long is looked at seldom, and by when it was stored.
     """
-    started = time.perf_counter()
+    posted = time.time()
     execution = execution_create(session, service, schema, version)
     query = {"owner_kind": "execution", "owner_id": execution["id"]}
     while True:
         runs = session.get(f"{service.url}/api/runs/", params=query, timeout=60).json()["results"]
         if runs and runs[0]["phase"] in TERMINAL:
+            seen = time.time() - posted
             if runs[0]["phase"] != "succeeded":
                 raise RuntimeError(runs[0])
-            return time.perf_counter() - started
+            run = session.get(f"{service.url}/api/runs/{runs[0]['name']}/", timeout=60).json()
+            return datetime.fromisoformat(run["events"][-1]["at"]).timestamp() - posted, seen
         time.sleep(look_every)
 
 
@@ -99,16 +102,16 @@ def measure_engine(service: LocalService, version: int, table: Table, repeats: i
     schema_create(service, "bench-fifty-steps", FIFTY_STEPS)
     schema_create(service, "bench-fan-out", FAN_OUT_STEPS)
     bare = [seconds_of(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)) for _ in range(repeats)]
-    one = [run_to_the_end(session, service, "bench-one-step", version) for _ in range(repeats)]
+    one = [run_to_the_end(session, service, "bench-one-step", version)[1] for _ in range(repeats)]
     table.add_row("one step of `true`, POST to terminal, p50", f"{statistics.median(one):.3f} s",
                   f"python -c pass: {statistics.median(bare):.3f} s; {kfp[0]}", "< 0.33 s")  # fmt: skip
-    fifty = run_to_the_end(session, service, "bench-fifty-steps", version)
+    _, fifty = run_to_the_end(session, service, "bench-fifty-steps", version)
     table.add_row(f"{STEPS} steps in sequence", f"{fifty:.2f} s", kfp[1], "less than kfp")
     command = f"seq 0 {FAN_OUT - 1} | xargs -P 2 -I N sh -c 'echo N' > /dev/null"
     ratios, ours, theirs = [], [], []
     for _ in range(3):
         theirs.append(seconds_of(lambda: subprocess.run(["sh", "-c", command], check=True)))
-        ours.append(run_to_the_end(session, service, "bench-fan-out", version, look_every=0.1))
+        ours.append(run_to_the_end(session, service, "bench-fan-out", version, look_every=0.5)[0])
         ratios.append(ours[-1] / theirs[-1])
     beside = f"xargs -P 2: {statistics.median(theirs):.2f} s ({statistics.median(ratios):.2f} x)"
     table.add_row(f"{FAN_OUT} steps in one fan-out", f"{statistics.median(ours):.2f} s", beside, "< 2 x")

@@ -10,7 +10,8 @@
                             paused         there while its supervisor was told to leave it for another
                             control        a datagram socket: the supervisor looks at the wishes
                             wishes/        stop, terminate, resume-…, pause
-                            pods/<node>/   each pod's own files; its logs outlive it
+                            pods/<node>/   each pod's own files, where it has any
+                            logs/<node>.<container>.<stream>   what containers wrote; outlives the pods
                             artifacts/     by the hash of their location
     <root>/incoming/        Workflows being written; moved to workflows/ as a whole
     <root>/watchers/        a datagram socket per watch
@@ -33,7 +34,7 @@ from typing import Any
 
 ORDER, SECRETS, LOCK, STATUS, CONTROL, WISHES = "order.json", "secrets.json", "lock", "status.json", "control", "wishes"
 JOURNAL, PAUSED = "journal", "paused"
-PODS, ARTIFACTS = "pods", "artifacts"
+PODS, LOGS, ARTIFACTS = "pods", "logs", "artifacts"
 WORKFLOWS, INCOMING, WATCHERS, GONE, SLOTS, MUTEXES = "workflows", "incoming", "watchers", "gone", "slots", "mutexes"
 
 

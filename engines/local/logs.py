@@ -25,8 +25,7 @@ class _Tail:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.container, _, self.stream = path.name.rpartition(".")
-        self.node = path.parent.name
+        self.node, self.container, self.stream = path.name.rsplit(".", 2)
         self.offset = 0
 
     def lines(self, last: bool) -> Iterator[LogLine]:
@@ -59,7 +58,7 @@ def read_logs(
     while True:
         ended = not follow or _ended(folder, name, node)
         pause = min(_LATEST_SECONDS, pause * 1.5)
-        for path in _files(folder.path(name) / layout.PODS, node):
+        for path in _files(folder.path(name) / layout.LOGS, node):
             tail = tails.get(path)
             if tail is None:
                 tail = tails[path] = _Tail(path)
@@ -75,10 +74,10 @@ def read_logs(
         time.sleep(pause)
 
 
-def _files(pods: Path, node: str) -> list[Path]:
+def _files(logs: Path, node: str) -> list[Path]:
     if node and not _NODE.fullmatch(node):
         return []
-    return sorted(path for kind in ("stdout", "stderr") for path in pods.glob(f"{node or '*'}/*.{kind}"))
+    return sorted(path for path in logs.glob(f"{node or '*'}.*.*") if not node or path.name.rsplit(".", 2)[0] == node)
 
 
 def _ended(folder: Folder, name: str, node: str) -> bool:

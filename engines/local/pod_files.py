@@ -79,9 +79,9 @@ class PodFiles:
     def prepare(self) -> None:
         """Make the pod's directory, volumes and input artifacts. Raises `ArtifactMissing`, `VolumeRefused`."""
         used = used_volumes(self.template)
-        self._litter = bool(used or self.order.artifacts)
         script = self.template.get("script")
-        if self._litter or script:
+        self._litter = bool(used or self.order.artifacts or script)
+        if self._litter:
             os.makedirs(self.directory, exist_ok=True)
         if used:
             self._made = self.shop.volumes.make(self.template, used, os.path.join(self.directory, "volumes"))
@@ -126,7 +126,8 @@ class PodFiles:
 
     def log(self, name: str, stream: str) -> str:
         """Return where a container's output goes."""
-        return f"{self.directory}/{name}.{stream}"
+        # All in one directory: to make another for each pod costs as much as to start its program.
+        return f"{self.shop.directory}/{layout.LOGS}/{self.order.node_id}.{name}.{stream}"
 
     def _has_main(self) -> bool:
         return any(spec.get("name") == "main" for role, spec in containers_of(self.template) if role == "main") or (
@@ -201,8 +202,8 @@ class PodFiles:
 
     def clean(self) -> None:
         """Remove everything but the logs."""
-        for name in ("volumes", "inputs") if self._litter else ():
-            shutil.rmtree(os.path.join(self.directory, name), ignore_errors=True)
+        if self._litter:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def _read(path: str) -> str:

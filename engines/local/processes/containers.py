@@ -8,7 +8,6 @@ import signal
 import stat
 from collections.abc import Mapping, Sequence
 
-from engines.local.priority import level_session
 from engines.local.processes import kernel
 from engines.local.processes.building import make_node
 from engines.local.processes.outlets import Output
@@ -72,7 +71,7 @@ class Container:
 def run_program(argv: Sequence[str], env: Mapping[str, str], working_dir: str, output: Output) -> int:
     """Start a program in the current mount namespace, writing to `output`; return its process id.
 
-    It leads a session of its own and reads nothing. Raises StartFailed.
+    It leads a process group of its own and reads nothing. Raises StartFailed.
     """
     if not argv:
         raise StartFailed("no command is given")
@@ -87,14 +86,12 @@ def run_program(argv: Sequence[str], env: Mapping[str, str], working_dir: str, o
         (os.POSIX_SPAWN_DUP2, output.stderr.writer, 2),
     ]
     try:
-        pid = os.posix_spawn(
-            path, list(argv), env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
+        return os.posix_spawn(
+            path, list(argv), env, file_actions=actions, setpgroup=0, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
         )
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error)
         raise StartFailed(f'exec: "{argv[0]}": {cause}') from error
-    level_session(pid)
-    return pid
 
 
 def _find(program: str, search: str) -> str:

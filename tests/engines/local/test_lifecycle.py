@@ -153,7 +153,7 @@ def test_secrets_are_for_the_owner_only_and_go_at_the_end(make: MakeEngine) -> N
 
     assert text(engine, "secret") == "t0p-secret"
     kept = [file for file in path.rglob("*") if file.is_file() and "t0p-secret" in file.read_text(errors="replace")]
-    assert [file.name for file in kept] == ["main.stdout"]
+    assert [file.parent.name for file in kept] == [layout.LOGS]
 
 
 def test_deleting_removes_everything(make: MakeEngine) -> None:

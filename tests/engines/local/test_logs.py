@@ -21,6 +21,15 @@ def test_logs_of_one_node_hold_both_streams(engine: LocalEngine) -> None:
     ]
 
 
+def test_logs_of_one_node_hold_nothing_of_a_node_with_a_longer_name(engine: LocalEngine) -> None:
+    run(engine, "log-both", workflow(STEPS, {"name": "t", "container": shell("echo x")}))
+    nodes = {line.node for line in engine.logs("log-both")}
+
+    assert len(nodes) == 2
+    assert [line.node for node in sorted(nodes) for line in engine.logs("log-both", node)] == sorted(nodes)
+    assert list(engine.logs("log-both", "log-both")) == []
+
+
 def test_logs_hold_what_is_no_text(engine: LocalEngine) -> None:
     run(engine, "log-bytes", workflow({"name": "main", "container": shell(r"printf '\377\n'")}))
 

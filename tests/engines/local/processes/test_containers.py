@@ -230,3 +230,10 @@ def test_the_death_of_the_first_process_is_reported(world):
     world.runner.close("pod")
     world.open()
     assert world.shell("echo again").endswith("again\n")
+
+
+def test_a_container_that_signals_its_group_ends_nobody_else(world):
+    world.start("sleep", "0.5", name="other")
+    world.start("sh", "-c", "kill 0; sleep 60")
+    assert world.wait().exit_code == 128 + signal.SIGTERM
+    assert world.wait(name="other").exit_code == 0
