@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 WORKERS ?= 2
-DATABASE_SUITES := tests/web tests/runs tests/registry tests/schemas tests/executions tests/orchestrator_api
+DATABASE_SUITES := tests/web tests/runs tests/registry tests/schemas tests/federated tests/executions tests/orchestrator_api
 
 # The checks need settings as production has them; these hold no secret and no data.
 CHECK_ENV := SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxyz ALLOWED_HOSTS=orchestrator.example \
@@ -86,6 +86,10 @@ golden: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.measure --with-kfp $(ARGS)
+	tests/services/kubernetes.sh
+	$(BIN)/python -m benchmarks.kubernetes
+	tests/services/kafka.sh
+	$(BIN)/python -m benchmarks.federated --clients 2 8 32
 
 clean:
 	rm -rf $(VENV)

@@ -166,6 +166,8 @@ class Engine(ABC):
 
     # Whether `logs` still answers after the pods are gone, up to `delete`; otherwise whoever needs them copies them.
     keeps_logs = True
+    # Whether it runs Workflows on the machine of whoever speaks to it, and needs something of that machine.
+    is_of_this_machine = False
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         self.alias = alias

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from executions.attempts import execution_retry
 from executions.models import Execution, ExecutionAIEngine, ExecutionAttempt, ExecutionDataPartner
 from executions.owner import OWNER_KIND
+from executions.round_markup import rounds_table
 from executions.services import execution_delete, execution_stop
 from executions.transitions import ENDED, State
 from runs.markup import manifest_yaml, node_table
@@ -41,7 +42,7 @@ else:
 
 _DETAILS = ("schema", "state_badge", "reason_text", "message", "created_at", "updated_at", "attempt", "api_link")
 _BUTTONS = {"_stop": "Stopped.", "_retry": "Tried again."}
-_INPUTS = ("number_iterations", "external_data_link", "report_metadata_link")
+_INPUTS = ("number_iterations", "federated_options", "external_data_link", "report_metadata_link")
 _OUTPUTS = (
     "output_model_name",
     "output_model_description",
@@ -141,11 +142,12 @@ class ExecutionAdmin(_ExecutionAdmin):
         (None, {"fields": _DETAILS}),
         ("Inputs", {"fields": _INPUTS}),
         ("Outputs", {"fields": _OUTPUTS}),
+        ("Federated training", {"fields": ("rounds",)}),
         ("Workflow", {"fields": ("run_link",)}),
         ("Steps", {"fields": ("steps",)}),
         ("Manifest", {"classes": ("collapse",), "fields": ("manifest_text",)}),
     )
-    readonly_fields = (*_DETAILS, *_INPUTS, *_OUTPUTS, "run_link", "steps", "manifest_text")
+    readonly_fields = (*_DETAILS, *_INPUTS, *_OUTPUTS, "rounds", "run_link", "steps", "manifest_text")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ExecutionChangeList
@@ -251,6 +253,10 @@ class ExecutionAdmin(_ExecutionAdmin):
         if not runs:
             return NOTHING
         return links((reverse("admin:runs_workflowrun_change", args=[run.pk]), run.name) for run in reversed(runs))
+
+    @admin.display(description="rounds")
+    def rounds(self, execution: Execution) -> SafeString | str:
+        return rounds_table(execution)
 
     @admin.display(description="steps")
     def steps(self, execution: Execution) -> SafeString | str:

@@ -17,6 +17,7 @@ from executions.selectors import execution_locked, schema_facts
 from executions.workflows import workflow_queued, workflow_rendered
 from runs.models import WorkflowRun
 from runs.selectors import run_latest_locked
+from schemas.federated import FederatedOptions
 from web.errors import Conflict
 from web.once import created
 
@@ -73,6 +74,7 @@ def _as_posted(execution: Execution) -> Posted:
         number_iterations=execution.number_iterations,
         engines=tuple(ChosenEngine(engine.descriptor, engine.version, engine.ai_model) for engine in engines),
         output_model=model if model.name else None,
+        federated_options=FederatedOptions.of(execution.federated_options),
     )
     snapshots = tuple(EngineSnapshot(**engine.snapshot) for engine in engines)
     return Posted(execution.schema, schema_facts(execution.schema), request, snapshots)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from federated.channels import channel_id
 from schemas.elements import Elements
+from schemas.federated import FederatedOptions
 
 # Under this name executions own runs.
 OWNER_KIND = "execution"
@@ -82,6 +84,8 @@ class ExecutionRequest:
     number_iterations: int | None
     engines: tuple[ChosenEngine, ...]
     output_model: OutputModel | None
+    federated_options: FederatedOptions = field(default_factory=FederatedOptions)
+    """As posted; what the Schema says beside it is not in it."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,27 @@ class RenderedExecution:
     number_iterations: int | None
     engines: tuple[RenderedEngine, ...]
     output_model: OutputModel | None
+
+    @property
+    def channel_id(self) -> str:
+        """The channel of this attempt's federated training; `created_at` is when the attempt began."""
+        return channel_id(self.id, self.created_at)
+
+
+@dataclass(frozen=True)
+class ManagerVariables:
+    """What the containers of the federated manager find in their environment beside what their manifest says.
+
+    `channel`: how to reach the channel, where the manifest does not say so itself. `defaults`: the same, but for
+    containers that take variables from elsewhere (`envFrom`), whose names are not known here. `chosen`: what the
+    execution, or its Schema, asks for, whatever the manifest says. `secret`: names that the callback's Secret holds.
+    """
+
+    channel: Mapping[str, str]
+    defaults: Mapping[str, str]
+    chosen: Mapping[str, str]
+    secret: tuple[str, ...]
+    max_model_bytes: int
 
 
 @dataclass(frozen=True)

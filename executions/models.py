@@ -40,6 +40,9 @@ class Execution(models.Model):
     attempt = models.PositiveIntegerField(default=1, help_text="Only the run of this attempt may call back.")
 
     number_iterations = models.PositiveIntegerField(null=True, blank=True)
+    federated_options = models.JSONField(
+        null=True, blank=True, help_text="How the rounds shall go, as far as the POST said it."
+    )
     external_data = models.FileField(upload_to="executions/external_data", max_length=200, blank=True)
     report_metadata = models.FileField(upload_to="executions/report_metadata", max_length=200, blank=True)
 
@@ -106,6 +109,38 @@ class ExecutionAIEngine(models.Model):
 
     def __str__(self) -> str:
         return self.descriptor
+
+
+class FederatedProgress(models.Model):
+    """What a role of a federated training last told of a round; `partner` is empty for the server.
+
+    A round has the number that the protocol gives it: from 0, and the evaluation that of the rounds. Bytes are counted
+    from the start of the role's process.
+    """
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="federated_progress")
+    attempt = models.PositiveIntegerField()
+    partner = models.CharField(max_length=200, blank=True)
+    round = models.PositiveIntegerField()
+    step = models.CharField(max_length=50)
+    message = models.TextField(blank=True)
+    bytes_sent = models.PositiveBigIntegerField(default=0)
+    bytes_received = models.PositiveBigIntegerField(default=0)
+    clients = models.JSONField(null=True, blank=True, help_text="The server's: expected, ready, answered, failed.")
+    metrics = models.JSONField(null=True, blank=True, help_text="The client's, name to value.")
+    first_at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["round", "partner"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["execution", "attempt", "partner", "round"], name="federated_progress_once_a_round"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.partner or 'server'} in round {self.round}: {self.step}"
 
 
 class ExecutionAttempt(models.Model):

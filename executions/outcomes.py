@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ from web.shape import check
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE = 20_000
+# What an exit handler passes on where no container came to write an error message: Argo leaves the tag as it is.
+_UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
+UNTOLD = "The Workflow failed without saying why."
 
 _REASONS = {
     RunReason.NONE: FailureReason.ENGINE,
@@ -48,7 +52,7 @@ def execution_to_running(*, execution_id: int, document: Mapping[str, Any], atte
     """
     _refuse(check(document, shapes.RUNNING))
     with transaction.atomic():
-        execution = _locked(execution_id, attempt)
+        execution = execution_of_attempt(execution_id, attempt)
         if _may_become(execution, State.RUNNING):
             execution.state = ExecutionState.RUNNING
             execution.save(update_fields=["state", "updated_at"])
@@ -60,8 +64,10 @@ def execution_to_failed(*, execution_id: int, document: Mapping[str, Any], attem
     """Note that the Workflow gave up, and its message. Raises InvalidInput, NotFound and NotAllowedInState."""
     _refuse(check(document, shapes.FAILED))
     with transaction.atomic():
-        execution = _locked(execution_id, attempt)
-        failure_written(execution, reason=FailureReason.CALLBACK, message=document["message"])
+        execution = execution_of_attempt(execution_id, attempt)
+        message = document["message"]
+        told = UNTOLD if _UNRESOLVED.fullmatch(message) else message
+        failure_written(execution, reason=FailureReason.CALLBACK, message=told)
     return execution
 
 
@@ -78,7 +84,7 @@ def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], at
         missing = outcome_faults(outcome.ai_model, outcome.evaluation_metrics, outcome.generic_file, get_registry())
         _refuse(missing)
     with transaction.atomic():
-        execution = _locked(execution_id, attempt)
+        execution = execution_of_attempt(execution_id, attempt)
         if _may_become(execution, State.SUCCEEDED):
             execution.state = ExecutionState.SUCCEEDED
             execution.ai_model = outcome.ai_model
@@ -95,6 +101,10 @@ def failure_written(execution: Execution, *, reason: FailureReason, message: str
     """Fail a locked execution; one that has failed before keeps its first reason. Raises NotAllowedInState."""
     if not _may_become(execution, State.FAILED):
         return
+    _rewrite_failure(execution, reason=reason, message=message)
+
+
+def _rewrite_failure(execution: Execution, *, reason: FailureReason, message: str) -> None:
     execution.state = ExecutionState.FAILED
     execution.reason = reason
     execution.message = _clipped(message)
@@ -103,16 +113,21 @@ def failure_written(execution: Execution, *, reason: FailureReason, message: str
 
 
 def run_ended(run: WorkflowRun) -> None:
-    """Fail the execution of a run that ended while nobody had called back; inside the run's own transaction."""
+    """Fail the execution of a run that ended while nobody had called back; inside the run's own transaction.
+
+    Where the Workflow called back without knowing why it failed, its engine may.
+    """
     execution = Execution.objects.select_for_update().filter(pk=run.owner_id, attempt=run.attempt).first()
-    if execution is None or execution.state in ENDED:
+    if execution is None:
         return
-    if run.phase == RunPhase.SUCCEEDED:
-        reason, message = FailureReason.ENGINE, "The Workflow succeeded without reporting what it produced."
+    if run.phase != RunPhase.SUCCEEDED:
+        reason, message = _REASONS[RunReason(run.reason)], _words(run, run.message)
+        if execution.reason == FailureReason.CALLBACK and execution.message == UNTOLD:
+            _rewrite_failure(execution, reason=reason, message=message)
     else:
-        reason = _REASONS[RunReason(run.reason)]
-        message = _words(run, run.message)
-    failure_written(execution, reason=reason, message=message)
+        reason, message = FailureReason.ENGINE, "The Workflow succeeded without reporting what it produced."
+    if execution.state not in ENDED:
+        failure_written(execution, reason=reason, message=message)
 
 
 def failure_amended(run: WorkflowRun, before: str) -> None:
@@ -142,8 +157,11 @@ def _clipped(message: str) -> str:
     return message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} […]"
 
 
-def _locked(execution_id: int, attempt: int | None) -> Execution:
-    """Return an execution's row, locked; only now is it certain that the attempt is still the present one."""
+def execution_of_attempt(execution_id: int, attempt: int | None) -> Execution:
+    """Return an execution's row, locked; only now is it certain that the attempt is still the present one.
+
+    Raises NotFound, and NotAllowedInState for an attempt that is not.
+    """
     execution = execution_locked(execution_id)
     if attempt is not None and attempt != execution.attempt:
         raise NotAllowedInState(f"Attempt {execution.attempt} has begun: attempt {attempt} has no say any more.")

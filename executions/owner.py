@@ -7,12 +7,14 @@ from django.utils import timezone
 
 from executions import conf
 from executions.facts import OWNER_KIND
-from executions.models import ExecutionDataPartner
+from executions.federation import channel_of
+from executions.models import Execution, ExecutionDataPartner
 from executions.outcomes import failure_amended, reported_success, run_ended
 from executions.partners import awaited_partners, waiting_words
 from executions.rendering import CALLBACK_TOKEN_KEY, callback_secret_name
+from federated.services import ChannelRefused, ChannelSpec, ChannelUnavailable, channel_close, channel_open
 from runs.models import WorkflowRun
-from runs.owners import Attachments, RunOwner
+from runs.owners import Attachments, CannotPrepare, NotReady, RunOwner
 from runs.readiness import readiness
 from web.grants import WorkflowGrant, issue_token
 
@@ -28,8 +30,20 @@ class ExecutionOwner(RunOwner):
         token = issue_token(grant, ends_at + conf.CALLBACK_GRACE)
         return Attachments(
             config_maps=run.config_maps,
-            secrets={callback_secret_name(run.name): {CALLBACK_TOKEN_KEY: token}},
+            secrets={callback_secret_name(run.name): {**_opened(run), CALLBACK_TOKEN_KEY: token}},
         )
+
+    def needs_release(self, run: WorkflowRun) -> bool:
+        return Execution.objects.filter(pk=run.owner_id, number_iterations__isnull=False).exists()
+
+    def release(self, run: WorkflowRun) -> None:
+        channel = _channel(run)
+        if channel is None:
+            return
+        try:
+            channel_close(channel.id)
+        except ChannelUnavailable as error:
+            raise NotReady(f"The channel {channel.id} cannot be closed: {error}") from error
 
     def phase_changed(self, run: WorkflowRun) -> None:
         if run.is_terminal:
@@ -48,3 +62,20 @@ class ExecutionOwner(RunOwner):
 
     def admin_address(self, owner_id: int) -> str:
         return reverse("admin:executions_execution_change", args=[owner_id])
+
+
+def _channel(run: WorkflowRun) -> ChannelSpec | None:
+    return channel_of(run, conf.longest_run(), timezone.now())
+
+
+def _opened(run: WorkflowRun) -> dict[str, str]:
+    """Open the channel that a Workflow was rendered for, and return what of it only the Secret may hold."""
+    channel = _channel(run)
+    if channel is None:
+        return {}
+    try:
+        return channel_open(channel)
+    except ChannelUnavailable as error:
+        raise NotReady(f"The channel of the federated training cannot be opened: {error}") from error
+    except ChannelRefused as error:
+        raise CannotPrepare(f"The channel of the federated training cannot be opened: {error}") from error

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from executions.facts import OutputModel, Partner, Platform, RenderedEngine, RenderedExecution
-from federated.channels import channel_id
 from schemas.parameter_names import well_spelt
 
 DEFAULT_MERGE_TYPE = "default"
+CHANNEL_PARAMETER = "execution_communicationAdapterId"
 
 # Key in platform_vars.json -> the end of the parameter's name.
 PATH_NAMES: Mapping[str, str] = {
@@ -124,7 +124,7 @@ def _partner_parameters(execution: RenderedExecution) -> dict[str, str]:
         "execution_dataPartnerPatientsList": json_value([_partner_item(partner) for partner in execution.partners]),
         "execution_federatedConfigNumberIterations": str(execution.number_iterations),
         "execution_federatedConfigNumberDataPartners": str(len(execution.partners)),
-        "execution_communicationAdapterId": channel_id(execution.id, execution.created_at),
+        CHANNEL_PARAMETER: execution.channel_id,
     }
 
 

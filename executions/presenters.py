@@ -85,7 +85,8 @@ def _inputs(shown: ShownExecution, url: str) -> dict[str, Any]:
     if shown.row.report_metadata:
         inputs["report_metadata"] = f"{url}download_report_metadata/"
     if shown.row.number_iterations is not None:
-        inputs["federated_learning_configuration"] = {"number_iterations": shown.row.number_iterations}
+        options = shown.row.federated_options or {}
+        inputs["federated_learning_configuration"] = {"number_iterations": shown.row.number_iterations, **options}
     return inputs
 
 

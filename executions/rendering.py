@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.base import MANAGED_BY, MANAGED_BY_LABEL, Manifest
-from executions.facts import Platform, RenderedExecution
+from executions.facts import ManagerVariables, Platform, RenderedExecution
 from executions.host_paths import without_empty_paths
 from executions.parameters import execution_parameters, platform_vars
 
 EXECUTION_LABEL = "orchestrator/execution"
 CALLBACK_TOKEN_ENV = "ORCHESTRATOR_CALLBACK_TOKEN"  # noqa: S105 - the variable's name, not its value
 CALLBACK_TOKEN_KEY = "token"  # noqa: S105
+MANAGER_IMAGE = "federated-learning-manager"
+MODEL_SIZE_ANNOTATION = "orchestrator/max-model-bytes"
 PLATFORM_VARS_KEY = "platform_vars.json"
 
 ConfigMaps = dict[str, dict[str, str]]
@@ -50,17 +52,22 @@ def render(
     name: str,
     config_map_name: str = "",
     callback_images: Sequence[str] = (),
+    managers: ManagerVariables | None = None,
 ) -> Rendering:
     """Render the Workflow of an execution from the manifest its Schema holds.
 
     `config_map_name` is the fixed name of the ConfigMap with the platform's variables; the Workflow's own when empty.
     `callback_images` name the images (without registry and tag) whose containers get the callback token.
+    `managers` is what federated managers find in their environment; None where the execution trains alone.
     """
     chosen_config_map = config_map_name or f"{name}-platform-vars"
     parameters = execution_parameters(execution, platform, chosen_config_map)
     workflow = copy.deepcopy(manifest)
     workflow.pop("status", None)
     workflow["metadata"] = _metadata(workflow.get("metadata") or {}, name, execution.id)
+    if managers is not None:
+        annotations = workflow["metadata"].get("annotations") or {}
+        workflow["metadata"]["annotations"] = {**annotations, MODEL_SIZE_ANNOTATION: str(managers.max_model_bytes)}
     spec = workflow["spec"]
     arguments = spec.get("arguments") or {}
     spec["arguments"] = {**arguments, "parameters": _merged(arguments.get("parameters") or [], parameters)}
@@ -70,6 +77,8 @@ def render(
     for container in _containers(spec):
         if _image_name(container) in callback_images:
             _add_callback_token(container, callback_secret_name(name))
+        if managers is not None and _image_name(container) == MANAGER_IMAGE:
+            _add_manager_variables(container, managers, callback_secret_name(name))
     content = {PLATFORM_VARS_KEY: json.dumps(platform_vars(platform), indent=2)}
     names = {chosen_config_map, *_fixed_platform_vars_names(spec)}
     return Rendering(name, workflow, parameters, {each: dict(content) for each in sorted(names)})
@@ -120,6 +129,20 @@ def _add_callback_token(container: dict[str, Any], secret_name: str) -> None:
     others = [variable for variable in container.get("env") or [] if variable.get("name") != CALLBACK_TOKEN_ENV]
     reference = {"secretKeyRef": {"name": secret_name, "key": CALLBACK_TOKEN_KEY}}
     container["env"] = [*others, {"name": CALLBACK_TOKEN_ENV, "valueFrom": reference}]
+
+
+def _add_manager_variables(container: dict[str, Any], variables: ManagerVariables, secret_name: str) -> None:
+    env = [each for each in container.get("env") or [] if each.get("name") not in variables.chosen]
+    own = {each.get("name") for each in env}
+    given = dict(variables.channel if container.get("envFrom") else {**variables.channel, **variables.defaults})
+    given = {name: value for name, value in given.items() if name not in own} | dict(variables.chosen)
+    env += [{"name": name, "value": value} for name, value in given.items()]
+    env += [
+        {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret_name, "key": variable}}}
+        for variable in variables.secret
+        if variable not in own
+    ]
+    container["env"] = env
 
 
 def _fixed_platform_vars_names(spec: Mapping[str, Any]) -> Iterator[str]:

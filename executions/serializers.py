@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import serializers as s
 
 from executions.models import ExecutionState, FailureReason
+from schemas.serializers import FederatedOptionsDocument
 
 if TYPE_CHECKING:
     _Serializer = s.Serializer[Any]
@@ -32,7 +33,9 @@ class PlatformDataInput(_Serializer):
     data_partners_patients = s.DictField(child=PartnerInput())
 
 
-class FederatedConfiguration(_Serializer):
+class FederatedConfiguration(FederatedOptionsDocument):
+    """The rounds of a federated training; answers hold what was posted."""
+
     number_iterations = s.IntegerField(min_value=1)
 
 

@@ -104,6 +104,7 @@ def _store(posted: Posted, *, start: bool) -> tuple[Execution, WorkflowRun | Non
         schema=posted.schema,
         created_at=timezone.now(),
         number_iterations=request.number_iterations,
+        federated_options=request.federated_options.document() or None,
         output_model_name=model.name if model else "",
         output_model_description=model.description if model else "",
         output_model_merge_type=model.merge_type if model else "",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas.federated import OPTION_SHAPES
+
 MAX_ID = 2**63 - 1
 MAX_ITERATIONS = 2**31 - 1
+MAX_NAME = 200
 
 _REGISTRY_ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 
@@ -35,7 +38,10 @@ EXECUTION = _object(
                     required=("data_partners_patients",),
                 ),
                 "federated_learning_configuration": _object(
-                    {"number_iterations": {"type": "integer", "minimum": 1, "maximum": MAX_ITERATIONS}},
+                    {
+                        "number_iterations": {"type": "integer", "minimum": 1, "maximum": MAX_ITERATIONS},
+                        **OPTION_SHAPES,
+                    },
                     required=("number_iterations",),
                 ),
             }
@@ -67,6 +73,33 @@ EXECUTION = _object(
     },
     required=("schema",),
 )
+
+_NAMES = {"type": "array", "maxItems": 10_000, "items": {"type": "string", "maxLength": MAX_NAME}}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+# A later manager may tell more than this: what is not known here is left out.
+PROGRESS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "role": {"type": "string", "enum": ["server", "client"]},
+        "client": {"type": "string", "maxLength": MAX_NAME},
+        "step": {"type": "string", "minLength": 1, "maxLength": 50},
+        "round": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_ITERATIONS},
+        "bytes_sent": _COUNT,
+        "bytes_received": _COUNT,
+        "message": {"type": "string"},
+        "of": {"type": "string", "maxLength": MAX_NAME},
+        "clients": {
+            "type": "object",
+            "properties": {
+                "expected": {"type": "integer", "minimum": 0, "maximum": MAX_ITERATIONS},
+                "ready": _NAMES,
+                "answered": _NAMES,
+                "failed": {"type": "object", "maxProperties": 10_000, "additionalProperties": {"type": "string"}},
+            },
+        },
+    },
+    "required": ["role", "client", "step", "round"],
+}
 
 RUNNING = _object({})
 FAILED = _object({"message": {"type": "string"}}, required=("message",))

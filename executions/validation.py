@@ -12,6 +12,7 @@ from typing import Any
 
 from executions import shapes
 from executions.facts import ChosenEngine, ExecutionRequest, OutputModel, Partner, SchemaFacts
+from schemas.federated import FederatedOptions
 from web.errors import Fault
 from web.jsontext import escape
 from web.shape import MAX_FAULTS, check
@@ -57,16 +58,18 @@ def parse_request(document: Mapping[str, Any], schema: SchemaFacts) -> Execution
     """Return the request that a document without faults makes."""
     inputs = document.get("input_elements", {})
     partners = inputs.get("platform_data", {}).get("data_partners_patients", {})
+    federated = inputs.get("federated_learning_configuration", {})
     model = document.get("output_elements", {}).get("ai_model")
     chosen = document.get("ai_elements", {}).get("ai_engines", [])
     return ExecutionRequest(
         schema=schema.name,
         partners=tuple(_partner(name, entry) for name, entry in partners.items()),
-        number_iterations=inputs.get("federated_learning_configuration", {}).get("number_iterations"),
+        number_iterations=federated.get("number_iterations"),
         engines=tuple(ChosenEngine(each["descriptor"], each["version"], each.get("ai_model")) for each in chosen),
         output_model=None
         if model is None
         else OutputModel(model["name"], model["description"], model.get("merge_type", "")),
+        federated_options=FederatedOptions.of(federated),
     )
 
 
@@ -103,6 +106,8 @@ def _input_faults(document: Mapping[str, Any], schema: SchemaFacts, rules: Rules
     yield from _presence(_FEDERATED, has_rounds, schema.is_federated, schema.name)
     if not (takes_partners and has_partners):
         return
+    if schema.is_federated and has_rounds and not shape_faults(document):
+        yield from _federated_faults(inputs, schema)
     partners = _mapping(_mapping(inputs["platform_data"]).get("data_partners_patients"))
     for name, entry in partners.items():
         where = f"{_PARTNERS}/{escape(name)}"
@@ -114,6 +119,29 @@ def _input_faults(document: Mapping[str, Any], schema: SchemaFacts, rules: Rules
         yield Fault(_PARTNERS, "must name at least two data partners: this Schema trains in a federated manner")
     if not schema.is_federated and len(partners) != 1:
         yield Fault(_PARTNERS, "must name exactly one data partner")
+
+
+def _federated_faults(inputs: Mapping[str, Any], schema: SchemaFacts) -> Iterator[Fault]:
+    """Yield what is wrong with how the rounds shall go, as the Schema's defaults and a sound document say together."""
+    posted = FederatedOptions.of(inputs["federated_learning_configuration"])
+    options = posted.over(schema.elements.input.federated_learning_defaults)
+    said = posted.document()
+    for field, detail in options.contradictions():
+        yield Fault(f"{_FEDERATED}/{field}" if field in said else _FEDERATED, _of_schema(field, detail, field in said))
+    partners = len(inputs["platform_data"]["data_partners_patients"])
+    if options.minimum_clients is not None and options.minimum_clients > partners:
+        where = f"{_FEDERATED}/minimum_clients"
+        detail = f"must be at most {partners}, the number of data partners"
+        if "minimum_clients" not in said:
+            where, detail = (
+                _PARTNERS,
+                f"must name at least {options.minimum_clients}: the Schema asks for so many clients",
+            )
+        yield Fault(where, detail)
+
+
+def _of_schema(field: str, detail: str, posted: bool) -> str:
+    return detail if posted else f"does not go with the Schema's defaults: {field} {detail}"
 
 
 def _partner_faults(where: str, entry: Mapping[str, Any]) -> Iterator[Fault]:

@@ -6,7 +6,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from executions import conf
-from executions.facts import OWNER_KIND
+from executions.facts import OWNER_KIND, ManagerVariables, RenderedExecution
+from executions.federation import manager_variables
 from executions.models import Execution
 from executions.parameters import execution_parameters
 from executions.posting import Posted
@@ -31,7 +32,15 @@ def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
         name=name,
         config_map_name=settings.AI_ENGINE_CONFIG_MAP_NAME,
         callback_images=settings.CALLBACK_TOKEN_IMAGES,
+        managers=_managers(posted, rendered, execution.attempt),
     )
+
+
+def _managers(posted: Posted, rendered: RenderedExecution, attempt: int) -> ManagerVariables | None:
+    if not posted.facts.is_federated:
+        return None
+    options = posted.request.federated_options.over(posted.facts.elements.input.federated_learning_defaults)
+    return manager_variables(rendered, options, attempt, timezone.now() + conf.longest_run())
 
 
 def workflow_queued(rendering: Rendering, execution: Execution) -> WorkflowRun:

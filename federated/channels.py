@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 def channel_id(execution_id: int, created_at: datetime) -> str:
@@ -12,3 +14,28 @@ def channel_id(execution_id: int, created_at: datetime) -> str:
     """
     stamp = created_at.isoformat(sep="_", timespec="microseconds")
     return f"{execution_id}_-SEP-_{stamp.replace(':', '-').replace('+', '_')}_-SEP-_"
+
+
+_FORM = re.compile(
+    r"(?P<execution>\d+)_-SEP-_(?P<day>\d{4}-\d\d-\d\d)_(?P<time>\d\d-\d\d-\d\d\.\d{6})(?:[_-]\d\d-\d\d)?_-SEP-_"
+)
+
+
+@dataclass(frozen=True)
+class ChannelName:
+    """What the id of a channel says."""
+
+    execution_id: int
+    created_at: datetime
+
+
+def read_channel_id(text: str) -> ChannelName | None:
+    """Return what a channel id says, None for a text that is none of ours."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        created_at = datetime.strptime(f"{found['day']} {found['time']}", "%Y-%m-%d %H-%M-%S.%f")
+    except ValueError:
+        return None
+    return ChannelName(int(found["execution"]), created_at.replace(tzinfo=UTC))

@@ -67,12 +67,13 @@ def check_storage() -> None:
 def check_engine() -> None:
     """Ask the engine of new runs what is wrong with it.
 
-    Where the database is shared, controllers elsewhere do: this process may have no right to more than to look, and
-    callbacks are to be answered while the cluster is away.
+    Where the database is shared and the engine is a cluster's, controllers elsewhere do: this process may have no right
+    to more than to look, and callbacks are to be answered while the cluster is away.
     """
-    if connection.vendor != "sqlite":
+    engine = get_engine(settings.ENGINE)
+    if connection.vendor != "sqlite" and not engine.is_of_this_machine:
         return
-    complaints = get_engine(settings.ENGINE).check()
+    complaints = engine.check()
     if complaints:
         raise RuntimeError("; ".join(complaints))
 

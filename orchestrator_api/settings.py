@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "runs",
     "registry",
     "schemas",
+    "federated",
     "executions",
 ]
 MIDDLEWARE = [
@@ -206,6 +207,8 @@ LOGGING: dict[str, Any] = {
         "django.server": {"handlers": [], "propagate": False},
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "ERROR"},
+        # It tells of every connection, and of its errors once more than we do.
+        "kafka": {"level": "CRITICAL"},
     },
 }
 
@@ -286,8 +289,10 @@ MANIFEST_ALLOW_HOST_NETWORK = env.bool("MANIFEST_ALLOW_HOST_NETWORK", default=Tr
 # Engines by alias; ENGINE names the one that new runs go to.
 
 ENGINE = env.str("ENGINE", default="local")
-ENGINES: dict[str, dict[str, Any]] = {
-    "local": {
+ENGINES: dict[str, dict[str, Any]] = {}
+# Whoever has a cluster does not want Workflows on the service's own machine as well.
+if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
+    ENGINES["local"] = {
         "class": "engines.local.LocalEngine",
         "options": {
             "root": str(DATA_DIR / "engine"),
@@ -299,7 +304,13 @@ ENGINES: dict[str, dict[str, Any]] = {
             ],
             "gateways": list(
                 dict.fromkeys(
-                    [ORCHESTRATOR_API_HOSTNAME, MAAS_API_HOSTNAME, *env.list("LOCAL_ENGINE_GATEWAYS", default=[])]
+                    [
+                        ORCHESTRATOR_API_HOSTNAME,
+                        MAAS_API_HOSTNAME,
+                        *env.list("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", default=[]),
+                        *env.list("FEDERATED_KAFKA_WORKFLOW_BOOTSTRAP_SERVERS", default=[]),
+                        *env.list("LOCAL_ENGINE_GATEWAYS", default=[]),
+                    ]
                 )
             ),
             "hidden_paths": [str(DATA_DIR)],
@@ -307,8 +318,7 @@ ENGINES: dict[str, dict[str, Any]] = {
             # 0: by the number of cores.
             "max_pods": env.int("LOCAL_ENGINE_MAX_PODS", default=0),
         },
-    },
-}
+    }
 ARGO_KUBECONFIG = env.str("ARGO_KUBECONFIG", default="")
 ARGO_NAMESPACE = env.str("ARGO_NAMESPACE", default="")
 # Not everybody has a cluster.
@@ -324,5 +334,48 @@ if ENGINE == "argo" or ARGO_KUBECONFIG or ARGO_NAMESPACE:
             "requests_per_second": env.float("ARGO_REQUESTS_PER_SECOND", default=20.0),
             "burst": env.int("ARGO_BURST", default=40),
             "timeout_seconds": env.float("ARGO_TIMEOUT_SECONDS", default=15.0),
+        },
+    }
+
+# Channels of federated training: adapters by alias; FEDERATED_ADAPTER names the one that new channels go to.
+
+FEDERATED_ADAPTER = env.str("FEDERATED_ADAPTER", default="database")
+FEDERATED_ADAPTERS: dict[str, dict[str, Any]] = {
+    "database": {
+        "class": "federated.adapters.database.DatabaseAdapter",
+        "options": {"api": f"http://{ORCHESTRATOR_API_HOSTNAME}"},
+    },
+}
+# Of a model's zip, in kilobytes of 1024 bytes, where neither execution nor Schema says otherwise.
+FEDERATED_MAX_MODEL_KILOBYTES = env.int("FEDERATED_MAX_MODEL_KILOBYTES", default=50 * 1024)
+# How long a server waits for its clients to start, and they for it.
+FEDERATED_INITIALIZATION_SECONDS = env.int(
+    "FEDERATED_INITIALIZATION_SECONDS", default=EXECUTION_PENDING_DEADLINE_SECONDS
+)
+# How many requests of one process may wait for messages at once; the other threads are for those who bring them.
+FEDERATED_WAITING_REQUESTS = env.int("FEDERATED_WAITING_REQUESTS", default=32)
+FEDERATED_KAFKA_BOOTSTRAP_SERVERS = env.str("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", default="")
+if FEDERATED_ADAPTER == "kafka" or FEDERATED_KAFKA_BOOTSTRAP_SERVERS:
+    FEDERATED_ADAPTERS["kafka"] = {
+        "class": "federated.adapters.kafka.KafkaAdapter",
+        "options": {
+            "bootstrap_servers": FEDERATED_KAFKA_BOOTSTRAP_SERVERS,
+            "workflow_bootstrap_servers": env.str("FEDERATED_KAFKA_WORKFLOW_BOOTSTRAP_SERVERS", default=""),
+            "security_protocol": env.str("FEDERATED_KAFKA_SECURITY_PROTOCOL", default="PLAINTEXT"),
+            "ca_file": env.str("FEDERATED_KAFKA_CA_FILE", default=""),
+            "ca": env.str("FEDERATED_KAFKA_CA", default=""),
+            "sasl_mechanism": env.str("FEDERATED_KAFKA_SASL_MECHANISM", default="SCRAM-SHA-512"),
+            "username": env.str("FEDERATED_KAFKA_USERNAME", default=""),
+            "password": env.str("FEDERATED_KAFKA_PASSWORD", default=""),
+            "workflow_username": env.str("FEDERATED_KAFKA_WORKFLOW_USERNAME", default=""),
+            "workflow_password": env.str("FEDERATED_KAFKA_WORKFLOW_PASSWORD", default=""),
+            # -1: as many as the broker's own default says.
+            "replication_factor": env.int("FEDERATED_KAFKA_REPLICATION_FACTOR", default=-1),
+            "status_retention_seconds": EXECUTION_DEADLINE_SECONDS + EXECUTION_PENDING_DEADLINE_SECONDS,
+            "timeout_seconds": env.float("FEDERATED_KAFKA_TIMEOUT_SECONDS", default=15.0),
+            # Where models go beside the topics; empty: they go over the topics.
+            "claim_check_api": (
+                f"http://{ORCHESTRATOR_API_HOSTNAME}" if env.bool("FEDERATED_CLAIM_CHECK", default=False) else ""
+            ),
         },
     }

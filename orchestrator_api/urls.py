@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/", include("schemas.urls")),
     path("api/", include("executions.urls")),
     path("api/", include("runs.urls")),
+    path("api/", include("federated.urls")),
     path("api/", include("registry.urls")),
 ]
 

@@ -15,7 +15,7 @@ from runs.engines import get_engine
 from runs.models import RunCause, RunEvent, RunPhase, RunReason, WorkflowRun
 from runs.owners import owner_of, releases
 from runs.transitions import Signal, due_wish, next_phase
-from runs.wakeups import notify_on_commit, run_topic
+from web.wakeups import notify_on_commit, run_topic
 
 
 class RunChange:

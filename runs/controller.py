@@ -34,9 +34,9 @@ from runs.inventory import Inventory, nodes_forgotten
 from runs.models import WorkflowRun
 from runs.reconcile import RECONCILE_SECONDS, Reconciler
 from runs.services import run_expire
-from runs.wakeups import Listener
 from runs.watching import Inbox, Observer, Watcher
 from web.journal import settle
+from web.wakeups import Listener
 
 logger = logging.getLogger(__name__)
 

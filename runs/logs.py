@@ -12,12 +12,14 @@ import socket
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from engines.base import EngineError, LogLine
+from django.conf import settings
+
+from engines.base import Engine, EngineError, LogLine
 from runs.engines import get_engine
 from runs.kept_logs import kept_lines
 from runs.models import WorkflowRun
-from runs.wakeups import Listener, run_topic
 from web.errors import NotFound
+from web.wakeups import Listener, run_topic
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +40,15 @@ def log_lines(run: WorkflowRun, node_id: str) -> Iterator[LogLine]:
     """Return what was written up to now.
 
     From storage where it was kept there, else from the engine. Raises EngineUnavailable, WorkflowNotFound where the
-    engine has forgotten the Workflow, and NotFound where nothing could be kept, before the first line.
+    engine has forgotten the Workflow, and NotFound where nothing could be kept or there is no such engine any more,
+    before the first line.
     """
     if run.handed_over_at is None:
         return iter(())
     kept = kept_lines(run, node_id)
     if kept is not None:
         return kept
-    lines = get_engine(run.engine).logs(run.name, node_id)
+    lines = _engine_of(run).logs(run.name, node_id)
     first = next(lines, None)
     return iter(()) if first is None else chain([first], lines)
 
@@ -59,15 +62,21 @@ def followed_log_lines(run: WorkflowRun, node_id: str, is_gone: Callable[[], boo
     if kept is not None:
         return kept
     if run.submitted_at is not None:
-        get_engine(run.engine).get(run.name)
+        _engine_of(run).get(run.name)
     return _follow(run, node_id, is_gone)
+
+
+def _engine_of(run: WorkflowRun) -> Engine:
+    if run.engine not in settings.ENGINES:
+        raise NotFound(f"The engine {run.engine!r} that ran it is not configured here any more.")
+    return get_engine(run.engine)
 
 
 def _follow(run: WorkflowRun, node_id: str, is_gone: Callable[[], bool]) -> Iterator[LogLine]:
     if not _wait_until_submitted(run, is_gone):
         return
     try:
-        yield from get_engine(run.engine).logs(run.name, node_id, follow=True, wanted=lambda: not is_gone())
+        yield from _engine_of(run).logs(run.name, node_id, follow=True, wanted=lambda: not is_gone())
     except EngineError as error:
         # The answer breaks off, which tells the caller that it is not complete.
         logger.warning("The log of run %s broke off: %s", run.name, error)

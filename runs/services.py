@@ -26,7 +26,7 @@ from runs.models import RunCause, RunDocument, RunEvent, RunNodes, RunPhase, Run
 from runs.nodes import failure_message, is_waiting, something_started, storable, waited_for, waiting_message
 from runs.owners import owner_of
 from runs.transitions import Signal, due_wish, is_older, signal_of
-from runs.wakeups import notify_on_commit
+from web.wakeups import notify_on_commit
 
 
 @transaction.atomic

@@ -106,4 +106,4 @@ class SchemaAdmin(_ModelAdmin):
 
 
 def _asked_for(elements: dict[str, Any]) -> str:
-    return ", ".join(name for name, asked in elements.items() if asked) or "-"
+    return ", ".join(name for name, asked in elements.items() if asked is True) or "-"

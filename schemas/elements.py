@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.federated import FederatedOptions
+
 
 @dataclass(frozen=True)
 class InputElements:
@@ -13,6 +15,7 @@ class InputElements:
     external_data: bool
     report_metadata: bool
     federated_learning_configuration: bool
+    federated_learning_defaults: FederatedOptions
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> InputElements:
@@ -21,6 +24,7 @@ class InputElements:
             external_data=bool(document.get("external_data")),
             report_metadata=bool(document.get("report_metadata")),
             federated_learning_configuration=bool(document.get("federated_learning_configuration")),
+            federated_learning_defaults=FederatedOptions.of(document.get("federated_learning_defaults")),
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from schemas.federated import AGGREGATIONS, CONTINUE, FAIL
 from schemas.models import Implementation, SchemaType
 from schemas.shapes import DESCRIPTOR, NAME
 
@@ -14,11 +15,33 @@ class _Serializer(serializers.Serializer[Any]):
     pass
 
 
+class FederatedOptionsDocument(_Serializer):
+    """How the rounds of a federated training go."""
+
+    minimum_clients = serializers.IntegerField(
+        min_value=1, required=False, help_text="How many answers a round needs with `continue`."
+    )
+    on_missing_clients = serializers.ChoiceField(
+        [FAIL, CONTINUE], required=False, help_text="What becomes of a round that a client does not answer."
+    )
+    round_deadline_seconds = serializers.IntegerField(min_value=1, required=False)
+    aggregation = serializers.ChoiceField(AGGREGATIONS, required=False, help_text="Who merges the models, and how.")
+    trim = serializers.FloatField(
+        min_value=0, required=False, help_text="Below 0.5; the share left out at each end by `trimmed_mean`."
+    )
+    max_model_size = serializers.IntegerField(
+        min_value=1, required=False, help_text="Of a model's zip, in kilobytes of 1024 bytes."
+    )
+
+
 class SchemaInputElements(_Serializer):
     platform_data = serializers.BooleanField()
     external_data = serializers.BooleanField(help_text="Only without platform_data and federated learning.")
     report_metadata = serializers.BooleanField(default=False)
     federated_learning_configuration = serializers.BooleanField()
+    federated_learning_defaults = FederatedOptionsDocument(
+        required=False, help_text="For executions that do not say otherwise."
+    )
 
 
 class SchemaAIEngine(_Serializer):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from schemas.federated import OPTION_SHAPES, FederatedOptions
 from schemas.models import Implementation, SchemaType
 from web.errors import Fault
 from web.shape import check
@@ -59,6 +60,7 @@ def schema_shape(functionalities: Sequence[str]) -> dict[str, Any]:
             external_data=_BOOLEAN,
             report_metadata=_BOOLEAN,
             federated_learning_configuration=_BOOLEAN,
+            federated_learning_defaults=_object((), **OPTION_SHAPES),
         ),
         ai_elements=_object(
             ("ai_engines",), ai_engines={"type": "array", "minItems": 1, "maxItems": 50, "items": engine}
@@ -86,7 +88,7 @@ def rule_faults(data: dict[str, Any]) -> list[Fault]:
     return [*_input_faults(data["input_elements"]), *_engine_faults(data)]
 
 
-def _input_faults(elements: dict[str, bool]) -> Iterator[Fault]:
+def _input_faults(elements: dict[str, Any]) -> Iterator[Fault]:
     at = "/data/input_elements"
     platform, external = elements["platform_data"], elements["external_data"]
     federated = elements["federated_learning_configuration"]
@@ -100,6 +102,11 @@ def _input_faults(elements: dict[str, bool]) -> Iterator[Fault]:
         )
     if elements.get("report_metadata") and not external:
         yield Fault(f"{at}/report_metadata", "needs external_data, which it describes")
+    defaults = elements.get("federated_learning_defaults")
+    if defaults is not None and not federated:
+        yield Fault(f"{at}/federated_learning_defaults", "needs federated_learning_configuration")
+    for field, detail in FederatedOptions.of(defaults).contradictions():
+        yield Fault(f"{at}/federated_learning_defaults/{field}", detail)
 
 
 def _engine_faults(data: dict[str, Any]) -> Iterator[Fault]:

@@ -102,8 +102,8 @@ def download_ai_model(engine: AIEngine, path: str) -> Action:
     }
 
 
-def prepare_internal_data(path: str) -> Action:
-    partner = parameter("execution_dataPartner")
+def prepare_internal_data(path: str, partner: str = parameter("execution_dataPartner")) -> Action:
+    """Return the action that lays out what was posted for a data partner, given as a reference to its name."""
     return {
         "name": "prepare_internal_data",
         "information_url": f"{EXECUTION_URL}/retrieve_data_partner_information/?data_partner={partner}",
@@ -117,6 +117,15 @@ def change_api_host_and_port(source: str, target: str, api_host_and_port: str) -
         "read_file_path": source,
         "write_file_path": target,
         "api_host_and_port": api_host_and_port,
+    }
+
+
+def add_data_provider_info(source: str, target: str, data_provider: str) -> Action:
+    return {
+        "name": "add_data_provider_info",
+        "read_file_path": source,
+        "write_file_path": target,
+        "data_provider": data_provider,
     }
 
 
@@ -201,6 +210,21 @@ def evaluation_metrics_upload(engine: AIEngine) -> Action:
         },
         "evaluation_metrics_ai_model": Literal(engine.parameter("ai-model")),
         "evaluation_metrics_multiple": False,
+    }
+
+
+def partners_metrics_upload(folder: str) -> Action:
+    """Return the upload of what each data partner measured of the model that is uploaded with it.
+
+    `folder` holds `<partner>.json`; each is stored as measured on that partner's patients.
+    """
+    return {
+        "evaluation_metrics_upload_url": f"{REGISTRY_API}/evaluation_metrics/update_or_create/",
+        "evaluation_metrics_delete_url": f"{REGISTRY_API}/evaluation_metrics/",
+        "evaluation_metrics_upload_path": folder,
+        "evaluation_metrics_upload_metadata": {},
+        "evaluation_metrics_multiple": True,
+        "evaluation_metrics_patients_info": Literal(parameter("execution_dataPartnerPatients")),
     }
 
 

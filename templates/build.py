@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from templates import individual, joint
+from templates import federated, individual, joint
 from templates.definitions import Definition
 from templates.shipped import MANIFESTS
 
-DEFINITIONS: tuple[Definition, ...] = (*individual.DEFINITIONS, *joint.DEFINITIONS)
+DEFINITIONS: tuple[Definition, ...] = (
+    *individual.DEFINITIONS,
+    *joint.DEFINITIONS,
+    *federated.DEFINITIONS,
+)
 
 
 def golden_files(definition: Definition) -> dict[str, str]:

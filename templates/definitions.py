@@ -17,12 +17,13 @@ class EngineSlot:
     functionality: str
     ai_model: bool
     role_type: str = "*"
+    more_functionalities: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         return {
             "descriptor": self.descriptor,
             "role_type": self.role_type,
-            "functionalities": [self.functionality],
+            "functionalities": [self.functionality, *self.more_functionalities],
             "ai_model": self.ai_model,
         }
 

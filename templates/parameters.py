@@ -23,6 +23,11 @@ STEP_RUNNER_IMAGE = (
     f"{parameter('platform_processorResourceManagerVersion')}"
 )
 
+FEDERATED_MANAGER_IMAGE = (
+    f"{parameter('platform_imageRegistry')}/federated-learning-manager:"
+    f"{parameter('platform_federatedLearningManagerVersion')}"
+)
+
 AI_ENGINE_HOST = platform_vars("ApiHost")
 CALLBACK_HOST = parameter("platform_processorResourceManagerApiHost")
 

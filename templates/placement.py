@@ -16,9 +16,9 @@ class Placement(Enum):
     DATA_PARTNER = "data-partner"
 
 
-def node_selector(placement: Placement) -> dict[str, str]:
-    """Return the node selector of a template by where it has to run."""
+def node_selector(placement: Placement, partner: str = parameter("execution_dataPartner")) -> dict[str, str]:
+    """Return the node selector of a template by where it runs; `partner` is the reference to whose data it needs."""
     if placement is Placement.CENTRAL:
         # The key itself is a parameter: each installation labels its central node as it likes.
         return {parameter("platform_centralNodeLabelKey"): parameter("platform_centralNodeLabelValue")}
-    return {DATA_PARTNER_LABEL: parameter("execution_dataPartner")}
+    return {DATA_PARTNER_LABEL: partner}

@@ -34,9 +34,10 @@ OUTPUT_ELEMENTS = "/tmp/output_elements"  # noqa: S108
 PLATFORM_VARS_FILE = "platform_vars.json"
 PLATFORM_DATA = f"{INPUT_ELEMENTS}/platform_data"
 PARTNER_IMAGES = f"{PLATFORM_DATA}/images"
+PARTNER_PATH = parameter("execution_dataPartnerDataPath")
 
-_PLATFORM_VARS_SOURCE = f"/platform_vars_source/{PLATFORM_VARS_FILE}"
-_PLATFORM_VARS_TARGET = "/platform_vars"
+PLATFORM_VARS_SOURCE = f"/platform_vars_source/{PLATFORM_VARS_FILE}"
+PLATFORM_VARS_TARGET = "/platform_vars"
 
 SHARED = {"input-elements": INPUT_ELEMENTS, "ai-elements": AI_ELEMENTS, "output-elements": OUTPUT_ELEMENTS}
 
@@ -45,7 +46,7 @@ RETRY_LOST_POD = RetryStrategy(limit=2, retry_policy="OnError")
 RETRY_ALWAYS = RetryStrategy(limit=2, retry_policy="Always")
 
 
-def _platform_vars_volume() -> Volume:
+def platform_vars_volume() -> Volume:
     """Return the volume of what the AI engines read of the platform.
 
     It stands in each template: Argo gives a pod those of the Workflow only where a containerSet itself mounts them, not
@@ -54,18 +55,20 @@ def _platform_vars_volume() -> Volume:
     return Volume(name="platform-vars", config_map=ConfigMapVolumeSource(name=platform_vars("ConfigMapName")))
 
 
-def _volumes(partner_data: bool = False) -> list[Volume]:
+def shared_volumes(partner_path: str = "") -> list[Volume]:
+    """Return the volumes that a pod's containers share; `partner_path` is where the data partner's own files are."""
     volumes = [Volume(name=name, empty_dir=EmptyDirVolumeSource()) for name in SHARED]
-    if partner_data:
+    if partner_path:
         # What is mounted inside another volume makes folders there that only root may write to. The step runner, who is
         # not root, writes beside the images, so that place is a volume of its own.
         volumes.append(Volume(name="platform-data", empty_dir=EmptyDirVolumeSource()))
-        path = parameter("execution_dataPartnerDataPath")
-        volumes.append(Volume(name="partner-data", host_path=HostPathVolumeSource(path=path, type="Directory")))
+        source = HostPathVolumeSource(path=partner_path, type="Directory")
+        volumes.append(Volume(name="partner-data", host_path=source))
     return volumes
 
 
-def _shared_mounts(partner_data: bool) -> list[VolumeMount]:
+def shared_mounts(partner_data: bool) -> list[VolumeMount]:
+    """Return where a container finds what the pod shares."""
     mounts = [VolumeMount(name=name, mount_path=path) for name, path in SHARED.items()]
     if partner_data:
         mounts.append(VolumeMount(name="platform-data", mount_path=PLATFORM_DATA))
@@ -73,13 +76,14 @@ def _shared_mounts(partner_data: bool) -> list[VolumeMount]:
     return mounts
 
 
-def _step_runner_arguments(actions: Sequence[Action], failure_actions: Sequence[Action]) -> list[str]:
+def step_runner_arguments(actions: Sequence[Action], failure_actions: Sequence[Action]) -> list[str]:
     if not failure_actions:
         return [arguments(actions)]
     return [arguments(actions), "--failure-actions", arguments(failure_actions)]
 
 
-def _error_message() -> Parameter:
+def error_message() -> Parameter:
+    """Return the output that the exit handler reports: what the step left as the reason of its failure."""
     return Parameter(
         name=ERROR_MESSAGE,
         global_name=ERROR_MESSAGE,
@@ -87,7 +91,7 @@ def _error_message() -> Parameter:
     )
 
 
-def _resources(containers: dict[str, AIEngine]) -> str:
+def resources(containers: dict[str, AIEngine]) -> str:
     """Return the patch that gives each AI engine the resources that the registry holds for its version."""
     patch = [
         {
@@ -117,7 +121,7 @@ def ai_engine_pod(
     With `partner_data` both see the data partner's own files, read-only. `results` is a path that becomes the output
     artifact of that name.
     """
-    mounts = _shared_mounts(partner_data)
+    mounts = shared_mounts(partner_data)
     engine_mounts = [
         *mounts,
         VolumeMount(
@@ -131,14 +135,14 @@ def ai_engine_pod(
         name=name,
         node_selector=node_selector(placement),
         retry_strategy=RETRY_LOST_POD,
-        pod_spec_patch=_resources({"main-ai-engine": engine}),
-        volumes=[*_volumes(partner_data), _platform_vars_volume()],
-        outputs=[_error_message(), *([Artifact(name="results", path=results)] if results else [])],
+        pod_spec_patch=resources({"main-ai-engine": engine}),
+        volumes=[*shared_volumes(PARTNER_PATH if partner_data else ""), platform_vars_volume()],
+        outputs=[error_message(), *([Artifact(name="results", path=results)] if results else [])],
         containers=[
             ContainerNode(
                 name="main",
                 image=STEP_RUNNER_IMAGE,
-                args=_step_runner_arguments(actions, failure_actions),
+                args=step_runner_arguments(actions, failure_actions),
                 volume_mounts=mounts,
             ),
             ContainerNode(name="main-ai-engine", image=engine.image, volume_mounts=engine_mounts),
@@ -160,44 +164,44 @@ def joint_pod(
     container writes them into its platform_vars.json) and has a folder of its own, named after its descriptor, below
     the AI elements and the output elements; what it sees is at the usual paths.
     """
-    mounts = _shared_mounts(partner_data=False)
+    mounts = shared_mounts(partner_data=False)
     init = UserContainer(
         name="ports",
         image=STEP_RUNNER_IMAGE,
         args=[arguments([_own_platform_vars(engine) for engine in engines])],
         volume_mounts=[
             VolumeMount(
-                name="platform-vars", mount_path=_PLATFORM_VARS_SOURCE, sub_path=PLATFORM_VARS_FILE, read_only=True
+                name="platform-vars", mount_path=PLATFORM_VARS_SOURCE, sub_path=PLATFORM_VARS_FILE, read_only=True
             ),
-            VolumeMount(name="own-platform-vars", mount_path=_PLATFORM_VARS_TARGET),
+            VolumeMount(name="own-platform-vars", mount_path=PLATFORM_VARS_TARGET),
         ],
     )
     runner = ContainerNode(
         name="main",
         image=STEP_RUNNER_IMAGE,
-        args=_step_runner_arguments(actions, failure_actions),
+        args=step_runner_arguments(actions, failure_actions),
         volume_mounts=mounts,
     )
     return ContainerSet(
         name=name,
         node_selector=node_selector(placement),
         retry_strategy=RETRY_LOST_POD,
-        pod_spec_patch=_resources({engine.descriptor: engine for engine in engines}),
+        pod_spec_patch=resources({engine.descriptor: engine for engine in engines}),
         volumes=[
-            *_volumes(),
+            *shared_volumes(),
             Volume(name="own-platform-vars", empty_dir=EmptyDirVolumeSource()),
-            _platform_vars_volume(),
+            platform_vars_volume(),
         ],
         init_containers=[init],
-        outputs=[_error_message()],
+        outputs=[error_message()],
         containers=[runner, *(_engine_of_several(engine) for engine in engines)],
     )
 
 
 def _own_platform_vars(engine: AIEngine) -> Action:
     # One flat file for each: the folder of the volume is there, and nothing has to be made below it.
-    target = f"{_PLATFORM_VARS_TARGET}/{engine.descriptor}.json"
-    return change_api_host_and_port(_PLATFORM_VARS_SOURCE, target, engine.own_api_host)
+    target = f"{PLATFORM_VARS_TARGET}/{engine.descriptor}.json"
+    return change_api_host_and_port(PLATFORM_VARS_SOURCE, target, engine.own_api_host)
 
 
 def _engine_of_several(engine: AIEngine) -> ContainerNode:
@@ -235,7 +239,7 @@ def step_runner_pod(
         node_selector=node_selector(Placement.CENTRAL),
         retry_strategy=retry,
         inputs=[Artifact(name=artifact, path=path) for artifact, path in (artifacts or {}).items()] or None,
-        outputs=[_error_message()] if reports_error else None,
-        volumes=_volumes() if with_files else None,
-        volume_mounts=_shared_mounts(partner_data=False) if with_files else None,
+        outputs=[error_message()] if reports_error else None,
+        volumes=shared_volumes() if with_files else None,
+        volume_mounts=shared_mounts(partner_data=False) if with_files else None,
     )

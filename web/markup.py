@@ -65,6 +65,8 @@ def pairs(values: Mapping[str, Any]) -> SafeString | str:
 def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {each}" for name, each in value.items()) or NOTHING
     if isinstance(value, list):
         return ", ".join(str(each) for each in value) or NOTHING
     return NOTHING if value in (None, "") else value

@@ -55,7 +55,7 @@ class ArgoEngine(Engine):
         self._permissions = Permissions(self._client, self.settings)
 
     # Submitting, so that a crash between any two calls leaves nothing that the next try does not finish: the Workflow
-    # comes first and waits, what it owns comes next, then it is let go.
+    # comes first and nobody heeds it, what it owns comes next, then Argo gets it.
 
     def submit(self, submission: Submission) -> WorkflowStatus:
         wanted = workflows.to_send(submission, self.settings)
@@ -66,7 +66,7 @@ class ArgoEngine(Engine):
                 workflow = self._taken(submission)
             else:
                 raise workflows.rejection(refused) or refused from refused
-        if workflows.annotation(workflow, workflows.INCOMPLETE_ANNOTATION):
+        if workflows.is_preparing(workflow):
             workflow = self._complete(workflow, submission)
         return workflows.status_of(workflow)
 
@@ -88,7 +88,7 @@ class ArgoEngine(Engine):
             self._remove(workflow)
             raise
         try:
-            return self._client.patch(f"{self._path}/{submission.name}", workflows.completion(submission))
+            return self._client.patch(f"{self._path}/{submission.name}", workflows.handover(self.settings))
         except Refused as refused:
             if refused.status == 404:
                 self._attachments.detach(workflow)
@@ -106,13 +106,13 @@ class ArgoEngine(Engine):
         for items, _ in pages(self._client, self._path, self.settings.page_size, **query):
             for workflow in drained(items):
                 name = workflow["metadata"]["name"]
-                if name not in seen and not workflows.is_hidden(workflow):
+                if name not in seen and not workflows.is_preparing(workflow):
                     seen.add(name)
                     yield workflows.status_of(workflow)
 
     def get(self, name: str) -> WorkflowStatus:
         found = self._found(name)
-        if workflows.is_hidden(found):
+        if workflows.is_preparing(found):
             raise WorkflowNotFound(f"{name} is not submitted to its end")
         return workflows.status_of(found)
 
@@ -125,10 +125,9 @@ class ArgoEngine(Engine):
     # Ending
 
     def stop(self, name: str, strategy: StopStrategy = StopStrategy.STOP) -> None:
-        if workflows.status_of(self._found(name)).phase.is_terminal:
-            return
-        # Argo does not look at one that is suspended, not even to shut it down.
-        self._patch(name, {"spec": {"shutdown": str(strategy), "suspend": None}})
+        found = self._found(name)
+        if not workflows.status_of(found).phase.is_terminal:
+            self._patch(name, workflows.shutdown(found, strategy, self.settings))
 
     def resume(self, name: str) -> None:
         for _ in range(_TRIES):

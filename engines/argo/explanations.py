@@ -12,7 +12,7 @@ from itertools import chain
 from engines.argo.client import Client, Json, Refused
 from engines.argo.cluster import NODES, why_not_ready
 from engines.argo.paging import pages
-from engines.argo.workflows import collection_path, nodes_of
+from engines.argo.workflows import collection_path, is_preparing, nodes_of
 
 WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
 # More than these few are not asked about one by one.
@@ -171,7 +171,7 @@ def pod_name_of(workflow: str, node: Json) -> str:
 def is_unheeded(workflow: Json, now: datetime) -> bool:
     """Return whether a Workflow is there that no controller has written a word into."""
     created = (workflow.get("metadata") or {}).get("creationTimestamp")
-    if not created or (workflow.get("status") or {}).get("phase") or (workflow.get("spec") or {}).get("suspend"):
+    if not created or (workflow.get("status") or {}).get("phase") or is_preparing(workflow):
         return False
     return (now - datetime.fromisoformat(created)).total_seconds() > _UNHEEDED_SECONDS
 

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+# The instance id of no controller, for Workflows that lack what goes with them.
+# To suspend a Workflow would hold it back too, but a controller that has seen one suspended takes ten seconds to look
+# at it again.
+PREPARING = "orchestrator-preparing"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -37,6 +41,8 @@ class Options:
     def __post_init__(self) -> None:
         if not _LABEL.fullmatch(self.namespace):
             raise ValueError(f"{self.namespace!r} is not the name of a namespace")
+        if self.instance_id == PREPARING:
+            raise ValueError(f"{PREPARING} is no instance id: it marks Workflows that no controller shall heed yet")
         for name in ("requests_per_second", "burst", "timeout_seconds", "page_size"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} of the Argo engine has to be more than 0")

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from engines.argo.client import Client, Json, Quiet, Refused
+from engines.argo.executor_lines import is_of_executor
 from engines.argo.explanations import WORKFLOW_LABEL
 from engines.argo.paging import drained, pages
 from engines.argo.workflows import collection_path, nodes_of
@@ -113,7 +114,7 @@ class PodLogs:
                     if moment := _moment(at):
                         is_told = told_until is not None and moment <= told_until
                         position.at = position.at if is_told else at
-                    if not is_told:
+                    if not is_told and not is_of_executor(text):
                         yield LogLine(source.node, source.container, "stdout", text, at)
         except Refused as refused:
             # 404: the pod is gone; 400: the container waits to start, or its output is gone.

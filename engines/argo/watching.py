@@ -19,7 +19,7 @@ import orjson
 from engines.argo.client import Client, Refused
 from engines.argo.options import Options
 from engines.argo.paging import drained, pages
-from engines.argo.workflows import is_hidden, selector, status_of
+from engines.argo.workflows import is_preparing, selector, status_of
 from engines.base import EngineUnavailable, WorkflowEvent, WorkflowStatus
 
 logger = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class Watch:
         for items, version in pages(self._client, self._path, self._options.page_size, labelSelector=self._selector):
             # Each is forgotten as soon as it is told: a page may be large.
             for workflow in drained(items):
-                if is_hidden(workflow):
+                if is_preparing(workflow):
                     continue
                 if held:
                     yield self._told(held, place)
@@ -169,7 +169,7 @@ class Watch:
             refused = Refused(int(found.get("code") or 500), found)
             raise _TooOld if refused.status == _GONE else refused
         place.version = str(found["metadata"]["resourceVersion"])
-        if kind == "BOOKMARK" or is_hidden(found):
+        if kind == "BOOKMARK" or is_preparing(found):
             self._known.advance(place.cursor, place.version)
             return None
         return WorkflowEvent(status_of(found), deleted=kind == "DELETED", cursor=place.version)

@@ -17,13 +17,14 @@ from typing import Any
 import orjson
 
 from engines.argo.client import Json, Refused
-from engines.argo.options import Options
+from engines.argo.options import PREPARING, Options
 from engines.base import (
     DIGEST_ANNOTATION,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     EngineUnavailable,
     ManifestRejected,
+    StopStrategy,
     Submission,
     WorkflowPhase,
     WorkflowStatus,
@@ -36,8 +37,6 @@ KIND = "Workflow"
 INSTANCE_LABEL = "workflows.argoproj.io/controller-instanceid"
 # The names of the Secrets and ConfigMaps that go with a Workflow, as JSON: {"secrets": […], "configmaps": […]}.
 ATTACHMENTS_ANNOTATION = "orchestrator/attachments"
-# Set until all of those are there; the Workflow is suspended until then.
-INCOMPLETE_ANNOTATION = "orchestrator/incomplete"
 
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _FIELD_PART = re.compile(r"[^.\[\]]+|\[[^\]]*\]")
@@ -74,7 +73,8 @@ def selector(options: Options) -> str:
 def to_send(submission: Submission, options: Options) -> Json:
     """Return the object that stands for a submission.
 
-    With Secrets or ConfigMaps to come it is suspended, and says which those are. Raises `ManifestRejected`.
+    With Secrets or ConfigMaps to come it says which those are, and no controller heeds it yet. Which one shall, the
+    configuration says and not the manifest. Raises `ManifestRejected`.
     """
     manifest = submission.manifest
     _check(submission)
@@ -84,15 +84,13 @@ def to_send(submission: Submission, options: Options) -> Json:
     given = manifest.get("metadata") or {}
     metadata = {key: value for key, value in given.items() if key not in _SERVERS_OWN}
     metadata["name"] = submission.name
-    metadata["labels"] = {**(given.get("labels") or {}), MANAGED_BY_LABEL: MANAGED_BY}
-    if options.instance_id:
-        metadata["labels"][INSTANCE_LABEL] = options.instance_id
+    labels = {**(given.get("labels") or {}), MANAGED_BY_LABEL: MANAGED_BY, INSTANCE_LABEL: options.instance_id}
     metadata["annotations"] = {**(given.get("annotations") or {}), DIGEST_ANNOTATION: submission.digest}
     if submission.secrets or submission.config_maps:
         names = {"secrets": sorted(submission.secrets), "configmaps": sorted(submission.config_maps)}
         metadata["annotations"][ATTACHMENTS_ANNOTATION] = orjson.dumps(names).decode()
-        metadata["annotations"][INCOMPLETE_ANNOTATION] = "true"
-        spec["suspend"] = True
+        labels[INSTANCE_LABEL] = PREPARING
+    metadata["labels"] = {key: value for key, value in labels.items() if key != INSTANCE_LABEL or value}
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 
 
@@ -115,12 +113,19 @@ def _check(submission: Submission) -> None:
         raise ManifestRejected("a Workflow holds its own templates", "/spec/workflowTemplateRef")
 
 
-def completion(submission: Submission) -> Json:
-    """Return the patch that lets a Workflow start once everything that goes with it is there."""
-    patch: Json = {"metadata": {"annotations": {INCOMPLETE_ANNOTATION: None}}}
-    if not submission.manifest["spec"].get("suspend"):
-        patch["spec"] = {"suspend": None}
-    return patch
+def handover(options: Options) -> Json:
+    """Return the patch that gives a Workflow to the controller that shall run it."""
+    return {"metadata": {"labels": {INSTANCE_LABEL: options.instance_id or None}}}
+
+
+def shutdown(workflow: Json, strategy: StopStrategy, options: Options) -> Json:
+    """Return the patch that ends a Workflow."""
+    # Argo does not look at one that is suspended, not even to shut it down.
+    spec: Json = {"shutdown": str(strategy), "suspend": None}
+    if not is_preparing(workflow):
+        return {"spec": spec}
+    # Nothing has run yet, and what an exit handler needs may never come.
+    return {"spec": {**spec, "shutdown": str(StopStrategy.TERMINATE)}, **handover(options)}
 
 
 def rejection(refused: Refused) -> ManifestRejected | None:
@@ -151,14 +156,12 @@ def is_ours(workflow: Json) -> bool:
     return labels.get(MANAGED_BY_LABEL) == MANAGED_BY or bool(annotation(workflow, DIGEST_ANNOTATION))
 
 
-def is_hidden(workflow: Json) -> bool:
-    """Return whether a Workflow is not submitted to its end yet, and nobody ends it either.
+def is_preparing(workflow: Json) -> bool:
+    """Return whether a Workflow is not submitted to its end yet.
 
     Whoever heard of it would take it for submitted, and what is missing would never come.
     """
-    phase = (workflow.get("status") or {}).get("phase") or WorkflowPhase.PENDING
-    ends = (workflow.get("spec") or {}).get("shutdown") or WorkflowPhase(phase).is_terminal
-    return bool(annotation(workflow, INCOMPLETE_ANNOTATION)) and not ends
+    return (workflow["metadata"].get("labels") or {}).get(INSTANCE_LABEL) == PREPARING
 
 
 def attachments_of(workflow: Json) -> dict[str, list[str]]:

@@ -42,6 +42,8 @@ _SUPERVISOR = "engines.local.supervisor"
 class LocalEngine(Engine):
     """Runs Workflows as processes of this machine; `engines.local.options.Options` lists its options."""
 
+    is_of_this_machine = True
+
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         super().__init__(alias, options)
         self.settings = Options(options)

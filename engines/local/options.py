@@ -48,6 +48,7 @@ def default_images() -> dict[str, dict[str, Any]]:
     """Return what stands for the images that the project ships, and for a few plain ones."""
     images = {
         "*/processor-resource-manager:*": _program("runtime.step_runner"),
+        "*/federated-learning-manager:*": _program("runtime.federated_manager"),
         "*/sample-ai-engine:*": _program("runtime.sample_ai_engine"),
     }
     for name in ("busybox", "alpine", "python"):

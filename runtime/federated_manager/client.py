@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.federated_manager import messages
-from runtime.federated_manager.channel.base import READ_LIMIT, Channel, Message, digest_of
+from runtime.federated_manager.channel.base import READ_LIMIT, Channel, Message, blake3_of
 from runtime.federated_manager.engine import Engine
 from runtime.federated_manager.errors import ModelError, RunFailed
 from runtime.federated_manager.messages import Topic
@@ -129,7 +129,7 @@ class Client:
                 return
             limit = self._settings.channel.max_model_size
             pack_model(self._settings.unmerged_model, self._outgoing, limit)
-        headers = self._headers() | {messages.DIGEST: digest_of(self._outgoing)}
+        headers = self._headers() | {messages.BLAKE3: blake3_of(self._outgoing)}
         self._channel.publish(Topic.TO_MANAGER, self._key, headers, self._outgoing)
         self._progress.traffic.sent += self._outgoing.stat().st_size
         self._report("sent", **self._metrics())

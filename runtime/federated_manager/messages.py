@@ -9,7 +9,8 @@ SEPARATOR = "///MESSAGE_SEP///"
 NAME = "message_name"
 ITERATION = "iteration_index"
 # Headers of ours, which other implementations neither send nor read.
-DIGEST = "sha256"
+BLAKE3 = "blake3"
+SHA256 = "sha256"
 REASON = "failure_reason"
 CLAIM = "claim_check"
 REASON_LIMIT = 1000

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from runtime.archives import pack, unpack
 from runtime.errors import ArchiveError
-from runtime.federated_manager.channel.base import Content, digest_of
+from runtime.federated_manager.channel.base import Content, blake3_of, sha256_of
 from runtime.federated_manager.errors import ModelError
-from runtime.federated_manager.messages import DIGEST
+from runtime.federated_manager.messages import BLAKE3, SHA256
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,13 @@ def save_model(content: Content, headers: Mapping[str, str], target: Path, limit
         content.discard()
         raise ModelError(f"the model is {content.size} bytes long, at most {limit} may be sent")
     content.save(target)
-    wanted = headers.get(DIGEST)
-    if wanted and digest_of(target) != wanted:
-        target.unlink()
-        raise ModelError("the model isn't the one that was sent: its SHA-256 is another")
+    # A model that lies in storage has both; either tells as much.
+    for header, name, take in ((BLAKE3, "BLAKE3", blake3_of), (SHA256, "SHA-256", sha256_of)):
+        if wanted := headers.get(header):
+            if take(target) != wanted:
+                target.unlink()
+                raise ModelError(f"the model isn't the one that was sent: its {name} is another")
+            break
     return target
 
 

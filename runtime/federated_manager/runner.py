@@ -77,7 +77,7 @@ def _run(settings: ServerSettings | ClientSettings, token: str) -> None:
     with (
         Calls(PROGRESS_SETTINGS, token) as calls,
         Progress(who, settings.progress_endpoint, calls) as progress,
-        _open_channel(settings, spool, token) as channel,
+        open_channel(settings, spool, token) as channel,
     ):
         role = _make_role(settings, channel, engine, progress)
         try:
@@ -93,7 +93,8 @@ def _run(settings: ServerSettings | ClientSettings, token: str) -> None:
     shutil.rmtree(settings.work, ignore_errors=True)
 
 
-def _open_channel(settings: ServerSettings | ClientSettings, spool: Path, token: str) -> Channel:
+def open_channel(settings: ServerSettings | ClientSettings, spool: Path, token: str) -> Channel:
+    """Return the channel that a role's settings tell of; `token` is the callback token."""
     channel = settings.channel
     opened: Channel
     if channel.adapter == KAFKA:

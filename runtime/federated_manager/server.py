@@ -12,7 +12,7 @@ from typing import Any
 from runtime.errors import LinkageError
 from runtime.federated_manager import messages
 from runtime.federated_manager.aggregation import Aggregation
-from runtime.federated_manager.channel.base import Channel, Message, digest_of
+from runtime.federated_manager.channel.base import Channel, Message, blake3_of
 from runtime.federated_manager.engine import Engine
 from runtime.federated_manager.errors import ModelError, RoundError, RunFailed
 from runtime.federated_manager.messages import Topic
@@ -155,7 +155,7 @@ class Server:
         headers = {
             messages.NAME: messages.START,
             messages.ITERATION: str(self._round),
-            messages.DIGEST: digest_of(archive),
+            messages.BLAKE3: blake3_of(archive),
         }
         self._channel.publish(Topic.TO_CLIENTS, self._settings.channel_id, headers, archive)
         self._progress.traffic.sent += archive.stat().st_size

@@ -314,15 +314,17 @@ def _channel(found: Environment) -> ChannelSettings:
 
 def _security(found: Environment) -> Security:
     protocol = found.choice("FEDERATED_KAFKA_SECURITY_PROTOCOL", _SECURITY, _SECURITY[0])
-    authority = found.text("FEDERATED_KAFKA_CA_FILE", "")
+    file = found.text("FEDERATED_KAFKA_CA_FILE", "")
+    authority, authority_text = Path(file) if file else None, found.text("FEDERATED_KAFKA_CA", "")
     if not protocol.startswith("SASL_"):
-        return Security(protocol, authority=Path(authority) if authority else None)
+        return Security(protocol, authority=authority, authority_text=authority_text)
     return Security(
         protocol=protocol,
         mechanism=found.choice("FEDERATED_KAFKA_SASL_MECHANISM", _MECHANISMS, _MECHANISMS[-1]),
         username=found.text("FEDERATED_KAFKA_USERNAME"),
         password=found.text("FEDERATED_KAFKA_PASSWORD"),
-        authority=Path(authority) if authority else None,
+        authority=authority,
+        authority_text=authority_text,
     )
 
 

@@ -16,7 +16,7 @@ from tests.engines.argo.behaviours import BEHAVIOUR_ANNOTATION
 DEADLINE_SECONDS = 15.0
 MOST_UNDER_WAY = 100
 FEWEST_UNDER_WAY = 5
-# The share of what has ended that its users delete at each look.
+# The share of what has ended that its users delete at each look; all of it once nothing else goes on.
 DELETED_PER_LOOK = 0.05
 Ending = tuple[str, str]
 
@@ -117,7 +117,8 @@ class Crowd:
             if run.phase == RunPhase.RUNNING and member.plan.stop == "running" and not member.stopped:
                 member.stopped = True
                 run_stop(run_id=run.pk)
-            if member.ending and not member.deleted and self._random.random() < DELETED_PER_LOOK:
+            share = DELETED_PER_LOOK if self.ended < self.count else 1.0
+            if member.ending and not member.deleted and self._random.random() < share:
                 member.deleted = True
                 run_delete(owner_kind=OWNER_KIND, owner_id=member.owner_id)
         return left

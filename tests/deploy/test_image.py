@@ -105,7 +105,8 @@ def test_what_the_dockerfile_and_the_manifests_start_is_a_program() -> None:
 
 
 @pytest.mark.parametrize(
-    "program", ["api", "controller", "prepare", "manage", "standalone", "step-runner", "federated-manager"]
+    "program",
+    ["api", "controller", "prepare", "clean-topics", "manage", "standalone", "step-runner", "federated-manager"],
 )
 def test_a_program_starts(program: str, tmp_path: Path) -> None:
     result = run(program, "--help", tmp_path=tmp_path)

@@ -38,6 +38,8 @@ class EngineContract:
     """Subclass it and give `make_engine`; an engine that runs nothing by itself also needs the `let_…` methods."""
 
     patience_seconds = 30.0
+    # How long a pod runs whose Workflow a watch shall see running.
+    watched_seconds = 0.3
 
     def make_engine(self, place: Any) -> Engine:
         """Return an engine that keeps its Workflows in `place`; twice the same place, the same Workflows."""
@@ -134,7 +136,7 @@ class EngineContract:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        self.submit(engine, "wf-watched", "sleep 0.3")
+        self.submit(engine, "wf-watched", f"sleep {self.watched_seconds}")
         self.wait_for_pod(engine, "wf-watched")
         self.let_succeed(engine, "wf-watched")
         assert ended.wait(self.patience_seconds)

@@ -10,9 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from executions.models import Execution, ExecutionDataPartner
 from executions.outcomes import execution_to_failed
+from executions.progress import progress_reported
 from executions.services import execution_create, execution_stop
 from runs.models import RunNodes, WorkflowRun
-from tests.executions.conftest import training_document, training_files
+from tests.executions.conftest import FEDERATED, federated_document, training_document, training_files
 
 LIST = "/admin/executions/execution/"
 FORMSET_PARTS = ("TOTAL_FORMS", "INITIAL_FORMS")
@@ -65,6 +66,18 @@ def test_the_list_shows_state_reason_and_progress(operator: Client, training: Ex
 @pytest.mark.parametrize("query", ["state=failed", "reason=engine", "q=training", "q=12", "schema__id__exact=1"])
 def test_the_list_is_filtered_and_searched(operator: Client, training: Execution, query: str) -> None:
     assert operator.get(f"{LIST}?{query}", follow=True).status_code == 200
+
+
+def test_the_detail_shows_the_rounds_of_a_federated_training(operator: Client, make_schema: Any) -> None:
+    make_schema("federated", FEDERATED)
+    execution = execution_create(document=federated_document(), files=training_files())
+    told = {"role": "client", "client": "data-partner-1", "step": "failed", "round": 1, "message": "<b>no memory</b>"}
+    progress_reported(execution_id=execution.pk, document=told)
+
+    page = operator.get(f"{LIST}{execution.pk}/change/").content.decode()
+
+    assert "&lt;b&gt;no memory&lt;/b&gt;" in page
+    assert f"/api/executions/{execution.pk}/rounds/plot/" in page
 
 
 def test_the_detail_shows_steps_and_manifest_readably(operator: Client, training: Execution) -> None:

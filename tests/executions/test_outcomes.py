@@ -228,6 +228,35 @@ def test_each_end_of_a_run_has_its_reason(
     assert training.message
 
 
+UNRESOLVED = {"message": "{{workflow.outputs.parameters.main-error-message}}"}
+
+
+def test_a_tag_that_argo_left_as_it_is_is_no_message(training: Execution) -> None:
+    execution_to_failed(execution_id=training.pk, document=UNRESOLVED)
+
+    training.refresh_from_db()
+    assert (training.state, training.reason) == (State.FAILED, "callback")
+    assert training.message == "The Workflow failed without saying why."
+
+
+def test_the_engine_says_why_where_the_callback_does_not_know(training: Execution) -> None:
+    execution_to_failed(execution_id=training.pk, document=UNRESOLVED)
+
+    observed(WorkflowPhase.FAILED, "no node has room for it")
+
+    training.refresh_from_db()
+    assert (training.state, training.reason, training.message) == (State.FAILED, "engine", "no node has room for it")
+
+
+def test_a_callback_that_knows_why_is_not_overruled(training: Execution) -> None:
+    execution_to_failed(execution_id=training.pk, document={"message": "cannot read {{this}}"})
+
+    observed(WorkflowPhase.FAILED, "main: Error (exit code 1)")
+
+    training.refresh_from_db()
+    assert (training.reason, training.message) == ("callback", "cannot read {{this}}")
+
+
 def test_an_earlier_attempt_says_nothing_any_more(training: Execution) -> None:
     Execution.objects.update(attempt=2)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from executions.facts import OutputModel
+from executions.facts import ManagerVariables, OutputModel
 from executions.parameters import platform_vars
 from executions.rendering import Rendering, render, workflow_name
 from templates.shipped import shipped_schemas
@@ -20,6 +20,17 @@ from tests.executions.flows import FLOWS, PLATFORM
 SHIPPED = {schema.name: yaml.safe_load(schema.manifest_yaml) for schema in shipped_schemas()}
 USED = re.compile(r"\{\{workflow\.parameters\.([^}]+)\}\}")
 IMAGES = ["processor-resource-manager", "federated-learning-manager"]
+MANAGERS = ManagerVariables(
+    channel={
+        "COMMUNICATION_ADAPTER": "DATABASE",
+        "COMMUNICATION_ADAPTER_MAX_MODEL_SIZE": "51200",
+        "FEDERATED_PROGRESS_ENDPOINT": "http://127.0.0.1:18000/api/executions/15/progress/",
+    },
+    defaults={"COMMUNICATION_ADAPTER_MAX_ITERATION_TIME": "1500"},
+    chosen={"FEDERATED_ROUND_POLICY": "continue"},
+    secret=("FEDERATED_KAFKA_PASSWORD",),
+    max_model_bytes=51200 * 1024,
+)
 TOKEN = {
     "name": "ORCHESTRATOR_CALLBACK_TOKEN",
     "valueFrom": {"secretKeyRef": {"name": "execution-13-1-abcdef-callback", "key": "token"}},
@@ -32,7 +43,7 @@ def rendered(manifest: dict[str, Any] = MANIFEST, flow: str = "training-from-scr
         execution=FLOWS[flow],
         platform=PLATFORM,
         name="execution-13-1-abcdef",
-        **{"callback_images": IMAGES, **changed},
+        **{"callback_images": IMAGES, "managers": MANAGERS if FLOWS[flow].federated else None, **changed},
     )
 
 
@@ -193,3 +204,54 @@ def test_workflow_names_tell_the_execution_and_differ() -> None:
     assert first.startswith("execution-7-2-")
     assert first != second
     assert len(workflow_name(2**63 - 1, 999)) <= 63 - len("-platform-vars")
+
+
+def manager(env: list[dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
+    """Return the environment that a manager of these variables has in the end, by name."""
+    container = {"image": "x/federated-learning-manager:1", "env": env or [], **more}
+    manifest = {"spec": {"templates": [{"name": "main", "container": container}]}}
+    spec = rendered(manifest, "training-from-scratch-federated-learning").manifest["spec"]
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in spec["templates"][0]["container"]["env"]}
+
+
+def test_a_manager_is_told_how_to_reach_the_channel() -> None:
+    variables = manager()
+
+    assert variables["COMMUNICATION_ADAPTER"] == "DATABASE"
+    assert variables["COMMUNICATION_ADAPTER_MAX_ITERATION_TIME"] == "1500"
+    assert variables["FEDERATED_KAFKA_PASSWORD"] == {
+        "secretKeyRef": {"name": "execution-13-1-abcdef-callback", "key": "FEDERATED_KAFKA_PASSWORD"}
+    }
+
+
+def test_what_the_manifest_says_itself_stays() -> None:
+    own = [
+        {"name": "COMMUNICATION_ADAPTER", "value": "KAFKA"},
+        {"name": "COMMUNICATION_ADAPTER_MAX_ITERATION_TIME", "value": "60"},
+        {"name": "FEDERATED_KAFKA_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "theirs", "key": "password"}}},
+    ]
+
+    variables = manager(own)
+
+    assert variables["COMMUNICATION_ADAPTER"] == "KAFKA"
+    assert variables["COMMUNICATION_ADAPTER_MAX_ITERATION_TIME"] == "60"
+    assert variables["FEDERATED_KAFKA_PASSWORD"] == {"secretKeyRef": {"name": "theirs", "key": "password"}}
+
+
+def test_what_the_execution_chose_stands_above_the_manifest() -> None:
+    assert manager([{"name": "FEDERATED_ROUND_POLICY", "value": "fail"}])["FEDERATED_ROUND_POLICY"] == "continue"
+
+
+def test_time_outs_of_a_config_map_are_not_covered_up() -> None:
+    variables = manager(envFrom=[{"configMapRef": {"name": "managers"}}])
+
+    assert "COMMUNICATION_ADAPTER_MAX_ITERATION_TIME" not in variables
+    assert variables["COMMUNICATION_ADAPTER"] == "DATABASE"
+
+
+def test_only_managers_are_told_of_the_channel() -> None:
+    manifest = {"spec": {"templates": [{"name": "main", "container": {"image": "x/processor-resource-manager:1"}}]}}
+    workflow = rendered(manifest, "training-from-scratch-federated-learning").manifest
+
+    assert workflow["spec"]["templates"][0]["container"]["env"] == [TOKEN]
+    assert workflow["metadata"]["annotations"] == {"orchestrator/max-model-bytes": "52428800"}

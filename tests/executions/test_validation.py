@@ -211,3 +211,66 @@ def test_a_request_is_read_from_its_document() -> None:
     assert request.engines[0].version == 1
     assert request.output_model is not None
     assert request.output_model.merge_type == ""
+
+
+FEDERATED_AT = "/data/input_elements/federated_learning_configuration"
+
+
+def federated_faults(defaults: dict[str, Any] | None = None, **options: Any) -> list[str]:
+    document = federated_document()
+    document["input_elements"]["federated_learning_configuration"] |= options
+    given = {**FEDERATED, "input_elements": {**FEDERATED["input_elements"], "federated_learning_defaults": defaults}}
+    return pointers(document, schema=facts(given, "federated"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"on_missing_clients": "fail"},
+        {"on_missing_clients": "continue", "minimum_clients": 2},
+        {"aggregation": "trimmed_mean", "trim": 0},
+        {"aggregation": "trimmed_mean"},
+        {"round_deadline_seconds": 1, "max_model_size": 1},
+    ],
+)
+def test_a_federated_training_may_say_how_its_rounds_go(options: dict[str, Any]) -> None:
+    assert federated_faults(**options) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"minimum_clients": 0, "on_missing_clients": "continue"}, "minimum_clients"),
+        ({"minimum_clients": 3, "on_missing_clients": "continue"}, "minimum_clients"),
+        ({"minimum_clients": True, "on_missing_clients": "continue"}, "minimum_clients"),
+        ({"minimum_clients": 2}, "minimum_clients"),
+        ({"minimum_clients": 2, "on_missing_clients": "fail"}, "minimum_clients"),
+        ({"on_missing_clients": "continue"}, "on_missing_clients"),
+        ({"on_missing_clients": "wait"}, "on_missing_clients"),
+        ({"round_deadline_seconds": 0}, "round_deadline_seconds"),
+        ({"round_deadline_seconds": 1.5}, "round_deadline_seconds"),
+        ({"aggregation": "mean"}, "aggregation"),
+        ({"trim": 0.1}, "trim"),
+        ({"aggregation": "median", "trim": 0.1}, "trim"),
+        ({"aggregation": "trimmed_mean", "trim": 0.5}, "trim"),
+        ({"max_model_size": 0}, "max_model_size"),
+        ({"max_model_size": "1 GB"}, "max_model_size"),
+        ({"minimum": 2}, "minimum"),
+    ],
+)
+def test_options_that_cannot_be_kept_to_are_pointed_at(options: dict[str, Any], field: str) -> None:
+    assert federated_faults(**options) == [f"{FEDERATED_AT}/{field}"]
+
+
+def test_what_the_schema_says_need_not_be_said_again() -> None:
+    assert federated_faults({"on_missing_clients": "continue", "minimum_clients": 2}, minimum_clients=1) == []
+
+
+def test_what_belongs_to_another_choice_of_the_schema_goes_with_it() -> None:
+    defaults = {"on_missing_clients": "continue", "minimum_clients": 2, "aggregation": "trimmed_mean", "trim": 0.1}
+
+    assert federated_faults(defaults, on_missing_clients="fail", aggregation="median") == []
+
+
+def test_a_schema_may_ask_for_more_clients_than_there_are_partners() -> None:
+    assert federated_faults({"on_missing_clients": "continue", "minimum_clients": 3}) == [PARTNERS]

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from tests.live.test_killed import process_ids, wait_for
-from usage_scripts.demo import Api, register_sample_ai_engine
+from usage_scripts.demo_day import Api, register_sample_ai_engine
 from usage_scripts.local_service import PROJECT, LocalService, local_service
 
 pytestmark = pytest.mark.live
@@ -177,6 +177,8 @@ def test_a_workflows_token_reaches_nothing_but_its_own_execution_and_stop_ends_i
     for path, item in described["paths"].items():
         if any(path.startswith(f"/api{start}") for start in allowed) or path == "/api/schema/":
             continue
+        if path.startswith("/api/channels/"):
+            continue  # tests/federated has a channel of another execution; one that is not there is not found
         url = service.url + path.replace("{execution_id}", str(other)).replace("{name}", "x")
         for method in ("get", "post", "patch", "delete"):
             if method in item:

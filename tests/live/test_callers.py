@@ -15,7 +15,7 @@ import requests
 from executions.transitions import TRANSITIONS, Move, State
 from tests.live.test_bad_input import document, post
 from tests.live.test_killed import process_ids, wait_for
-from usage_scripts.demo import Api, register_sample_ai_engine
+from usage_scripts.demo_day import Api, register_sample_ai_engine
 from usage_scripts.local_service import PROJECT, LocalService, local_service
 
 pytestmark = pytest.mark.live

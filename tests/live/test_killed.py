@@ -13,7 +13,8 @@ import requests
 from rich.console import Console
 
 from runtime.sample_ai_engine import sample_data
-from usage_scripts.demo import DATA_PARTNERS, Api, Day, register_sample_ai_engine, the_day
+from usage_scripts.demo import the_day
+from usage_scripts.demo_day import DATA_PARTNERS, Api, Day, register_sample_ai_engine
 from usage_scripts.local_service import LocalService, free_port, local_service
 
 pytestmark = pytest.mark.live

@@ -59,6 +59,7 @@ def test_every_script_runs(service: LocalService, tmp_path: Path) -> None:
     version = registry_day(run, tmp_path)
     schema_day(run, tmp_path)
     execution_day(run, version, tmp_path)
+    federated_day(run, version, tmp_path)
 
     every = {str(path.relative_to(SCRIPTS)) for path in SCRIPTS.glob("*/*.sh")}
     assert run.ran == every
@@ -163,6 +164,22 @@ def execution_day(run: Scripts, version: int, tmp_path: Path) -> None:
     run.text("executions/wait.sh", stopped["id"])
     assert [each["attempt"] for each in run("executions/get.sh", stopped["id"])["attempts"]] == [1, 2]
     run.text("executions/delete.sh", given_up["id"])
+
+
+def federated_day(run: Scripts, version: int, tmp_path: Path) -> None:
+    together = run("executions/create_federated_training_from_scratch.sh", version)
+    run.text("executions/wait.sh", together["id"])
+    trained = run("executions/get.sh", together["id"])
+    model = last_id(trained["output_elements"]["ai_model"]["ai_model"])
+    rounds = run("executions/rounds.sh", together["id"], "attempt=1")["rounds"]
+    assert [each["is_evaluation"] for each in rounds] == [False, False, True]
+    run.text("executions/rounds_plot.sh", together["id"], tmp_path / "rounds.png", "format=png")
+    assert (tmp_path / "rounds.png").read_bytes().startswith(b"\x89PNG")
+
+    further = run("executions/create_federated_training_from_pretrained_model.sh", version, model)
+    run.text("executions/progress.sh", further["id"])
+    run("executions/update_role_to_failed.sh", further["id"])
+    assert run("executions/get.sh", further["id"])["state"]["message"] == "given up by hand"
 
 
 def ended(run: Scripts, execution_id: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -11,7 +12,10 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
+from federated.services import channel_close, channel_open
 from registry.models import AIModel, GenericFile
+from tests.federated.conftest import client_of, make_spec
+from tests.federated.requests import Topic, content_digest, stored_names
 from tests.registry.samples import form, generic_file, json_part, version, zip_bytes, zip_part
 from web.storage import save, stored_files
 
@@ -19,6 +23,8 @@ FOLDERS = ("registry/ai_models", "registry/ai_model_user_vars", "registry/generi
 
 
 CONTENTS = zip_bytes()
+# Long enough to go into an object store in several parts.
+LARGE = os.urandom(10_000_000)
 
 
 def post_model(api: APIClient, version_id: int) -> Any:
@@ -121,3 +127,25 @@ class StorageContract:
         default_storage.delete(model.contents.name)
 
         assert self.ask(api, model)[0].status_code == 404
+
+    def test_a_channels_model_comes_back_in_parts_and_goes_with_the_channel(self, storage):
+        spec, workflow = make_spec(limit=len(LARGE)), client_of()
+        channel_open(spec)
+        topic = Topic(workflow, spec.id, "models_to_manager")
+
+        assert topic.post(LARGE, Content_Digest=content_digest(LARGE)).status_code == 201
+        with closing(topic.content(0)) as whole, closing(topic.content(0, Range="bytes=9000000-")) as part:
+            assert (whole.getvalue(), part.getvalue()) == (LARGE, LARGE[9_000_000:])
+        channel_close(spec.id)
+
+        assert stored_names() == []
+
+    @pytest.mark.parametrize("length", [100, len(LARGE)])
+    def test_a_message_with_another_digest_leaves_no_file(self, storage, length):
+        spec = make_spec(limit=len(LARGE))
+        channel_open(spec)
+        topic = Topic(client_of(), spec.id, "models_to_manager")
+
+        assert topic.post(LARGE[:length], Content_Digest=content_digest(b"other")).status_code == 400
+
+        assert stored_names() == []

@@ -1,6 +1,9 @@
 import pytest
 from django.db import connection
 
+from engines.argo import ArgoEngine
+from engines.local import LocalEngine
+from engines.recording import RecordingEngine
 from orchestrator_api import health
 from runs.identity import Identity
 
@@ -51,15 +54,34 @@ def test_checks_are_not_repeated_for_every_caller(anonymous, checks, db):
     assert calls == [1]
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="a shared database may have its controller elsewhere")
-def test_an_engine_with_complaints_is_not_ready(monkeypatch):
-    class Complaining:
-        def check(self):
-            return ["no namespaces here"]
+class Complaining(RecordingEngine):
+    def check(self):
+        return ["no namespaces here"]
 
-    monkeypatch.setattr(health, "get_engine", lambda alias: Complaining())
+
+@pytest.fixture
+def engine(monkeypatch):
+    engine = Complaining("double", {})
+    monkeypatch.setattr(health, "get_engine", lambda alias: engine)
+    return engine
+
+
+@pytest.mark.parametrize(("vendor", "is_local"), [("sqlite", True), ("sqlite", False), ("postgresql", True)])
+def test_an_engine_with_complaints_is_not_ready(monkeypatch, engine, vendor, is_local):
+    monkeypatch.setattr(connection, "vendor", vendor)
+    engine.is_of_this_machine = is_local
     with pytest.raises(RuntimeError, match="no namespaces"):
         health.check_engine()
+
+
+def test_a_cluster_is_left_to_controllers_elsewhere(monkeypatch, engine):
+    monkeypatch.setattr(connection, "vendor", "postgresql")
+    engine.is_of_this_machine = ArgoEngine.is_of_this_machine
+    health.check_engine()
+
+
+def test_the_local_engine_is_of_this_machine():
+    assert LocalEngine.is_of_this_machine
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="a shared database may have its controller elsewhere")

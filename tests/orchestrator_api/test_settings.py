@@ -69,6 +69,19 @@ def test_the_local_engine_knows_its_nodes_gateways_and_what_to_hide(read, tmp_pa
     assert options["hidden_paths"] == [str(tmp_path)]
 
 
+@pytest.mark.parametrize(
+    ("given", "engines"),
+    [
+        ({}, ["local"]),
+        ({"ARGO_NAMESPACE": "argo"}, ["argo", "local"]),
+        ({"ENGINE": "argo"}, ["argo"]),
+        ({"ENGINE": "argo", "LOCAL_ENGINE": "true"}, ["argo", "local"]),
+    ],
+)
+def test_an_engine_is_there_where_it_is_wanted(read, given, engines):
+    assert sorted(read("ENGINES", **given, **GIVEN)["ENGINES"]) == engines
+
+
 def test_paths_of_ai_engines_are_settings(read):
     paths = read("AI_ENGINE_PATHS", AI_ENGINE_INPUT_MODEL="/elsewhere/", **GIVEN)["AI_ENGINE_PATHS"]
     assert paths["input_model"] == "/elsewhere/"

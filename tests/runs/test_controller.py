@@ -145,7 +145,7 @@ def test_a_workflow_that_disappears_makes_its_run_lost(start_thread, make_run, e
 
 def test_a_wake_up_that_got_lost_is_made_good_by_the_sweep(start_thread, make_run, monkeypatch):
     start_thread(sweep_seconds=0.05)
-    monkeypatch.setattr("runs.wakeups.notify", lambda topic="": None)
+    monkeypatch.setattr("web.wakeups.notify", lambda topic="": None)
 
     run = make_run()
 

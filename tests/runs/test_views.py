@@ -142,6 +142,16 @@ def test_logs_of_an_engine_that_is_away_are_not_available(api, running, engine):
     assert api.get(f"/api/runs/{running.name}/logs/?follow=true").status_code == 503
 
 
+@pytest.mark.parametrize("follow", ["", "?follow=true"])
+def test_logs_of_an_engine_that_is_configured_no_more_are_not_found(api, running, settings, follow):
+    settings.ENGINES = {}
+
+    answer = api.get(f"/api/runs/{running.name}/logs/{follow}")
+
+    assert answer.status_code == 404
+    assert "not configured" in answer.json()["detail"]
+
+
 def test_a_queued_run_has_no_logs_yet(api, make_run):
     assert text_of(api.get(f"/api/runs/{make_run().name}/logs/")) == ""
 

@@ -276,3 +276,38 @@ def test_a_files_name_is_of_no_importance(api, settings):
 
 def test_answers_are_json_documents(stored):
     assert json.loads(json.dumps(stored)) == stored
+
+
+DEFAULTS = {"on_missing_clients": "continue", "minimum_clients": 2, "round_deadline_seconds": 600}
+
+
+def with_defaults(defaults, federated=True):
+    data = document()
+    data["input_elements"] |= {"federated_learning_configuration": federated, "federated_learning_defaults": defaults}
+    return data | {"implementation": "dummy"}
+
+
+def test_a_schema_may_say_how_the_rounds_of_its_executions_go(api):
+    created = api.post(URL, with_defaults(DEFAULTS), format="json").json()
+
+    assert created["input_elements"]["federated_learning_defaults"] == DEFAULTS
+
+
+def test_a_schema_that_says_nothing_of_rounds_shows_nothing_of_them(stored):
+    assert "federated_learning_defaults" not in stored["input_elements"]
+
+
+@pytest.mark.parametrize(
+    ("defaults", "federated", "field"),
+    [
+        ({}, False, ""),
+        ({"minimum_clients": 2}, True, "/minimum_clients"),
+        ({"on_missing_clients": "continue"}, True, "/on_missing_clients"),
+        ({"aggregation": "best"}, True, "/aggregation"),
+        ({"number_iterations": 2}, True, "/number_iterations"),
+    ],
+)
+def test_defaults_that_no_execution_could_keep_to_are_refused(api, defaults, federated, field):
+    answer = api.post(URL, with_defaults(defaults, federated), format="json")
+
+    assert errors(answer).keys() == {f"/data/input_elements/federated_learning_defaults{field}"}

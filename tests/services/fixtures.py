@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.services.channels import ChannelServer
 from tests.services.kafka import Kafka, KafkaMissing
 from tests.services.kubernetes import ApiServer, ServerMissing
 
@@ -36,3 +37,10 @@ def kafka() -> Iterator[Kafka]:
         pytest.fail(str(missing), pytrace=False)
     yield broker
     broker.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def channel_server() -> Iterator[ChannelServer]:
+    """Give the service's channel API in a process of its own, for all tests of this process."""
+    with ChannelServer() as running:
+        yield running

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -29,9 +30,9 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://127.0.0.1:{port}
-listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CONTROLLER://127.0.0.1:{controller},{listeners}
+advertised.listeners={listeners}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocols}
 inter.broker.listener.name=CLIENT
 log.dirs={data}
 num.partitions=1
@@ -54,11 +55,14 @@ class KafkaMissing(Exception):
 class Kafka:
     """A broker from `with` to the end of the block; `bootstrap` is its address, the same after a restart.
 
-    `properties` are added to those of the broker. Raises `KafkaMissing` where it is not installed.
+    `properties` are added to those of the broker, `listeners` (names to security protocols) to its plain one; where
+    each listens is in `addresses`. Raises `KafkaMissing` where it is not installed.
     """
 
-    def __init__(self, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(self, properties: Mapping[str, str] | None = None, listeners: Mapping[str, str] | None = None) -> None:
         self._extra = dict(properties or {})
+        self._protocols = {"CLIENT": "PLAINTEXT", **(listeners or {})}
+        self.addresses: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self.bootstrap = ""
 
@@ -102,6 +106,16 @@ class Kafka:
                 raise _NotStarted(f"Kafka does not start:\n{self.last_words()}")
             time.sleep(0.2)
 
+    def freeze(self) -> None:
+        """Let the broker answer no more, and keep its connections."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen broker go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the broker at once, as a crash would; its data stay."""
         if self._process is not None:
@@ -140,11 +154,17 @@ class Kafka:
         return (self._folder / "kafka.log").read_text(errors="replace")[-4000:]
 
     def _format(self) -> None:
-        port, controller = _free_ports(2)
-        self.bootstrap = f"127.0.0.1:{port}"
+        controller, *ports = _free_ports(1 + len(self._protocols))
+        self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(self._protocols, ports, strict=True)}
+        self.bootstrap = self.addresses["CLIENT"]
         data, properties = self._folder / "data", self._folder / "server.properties"
         shutil.rmtree(data, ignore_errors=True)
-        own = _PROPERTIES.format(port=port, controller=controller, data=data)
+        own = _PROPERTIES.format(
+            controller=controller,
+            listeners=",".join(f"{name}://{address}" for name, address in self.addresses.items()),
+            protocols=",".join(f"{name}:{protocol}" for name, protocol in self._protocols.items()),
+            data=data,
+        )
         properties.write_text(own + "".join(f"{name}={value}\n" for name, value in self._extra.items()))
         with (self._folder / "kafka.log").open("ab") as log:
             subprocess.run(

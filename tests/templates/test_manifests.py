@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+from runtime.federated_manager.settings import read_command_line, read_settings
 from templates.shipped import shipped_schemas
 
 SCHEMAS = shipped_schemas()
@@ -13,6 +14,11 @@ CENTRAL = {
     "{{workflow.parameters.platform_centralNodeLabelKey}}": "{{workflow.parameters.platform_centralNodeLabelValue}}"
 }
 PARTNER = {"dataPartner": "{{workflow.parameters.execution_dataPartner}}"}
+ITS_PARTNER = {"dataPartner": "{{inputs.parameters.data_partner}}"}
+FEDERATED = [schema for schema in SCHEMAS if schema.document["input_elements"]["federated_learning_configuration"]]
+ALONE = [schema for schema in SCHEMAS if schema not in FEDERATED]
+# These start anew wherever they were, whatever ended them.
+ROLES = {"server", "client"}
 
 
 @pytest.fixture(params=SCHEMAS, ids=[schema.name for schema in SCHEMAS])
@@ -26,7 +32,7 @@ def spec(shipped):
 
 
 def pods(spec):
-    return [template for template in spec["templates"] if "steps" not in template]
+    return [template for template in spec["templates"] if not {"steps", "dag"} & template.keys()]
 
 
 def containers(template):
@@ -54,8 +60,9 @@ def all_actions(spec):
 def test_every_pod_is_placed_by_what_it_needs(shipped, spec):
     needs_partner = shipped.document["input_elements"]["platform_data"]
     for template in pods(spec):
-        works_on_data = needs_partner and "containerSet" in template
-        assert template["nodeSelector"] == (PARTNER if works_on_data else CENTRAL)
+        works_on_data = needs_partner and "containerSet" in template and template["name"] != "server"
+        partner = ITS_PARTNER if shipped in FEDERATED else PARTNER
+        assert template["nodeSelector"] == (partner if works_on_data else CENTRAL)
 
 
 def test_no_pod_asks_for_the_hosts_network(shipped):
@@ -65,8 +72,7 @@ def test_no_pod_asks_for_the_hosts_network(shipped):
 def test_actions_are_json_once_their_parameters_are_filled_in(spec):
     for arguments in step_runner_arguments(spec):
         assert actions_of(arguments[0])
-        if len(arguments) > 1:
-            assert arguments[1] == "--failure-actions"
+        if "--failure-actions" in arguments:
             assert {action["name"] for action in actions_of(arguments[2])} == {"end_ai_engine"}
 
 
@@ -81,6 +87,7 @@ def test_results_are_uploaded_as_the_schema_says(shipped, spec):
             assert (f"{name}_{field}" in succeeded) is wanted
 
 
+@pytest.mark.parametrize("shipped", ALONE, ids=[schema.name for schema in ALONE])
 def test_every_ai_engine_of_the_schema_is_run_and_ended(shipped, spec):
     engines = shipped.document["ai_elements"]["ai_engines"]
     actions = list(all_actions(spec))
@@ -93,7 +100,7 @@ def test_every_ai_engine_of_the_schema_is_run_and_ended(shipped, spec):
 def test_ai_engines_see_their_platform_vars_where_they_expect_them(spec):
     for template in pods(spec):
         for container in containers(template):
-            if "processor-resource-manager" not in container["image"]:
+            if "-manager:" not in container["image"]:
                 assert "/platform_vars.json" in {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
@@ -105,7 +112,11 @@ def test_each_pod_brings_the_volumes_that_its_containers_mount(spec):
 
 
 def test_only_what_has_no_lasting_effect_is_repeated_after_a_failure(spec):
-    policies = {template["name"]: template["retryStrategy"]["retryPolicy"] for template in pods(spec)}
+    policies = {
+        template["name"]: template["retryStrategy"]["retryPolicy"]
+        for template in pods(spec)
+        if template["name"] not in ROLES
+    }
 
     assert policies.pop("report-failure") == "Always"
     assert set(policies.values()) == {"OnError"}
@@ -156,3 +167,57 @@ def test_both_ways_of_the_pipeline_lay_out_their_results_alike():
 
     assert {artifact["path"] for artifact in store["inputs"]["artifacts"]} == made
     assert len(made) == 5
+
+
+@pytest.fixture(params=FEDERATED, ids=[schema.name for schema in FEDERATED])
+def federated(request):
+    return yaml.safe_load(request.param.manifest_yaml)["spec"]
+
+
+def role(spec, name):
+    (pod,) = [template for template in pods(spec) if template["name"] == name]
+    return pod, pod["containerSet"]["containers"][0]
+
+
+def test_roles_are_started_as_their_manager_reads_them(federated):
+    for name in ROLES:
+        _pod, manager = role(federated, name)
+        line = read_command_line([re.sub(r"\{\{[^}]*\}\}", "2", text) for text in manager["args"]])
+        assert line.role == name
+
+
+def test_a_role_has_all_that_its_manager_needs_but_the_channel(federated):
+    channel = {
+        f"COMMUNICATION_ADAPTER_{end}": "1"
+        for end in ("POLL_TIME_OUT", "MAX_MODEL_SIZE", "MAX_INITIALIZATION_TIME", "MAX_ITERATION_TIME",
+                    "INITIALIZATION_MESSAGE_TIME_OUT", "START_ITERATION_MESSAGE_TIME_OUT")
+    }  # fmt: skip
+    channel["COMMUNICATION_ADAPTER_BOOTSTRAP_SERVERS_CONFIG"] = "broker:9092"
+    for name in ROLES:
+        _pod, manager = role(federated, name)
+        own = {each["name"]: filled(each["value"]) for each in manager["env"]}
+        assert read_settings([filled(text) for text in manager["args"]], {**channel, **own})
+
+
+def filled(text):
+    """Fill parameters in with what is good as a number, as a part of an address and of a path."""
+    host = text.endswith("ApiHost}}")
+    return "127.0.0.1:8001" if host else re.sub(r"\{\{[^}]*\}\}", "2", text)
+
+
+def test_what_the_server_makes_goes_to_its_finalization(federated):
+    tasks = {task["name"]: task for task in federated["templates"][0]["dag"]["tasks"]}
+    server, _manager = role(federated, "server")
+    (given,) = tasks["server-finalization"]["arguments"]["artifacts"]
+
+    assert tasks["server-finalization"]["dependencies"] == ["server"]
+    assert [each["name"] for each in server["outputs"]["artifacts"]] == [given["name"]]
+    assert given["from"] == "{{tasks.server.outputs.artifacts.output-elements}}"
+
+
+def test_there_is_one_client_for_each_partner_and_the_server_says_what_its_failure_means(federated):
+    (client,) = [task for task in federated["templates"][0]["dag"]["tasks"] if task["name"] == "client"]
+
+    assert client["withParam"] == "{{inputs.parameters.execution_dataPartnerPatientsList}}"
+    assert client["continueOn"] == {"error": True, "failed": True}
+    assert "--failure-endpoint" not in role(federated, "client")[1]["args"]

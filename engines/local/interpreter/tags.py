@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+# Outputs with a `globalName`. Where no step came to give one, Argo leaves its tag as it is.
+_GLOBAL_PREFIX = "workflow.outputs.parameters."
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 Lookup = Callable[[str], str]
@@ -36,6 +38,8 @@ class Scope:
             value = layer.get(tag)
             if value is not None:
                 return value
+        if tag.startswith(_GLOBAL_PREFIX):
+            return f"{{{{{tag}}}}}"
         raise Unresolved(tag)
 
     def inside(self, *layers: Mapping[str, str]) -> Scope:

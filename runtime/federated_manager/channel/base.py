@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from blake3 import blake3
+
 from runtime.federated_manager.errors import ModelError
 from runtime.federated_manager.messages import Topic
 
@@ -143,7 +145,16 @@ def check_readable(size: int) -> None:
         raise ModelError(f"a message of {size} bytes came where at most {READ_LIMIT} were expected")
 
 
-def digest_of(path: Path) -> str:
+def blake3_of(path: Path) -> str:
+    """Return a file's BLAKE3 in hexadecimal; many times faster than SHA-256 on processors without SHA instructions."""
+    taken = blake3()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            taken.update(block)
+    return taken.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
     """Return a file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

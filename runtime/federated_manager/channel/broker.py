@@ -46,13 +46,17 @@ class BrokerRefused(Exception):
 
 @dataclass(frozen=True)
 class Security:
-    """How to speak to brokers; `authority` is a file of certificates to trust instead of the system's."""
+    """How to speak to brokers.
+
+    `authority` is a file of certificates to trust instead of the system's, `authority_text` such certificates (PEM).
+    """
 
     protocol: str = "PLAINTEXT"
     mechanism: str = ""
     username: str = ""
     password: str = ""
     authority: Path | None = None
+    authority_text: str = ""
 
     @property
     def encrypted(self) -> bool:
@@ -99,7 +103,7 @@ class BrokerConnection:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._socket = plain
             if security.encrypted:
-                context = ssl.create_default_context(cafile=security.authority)
+                context = ssl.create_default_context(cafile=security.authority, cadata=security.authority_text or None)
                 self._socket = context.wrap_socket(plain, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
             raise ChannelError(f"Kafka at {self._address} isn't trusted: {error.verify_message}") from error

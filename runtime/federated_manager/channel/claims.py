@@ -11,10 +11,10 @@ from pathlib import Path
 
 from runtime.calls import Calls, CallSettings
 from runtime.errors import CallError
-from runtime.federated_manager.channel.base import Channel, Message, digest_of
+from runtime.federated_manager.channel.base import Channel, Message, sha256_of
 from runtime.federated_manager.channel.http import RemoteContent
 from runtime.federated_manager.errors import ChannelError
-from runtime.federated_manager.messages import CLAIM, DIGEST, Topic
+from runtime.federated_manager.messages import CLAIM, SHA256, Topic
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -43,10 +43,10 @@ class ClaimCheckChannel(Channel):
         if not isinstance(value, Path):
             self._channel.publish(topic, key, headers, value)
             return
-        digest = digest_of(value)
+        digest = sha256_of(value)
         self._store(value, digest)
         claim = json.dumps({"sha256": digest, "size": value.stat().st_size})
-        self._channel.publish(topic, key, {**headers, DIGEST: digest, CLAIM: "true"}, claim.encode())
+        self._channel.publish(topic, key, {**headers, SHA256: digest, CLAIM: "true"}, claim.encode())
 
     def read(self, topic: Topic, wait: float) -> Message | None:
         """Return the next message; one that's a claim has the content that lies in storage."""
@@ -61,7 +61,7 @@ class ClaimCheckChannel(Channel):
         if not _DIGEST.fullmatch(digest) or size < 0:
             raise ChannelError("a claim in place of a model is malformed")
         content = RemoteContent(size, self._url(digest), self._spool, self._token, self._settings())
-        return replace(message, headers={**message.headers, DIGEST: digest}, content=content)
+        return replace(message, headers={**message.headers, SHA256: digest}, content=content)
 
     def skip_to_last(self, topic: Topic) -> bool:
         """Go to the last message."""

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from runtime.calls import TRANSIENT_STATUSES, Calls, CallSettings
 from runtime.errors import CallError
-from runtime.federated_manager.channel.base import Channel, Content, Message, check_readable, digest_of
+from runtime.federated_manager.channel.base import Channel, Content, Message, check_readable, sha256_of
 from runtime.federated_manager.errors import ChannelError
 from runtime.federated_manager.messages import Topic
 
@@ -27,6 +27,8 @@ LONGEST_WAIT = 20.0
 RESUME_RETRIES = 20
 POLL_SETTINGS = CallSettings(connect_timeout=10, read_timeout=LONGEST_WAIT + 40, attempts=1)
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+# A service in which too many wait already answers a poll at once; it must not be asked again at once.
+EARLY_DELAY = 0.5
 
 
 class HttpChannel(Channel):
@@ -55,7 +57,7 @@ class HttpChannel(Channel):
             "Message-Null": "true" if value is None else "false",
         }
         if isinstance(value, Path):
-            digest = base64.b64encode(bytes.fromhex(digest_of(value))).decode()
+            digest = base64.b64encode(bytes.fromhex(sha256_of(value))).decode()
             head["Content-Digest"] = f"sha-256=:{digest}:"
         with Calls(self._settings(), self._token) as calls:
             try:
@@ -78,7 +80,7 @@ class HttpChannel(Channel):
             except CallError as error:
                 raise ChannelError(f"reading {topic.value} failed: {error}") from error
         self._waiting[topic].clear()
-        self._positions[topic] = end - 1
+        self._positions[topic] = max(end - 1, -1)
         return end >= 0
 
     def close(self) -> None:
@@ -93,6 +95,7 @@ class HttpChannel(Channel):
 
     def _poll(self, topic: Topic, wait: float) -> list[Message]:
         wait = min(wait, LONGEST_WAIT)
+        asked_at = time.monotonic()
         try:
             answer = self._polls.get_json(f"{self._messages(topic)}?after={self._positions[topic]}&wait={wait:g}")
         except CallError as error:
@@ -104,6 +107,8 @@ class HttpChannel(Channel):
         found = [self._message(topic, head) for head in answer["results"]]
         if found:
             self._positions[topic] = found[-1].offset
+        elif (left := wait - (time.monotonic() - asked_at)) > 0:
+            time.sleep(min(left, EARLY_DELAY))
         return found
 
     def _bear(self, error: CallError, what: str, longest: float) -> None:

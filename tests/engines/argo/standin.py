@@ -1,8 +1,9 @@
 """Plays the Argo controller and the cluster's garbage collector against a real API server.
 
-It behaves as Argo 4.1 does where an engine could notice: it writes phase Running into a Workflow that is suspended and
-then waits without heeding `spec.shutdown` (workflow/controller/operator.go, `operate`), it writes whole objects with
-their resource version, and labels them with phase and completion.
+It behaves as Argo 4.1 does where an engine could notice: it does not see a Workflow that is labelled for a controller
+of some instance id, it writes phase Running into one that is suspended and then waits without heeding `spec.shutdown`
+(workflow/controller/operator.go, `operate`), it writes whole objects with their resource version, and labels them with
+phase and completion.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tests.services.kubernetes import WORKFLOWS
 
 logger = logging.getLogger(__name__)
 
+INSTANCE_LABEL = "workflows.argoproj.io/controller-instanceid"
 COMPLETED_LABEL = "workflows.argoproj.io/completed"
 PHASE_LABEL = "workflows.argoproj.io/phase"
 _WATCH_SECONDS = 300
@@ -183,6 +185,8 @@ class ArgoStandin:
 
     def _go_on(self, uid: str, play: _Play) -> None:
         spec, phase = play.object["spec"], play.object.get("status", {}).get("phase")
+        if INSTANCE_LABEL in play.object["metadata"].get("labels", {}):
+            return
         if spec.get("suspend"):
             if phase is None:
                 self._write(uid, play, suspended())

@@ -10,6 +10,8 @@ import pytest
 
 from engines.argo.engine import ArgoEngine
 from engines.argo.explanations import causes_of, is_unheeded, last_words, pod_name_of, sentences
+from engines.argo.options import PREPARING
+from engines.argo.workflows import INSTANCE_LABEL
 from engines.base import Submission
 from tests.engines.argo.behaviours import recording
 from tests.engines.argo.kubelet import Kubelet, container_status
@@ -111,12 +113,13 @@ def test_a_nodes_pod_has_the_name_that_argo_gives_it(name: str, node: str, pod_n
 
 def test_what_no_controller_takes_up_is_noticed_after_a_while() -> None:
     created = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    workflow = {"metadata": {"creationTimestamp": "2026-11-21T12:00:00Z"}, "spec": {}}
+    workflow: dict[str, Any] = {"metadata": {"creationTimestamp": "2026-11-21T12:00:00Z"}, "spec": {}}
 
     assert not is_unheeded(workflow, created + timedelta(seconds=5))
     assert is_unheeded(workflow, created + timedelta(seconds=60))
     assert not is_unheeded({**workflow, "status": {"phase": "Running"}}, created + timedelta(seconds=60))
-    assert not is_unheeded({**workflow, "spec": {"suspend": True}}, created + timedelta(seconds=60))
+    labelled = {**workflow["metadata"], "labels": {INSTANCE_LABEL: PREPARING}}
+    assert not is_unheeded({**workflow, "metadata": labelled}, created + timedelta(seconds=60))
     assert not is_unheeded({}, created)
 
 

@@ -17,22 +17,32 @@ from tests.engines.contract import EngineContract
 pytestmark = pytest.mark.argo
 
 
+def live_engine(namespace: str) -> Engine:
+    options = {"kubeconfig": os.environ.get("KUBECONFIG", ""), "namespace": namespace}
+    return ArgoEngine("argo", {**options, "service_account": os.environ.get("ARGO_SERVICE_ACCOUNT", "")})
+
+
+@pytest.fixture(scope="module")
+def empty_namespace() -> str:
+    """Give the namespace, once it is known that nobody's Workflows will be deleted."""
+    namespace = os.environ.get("ARGO_NAMESPACE", "argo")
+    engine = live_engine(namespace)
+    if problems := engine.check():
+        pytest.fail("; ".join(problems), pytrace=False)
+    if any(engine.list()):
+        pytest.fail("ARGO_NAMESPACE is in use: it holds Workflows of an orchestrator.", pytrace=False)
+    return namespace
+
+
 class TestLiveArgo(EngineContract):
     # A Workflow of one container takes ten seconds and more, and a pod that is stopped has half a minute to end.
     patience_seconds = 180.0
-
-    @pytest.fixture(scope="class", autouse=True)
-    def empty_namespace(self) -> None:
-        engine = self.make_engine(os.environ.get("ARGO_NAMESPACE", "argo"))
-        if problems := engine.check():
-            pytest.fail("; ".join(problems), pytrace=False)
-        if any(engine.list()):
-            pytest.fail("ARGO_NAMESPACE is in use: it holds Workflows of an orchestrator.", pytrace=False)
+    # Argo looks at a Workflow every ten seconds at most: what is shorter it sees pending, then ended.
+    watched_seconds = 15.0
 
     @pytest.fixture
-    def place(self) -> str:
-        return os.environ.get("ARGO_NAMESPACE", "argo")
+    def place(self, empty_namespace: str) -> str:
+        return empty_namespace
 
     def make_engine(self, place: Any) -> Engine:
-        options = {"kubeconfig": os.environ.get("KUBECONFIG", ""), "namespace": place}
-        return ArgoEngine("argo", {**options, "service_account": os.environ.get("ARGO_SERVICE_ACCOUNT", "")})
+        return live_engine(place)

@@ -72,6 +72,16 @@ def test_a_line_has_its_time_and_keeps_its_spaces(argo: ArgoEngine, place: Place
 
 
 @pytest.mark.kubernetes
+def test_what_argos_executor_logs_is_left_out(argo: ArgoEngine, place: Place, kubelet: Kubelet) -> None:
+    kubelet.run(place.namespace, "wf", "wf")
+    kubelet.write(place.namespace, "wf", "main", "hello")
+    exited = 'time=2026-11-21T12:00:00.123Z level=INFO msg="sub-process exited" argo=true error=<nil>'
+    kubelet.write(place.namespace, "wf", "main", exited)
+
+    assert said(argo.logs("wf")) == [("wf", "main", "hello")]
+
+
+@pytest.mark.kubernetes
 def test_one_node_is_heard_alone(argo: ArgoEngine, place: Place, kubelet: Kubelet) -> None:
     for number in (1, 2):
         kubelet.run(place.namespace, "wf", f"wf-step-{number}", node_id=f"wf-{number}")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.engines.argo.behaviours import BEHAVIOUR_ANNOTATION, Object, Pace
 from tests.engines.argo.references import references
-from tests.engines.argo.standin import COMPLETED_LABEL, PHASE_LABEL, ArgoStandin
+from tests.engines.argo.standin import COMPLETED_LABEL, INSTANCE_LABEL, PHASE_LABEL, ArgoStandin
 from tests.services.api import ApiError
 from tests.services.kubernetes import WORKFLOWS, ApiServer
 
@@ -29,8 +29,8 @@ def standin(api_server: ApiServer, namespace: str) -> Iterator[ArgoStandin]:
 def create(api_server: ApiServer, namespace: str) -> Callable[..., Object]:
     """Return a function that creates a Workflow of some behaviour."""
 
-    def create(behaviour: str, **spec: Any) -> Object:
-        metadata = {"name": "wf", "annotations": {BEHAVIOUR_ANNOTATION: behaviour}}
+    def create(behaviour: str, labels: dict[str, str] | None = None, **spec: Any) -> Object:
+        metadata = {"name": "wf", "labels": labels or {}, "annotations": {BEHAVIOUR_ANNOTATION: behaviour}}
         kind = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow"}
         return api_server.api.post(WORKFLOWS.format(namespace=namespace), {**kind, "metadata": metadata, "spec": spec})
 
@@ -80,6 +80,19 @@ def test_a_suspended_workflow_heeds_no_shutdown(
     api_server.api.patch(f"{WORKFLOWS.format(namespace=namespace)}/wf", {"spec": {"suspend": None}})
 
     wait_for(lambda found: phase(found) in ("Succeeded", "Failed"))
+
+
+def test_a_workflow_of_another_controller_is_left_alone(
+    standin: ArgoStandin, create: Any, wait_for: Any, api_server: ApiServer, namespace: str
+) -> None:
+    path = f"{WORKFLOWS.format(namespace=namespace)}/wf"
+    create("succeed", labels={INSTANCE_LABEL: "another"})
+    wait_for(lambda found: standin.created["wf"])
+    assert phase(api_server.api.get(path)) == ""
+
+    api_server.api.patch(path, {"metadata": {"labels": {INSTANCE_LABEL: None}}})
+
+    wait_for(lambda found: phase(found) == "Succeeded")
 
 
 def test_a_shutdown_ends_what_runs(

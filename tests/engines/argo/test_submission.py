@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engines.argo.engine import ArgoEngine
-from engines.argo.options import Options
+from engines.argo.options import PREPARING, Options
 from engines.argo.workflows import INSTANCE_LABEL, to_send
 from engines.base import (
     DIGEST_ANNOTATION,
@@ -81,7 +81,7 @@ def test_the_object_carries_our_marks_and_the_manifests_own(argo: ArgoEngine, pl
     assert metadata["annotations"] == {"c": "d", DIGEST_ANNOTATION: Submission("wf", wanted).digest}
     assert "generateName" not in metadata
     assert status.phase is WorkflowPhase.PENDING
-    assert "suspend" not in place.workflow()["spec"]
+    assert INSTANCE_LABEL not in metadata["labels"]
 
 
 def test_what_goes_with_a_workflow_is_owned_by_it(argo: ArgoEngine, place: Namespace) -> None:
@@ -94,7 +94,7 @@ def test_what_goes_with_a_workflow_is_owned_by_it(argo: ArgoEngine, place: Names
     for found in (secret, place.config_map("wf-variables")):
         assert [owner["uid"] for owner in found["metadata"]["ownerReferences"]] == [workflow["metadata"]["uid"]]
         assert found["metadata"]["labels"] == {MANAGED_BY_LABEL: MANAGED_BY, "orchestrator/workflow": "wf"}
-    assert "suspend" not in workflow["spec"]
+    assert INSTANCE_LABEL not in workflow["metadata"]["labels"]
     assert "secret" not in str(workflow["spec"])
 
 
@@ -119,27 +119,36 @@ def test_a_submission_that_was_broken_off_is_finished(argo: ArgoEngine, place: N
         metadata = {"name": "wf-token", "ownerReferences": [owner], "labels": labels}
         place.api.post(f"{place.core}/secrets", {"metadata": metadata, "data": {"token": "b2xkZXI="}})
 
-    assert started["spec"]["suspend"] is True
+    assert started["metadata"]["labels"][INSTANCE_LABEL] == PREPARING
 
     status = argo.submit(WITH_BOTH)
 
     assert status.uid == started["metadata"]["uid"]
     assert place.names() == ["wf", "wf-token", "wf-variables"]
     assert place.api.get(f"{place.core}/secrets/wf-token")["data"] == {"token": base64.b64encode(b"secret").decode()}
-    assert "suspend" not in place.workflow()["spec"]
+    assert INSTANCE_LABEL not in place.workflow()["metadata"]["labels"]
 
 
 def test_nobody_hears_of_what_is_half_submitted(argo: ArgoEngine, place: Namespace) -> None:
     place.api.post(place.workflows, to_send(WITH_BOTH, Options()))
-    place.api.patch(f"{place.workflows}/wf", {"status": {"phase": "Running"}})
 
     assert list(argo.list()) == []
     assert list(argo.watch(timeout_seconds=0.1)) == []
     with pytest.raises(WorkflowNotFound):
         argo.get("wf")
 
-    argo.stop("wf", StopStrategy.TERMINATE)
-    assert place.workflow()["spec"].get("suspend") is None
+
+@pytest.mark.parametrize("instance_id", ["", "one"])
+def test_what_is_half_submitted_can_be_stopped(make_argo: MakeArgo, place: Namespace, instance_id: str) -> None:
+    argo = make_argo(instance_id=instance_id)
+    place.api.post(place.workflows, to_send(WITH_BOTH, argo.settings))
+
+    argo.stop("wf", StopStrategy.STOP)
+
+    workflow = place.workflow()
+    # An exit handler would wait for ever for a Secret that does not come.
+    assert workflow["spec"]["shutdown"] == "Terminate"
+    assert workflow["metadata"]["labels"].get(INSTANCE_LABEL, "") == instance_id
     assert [status.name for status in argo.list()] == ["wf"]
 
 
@@ -153,11 +162,11 @@ def test_a_half_submitted_workflow_can_be_deleted(argo: ArgoEngine, place: Names
 
 def test_a_finished_submission_is_not_let_go_again(argo: ArgoEngine, place: Namespace) -> None:
     argo.submit(WITH_BOTH)
-    place.api.patch(f"{place.workflows}/wf", {"spec": {"suspend": True}})
+    before = place.workflow()["metadata"]["resourceVersion"]
 
     argo.submit(WITH_BOTH)
 
-    assert place.workflow()["spec"]["suspend"] is True
+    assert place.workflow()["metadata"]["resourceVersion"] == before
 
 
 def test_a_manifest_that_is_suspended_itself_stays_so(argo: ArgoEngine, place: Namespace) -> None:
@@ -288,6 +297,19 @@ def test_orchestrators_with_instance_ids_do_not_see_each_other(make_argo: MakeAr
     assert place.workflow()["metadata"]["labels"][INSTANCE_LABEL] == "one"
     assert [status.name for status in make_argo(instance_id="one").list()] == ["wf"]
     assert list(make_argo(instance_id="two").list()) == []
+
+
+@pytest.mark.parametrize("instance_id", ["", "one"])
+def test_the_configuration_says_which_controller_runs_it(
+    make_argo: MakeArgo, place: Namespace, instance_id: str
+) -> None:
+    manifests_own = manifest("wf", "true")
+    manifests_own["metadata"]["labels"][INSTANCE_LABEL] = "somebody"
+
+    status = make_argo(instance_id=instance_id).submit(replace(WITH_BOTH, manifest=manifests_own))
+
+    assert place.workflow()["metadata"]["labels"].get(INSTANCE_LABEL, "") == instance_id
+    assert status.digest == replace(WITH_BOTH, manifest=manifests_own).digest
 
 
 def test_a_missing_namespace_is_said_and_may_come(make_argo: MakeArgo) -> None:

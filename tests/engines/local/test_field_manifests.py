@@ -160,6 +160,16 @@ def test_the_exit_handler_gets_the_default_of_a_step_that_wrote_nothing(engine: 
     assert text(engine, "exit-default") == "update_to_failed:Unexpected error"
 
 
+def test_the_exit_handler_gets_the_tag_itself_where_no_pod_came_to_run(engine: LocalEngine) -> None:
+    nowhere = {**failing("true"), "nodeSelector": {"dataPartner": "nobody"}, "timeout": "1s"}
+    del nowhere["retryStrategy"]
+
+    status = run(engine, "exit-nowhere", workflow(nowhere, *EXIT_HANDLER, onExit="exit"))
+
+    assert status.phase == "Failed"
+    assert text(engine, "exit-nowhere") == "update_to_failed:{{workflow.outputs.parameters.main-error-message}}"
+
+
 def test_the_exit_handler_skips_after_success(engine: LocalEngine) -> None:
     status = run(engine, "exit-skips", workflow(failing("true"), *EXIT_HANDLER, onExit="exit"))
 

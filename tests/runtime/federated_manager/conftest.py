@@ -9,15 +9,9 @@ from runtime.federated_manager.channel.base import Channel
 from runtime.federated_manager.channel.broker import Security
 from runtime.federated_manager.channel.http import HttpChannel
 from runtime.federated_manager.channel.kafka import KafkaChannel
-from tests.runtime.federated_manager.channel_service import TOKEN, ChannelService
 from tests.runtime.federated_manager.processes import Training
+from tests.services.channels import ChannelServer
 from tests.services.kafka import Kafka, make_name
-
-
-@pytest.fixture
-def service() -> Iterator[ChannelService]:
-    with ChannelService() as running:
-        yield running
 
 
 def make_channel_topics(kafka: Kafka, limit: int = 3_000_000, **more: str) -> str:
@@ -54,14 +48,14 @@ def ground(request: pytest.FixtureRequest) -> Ground:
     """A channel over Kafka, or over what `over_both` asks for."""
     if request.param == "kafka":
         return kafka_ground(request.getfixturevalue("kafka"))
-    service: ChannelService = request.getfixturevalue("service")
-    channel_id = make_name("15_-SEP-")
+    server: ChannelServer = request.getfixturevalue("channel_server")
+    made = server.make_channel()
     environment = {
         "COMMUNICATION_ADAPTER": "DATABASE",
-        "COMMUNICATION_ADAPTER_BOOTSTRAP_SERVERS_CONFIG": service.url,
-        "ORCHESTRATOR_CALLBACK_TOKEN": TOKEN,
+        "COMMUNICATION_ADAPTER_BOOTSTRAP_SERVERS_CONFIG": server.url,
+        "ORCHESTRATOR_CALLBACK_TOKEN": made.token,
     }
-    return Ground("http", channel_id, environment, lambda spool: HttpChannel(service.url, channel_id, spool, TOKEN, 60))
+    return Ground("http", made.id, environment, lambda spool: HttpChannel(server.url, made.id, spool, made.token, 60))
 
 
 def kafka_ground(kafka: Kafka, limit: int = 3_000_000) -> Ground:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.kafka
 
 CAPTURES = Path(__file__).parents[2] / "fixtures" / "captures"
 # Headers of ours that other implementations don't know.
-OWN_HEADERS = {"sha256", "failure_reason"}
+OWN_HEADERS = {"blake3", "failure_reason"}
 Start = Callable[..., Training]
 
 

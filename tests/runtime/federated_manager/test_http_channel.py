@@ -6,57 +6,66 @@ from pathlib import Path
 import pytest
 
 from runtime.federated_manager.channel.base import Channel
-from runtime.federated_manager.channel.http import HttpChannel
+from runtime.federated_manager.channel.http import EARLY_DELAY, HttpChannel
 from runtime.federated_manager.errors import ChannelError
 from runtime.federated_manager.messages import Topic
 from tests.runtime.federated_manager.channel_contract import ChannelContract
-from tests.runtime.federated_manager.channel_service import TOKEN, ChannelService
-
-ID = "15_-SEP-_2026-11-21 05/31"
+from tests.services.channels import ChannelServer, MadeChannel
 
 
 @pytest.fixture
-def make(service: ChannelService, tmp_path: Path) -> Iterator[Callable[[], HttpChannel]]:
-    made: list[HttpChannel] = []
+def made(channel_server: ChannelServer) -> MadeChannel:
+    return channel_server.make_channel()
+
+
+@pytest.fixture
+def make(channel_server: ChannelServer, made: MadeChannel, tmp_path: Path) -> Iterator[Callable[[], HttpChannel]]:
+    opened: list[HttpChannel] = []
     numbers = itertools.count()
 
     def channel() -> HttpChannel:
         spool = tmp_path / f"spool-{next(numbers)}"
         spool.mkdir()
-        made.append(HttpChannel(service.url, ID, spool, TOKEN, 10))
-        return made[-1]
+        opened.append(HttpChannel(channel_server.url, made.id, spool, made.token, 30))
+        return opened[-1]
 
     yield channel
-    for each in made:
+    for each in opened:
         each.close()
 
 
 class TestHttpChannel(ChannelContract):
     @pytest.fixture(autouse=True)
-    def _keep(self, service: ChannelService) -> None:
-        self._service = service
+    def _keep(self, channel_server: ChannelServer) -> None:
+        self._server = channel_server
 
     @pytest.fixture
     def make(self, make: Callable[[], HttpChannel]) -> Callable[[], Channel]:
         return make
 
     def away(self) -> None:
-        self._service.restart()
+        self._server.restart()
 
 
-def test_a_post_whose_answer_was_lost_is_stored_once(make: Callable[[], HttpChannel], service: ChannelService) -> None:
-    service.lose_answers = 2
+def test_a_post_whose_answer_was_lost_is_stored_once(
+    make: Callable[[], HttpChannel], channel_server: ChannelServer
+) -> None:
+    channel_server.set_faults(lost_answers=2)
+    channel = make()
 
-    make().publish(Topic.STATUS, "a", {}, b"true")
+    channel.publish(Topic.STATUS, "a", {}, b"true")
 
-    assert [stored.value for stored in service.topics[ID, "status"]] == [b"true"]
+    read = [channel.read(Topic.STATUS, 0) for _ in range(2)]
+    assert [message and message.key for message in read] == ["a", None]
 
 
-def test_a_broken_download_is_resumed(make: Callable[[], HttpChannel], service: ChannelService, tmp_path: Path) -> None:
+def test_a_broken_download_is_resumed(
+    make: Callable[[], HttpChannel], channel_server: ChannelServer, tmp_path: Path
+) -> None:
     file = tmp_path / "model"
-    file.write_bytes(os.urandom(300_000))
+    file.write_bytes(os.urandom(900_000))
     make().publish(Topic.TO_CLIENTS, "a", {}, file)
-    service.breaks = [100_000, 50_000]
+    channel_server.set_faults(breaks=[300_000, 150_000])
 
     message = make().read(Topic.TO_CLIENTS, 5)
     assert message is not None
@@ -64,11 +73,30 @@ def test_a_broken_download_is_resumed(make: Callable[[], HttpChannel], service: 
     message.content.save(tmp_path / "received")
 
     assert (tmp_path / "received").read_bytes() == file.read_bytes()
-    assert service.breaks == []
 
 
-def test_a_refusal_ends_it(service: ChannelService, tmp_path: Path) -> None:
-    channel = HttpChannel(service.url, ID, tmp_path, "another token", 10)
+@pytest.fixture(scope="module")
+def full_server() -> Iterator[ChannelServer]:
+    """A service in which nobody may wait."""
+    with ChannelServer(FEDERATED_WAITING_REQUESTS="0") as running:
+        yield running
+
+
+def test_a_service_that_cannot_hold_a_poll_is_not_asked_again_at_once(
+    full_server: ChannelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, slept = full_server.make_channel(), []
+    monkeypatch.setattr("runtime.federated_manager.channel.http.time.sleep", slept.append)
+
+    with HttpChannel(full_server.url, made.id, tmp_path, made.token, 10) as channel:
+        found = channel.read(Topic.STATUS, 20)
+
+    assert found is None
+    assert slept == [EARLY_DELAY]
+
+
+def test_a_refusal_ends_it(channel_server: ChannelServer, made: MadeChannel, tmp_path: Path) -> None:
+    channel = HttpChannel(channel_server.url, made.id, tmp_path, "another token", 10)
 
     with pytest.raises(ChannelError, match="401"):
         channel.read(Topic.STATUS, 1)
@@ -80,7 +108,7 @@ def test_a_refusal_ends_it(service: ChannelService, tmp_path: Path) -> None:
 
 
 def test_a_service_that_stays_away_ends_it(tmp_path: Path) -> None:
-    channel = HttpChannel("http://127.0.0.1:1", ID, tmp_path, TOKEN, 0)
+    channel = HttpChannel("http://127.0.0.1:1", "15", tmp_path, "a token", 0)
 
     found = channel.read(Topic.STATUS, 0)
     with pytest.raises(ChannelError, match="failed for 0 s"):

@@ -1,10 +1,11 @@
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from runtime.federated_manager.channel.base import SmallContent, digest_of
+from runtime.federated_manager.channel.base import SmallContent, blake3_of, sha256_of
 from runtime.federated_manager.errors import ModelError
 from runtime.federated_manager.models import clear, pack_model, save_model, unpack_model
 from tests.runtime.recording import names_in, zip_of
@@ -74,14 +75,17 @@ def test_a_damaged_model_is_refused(tmp_path: Path, content: bytes, message: str
         unpack_model(archive, tmp_path / "model")
 
 
-def test_a_model_is_checked_against_its_digest_where_it_has_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "take"), [("BLAKE3", blake3_of), ("SHA-256", sha256_of)])
+def test_a_model_is_checked_against_its_digest_where_it_has_one(
+    tmp_path: Path, name: str, take: Callable[[Path], str]
+) -> None:
     (tmp_path / "m").write_bytes(b"abc")
-    digest = digest_of(tmp_path / "m")
+    headers = {name.replace("-", "").lower(): take(tmp_path / "m")}
 
-    saved = save_model(SmallContent(b"abc"), {"sha256": digest}, tmp_path / "a", 3)
+    saved = save_model(SmallContent(b"abc"), headers, tmp_path / "a", 3)
     unchecked = save_model(SmallContent(b"abc"), {}, tmp_path / "b", 3)
-    with pytest.raises(ModelError, match="its SHA-256 is another"):
-        save_model(SmallContent(b"abd"), {"sha256": digest}, tmp_path / "c", 3)
+    with pytest.raises(ModelError, match=f"its {name} is another"):
+        save_model(SmallContent(b"abd"), headers, tmp_path / "c", 3)
 
     assert saved.read_bytes() == unchecked.read_bytes() == b"abc"
     assert not (tmp_path / "c").exists()

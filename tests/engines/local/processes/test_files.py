@@ -60,13 +60,13 @@ def test_a_read_only_mount_cannot_be_written(pod, source):
 
 
 def test_the_host_cannot_be_written(pod):
-    name = f"/etc/never-{os.getpid()}"
-    pod.start("sh", "-c", f"echo x > {name}; echo x >> /etc/hosts; rm -f /etc/hosts; rm -rf /home")
+    file, directory = f"/etc/never-{os.getpid()}", f"/home/never-{os.getpid()}"
     before = Path("/etc/hosts").read_bytes()
+    pod.start("sh", "-c", f"echo x > {file}; mkdir {directory}; echo x >> /etc/hosts; rm -f /etc/hosts")
     pod.wait()
-    assert not Path(name).exists()
+    assert not Path(file).exists()
+    assert not Path(directory).exists()
     assert Path("/etc/hosts").read_bytes() == before
-    assert Path("/home").exists()
 
 
 def test_the_temporary_directory_is_empty_and_private(pod):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.db import connection, transaction
 
-from runs.wakeups import Listener, notify, notify_on_commit, run_topic
+from web.wakeups import Listener, notify, notify_on_commit, run_topic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,0 +1,88 @@
+"""The channel of an execution's federated training, and what its managers are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from executions.facts import ManagerVariables, RenderedExecution
+from executions.parameters import CHANNEL_PARAMETER
+from executions.rendering import MODEL_SIZE_ANNOTATION
+from federated.services import ChannelSpec, manager_environment, secret_variables
+from runs.models import WorkflowRun
+from schemas.federated import FederatedOptions
+
+KILOBYTE = 1024
+# On top of an AI engine's own time: for models to travel, and for a pod that was lost to start again.
+ROUND_MARGIN_SECONDS = 300
+_OF_ROUND = ("COMMUNICATION_ADAPTER_MAX_ITERATION_TIME", "COMMUNICATION_ADAPTER_START_ITERATION_MESSAGE_TIME_OUT")
+
+
+def manager_variables(
+    execution: RenderedExecution, options: FederatedOptions, attempt: int, ends_at: datetime
+) -> ManagerVariables:
+    """Return what the managers of an execution's attempt are told; `options` are its own over its Schema's."""
+    size = (options.max_model_size or settings.FEDERATED_MAX_MODEL_KILOBYTES) * KILOBYTE
+    spec = ChannelSpec(execution.channel_id, execution.id, attempt, size, ends_at)
+    channel = manager_environment(spec)
+    progress = f"http://{settings.ORCHESTRATOR_API_HOSTNAME}/api/executions/{execution.id}/progress/"
+    chosen = _chosen(options)
+    if options.max_model_size is not None:
+        chosen["COMMUNICATION_ADAPTER_MAX_MODEL_SIZE"] = channel["COMMUNICATION_ADAPTER_MAX_MODEL_SIZE"]
+    longest = max(engine.snapshot.max_iteration_time for engine in execution.engines)
+    times = _time_outs(longest, options.round_deadline_seconds)
+    if options.round_deadline_seconds is not None:
+        chosen |= {name: times[name] for name in _OF_ROUND}
+    return ManagerVariables(
+        channel={**channel, "FEDERATED_PROGRESS_ENDPOINT": progress},
+        defaults=times,
+        chosen=chosen,
+        secret=secret_variables(),
+        max_model_bytes=size,
+    )
+
+
+def channel_of(run: WorkflowRun, longest_run: timedelta, now: datetime) -> ChannelSpec | None:
+    """Return the channel that the Workflow of a run was rendered for, or None for one that needs none."""
+    manifest = run.manifest
+    found = _parameter(manifest, CHANNEL_PARAMETER)
+    size = (manifest.get("metadata", {}).get("annotations") or {}).get(MODEL_SIZE_ANNOTATION)
+    if found is None or size is None:
+        return None
+    return ChannelSpec(found, run.owner_id, run.attempt, int(size), run.deadline_at or now + longest_run)
+
+
+def _parameter(manifest: Mapping[str, Any], name: str) -> str | None:
+    given = (manifest.get("spec", {}).get("arguments") or {}).get("parameters") or []
+    return next((each.get("value") for each in given if each.get("name") == name), None)
+
+
+def _chosen(options: FederatedOptions) -> dict[str, str]:
+    named = {
+        "FEDERATED_ROUND_POLICY": options.on_missing_clients,
+        "FEDERATED_MINIMUM_CLIENTS": options.minimum_clients,
+        "FEDERATED_AGGREGATION": options.aggregation,
+        "FEDERATED_TRIM": options.trim,
+    }
+    return {name: str(value) for name, value in named.items() if value is not None}
+
+
+def _time_outs(longest_use_case: int, round_deadline: int | None) -> dict[str, str]:
+    """Return how long roles wait for each other, in seconds.
+
+    A client that was quick waits in its first round until the server has given up the last one that was to come, until
+    the others have trained, and until the models are merged.
+    """
+    start = settings.FEDERATED_INITIALIZATION_SECONDS
+    of_round = round_deadline or longest_use_case + ROUND_MARGIN_SECONDS
+    return {
+        "COMMUNICATION_ADAPTER_MAX_INITIALIZATION_TIME": str(start),
+        "COMMUNICATION_ADAPTER_INITIALIZATION_MESSAGE_TIME_OUT": str(start),
+        "COMMUNICATION_ADAPTER_MAX_ITERATION_TIME": str(of_round),
+        "COMMUNICATION_ADAPTER_START_ITERATION_MESSAGE_TIME_OUT": str(
+            start + of_round + longest_use_case + ROUND_MARGIN_SECONDS
+        ),
+    }

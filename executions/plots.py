@@ -1,0 +1,55 @@
+"""Plots of metrics over the rounds. Loads matplotlib, some 40 MB: import it only where a plot is asked for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from executions.rounds import Training
+
+MAX_METRICS = 6
+_INCHES_WIDE, _INCHES_HIGH, _COLUMNS = 4.5, 3.2, 3
+
+
+def metrics_plot(training: Training, metrics: Sequence[str], image_format: str) -> bytes:
+    """Draw a panel for each metric, with a line for each data partner over the rounds, as `svg` or `png`."""
+    panels = list(metrics)[:MAX_METRICS]
+    columns = max(1, min(_COLUMNS, len(panels)))
+    lines = -(-len(panels) // columns) or 1
+    figure = Figure(figsize=(_INCHES_WIDE * columns, _INCHES_HIGH * lines), layout="constrained")
+    if not panels:
+        figure.text(0.5, 0.5, "No metrics were reported yet.", ha="center", va="center")
+    for position, metric in enumerate(panels, 1):
+        _draw(figure.add_subplot(lines, columns, position), training, metric)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=image_format, metadata={"Date": None} if image_format == "svg" else None)
+    return drawn.getvalue()
+
+
+def _draw(axes: Axes, training: Training, metric: str) -> None:
+    for partner in training.partners:
+        points = _points(training, partner.partner, metric)
+        if points:
+            axes.plot(list(points), list(points.values()), marker="o", label=partner.partner)
+    # Names are of others' making: none of them is a formula.
+    axes.set_title(metric, parse_math=False)
+    axes.set_xlabel("round; the last is the evaluation of the merged model", fontsize="small")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        for text in axes.legend(handles, labels, fontsize="small").get_texts():
+            text.set_parse_math(False)
+
+
+def _points(training: Training, partner: str, metric: str) -> Mapping[int, float]:
+    found = {}
+    for each in training.rounds:
+        value = each.metrics.get(partner, {}).get(metric)
+        if value is not None:
+            found[each.number] = value
+    return found

@@ -1,0 +1,120 @@
+"""The rounds of a federated training: as its roles tell them, and as they are shown."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from executions import round_serializers as api
+from executions.permissions import check_grant
+from executions.presenters import present_execution
+from executions.progress import progress_reported, role_to_failed
+from executions.round_presenters import metric_names, present_training
+from executions.rounds import Training, training_of
+from executions.selectors import execution_bare
+from executions.serializers import ExecutionAnswer, FailedForm, FailedInput
+from web.addresses import Addresses
+from web.bodies import read_body
+from web.errors import Fault, InvalidInput, TooLarge
+
+MAX_PROGRESS_BYTES = 1024 * 1024
+_FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
+_ATTEMPT = OpenApiParameter("attempt", int, description="An earlier attempt; the present one without it.")
+_IMAGE = OpenApiResponse(OpenApiTypes.BINARY, description="The plot.")
+
+
+class RoundViewSet(ViewSet):
+    """A federated training's rounds; a Workflow reaches what `workflow_actions` lists, of its own execution only."""
+
+    workflow_actions = frozenset({"progress", "update_role_to_failed"})
+
+    @extend_schema(operation_id="executions_progress", request=api.ProgressDocument, responses={204: None})
+    def progress(self, request: Request, execution_id: int) -> Response:
+        """Take down how far a role of the federated training is."""
+        attempt = check_grant(request, execution_id)
+        progress_reported(execution_id=execution_id, document=_document(request), attempt=attempt)
+        return Response(status=204)
+
+    @extend_schema(
+        operation_id="executions_update_role_to_failed",
+        parameters=[OpenApiParameter("data_partner", str, description="Whose client failed; the server without it.")],
+        request={"multipart/form-data": FailedForm, "application/json": FailedInput},
+        responses=ExecutionAnswer,
+    )
+    def update_role_to_failed(self, request: Request, execution_id: int) -> Response:
+        """Take note that a role of the federated training gave up."""
+        attempt = check_grant(request, execution_id)
+        partner = _query(request, "data_partner").get("data_partner")
+        execution = role_to_failed(
+            execution_id=execution_id, partner=partner, document=_document(request), attempt=attempt
+        )
+        return Response(present_execution(execution, Addresses.of(request)))
+
+    @extend_schema(operation_id="executions_rounds", parameters=[_ATTEMPT], responses=api.TrainingAnswer)
+    def rounds(self, request: Request, execution_id: int) -> Response:
+        """Show how the federated training goes, round by round."""
+        return Response(present_training(_training(execution_id, _query(request, "attempt"))))
+
+    @extend_schema(
+        operation_id="executions_rounds_plot",
+        parameters=[
+            _ATTEMPT,
+            OpenApiParameter("format", str, enum=list(_FORMATS), description="svg without it."),
+            OpenApiParameter("metric", str, description="Draw this one only."),
+        ],
+        responses={(200, media_type): _IMAGE for media_type in _FORMATS.values()},
+    )
+    def plot(self, request: Request, execution_id: int) -> HttpResponseBase:
+        """Draw the data partners' metrics over the rounds."""
+        query = _query(request, "attempt", "format", "metric")
+        wanted = query.get("format", "svg")
+        if wanted not in _FORMATS:
+            raise InvalidInput(faults=[Fault("/query/format", "must be one of: " + ", ".join(_FORMATS))])
+        training = _training(execution_id, query)
+        metrics = metric_names(training)
+        if "metric" in query:
+            if query["metric"] not in metrics:
+                detail = "was not reported; reported were: " + (", ".join(metrics) or "none")
+                raise InvalidInput(faults=[Fault("/query/metric", detail)])
+            metrics = [query["metric"]]
+        # Its libraries are large, and most processes never draw.
+        plots: Any = importlib.import_module("executions.plots")
+        drawn = plots.metrics_plot(training, metrics, wanted)
+        return HttpResponse(drawn, content_type=_FORMATS[wanted], headers={"Cache-Control": "no-store"})
+
+
+def _training(execution_id: int, query: dict[str, str]) -> Training:
+    execution = execution_bare(execution_id)
+    text = query.get("attempt", str(execution.attempt))
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= execution.attempt):
+        raise InvalidInput(faults=[Fault("/query/attempt", f"must be from 1 to {execution.attempt}")])
+    return training_of(execution, int(text))
+
+
+def _document(request: Request) -> dict[str, Any]:
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_PROGRESS_BYTES:
+        raise TooLarge(f"What a role tells may have at most {MAX_PROGRESS_BYTES} bytes.")
+    body = read_body(request)
+    if body.files:
+        raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
+    return body.data
+
+
+def _query(request: Request, *names: str) -> dict[str, str]:
+    """Return the query's parameters, each given at most once and none unknown. Raises InvalidInput."""
+    faults = []
+    for name, values in request.query_params.lists():
+        if name not in names:
+            faults.append(Fault(f"/query/{name}", "is not known here; known are: " + ", ".join(names)))
+        elif len(values) > 1:
+            faults.append(Fault(f"/query/{name}", "is given more than once"))
+    if faults:
+        raise InvalidInput(faults=faults)
+    return {name: request.query_params[name] for name in request.query_params}

@@ -1,0 +1,41 @@
+"""Channels that the service keeps itself and serves over its own API (federated.views)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from federated.adapters.base import ChannelAdapter, ChannelSpec
+from federated.adapters.environment import common_environment
+from federated.messages import messages_delete
+from federated.models import Channel, ChannelMessage
+
+
+class DatabaseAdapter(ChannelAdapter):
+    """Options: `api`, the address of this service as Workflows find it."""
+
+    def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
+        self._api = str(options["api"])
+        if not self._api.startswith(("http://", "https://")):
+            raise ValueError(f"api must be an HTTP address, not {self._api!r}")
+
+    def environment(self, spec: ChannelSpec) -> dict[str, str]:
+        return {
+            **common_environment(spec),
+            "COMMUNICATION_ADAPTER": "DATABASE",
+            "COMMUNICATION_ADAPTER_BOOTSTRAP_SERVERS_CONFIG": self._api,
+        }
+
+    def secret_variables(self) -> tuple[str, ...]:
+        return ()
+
+    def open(self, spec: ChannelSpec) -> dict[str, str]:
+        # The row is all that publishing needs, and the caller has stored it.
+        return {}
+
+    def close(self, channel_id: str) -> None:
+        messages_delete(channel_id=channel_id)
+
+    def remains(self) -> dict[str, tuple[str, ...]]:
+        kept = Channel.objects.filter(pk__in=ChannelMessage.objects.values("channel")).values_list("pk", flat=True)
+        return dict.fromkeys(kept, ("messages",))

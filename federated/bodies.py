@@ -1,0 +1,100 @@
+"""The body of a request as a file that goes block by block into the storage, held to its announced digest."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from django.core.files.base import File
+from django.http import HttpRequest
+
+from web.bodies import limit_size
+from web.errors import Fault, InvalidInput, TooLarge
+
+_BLOCK = 1024 * 1024
+_DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):\s*(?=,|$)")
+_AT_DIGEST = "/headers/Content-Digest"
+
+
+def announced_length(request: HttpRequest, limit: int) -> int:
+    """Return the length of a request's body. Raises InvalidInput, and TooLarge with both numbers."""
+    limit_size(request)
+    length = int(request.META.get("CONTENT_LENGTH") or 0)
+    if length > limit:
+        raise TooLarge(f"The body has {length} bytes, and the channel admits {limit}.")
+    return length
+
+
+def announced_digest(request: HttpRequest) -> str:
+    """Return the SHA-256 of the `Content-Digest` (RFC 9530) in hexadecimal, '' without one. Raises InvalidInput."""
+    text = request.headers.get("Content-Digest", "")
+    if not text:
+        return ""
+    found = _DIGEST.search(text)
+    try:
+        digest = base64.b64decode(found[1], validate=True) if found else b""
+    except binascii.Error:
+        digest = b""
+    if len(digest) != hashlib.sha256().digest_size:
+        raise InvalidInput(faults=[Fault(_AT_DIGEST, "must be sha-256=:<base64>:")])
+    return digest.hex()
+
+
+class IncomingBody(File[bytes]):
+    """The body of a request as a file that is read once, on its way into the storage; nothing of it is kept here.
+
+    Whoever reads its last byte learns whether it was whole: raises InvalidInput when the SHA-256 is not `sha256` (''
+    for any), and UnreadablePostError when the body breaks off.
+    """
+
+    def __init__(self, request: HttpRequest, length: int, sha256: str) -> None:
+        super().__init__(None, "body")
+        self._source = request
+        self.size = length
+        self._left = length
+        self._wanted = sha256
+        self._digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most a megabyte at once."""
+        wanted = min(_BLOCK if size < 0 else size, self._left)
+        block: bytes = self._source.read(wanted) if wanted else b""
+        self._digest.update(block)
+        self._left -= len(block)
+        if wanted and not block:
+            raise InvalidInput(f"The body broke off: {self.size - self._left} of {self.size} bytes came.")
+        if not self._left:
+            self._judge()
+        return block
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """Yield what comes, as it comes."""
+        yield from iter(partial(self.read, chunk_size or _BLOCK), b"")
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Stay at the beginning; nothing else is possible."""
+        if offset or whence or self._left != self.size:
+            raise io.UnsupportedOperation("a request's body is read once")
+        return 0
+
+    def seekable(self) -> bool:
+        """Tell that it can't be read again."""
+        return False
+
+    @property
+    def closed(self) -> bool:
+        """Tell that it may be read: the request is open as long as it is answered."""
+        return False
+
+    def close(self) -> None:
+        """Leave the request to the server."""
+
+    def _judge(self) -> None:
+        found = self._digest.hexdigest()
+        if self._wanted and found != self._wanted:
+            raise InvalidInput(faults=[Fault(_AT_DIGEST, f"the body's SHA-256 is {found}, not {self._wanted}")])

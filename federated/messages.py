@@ -1,0 +1,127 @@
+"""What goes into the channels that this service keeps, and what is deleted with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.files.base import File
+from django.db import transaction
+from django.db.models import Max, Model, QuerySet
+from django.db.models.fields.files import FieldFile
+
+from federated.errors import ChannelClosed
+from federated.models import Channel, ChannelMessage, StoredModel
+from federated.waiting import tell_of_messages
+from web.errors import NotFound
+from web.storage import delete_after_commit, save, stored_files
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A message as it is sent; `body` is None for the null value."""
+
+    topic: str
+    message_id: str
+    key: str
+    headers: dict[str, str]
+    body: File[Any] | None
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a message is, and whether it is new there."""
+
+    offset: int
+    is_new: bool
+
+
+class _KnownAlready(Exception):
+    """Somebody has stored the same meanwhile."""
+
+
+def message_offset(*, channel_id: str, topic: str, message_id: str) -> int | None:
+    """Return where a message is that was published before, or None."""
+    known = ChannelMessage.objects.filter(channel=channel_id, topic=topic, message_id=message_id)
+    return known.values_list("offset", flat=True).first()
+
+
+def message_publish(*, channel: Channel, message: Publication) -> Published:
+    """Append a message to its topic, once for each id. Raises NotFound, ChannelClosed and StorageFull."""
+    row = ChannelMessage(
+        channel=channel,
+        topic=message.topic,
+        message_id=message.message_id,
+        key=message.key,
+        headers=message.headers,
+        size=None if message.body is None else message.body.size,
+    )
+    offset: int | None = None
+    try:
+        with stored_files():
+            if message.body is not None:
+                save(row.contents, "message", message.body)
+            with transaction.atomic():
+                # The lock makes publishers of a channel queue up, so that offsets become visible in their order.
+                _lock_open(channel.pk)
+                offset = message_offset(channel_id=channel.pk, topic=message.topic, message_id=message.message_id)
+                if offset is not None:
+                    raise _KnownAlready
+                row.offset = topic_end(channel.pk, message.topic) + 1
+                row.save(force_insert=True)
+                tell_of_messages()
+    except _KnownAlready:
+        assert offset is not None
+        return Published(offset, is_new=False)
+    return Published(row.offset, is_new=True)
+
+
+def stored_model_put(*, channel: Channel, sha256: str, body: File[Any]) -> bool:
+    """Keep a model under its digest; return whether it is new. Raises NotFound, ChannelClosed and StorageFull."""
+    row = StoredModel(channel=channel, sha256=sha256, size=body.size)
+    try:
+        with stored_files():
+            save(row.contents, "model", body)
+            with transaction.atomic():
+                _lock_open(channel.pk)
+                if StoredModel.objects.filter(channel=channel, sha256=sha256).exists():
+                    raise _KnownAlready
+                row.save(force_insert=True)
+    except _KnownAlready:
+        return False
+    return True
+
+
+def messages_delete(*, channel_id: str) -> None:
+    """Delete a channel's messages and their files."""
+    with transaction.atomic():
+        Channel.objects.select_for_update().filter(pk=channel_id).first()
+        _delete(ChannelMessage.objects.filter(channel=channel_id))
+
+
+def stored_models_delete(*, channel_id: str) -> None:
+    """Delete the models that were stored for a channel, and their files."""
+    with transaction.atomic():
+        _delete(StoredModel.objects.filter(channel=channel_id))
+
+
+def topic_end(channel_id: str, topic: str) -> int:
+    """Return the offset of a topic's last message, -1 when it is empty."""
+    messages = ChannelMessage.objects.filter(channel=channel_id, topic=topic)
+    last: int | None = messages.aggregate(last=Max("offset"))["last"]
+    return -1 if last is None else last
+
+
+def _lock_open(channel_id: str) -> None:
+    channel = Channel.objects.select_for_update().filter(pk=channel_id).first()
+    if channel is None:
+        raise NotFound("There is no such channel.")
+    if channel.closed_at is not None:
+        raise ChannelClosed
+
+
+def _delete(rows: QuerySet[Any, Any]) -> None:
+    found: list[Model] = list(rows)
+    files: list[FieldFile] = [row.contents for row in found]  # type: ignore[attr-defined]
+    rows.delete()
+    delete_after_commit(*files)

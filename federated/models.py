@@ -1,0 +1,83 @@
+"""Channels, and what is in those that this service keeps itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+TOPICS = ("status", "models_to_manager", "models_to_clients")
+
+
+def _file_path(row: Any, name: str) -> str:
+    # A channel's own folder; its id is no file name everywhere.
+    return f"federated/{row.channel.execution_id}-{row.channel.attempt}/{name}"
+
+
+class Channel(models.Model):
+    """The channel of one attempt of an execution; stays when the execution is deleted, or topics would have no owner.
+
+    Open from its first moment, before anything is made for it outside, until `closed_at`; when all of that is gone
+    again, `cleared_at` says so.
+    """
+
+    id = models.CharField(primary_key=True, max_length=200)
+    adapter = models.CharField(max_length=50)
+    execution_id = models.BigIntegerField()
+    attempt = models.PositiveIntegerField()
+    max_model_bytes = models.PositiveBigIntegerField()
+    ends_at = models.DateTimeField(help_text="Nothing needs the channel after this.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    cleared_at = models.DateTimeField(null=True, blank=True, help_text="When nothing of it was left.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["execution_id"], name="federated_channel_execution"),
+            models.Index(
+                fields=["ends_at"], condition=models.Q(cleared_at__isnull=True), name="federated_channel_uncleared"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class ChannelMessage(models.Model):
+    """One message of a topic, never changed; without contents it is the null value."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="messages")
+    topic = models.CharField(max_length=20, choices=[(topic, topic) for topic in TOPICS])
+    offset = models.PositiveBigIntegerField()
+    message_id = models.CharField(max_length=32)
+    key = models.TextField(blank=True)
+    headers = models.JSONField(default=dict)
+    size = models.PositiveBigIntegerField(null=True)
+    contents = models.FileField(upload_to=_file_path, max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "topic", "offset"], name="federated_message_offset"),
+            models.UniqueConstraint(fields=["channel", "topic", "message_id"], name="federated_message_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.offset}"
+
+
+class StoredModel(models.Model):
+    """A model that lies here while its claim goes over a topic; found by its SHA-256 in hexadecimal."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="stored_models")
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveBigIntegerField()
+    contents = models.FileField(upload_to=_file_path, max_length=300)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "sha256"], name="federated_model_digest")]
+
+    def __str__(self) -> str:
+        return self.sha256

@@ -1,0 +1,55 @@
+"""Channels and what is in them, as readers and writers may have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from federated.errors import ChannelClosed
+from federated.messages import topic_end
+from federated.models import Channel, ChannelMessage, StoredModel
+from web.errors import NotFound
+
+
+def channel_found(channel_id: str) -> Channel:
+    """Return a channel, open or closed. Raises NotFound."""
+    channel = Channel.objects.filter(pk=channel_id).first()
+    if channel is None:
+        raise NotFound("There is no such channel.")
+    return channel
+
+
+def refuse_closed(channel: Channel) -> None:
+    """Raise ChannelClosed for a channel that is."""
+    if channel.closed_at is not None:
+        raise ChannelClosed
+
+
+def heads_after(channel_id: str, topic: str, after: int, limit: int) -> list[dict[str, Any]]:
+    """Return the heads of a topic's messages behind an offset, the oldest first."""
+    rows = ChannelMessage.objects.filter(channel=channel_id, topic=topic, offset__gt=after).order_by("offset")
+    return [dict(row) for row in rows.values("offset", "key", "headers", "size")[:limit]]
+
+
+def end_of(channel_id: str, topic: str, heads: list[dict[str, Any]], limit: int) -> int:
+    """Return the offset of a topic's last message, as of when the heads were read or later."""
+    if heads and len(heads) < limit:
+        return int(heads[-1]["offset"])
+    return topic_end(channel_id, topic)
+
+
+def message_found(channel_id: str, topic: str, offset: int) -> ChannelMessage:
+    """Return a message that has a value. Raises NotFound."""
+    row = ChannelMessage.objects.filter(channel=channel_id, topic=topic, offset=offset).first()
+    if row is None:
+        raise NotFound("There is no message at this offset.")
+    if not row.contents:
+        raise NotFound("The message at this offset has the null value.")
+    return row
+
+
+def stored_model_found(channel_id: str, sha256: str) -> StoredModel:
+    """Return a stored model. Raises NotFound."""
+    row = StoredModel.objects.filter(channel=channel_id, sha256=sha256).first()
+    if row is None:
+        raise NotFound("There is no model of this digest.")
+    return row

@@ -1,0 +1,142 @@
+"""`/api/channels/`: the channels of federated training that this service keeps itself, and models beside topics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from federated import serializers as api
+from federated.bodies import IncomingBody, announced_digest, announced_length
+from federated.heads import LONGEST_WAIT_SECONDS, MOST_HEADS, read_head, read_wanted
+from federated.messages import Publication, message_offset, message_publish, stored_model_put
+from federated.models import Channel
+from federated.selectors import (
+    channel_found,
+    end_of,
+    heads_after,
+    message_found,
+    refuse_closed,
+    stored_model_found,
+)
+from federated.waiting import wait_for
+from web.downloads import file_response
+from web.errors import Fault, InvalidInput
+from web.grants import WorkflowGrant, grant_of
+
+_BINARY = {"application/octet-stream": OpenApiTypes.BINARY}
+_FILE = OpenApiResponse(OpenApiTypes.BINARY, description="HEAD and a single Range are honoured.")
+_FILES = {(status, "application/octet-stream"): _FILE for status in (200, 206)}
+
+
+def _header(name: str, description: str) -> OpenApiParameter:
+    return OpenApiParameter(name, str, OpenApiParameter.HEADER, required=True, description=description)
+
+
+class ChannelView(APIView):
+    """What every address of a channel has: people may read, a Workflow what belongs to its own attempt."""
+
+    @staticmethod
+    def workflow_access(grant: WorkflowGrant, request: Request, view: Any) -> bool:
+        # Whose channel it is, `channel` asks.
+        return True
+
+    def channel(self, request: Request, channel_id: str) -> Channel:
+        """Return the open channel that a request may use. Raises NotFound, PermissionDenied and ChannelClosed."""
+        channel = channel_found(channel_id)
+        grant = grant_of(request)
+        if grant is not None and (grant.execution_id, grant.attempt) != (channel.execution_id, channel.attempt):
+            raise PermissionDenied("This token speaks for another execution, or another attempt.")
+        if grant is None and request.method not in ("GET", "HEAD", "OPTIONS"):
+            raise PermissionDenied("Only the Workflow of the execution writes into its channel.")
+        refuse_closed(channel)
+        return channel
+
+
+class MessagesView(ChannelView):
+    @extend_schema(
+        operation_id="channels_messages_publish",
+        parameters=[
+            _header("Message-Id", "32 hexadecimal digits, the same when the message is sent again."),
+            _header("Message-Key", "Percent-encoded UTF-8."),
+            _header("Message-Headers", "A JSON object of texts, percent-encoded UTF-8."),
+            _header("Message-Null", "`true` for the null value, else `false`."),
+            OpenApiParameter("Content-Digest", str, OpenApiParameter.HEADER, description="sha-256=:<base64>:"),
+        ],
+        request=_BINARY,
+        responses={201: api.PublishedAnswer, 200: api.PublishedAnswer},
+    )
+    def post(self, request: Request, channel_id: str, topic: str) -> Response:
+        """Append a message to a topic, once for each Message-Id."""
+        channel = self.channel(request, channel_id)
+        head = read_head(request.headers)
+        length = announced_length(request, channel.max_model_bytes)
+        digest = announced_digest(request)
+        if head.is_null and length:
+            raise InvalidInput(faults=[Fault("/headers/Message-Null", "is true, and there is a body")])
+        known = message_offset(channel_id=channel.pk, topic=topic, message_id=head.message_id)
+        if known is not None:
+            return Response({"offset": known})
+        body = None if head.is_null else IncomingBody(request._request, length, digest)
+        message = Publication(topic, head.message_id, head.key, head.headers, body)
+        published = message_publish(channel=channel, message=message)
+        return Response({"offset": published.offset}, 201 if published.is_new else 200)
+
+    @extend_schema(
+        operation_id="channels_messages_list",
+        parameters=[
+            OpenApiParameter("after", int, description="Only offsets above it; -1, the default, for all."),
+            OpenApiParameter("wait", float, description=f"Seconds to wait for one, at most {LONGEST_WAIT_SECONDS:g}."),
+            OpenApiParameter("limit", int, description=f"At most, and by default, {MOST_HEADS}."),
+        ],
+        responses=api.MessageHeads,
+    )
+    def get(self, request: Request, channel_id: str, topic: str) -> Response:
+        """List the heads of a topic's messages, the oldest first; wait for one where there is none."""
+        wanted = read_wanted(request.query_params)
+        channel = self.channel(request, channel_id)
+
+        def look() -> list[dict[str, Any]] | None:
+            return heads_after(channel.pk, topic, wanted.after, wanted.limit) or None
+
+        heads = wait_for(look, wanted.wait) or []
+        end = end_of(channel.pk, topic, heads, wanted.limit)
+        return Response({"results": heads, "end": end}, headers={"Cache-Control": "no-store"})
+
+
+class ContentView(ChannelView):
+    @extend_schema(operation_id="channels_messages_content", responses=_FILES)
+    def get(self, request: Request, channel_id: str, topic: str, offset: int) -> HttpResponseBase:
+        """Download the value of a message."""
+        channel = self.channel(request, channel_id)
+        return file_response(request, message_found(channel.pk, topic, offset).contents, f"{topic}-{offset}")
+
+
+class ModelView(ChannelView):
+    @extend_schema(
+        operation_id="channels_models_put",
+        parameters=[OpenApiParameter("Content-Digest", str, OpenApiParameter.HEADER, description="sha-256=:<base64>:")],
+        request=_BINARY,
+        responses={201: OpenApiTypes.NONE, 204: OpenApiTypes.NONE},
+    )
+    def put(self, request: Request, channel_id: str, sha256: str) -> Response:
+        """Store a model under its SHA-256 while its claim goes over a topic."""
+        channel = self.channel(request, channel_id)
+        length = announced_length(request, channel.max_model_bytes)
+        if announced_digest(request) not in ("", sha256):
+            raise InvalidInput(faults=[Fault("/headers/Content-Digest", "is not the digest of the address")])
+        body = IncomingBody(request._request, length, sha256)
+        is_new = stored_model_put(channel=channel, sha256=sha256, body=body)
+        return Response(status=201 if is_new else 204)
+
+    @extend_schema(operation_id="channels_models_get", responses=_FILES)
+    def get(self, request: Request, channel_id: str, sha256: str) -> HttpResponseBase:
+        """Download a model."""
+        channel = self.channel(request, channel_id)
+        return file_response(request, stored_model_found(channel.pk, sha256).contents, f"{sha256}.zip")

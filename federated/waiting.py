@@ -1,0 +1,116 @@
+"""Requests that wait for a message: told of new ones, and never so many that none is left to publish them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from web.wakeups import Listener, notify_on_commit
+
+logger = logging.getLogger(__name__)
+
+_TOPIC = "channels"
+LISTENER_NAME = "channel-listener"
+# A wake-up may get lost: whoever waits also looks by itself, as often.
+_LOOK_SECONDS = 2.0
+# The listener's thread stays for the next who waits; a long poll is followed by another.
+_LINGER_SECONDS = 5.0
+
+_T = TypeVar("_T")
+
+
+def tell_of_messages() -> None:
+    """Wake whoever waits for messages, once the present transaction is committed."""
+    notify_on_commit(_TOPIC)
+
+
+def wait_for(look: Callable[[], _T | None], seconds: float) -> _T | None:
+    """Return what `look` finds, looking again after each wake-up; None after `seconds`.
+
+    Where as many requests wait already as may (settings.FEDERATED_WAITING_REQUESTS), it looks once and doesn't wait.
+    """
+    found = look()
+    if found is not None or seconds <= 0:
+        return found
+    end = time.monotonic() + seconds
+    with _waiters.place() as is_given:
+        while is_given and (left := end - time.monotonic()) > 0:
+            heard = _waiters.heard
+            found = look()
+            if found is not None:
+                break
+            _waiters.wait(heard, min(left, _LOOK_SECONDS))
+    return found
+
+
+class _Waiters:
+    """All requests of this process that wait; one thread listens for all of them, as a listener may hold a connection.
+
+    It starts with the first who waits and ends a while after the last.
+    """
+
+    def __init__(self) -> None:
+        self.heard = 0
+        self._changed = threading.Condition()
+        self._waiting = 0
+        self._is_listening = False
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """Take a place among those who wait; gives False when there is none left."""
+        with self._changed:
+            is_given = self._waiting < settings.FEDERATED_WAITING_REQUESTS
+            if is_given:
+                self._waiting += 1
+                if not self._is_listening:
+                    self._is_listening = True
+                    threading.Thread(target=self._listen, name=LISTENER_NAME, daemon=True).start()
+        try:
+            yield is_given
+        finally:
+            if is_given:
+                with self._changed:
+                    self._waiting -= 1
+
+    def wait(self, heard: int, seconds: float) -> None:
+        """Wait until something was heard since `heard`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.heard != heard, seconds)
+
+    def _listen(self) -> None:
+        try:
+            with Listener(_TOPIC) as listener:
+                # What came before the listener was there.
+                self._tell()
+                last_needed = time.monotonic()
+                while self._is_needed(last_needed):
+                    if listener.wait(1.0):
+                        self._tell()
+                    if self._waiting:
+                        last_needed = time.monotonic()
+        except (DatabaseError, OSError):
+            # Those who wait look by themselves; the next one starts another listener.
+            logger.exception("nobody listens for messages of channels")
+            with self._changed:
+                self._is_listening = False
+
+    def _is_needed(self, last_needed: float) -> bool:
+        # Decided under the lock: whoever comes later starts a listener of his own.
+        with self._changed:
+            self._is_listening = bool(self._waiting) or time.monotonic() - last_needed < _LINGER_SECONDS
+            return self._is_listening
+
+    def _tell(self) -> None:
+        with self._changed:
+            self.heard += 1
+            self._changed.notify_all()
+
+
+_waiters = _Waiters()

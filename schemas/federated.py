@@ -1,0 +1,69 @@
+"""How the rounds of a federated training go: a Schema may say it for all its executions, an execution for itself. Pure.
+
+What neither says is left to the federated manager, or to settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+FAIL, CONTINUE = "fail", "continue"
+AGGREGATIONS = ("engine", "weighted_mean", "trimmed_mean", "median")
+TRIMMED = "trimmed_mean"
+MAX_NUMBER = 2**31 - 1
+
+# The fields beside `number_iterations`, as JSON Schema.
+OPTION_SHAPES: dict[str, dict[str, Any]] = {
+    "minimum_clients": {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER},
+    "on_missing_clients": {"type": "string", "enum": [FAIL, CONTINUE]},
+    "round_deadline_seconds": {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER},
+    "aggregation": {"type": "string", "enum": list(AGGREGATIONS)},
+    "trim": {"type": "number", "minimum": 0, "exclusiveMaximum": 0.5},
+    "max_model_size": {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER},
+}
+
+
+@dataclass(frozen=True)
+class FederatedOptions:
+    """The options of a federated training; None where nothing is said.
+
+    `max_model_size` is that of a model's zip in kilobytes of 1024 bytes, as federated managers count it.
+    """
+
+    minimum_clients: int | None = None
+    on_missing_clients: str | None = None
+    round_deadline_seconds: int | None = None
+    aggregation: str | None = None
+    trim: float | None = None
+    max_model_size: int | None = None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any] | None) -> FederatedOptions:
+        """Read the options of a document of the right shape; it may hold other fields."""
+        return cls(**{field.name: (document or {}).get(field.name) for field in fields(cls)})
+
+    def document(self) -> dict[str, Any]:
+        """Return what is said, as a document."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def over(self, defaults: FederatedOptions) -> FederatedOptions:
+        """Return these options with what they do not say taken from `defaults`.
+
+        What belongs to a choice of the defaults goes with it where these options choose otherwise.
+        """
+        if self.on_missing_clients == FAIL:
+            defaults = replace(defaults, minimum_clients=None)
+        if self.aggregation not in (None, TRIMMED):
+            defaults = replace(defaults, trim=None)
+        return FederatedOptions(**{**defaults.document(), **self.document()})
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yield each field that does not go with the others, and why."""
+        if self.on_missing_clients == CONTINUE and self.minimum_clients is None:
+            yield "on_missing_clients", "is 'continue' and needs minimum_clients, how many answers a round needs"
+        if self.minimum_clients is not None and self.on_missing_clients != CONTINUE:
+            yield "minimum_clients", "has a meaning only where on_missing_clients is 'continue'"
+        if self.trim is not None and self.aggregation != TRIMMED:
+            yield "trim", f"has a meaning only where aggregation is '{TRIMMED}'"

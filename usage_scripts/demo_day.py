@@ -1,0 +1,247 @@
+"""The demo's hands: the service's public HTTP API, and the AI services that are run through it."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from runtime.sample_ai_engine import sample_data
+
+RETRY_AFTER_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+DATA_PARTNERS = ("data-partner-1", "data-partner-2", "data-partner-3")
+DESCRIPTOR = "main-ai-engine"
+FUNCTIONALITIES = (
+    "training_from_scratch",
+    "training_from_pretrained_model",
+    "evaluating_from_pretrained_model",
+    "merging_models",
+    "inferencing_from_pretrained_model",
+)
+Json = dict[str, Any]
+
+
+class DemoFailedError(Exception):
+    """Something the demo asked of the service did not work out; the text says what."""
+
+
+class Api:
+    """The service's public HTTP API, as any client sees it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """Call the API and return the JSON it answers; a service that is being restarted is waited for.
+
+        Saying a request again is safe: what creates something carries an Idempotency-Key.
+        Raises DemoFailedError with what the service said.
+        """
+        url = path if path.startswith("http") else f"{self.url}/api/{path}"
+        headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        for patience in (*RETRY_AFTER_SECONDS, None):
+            try:
+                answer = self._session.request(method, url, timeout=30, headers=headers, **arguments)
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+                if patience is None:
+                    raise DemoFailedError(f"{method} {url}: {error}") from error
+            else:
+                if answer.ok:
+                    return answer.json() if answer.content else None
+                if patience is None or answer.status_code not in (409, 502, 503):
+                    raise DemoFailedError(f"{method} {url} was answered {answer.status_code}: {answer.text}")
+            time.sleep(patience)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def post(self, path: str, document: Json, files: dict[str, bytes] | None = None) -> Any:
+        return self.send("POST", path, document, files)
+
+    def send(self, method: str, path: str, document: Json, files: dict[str, bytes] | None = None) -> Any:
+        if not files:
+            return self.call(method, path, json=document)
+        parts = {name: (name, content) for name, content in files.items()}
+        return self.call(method, path, data={"data": json.dumps(document)}, files=parts)
+
+
+def register_sample_ai_engine(api: Api) -> int:
+    """Register the sample AI engine with this installation's registry, once, and return its version's id."""
+    found = api.call("GET", "ai_engines/", params={"name": "Sample AI engine"})["results"]
+    engine = found[0] if found else api.post("ai_engines/", sample_data.AI_ENGINE)
+    user_vars = json.dumps(sample_data.USER_VARS).encode()
+    files = {f"default_user_vars_{functionality}": user_vars for functionality in FUNCTIONALITIES}
+    versions = api.call("GET", "ai_engines_versions/", params={"ai_engine": engine["id"]})["results"]
+    if not versions:
+        version = sample_data.AI_ENGINE_VERSION | {"ai_engine": engine["id"], "functionalities": list(FUNCTIONALITIES)}
+        return int(api.post("ai_engines_versions/", version, files)["id"])
+    version = versions[0]
+    new = [each for each in FUNCTIONALITIES if each not in version["functionalities"]]
+    if new:
+        # An earlier demo on the same data registered it when it could do less.
+        changed = {"functionalities": [*version["functionalities"], *new]}
+        files = {f"default_user_vars_{functionality}": user_vars for functionality in new}
+        api.send("PATCH", f"ai_engines_versions/{version['id']}/", changed, files)
+    return int(version["id"])
+
+
+@dataclass(frozen=True)
+class Service:
+    """One AI service to be run: a Schema's name, what it starts from, and what it is given."""
+
+    title: str
+    schema: str
+    ai_model: int | None = None
+    elements: Mapping[str, Json] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    user_vars: Mapping[str, Any] = field(default_factory=lambda: sample_data.USER_VARS)
+
+
+class Day:
+    """The AI services of the demo, and what each left behind."""
+
+    def __init__(self, api: Api, version: int, console: Console, patience_seconds: float) -> None:
+        self._api = api
+        self._version = version
+        self._console = console
+        self._patience_seconds = patience_seconds
+        self.summary = Table("AI service", "execution", "seconds", "what came of it", title="Stored")
+        self.metrics = Table("model", "metric", "value on held-back patients", title="Metrics")
+
+    def run(self, service: Service) -> Json:
+        """Run one AI service, and return its execution once it has succeeded."""
+        return self.run_together([service])[0]
+
+    def run_together(self, services: Sequence[Service]) -> list[Json]:
+        """Run AI services side by side, show their steps as they change; return their executions in the same order.
+
+        Raises DemoFailedError where one does not succeed.
+        """
+        progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
+                            TextColumn("{task.fields[state]}"), TimeElapsedColumn(), console=self._console)  # fmt: skip
+        started = time.monotonic()
+        followed = [_Followed(service, self._post(service), progress) for service in services]
+        with Live(progress, console=self._console, refresh_per_second=8):
+            while not all(each.done for each in followed):
+                for each in followed:
+                    if not each.done:
+                        self._look(progress, each, time.monotonic() - started)
+                time.sleep(0.2)
+        for each in followed:
+            if each.status != "succeeded":
+                raise DemoFailedError(f"{each.service.title} failed: {each.execution['state']}")
+            stored = ", ".join(_resources(each.execution["output_elements"]))
+            self.summary.add_row(each.service.title, str(each.execution["id"]), f"{each.seconds:.1f}", stored)
+        return [each.execution for each in followed]
+
+    def values(self, execution: Json) -> dict[str, float]:
+        """Return the metrics that an evaluation stored, by name."""
+        stored = execution["output_elements"]["evaluation_metrics"]
+        found = [self._api.call("GET", _here(self._api, each["evaluation_metric"])) for each in stored]
+        return {metric["name"]: metric["value"] for metric in found}
+
+    def add_metrics(self, model: str, execution: Json) -> None:
+        for name, value in self.values(execution).items():
+            self.metrics.add_row(model, name, f"{value:.4f}")
+
+    def _post(self, service: Service) -> Json:
+        engine: Json = {"descriptor": DESCRIPTOR, "version": self._version}
+        if service.ai_model is not None:
+            engine["ai_model"] = service.ai_model
+        document = {"schema": service.schema, "ai_elements": {"ai_engines": [engine]}, **service.elements}
+        user_vars = json.dumps(service.user_vars).encode()
+        parts = {f"{DESCRIPTOR}_version_user_vars": user_vars, **service.files}
+        execution: Json = self._api.post("executions/", document, parts)
+        for warning in execution.get("warnings", ()):
+            self._console.print(f"[yellow]{service.title}:[/yellow] {warning}")
+        return execution
+
+    def _look(self, progress: Progress, followed: _Followed, seconds: float) -> None:
+        execution = followed.execution = self._api.call("GET", f"executions/{followed.execution['id']}/")
+        over = self._show_steps(progress, followed.steps, execution)
+        # The execution has ended with its callback; its last step and the exit handler end a moment later.
+        followed.done = followed.status == "failed" or (followed.status == "succeeded" and over)
+        followed.seconds = seconds
+        shown = followed.status if followed.done else f"{followed.status}{self._round(execution)}"
+        progress.update(followed.task, state=shown, completed=1 if followed.done else 0)
+        if not followed.done and seconds > self._patience_seconds:
+            late = f"{followed.service.title} did not end within {self._patience_seconds:.0f} s"
+            raise DemoFailedError(f"{late}: {execution['state']}")
+
+    def _round(self, execution: Json) -> str:
+        """Return which round a federated training is in."""
+        if "federated_learning_configuration" not in execution["input_elements"]:
+            return ""
+        rounds = self._api.call("GET", f"executions/{execution['id']}/rounds/")["rounds"]
+        if not rounds:
+            return ""
+        number = execution["input_elements"]["federated_learning_configuration"]["number_iterations"]
+        last = rounds[-1]
+        return ", evaluating" if last["is_evaluation"] else f", round {last['round'] + 1} of {number}"
+
+    def _show_steps(self, progress: Progress, steps: dict[str, Any], execution: Json) -> bool:
+        """Show the steps of the execution's Workflow, and return whether it has ended."""
+        query = {"owner_kind": "execution", "owner_id": execution["id"]}
+        runs = self._api.call("GET", "runs/", params=query)["results"]
+        if not runs:
+            return False
+        run = self._api.call("GET", f"runs/{runs[0]['name']}/")
+        for node in run["nodes"]:
+            if node["type"] not in ("Pod", "Container"):
+                continue
+            task = steps.get(node["id"])
+            if task is None:
+                task = steps[node["id"]] = progress.add_task(f"  {node['display_name']}", total=1, state="")
+            done = node["phase"] in ("Succeeded", "Failed", "Error", "Skipped", "Omitted")
+            progress.update(task, state=node["phase"].lower(), completed=1 if done else 0)
+        return run["finished_at"] is not None
+
+
+def _here(api: Api, url: str) -> str:
+    """Return a registry URL as seen through the address that this client uses."""
+    return f"{api.url}/api/{url.split('/api/', 1)[1]}"
+
+
+def _resources(value: Any) -> list[str]:
+    """Return the registry's resources that an answer names, as paths below /api/."""
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return [resource for item in items for resource in _resources(item)]
+    return [value.split("/api/", 1)[1]] if isinstance(value, str) and "/api/" in value else []
+
+
+def model_id(execution: Json) -> int:
+    return int(execution["output_elements"]["ai_model"]["ai_model"].rstrip("/").rsplit("/", 1)[1])
+
+
+def platform_data(patients: Json) -> Json:
+    """Return the input elements of patients by data partner."""
+    return {"platform_data": {"data_partners_patients": patients}}
+
+
+def ai_model(name: str) -> Json:
+    return {"ai_model": {"name": name, "description": "Made by the demo."}}
+
+
+class _Followed:
+    """An execution while it is looked at: its bar and those of its steps."""
+
+    def __init__(self, service: Service, execution: Json, progress: Progress) -> None:
+        self.service, self.execution = service, execution
+        self.task: TaskID = progress.add_task(f"[bold]{service.title}", total=1, state="pending")
+        self.steps: dict[str, Any] = {}
+        self.done = False
+        self.seconds = 0.0
+
+    @property
+    def status(self) -> str:
+        return str(self.execution["state"]["status"])
