@@ -62,7 +62,7 @@ chaos: $(VENV)/.installed
 # With a Kafka broker of their own.
 test-kafka: $(VENV)/.installed
 	tests/services/kafka.sh
-	$(BIN)/python -m pytest -m kafka $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m kafka $(ARGS)
 
 # Against a live Argo, which KUBECONFIG names.
 test-argo: $(VENV)/.installed
@@ -87,7 +87,7 @@ golden: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.measure --with-kfp $(ARGS)
 	tests/services/kubernetes.sh
-	$(BIN)/python -m benchmarks.kubernetes
+	$(BIN)/python -m benchmarks.scale
 	tests/services/kafka.sh
 	$(BIN)/python -m benchmarks.federated --clients 2 8 32
 

@@ -1,4 +1,4 @@
-"""Measure the Argo engine with thousands of live Workflows in a real API server: `python -m benchmarks.kubernetes`.
+"""Measure the Argo engine with thousands of live Workflows in a real API server: `python -m benchmarks.scale`.
 
 etcd, kube-apiserver and the whole service run on this machine; what a controller of Argo would write, this program
 writes. Requests are counted by the API server itself (`/metrics`). Needs what tests/services/kubernetes.sh makes ready.
