@@ -11,7 +11,8 @@
                             control        a datagram socket: the supervisor looks at the wishes
                             wishes/        stop, terminate, resume-…, pause
                             pods/<node>/   each pod's own files, where it has any
-                            logs/<node>.<container>.<stream>   what containers wrote; outlives the pods
+                            logs/<node>.<container>.<stream>   what a container wrote; outlives its pod
+                            logs/gathered-…  what those wrote that ended soon and wrote little (processes/outlets.py)
                             artifacts/     by the hash of their location
     <root>/incoming/        Workflows being written; moved to workflows/ as a whole
     <root>/watchers/        a datagram socket per watch
@@ -35,6 +36,7 @@ from typing import Any
 ORDER, SECRETS, LOCK, STATUS, CONTROL, WISHES = "order.json", "secrets.json", "lock", "status.json", "control", "wishes"
 JOURNAL, PAUSED = "journal", "paused"
 PODS, LOGS, ARTIFACTS = "pods", "logs", "artifacts"
+GATHERED = "gathered-"
 WORKFLOWS, INCOMING, WATCHERS, GONE, SLOTS, MUTEXES = "workflows", "incoming", "watchers", "gone", "slots", "mutexes"
 
 

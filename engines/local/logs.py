@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -21,11 +22,10 @@ _NODE = re.compile(r"[a-z0-9][-.a-z0-9]*")
 
 
 class _Tail:
-    """One output file, read as far as whole lines go."""
+    """The file of one stream of one container, read as far as whole lines go."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.node, self.container, self.stream = path.name.rsplit(".", 2)
         self.offset = 0
 
     def lines(self, last: bool) -> Iterator[LogLine]:
@@ -43,26 +43,56 @@ class _Tail:
                     return
                 end = len(chunk)
             self.offset += end
-            for line in chunk[:end].removesuffix(b"\n").split(b"\n"):
-                yield LogLine(self.node, self.container, self.stream, line.decode("utf-8", "replace"))
+            yield from _lines(self.path.name, chunk[:end])
             if len(chunk) < _CHUNK and not last:
                 return
+
+
+class _GatheredTail:
+    """A file in which containers' outputs lie one after the other (processes/outlets.py), read for one node or all."""
+
+    def __init__(self, path: Path, node: str) -> None:
+        self.path = path
+        self.node = node
+        self.offset = 0
+
+    def lines(self, last: bool) -> Iterator[LogLine]:
+        """Yield the lines of the outputs added since the last call."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            while (head := file.readline()).endswith(b"\n"):
+                name, size = json.loads(head)
+                chunk = file.read(size)
+                if len(chunk) < size:
+                    return
+                self.offset = file.tell()
+                if not self.node or _node_of(name) == self.node:
+                    yield from _lines(name, chunk)
+
+
+def _lines(name: str, chunk: bytes) -> Iterator[LogLine]:
+    node, container, stream = name.rsplit(".", 2)
+    for line in chunk.removesuffix(b"\n").split(b"\n"):
+        yield LogLine(node, container, stream, line.decode("utf-8", "replace"))
+
+
+def _node_of(name: str) -> str:
+    return name.rsplit(".", 2)[0]
 
 
 def read_logs(
     folder: Folder, name: str, node: str, follow: bool, wanted: Callable[[], bool] = lambda: True
 ) -> Iterator[LogLine]:
     """Yield the lines of one node or of all; with `follow` until that has ended, or is not wanted any more."""
-    tails: dict[Path, _Tail] = {}
+    tails: dict[Path, _Tail | _GatheredTail] = {}
     ask_at, pause = time.monotonic() + _ASK_AGAIN_SECONDS, _SOONEST_SECONDS
     while True:
         ended = not follow or _ended(folder, name, node)
         pause = min(_LATEST_SECONDS, pause * 1.5)
         for path in _files(folder.path(name) / layout.LOGS, node):
-            tail = tails.get(path)
-            if tail is None:
-                tail = tails[path] = _Tail(path)
-            for line in tail.lines(last=ended):
+            if path not in tails:
+                tails[path] = _GatheredTail(path, node) if _is_gathered(path) else _Tail(path)
+            for line in tails[path].lines(last=ended):
                 pause = _SOONEST_SECONDS
                 yield line
         if ended:
@@ -75,9 +105,15 @@ def read_logs(
 
 
 def _files(logs: Path, node: str) -> list[Path]:
+    """Return where something may be of a node or of all: first what has a file of its own, which is older if any is."""
     if node and not _NODE.fullmatch(node):
         return []
-    return sorted(path for path in logs.glob(f"{node or '*'}.*.*") if not node or path.name.rsplit(".", 2)[0] == node)
+    own = (path for path in logs.glob(f"{node or '*'}.*.*") if not node or _node_of(path.name) == node)
+    return [*sorted(own), *sorted(path for path in logs.glob(f"{layout.GATHERED}*") if _is_gathered(path))]
+
+
+def _is_gathered(path: Path) -> bool:
+    return path.name.startswith(layout.GATHERED) and "." not in path.name
 
 
 def _ended(folder: Folder, name: str, node: str) -> bool:

@@ -94,8 +94,10 @@ class PodFiles:
             with open(os.path.join(self.directory, "script"), "w", encoding="utf-8") as file:
                 file.write(script.get("source") or "")
 
-    def spec(self, role: str, name: str, container: dict[str, Any], run_name: str) -> ContainerSpec:
-        """Return what the runner starts for a container."""
+    def spec(
+        self, role: str, name: str, container: dict[str, Any], run_name: str, again: bool = False
+    ) -> ContainerSpec:
+        """Return what the runner starts for a container, `again` after an earlier one of this name in this pod."""
         image = self.shop.images.find(text_of(container.get("image") or ""))
         variables = environment(container, self._surroundings)
         mounts = mounts_of(volume_mounts(self.template, role, container), self._made)
@@ -122,6 +124,8 @@ class PodFiles:
             mounts=tuple(mounts),
             private_paths=self._private_paths(working_dir, mounts),
             memory_limit_bytes=memory_limit(container),
+            # What is read again, or goes on, has a file of its own.
+            gathered=not again and not self.order.capture,
         )
 
     def log(self, name: str, stream: str) -> str:

@@ -238,9 +238,10 @@ class PodHost:
             self._signal(pod, signal.SIGTERM)
             self._at(time.monotonic() + self.options.grace, lambda: self._signal(pod, signal.SIGKILL))
 
-    def _start(self, pod: _Pod, container: Container) -> None:
+    def _start(self, pod: _Pod, container: Container, again: bool = False) -> None:
         try:
-            spec = pod.files.spec(container.role, container.name, container.spec, self._run_name(pod, container.name))
+            run_name = self._run_name(pod, container.name)
+            spec = pod.files.spec(container.role, container.name, container.spec, run_name, again)
             self.runner.start(self._world_of(pod), spec)
         except (VolumeRefused, ValueError, OSError) as problem:
             pod.machine.exited(container.name, 128, "StartError", str(problem))
@@ -255,7 +256,7 @@ class PodHost:
     def _restart(self, pod: _Pod, container: Container) -> None:
         if container.state == "waiting to be restarted":
             container.state = "running"
-            self._start(pod, container)
+            self._start(pod, container, again=True)
 
     def _signal(self, pod: _Pod, number: int) -> None:
         if pod.order.node_id not in self.pods:

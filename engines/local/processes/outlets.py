@@ -2,10 +2,15 @@
 
 A stream is a pipe. Most containers end soon: theirs are read once, after the end. Those that go on running are read
 whenever they write. A file, and the directory that it lies in, is made with the first byte: many write nothing.
+
+To make a file costs about as much as to start a program. So what a container wrote that ended soon may be gathered with
+that of others in one file per sandbox: `["<file name it would have had>", <bytes>]` as a line of JSON, then the bytes.
 """
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import select
 import time
@@ -15,6 +20,37 @@ _CHUNK_BYTES = 1 << 16
 _LAST_CHUNKS = 64
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _SOON_SECONDS = 0.01
+
+
+class Gathered:
+    """The file in which the outputs of many containers lie one after the other; nobody else writes to it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = -1
+        self._end = 0
+
+    def add(self, name: str, chunk: bytes) -> None:
+        """Add all that was written to a stream, or nothing. Raises OSError."""
+        if self._file < 0:
+            self._file = _open(self.path)
+            self._end = os.fstat(self._file).st_size
+        record = json.dumps([name, len(chunk)]).encode() + b"\n" + chunk
+        try:
+            if os.write(self._file, record) < len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._file, self._end)
+            raise
+        self._end += len(record)
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, _FLAGS, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        return os.open(path, _FLAGS, 0o644)
 
 
 class Outlet:
@@ -46,28 +82,40 @@ class Outlet:
             return False
         return bool(chunk)
 
-    def finish(self) -> None:
+    def finish(self, gathered: Gathered | None) -> None:
         """Write down what is left, and close."""
         if self.reader < 0:
+            return
+        if gathered is not None and self._file < 0 and self._gather(gathered):
+            self.close()
             return
         for _ in range(_LAST_CHUNKS):
             if not self.pass_on():
                 break
         self.close()
 
+    def _gather(self, gathered: Gathered) -> bool:
+        """Add what is left to others' if that is all there is; return whether the stream is done with."""
+        try:
+            chunk = os.read(self.reader, _CHUNK_BYTES)
+            if len(chunk) == _CHUNK_BYTES:
+                self._write(chunk)
+                return False
+            if chunk:
+                gathered.add(os.path.basename(self._path), chunk)  # noqa: PTH119
+        except BlockingIOError:
+            # Empty, though somebody who is no part of the container holds the writing end.
+            return True
+        except OSError as error:
+            self.problem = f"its {self._stream} could not be kept: {error.strerror}"
+        return True
+
     def _write(self, chunk: bytes) -> None:
         if self._file < 0:
-            self._file = self._open()
+            self._file = _open(self._path)
         left = memoryview(chunk)
         while left:
             left = left[os.write(self._file, left) :]
-
-    def _open(self) -> int:
-        try:
-            return os.open(self._path, _FLAGS, 0o644)
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(self._path), exist_ok=True)  # noqa: PTH103, PTH120
-            return os.open(self._path, _FLAGS, 0o644)
 
     def close(self) -> None:
         """Close what is open."""
@@ -78,9 +126,10 @@ class Outlet:
 
 
 class Output:
-    """Both streams of one container."""
+    """Both streams of one container; little that it writes goes into `gathered`, where there is one."""
 
-    def __init__(self, stdout: str, stderr: str) -> None:
+    def __init__(self, stdout: str, stderr: str, gathered: Gathered | None = None) -> None:
+        self.gathered = gathered
         self.stdout = Outlet("stdout", stdout)
         try:
             self.stderr = Outlet("stderr", stderr)
@@ -132,7 +181,8 @@ class Relay:
     def finish(self, output: Output) -> str:
         """Write down what a container that has ended leaves; return what could not be kept and why, or ''."""
         self._new.pop(output, None)
-        for outlet in output.outlets:
+        # In the order in which their files would be read.
+        for outlet in (output.stderr, output.stdout):
             self._forget(outlet)
-            outlet.finish()
+            outlet.finish(output.gathered)
         return output.stdout.problem or output.stderr.problem

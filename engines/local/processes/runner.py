@@ -15,6 +15,7 @@ import socket
 import time
 from pathlib import Path
 
+from engines.local import layout
 from engines.local.pods import ContainerExit, ContainerSpec, PodRunner, PodSpec
 from engines.local.processes import storage
 from engines.local.processes.network import Gateway, parse_gateways
@@ -123,6 +124,7 @@ class ProcessPodRunner(PodRunner):
             "limit": container.memory_limit_bytes,
             "stdout": str(container.stdout),
             "stderr": str(container.stderr),
+            "gathered": self._gathered(sandbox, container) if container.gathered else "",
         }
         pod.started, pod.clean = True, False
         try:
@@ -132,6 +134,12 @@ class ProcessPodRunner(PodRunner):
         except OSError as error:
             self._end(sandbox, container.name, 128, "StartError", str(error))
             self._ring()
+
+    @staticmethod
+    def _gathered(sandbox: Sandbox, container: ContainerSpec) -> str:
+        # One file for each sandbox: nobody else writes to it.
+        folder, name = str(container.stdout).rpartition("/")[0], sandbox.directory.rpartition("/")[2]
+        return f"{folder}/{layout.GATHERED}{name}"
 
     def signal(self, pod_id: str, container: str, number: int) -> None:
         sandbox = self._pods[pod_id]

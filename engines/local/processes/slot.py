@@ -29,7 +29,7 @@ from engines.local.processes import kernel, network, storage
 from engines.local.processes.building import ViewBuilder
 from engines.local.processes.census import Census
 from engines.local.processes.containers import Container, StartFailed, run_program
-from engines.local.processes.outlets import Output, Relay
+from engines.local.processes.outlets import Gathered, Output, Relay
 from engines.local.processes.view import Sight, View
 from engines.local.processes.wire import Channel
 
@@ -165,6 +165,7 @@ class Init:
         self._fresh: list[View] = []
         self._poller = select.poll()
         self._relay = Relay(self._poller)
+        self._gathered: Gathered | None = None
 
     def run(self) -> None:
         """Serve until the supervisor is gone or says so."""
@@ -225,7 +226,8 @@ class Init:
         container = Container(order["name"], order["limit"])
         self._containers[container.name] = container
         try:
-            output = container.output = Output(order["stdout"], order["stderr"])
+            gathered = self._gathered_in(order["gathered"])
+            output = container.output = Output(order["stdout"], order["stderr"], gathered)
             self._enter_view(container, order)
             container.pid = run_program(order["argv"], order["env"], order["cwd"], output)
             for outlet in output.outlets:
@@ -237,6 +239,11 @@ class Init:
             self._fail_start(container, f"its file system: {error}")
         finally:
             kernel.enter(self._home)
+
+    def _gathered_in(self, path: str) -> Gathered | None:
+        if path and (self._gathered is None or self._gathered.path != path):
+            self._gathered = Gathered(path)
+        return self._gathered if path else None
 
     def _enter_view(self, container: Container, order: dict[str, Any]) -> None:
         with kernel.Trees() as trees:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from engines.local import LocalEngine
+import pytest
+
+from engines.local import LocalEngine, layout
 from tests.engines.local.harness import run, shell, workflow
 
 STEPS = {"name": "main", "steps": [[{"name": "a", "template": "t"}, {"name": "b", "template": "t"}]]}
@@ -28,6 +30,42 @@ def test_logs_of_one_node_hold_nothing_of_a_node_with_a_longer_name(engine: Loca
     assert len(nodes) == 2
     assert [line.node for node in sorted(nodes) for line in engine.logs("log-both", node)] == sorted(nodes)
     assert list(engine.logs("log-both", "log-both")) == []
+
+
+def test_what_short_containers_write_lies_in_few_files(engine: LocalEngine) -> None:
+    item = {"parameters": [{"name": "i", "value": "{{item}}"}]}
+    step = {"name": "n", "template": "t", "withSequence": {"count": "30"}, "arguments": item}
+    said = shell("echo {{inputs.parameters.i}}; echo no {{inputs.parameters.i}} >&2")
+    template = {"name": "t", "inputs": {"parameters": [{"name": "i"}]}, "container": said}
+    run(engine, "gathered-many", workflow({"name": "main", "steps": [[step]]}, template))
+
+    lines = [(line.stream, line.text) for line in engine.logs("gathered-many")]
+
+    wanted = [(stream, f"{text}{i}") for i in range(30) for stream, text in (("stderr", "no "), ("stdout", ""))]
+    assert sorted(lines) == sorted(wanted)
+    assert len(list((engine.folder.path("gathered-many") / layout.LOGS).iterdir())) < 30
+
+
+@pytest.mark.parametrize("size", [65535, 65536, 65537])
+def test_a_pipe_that_is_full_is_kept_whole(engine: LocalEngine, size: int) -> None:
+    name = f"log-full-{size}"
+    run(engine, name, workflow({"name": "main", "container": shell(f"head -c {size} /dev/zero | tr '\\0' x")}))
+
+    assert sum(len(line.text) for line in engine.logs(name)) == size
+
+
+def test_a_gathered_output_that_is_not_whole_yet_is_read_later(engine: LocalEngine) -> None:
+    run(engine, "log-part", workflow({"name": "main", "container": shell("true")}))
+    folder = engine.folder.path("log-part") / layout.LOGS
+    folder.mkdir()
+    file = folder / f"{layout.GATHERED}x"
+    file.write_bytes(b'["a.main.stdout", 2]\n1\n["b.main.stdout", 4]\n2\n')
+    assert [(line.node, line.text) for line in engine.logs("log-part")] == [("a", "1")]
+
+    with file.open("ab") as more:
+        more.write(b"3\n")
+
+    assert [line.text for line in engine.logs("log-part", "b")] == ["2", "3"]
 
 
 def test_logs_hold_what_is_no_text(engine: LocalEngine) -> None:

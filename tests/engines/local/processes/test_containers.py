@@ -113,6 +113,21 @@ def test_output_that_cannot_be_kept_is_an_error(world):
     assert ended.message == "its stdout could not be kept: Is a directory"
 
 
+def test_output_that_cannot_be_gathered_is_an_error(world):
+    world.run("echo", "kept", gathered=True)
+    (file,) = (world.directory / "pod").glob("gathered-*")
+    file.unlink()
+    world.runner.close("pod")
+    world.open("other")
+    (world.directory / "other" / file.name).mkdir()
+
+    world.start("echo", "lost", pod="other", gathered=True)
+
+    ended = world.wait("other")
+    assert (ended.reason, ended.exit_code) == ("Error", 74)
+    assert ended.message == "its stdout could not be kept: Is a directory"
+
+
 def test_output_that_cannot_be_kept_ends_who_goes_on_writing(world):
     (world.directory / "pod/main.stdout").mkdir()
     world.start("yes")

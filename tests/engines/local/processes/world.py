@@ -36,6 +36,7 @@ class World:
         mounts: Sequence[Mount] = (),
         private_paths: Sequence[str] = ("/tmp",),
         memory_limit_bytes: int | None = None,
+        gathered: bool = False,
     ) -> None:
         self.ended.pop((pod, name), None)
         self.runner.start(
@@ -50,6 +51,7 @@ class World:
                 tuple(mounts),
                 tuple(private_paths),
                 memory_limit_bytes,
+                gathered,
             ),
         )
 
