@@ -177,9 +177,28 @@ def federated_day(run: Scripts, version: int, tmp_path: Path) -> None:
     assert (tmp_path / "rounds.png").read_bytes().startswith(b"\x89PNG")
 
     further = run("executions/create_federated_training_from_pretrained_model.sh", version, model)
+    channel_day(run, further["id"], tmp_path)
     run.text("executions/progress.sh", further["id"])
     run("executions/update_role_to_failed.sh", further["id"])
     assert run("executions/get.sh", further["id"])["state"]["message"] == "given up by hand"
+
+
+def channel_day(run: Scripts, execution_id: int, tmp_path: Path) -> None:
+    workflow = run("runs/list.sh", f"owner_id={execution_id}")["results"][0]["name"]
+    parameters = run("runs/manifest.sh", workflow)["spec"]["arguments"]["parameters"]
+    channel = next(each["value"] for each in parameters if each["name"] == "execution_communicationAdapterId")
+    end = time.monotonic() + 60
+    while not is_open(run, workflow):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    (first, *_) = run("channels/messages.sh", channel, "status", "after=-1&wait=20")["results"]
+    run.text("channels/content.sh", channel, "status", first["offset"], tmp_path / "word")
+    assert (tmp_path / "word").read_bytes() == b"true"
+
+
+def is_open(run: Scripts, workflow: str) -> bool:
+    """Return whether what a run needs was made: it has been submitted."""
+    return bool(run("runs/get.sh", workflow)["submitted_at"])
 
 
 def ended(run: Scripts, execution_id: int) -> int:
