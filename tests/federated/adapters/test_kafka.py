@@ -57,12 +57,14 @@ def test_topics_are_as_the_protocol_and_the_execution_have_them(kafka: Kafka) ->
     assert partitions == dict.fromkeys(topics_of(spec.id), 1)
 
 
-def test_the_shared_topic_is_made_where_it_is_missing_and_never_deleted(kafka: Kafka) -> None:
-    adapter, spec = make_adapter(kafka.bootstrap), make_spec()
-    adapter.open(spec)
-    adapter.close(spec.id)
+def test_the_shared_topic_is_made_where_it_is_missing_and_never_deleted() -> None:
+    # A broker of its own: others have made the topic at the one that all share.
+    with Kafka() as kafka:
+        adapter, spec = make_adapter(kafka.bootstrap), make_spec()
+        adapter.open(spec)
+        adapter.close(spec.id)
 
-    found = configuration(kafka, "status")
+        found = configuration(kafka, "status")
 
     assert (found["cleanup.policy"], found["retention.ms"]) == ("compact,delete", str(DAY_SECONDS * 1000))
 
