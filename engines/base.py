@@ -226,6 +226,13 @@ class Engine(ABC):
         """
         return ""
 
+    def ending(self, name: str, uid: str = "") -> WorkflowStatus | None:
+        """Return how a Workflow ended that is not there any more, or None where nothing remembers it.
+
+        With a uid, of that Workflow only; another may have had its name.
+        """
+        return None
+
     def resume(self, name: str) -> None:
         """Let a suspended Workflow go on. Raises `WorkflowNotFound`."""
         raise NotImplementedError

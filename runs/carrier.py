@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.utils.dateparse import parse_datetime
 
 from engines.base import (
     Engine,
@@ -16,6 +17,7 @@ from engines.base import (
     Submission,
     WorkflowConflict,
     WorkflowNotFound,
+    WorkflowStatus,
 )
 from runs import outbox, services
 from runs.endings import run_wound_up
@@ -24,6 +26,9 @@ from runs.owners import CannotPrepare, NotReady, owner_of
 from runs.transitions import Wish, due_wish
 
 logger = logging.getLogger(__name__)
+
+# How far the clocks of the engine and of this machine may be apart.
+CLOCK_SKEW = timedelta(seconds=30)
 
 Outcome = Callable[[], object]
 
@@ -81,6 +86,8 @@ class Carrier:
                 return self._delete(run)
 
     def _submit(self, run: WorkflowRun) -> Outcome:
+        if (ending := self._ending_of_earlier_try(run)) is not None:
+            return lambda: self._observe(run, ending)
         try:
             attachments = owner_of(run).prepare(run)
             if not self._still_wanted(run):
@@ -101,7 +108,30 @@ class Carrier:
         except CannotPrepare as error:
             message = str(error)
             return lambda: services.run_fail(run_id=run.pk, message=message, now=self._clock())
-        return lambda: services.run_observe(run_id=run.pk, status=status, cause=RunCause.CONTROLLER, now=self._clock())
+        return lambda: self._observe(run, status)
+
+    def _observe(self, run: WorkflowRun, status: WorkflowStatus) -> None:
+        services.run_observe(run_id=run.pk, status=status, cause=RunCause.CONTROLLER, now=self._clock())
+
+    def _ending_of_earlier_try(self, run: WorkflowRun) -> WorkflowStatus | None:
+        """Return how a run's Workflow ended that an earlier try submitted, and that was tidied away unseen.
+
+        Submitted again, it would do its work twice.
+        """
+        assert run.handed_over_at is not None
+        assert run.claimed_until is not None
+        is_first_try = run.tries == 0 and run.claimed_until <= run.handed_over_at + outbox.LEASE
+        if is_first_try:
+            return None
+        try:
+            self._engine.get(run.name)
+        except WorkflowNotFound:
+            ending = self._engine.ending(run.name)
+        else:
+            return None
+        # The uid is not known. What ended before this run was made is of another one that had its name.
+        ended_at = parse_datetime(ending.finished_at) if ending and ending.finished_at else None
+        return ending if ended_at and ended_at > run.created_at - CLOCK_SKEW else None
 
     def _still_wanted(self, run: WorkflowRun) -> bool:
         # Preparing may take long; nothing that was stopped meanwhile should start.

@@ -13,7 +13,7 @@ from datetime import datetime
 from django.db import connections
 
 from engines.base import Engine, EngineUnavailable, StopStrategy, WorkflowNotFound, WorkflowStatus
-from runs.models import WorkflowRun
+from runs.models import RunCause, WorkflowRun
 from runs.selectors import runs_named, runs_open_at
 from runs.services import is_running, run_observe, run_stray, run_vanish
 from runs.transitions import is_older
@@ -119,7 +119,11 @@ class Reconciler:
     def _vanish(self, run: WorkflowRun) -> None:
         if not run.workflow_ended_at:
             logger.warning("The Workflow of run %s is gone from engine %s.", run.name, self._engine.alias)
+        known = run.workflow_ended_at is None and run.submitted_at is not None
+        ending = self._engine.ending(run.name, run.workflow_uid) if known else None
         with _unless_deleted:
+            if ending is not None:
+                run_observe(run_id=run.pk, status=ending, cause=RunCause.RECONCILE, now=self._clock())
             run_vanish(run_id=run.pk, now=self._clock())
 
     def _stop_unowned(self, status: WorkflowStatus) -> None:

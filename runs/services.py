@@ -118,8 +118,9 @@ def run_observe(
         if not _is_news(run, status):
             return run
         run.workflow_uid = status.uid or run.workflow_uid
-        run.workflow_version = status.version
-        run.progress = status.progress[:20]
+        # One without a version is an end that was only remembered: it tells nothing of the way there.
+        run.workflow_version = status.version or run.workflow_version
+        run.progress = status.progress[:20] if status.version else run.progress
         run.handed_over_at = run.handed_over_at or change.now
         run.submitted_at = run.submitted_at or change.now
         run.started_at = run.started_at or _time(status.started_at)

@@ -25,6 +25,8 @@ from runs.transitions import backoff_seconds
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 60.0
+# Between two tries, while the engine cannot be watched: nobody sees anything of it in that time.
+LONGEST_PAUSE_SECONDS = 5.0
 Key = tuple[str, str]
 
 
@@ -123,31 +125,33 @@ class Watcher:
         self._inbox = inbox
         self._stopping = stopping
         self._cursor = ""
+        self._failures = 0
 
     def run(self) -> None:
         """Watch until the controller stops."""
-        failures = 0
         while not self._stopping.is_set():
             try:
                 self.watch_once()
-                failures = 0
+                self._failures = 0
             except EngineUnavailable as error:
                 # It goes on where it broke: what ended and was deleted meanwhile is in no later state.
-                if not failures:
+                if not self._failures:
                     logger.warning("The watch of engine %s broke: %s", self._engine.alias, error)
-                failures += 1
+                self._failures += 1
             except Exception:
                 logger.exception("The watch of engine %s failed", self._engine.alias)
                 # The cursor may be what it fails for; what was missed meanwhile is mostly in the current state.
                 self._cursor = ""
-                failures += 1
-            if failures:
-                self._stopping.wait(backoff_seconds(failures))
+                self._failures += 1
+            if self._failures:
+                self._stopping.wait(min(LONGEST_PAUSE_SECONDS, backoff_seconds(self._failures)))
 
     def watch_once(self, timeout_seconds: float = WATCH_SECONDS) -> None:
         """Pass on what the engine tells until its watch ends."""
         for event in self._engine.watch(self._cursor, timeout_seconds):
             self._cursor = event.cursor or self._cursor
+            # Watches that break now and then, and tell something in between, do not add up to long pauses.
+            self._failures = 0
             self._inbox.put(_news(self._engine, event))
             if self._stopping.is_set():
                 return

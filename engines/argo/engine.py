@@ -11,6 +11,7 @@ from engines.argo import workflows
 from engines.argo.attachments import Attachments
 from engines.argo.client import Client, Json, Refused
 from engines.argo.cluster import Permissions, cluster_nodes
+from engines.argo.endings import Endings
 from engines.argo.explanations import Explanations
 from engines.argo.options import Options
 from engines.argo.pacing import TokenBucket
@@ -52,6 +53,7 @@ class ArgoEngine(Engine):
         self._logs = PodLogs(self._client, namespace, self.settings.timeout_seconds)
         # Words for people wait for a time when nothing more important is asked.
         self._explanations = Explanations(Client(self.settings, bucket, self.settings.burst / 2), namespace)
+        self._endings = Endings(self._client, self.settings)
         self._permissions = Permissions(self._client, self.settings)
 
     # Submitting, so that a crash between any two calls leaves nothing that the next try does not finish: the Workflow
@@ -177,6 +179,9 @@ class ArgoEngine(Engine):
 
     def explain(self, name: str) -> str:
         return self._explanations.of(name) if workflows.is_name(name) else ""
+
+    def ending(self, name: str, uid: str = "") -> WorkflowStatus | None:
+        return self._endings.of(name, uid) if workflows.is_name(name) else None
 
     def nodes(self) -> builtins.list[ClusterNode]:
         return cluster_nodes(self._client, self.settings.page_size)

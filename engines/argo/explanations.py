@@ -127,7 +127,7 @@ def _with_reason(said: Json) -> str:
 def last_words(events: Iterable[Json]) -> list[tuple[str, str]]:
     """Return the last message of each reason, oldest reason first."""
     found: dict[str, str] = {}
-    for event in sorted(events, key=_happened_at):
+    for event in sorted(events, key=happened_at):
         reason, message = str(event.get("reason") or ""), str(event.get("message") or "")
         # "Error: ImagePullBackOff" and the like come after the words that say why.
         if reason not in _NO_CAUSES and message and not message.startswith("Error: "):
@@ -136,7 +136,8 @@ def last_words(events: Iterable[Json]) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def _happened_at(event: Json) -> str:
+def happened_at(event: Json) -> str:
+    """Return when an event was seen last (RFC 3339), empty where it does not say."""
     series = event.get("series") or {}
     moments = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
     return str(next((moment for moment in moments if moment), ""))

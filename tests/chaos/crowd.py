@@ -15,7 +15,8 @@ from tests.engines.argo.behaviours import BEHAVIOUR_ANNOTATION
 
 DEADLINE_SECONDS = 15.0
 MOST_UNDER_WAY = 100
-FEWEST_UNDER_WAY = 5
+# So few that those held back last until each step has had its turn, also where nobody comes to it for long.
+FEWEST_UNDER_WAY = 2
 # The share of what has ended that its users delete at each look; all of it once nothing else goes on.
 DELETED_PER_LOOK = 0.05
 Ending = tuple[str, str]

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engines.base import WorkflowPhase
+from engines.base import WorkflowPhase, WorkflowStatus
 from runs import outbox
 from runs.carrier import Carrier
 from runs.models import RunEvent, WorkflowRun
@@ -127,6 +127,67 @@ def test_an_engine_that_is_down_is_tried_again_with_backoff(make_run, carry, eng
     engine.unsay("down")
     carry()
     assert (now_of(run).phase, now_of(run).message, now_of(run).tries) == ("submitted", "", 0)
+
+
+@pytest.fixture
+def endings(engine, monkeypatch):
+    """What the engine remembers of Workflows that are gone; a test fills it, by name."""
+    endings = {}
+    monkeypatch.setattr(engine, "ending", lambda name, uid="": endings.get(name))
+    return endings
+
+
+def ended(run, at="2026-01-01T12:00:09Z"):
+    return WorkflowStatus(run.name, WorkflowPhase.SUCCEEDED, finished_at=at)
+
+
+def test_what_ran_and_was_tidied_away_before_its_submission_was_answered_runs_once(
+    make_run, engine, clock, carry, endings
+):
+    # Its controller died when it had submitted it.
+    run = make_run(now=START)
+    claimed(limit=1, claimed_by="dead")
+    clock.forward(outbox.LEASE.total_seconds() + 1)
+    endings[run.name] = ended(run)
+
+    carry()
+
+    assert (now_of(run).phase, now_of(run).reason) == ("succeeded", "")
+    assert [call for call in engine.calls if call.startswith(("submit", "prepare"))] == []
+
+
+def test_what_ran_before_an_error_told_nothing_of_it_runs_once(make_run, engine, clock, carry, endings):
+    run = make_run(now=START)
+    engine.say("down")
+    carry()
+    engine.unsay("down")
+    clock.forward(1)
+    endings[run.name] = ended(run)
+
+    carry()
+
+    assert now_of(run).phase == "succeeded"
+    assert "created" not in {call.split()[0] for call in engine.calls}
+
+
+def test_the_end_of_an_older_workflow_of_that_name_says_nothing(make_run, engine, clock, carry, endings):
+    run = make_run(now=START)
+    claimed(limit=1, claimed_by="dead")
+    clock.forward(outbox.LEASE.total_seconds() + 1)
+    endings[run.name] = ended(run, at="2026-01-01T11:00:00Z")
+
+    carry()
+
+    assert now_of(run).phase == "submitted"
+
+
+def test_a_first_try_asks_for_no_end(make_run, carry, endings):
+    run = make_run(now=START)
+    endings[run.name] = ended(run)
+
+    carry()
+
+    assert now_of(run).phase == "submitted"
 
 
 def test_the_schedule_of_retries_outlives_the_controller(make_run, carry, engine, clock):

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engines.base import StopStrategy, WorkflowPhase
+from engines.base import EngineUnavailable, StopStrategy, WorkflowPhase, WorkflowStatus
 from runs import outbox
 from runs.carrier import Carrier
 from runs.models import WorkflowRun
@@ -79,6 +79,46 @@ def test_a_workflow_that_a_watch_saw_deleted_is_lost_at_once(submitted, reconcil
     reconciler.look_at(submitted.name)
 
     assert now_of(submitted).phase == "lost"
+
+
+@pytest.mark.parametrize(
+    ("phase", "message", "ended_as"),
+    [
+        (WorkflowPhase.SUCCEEDED, "", ("succeeded", "", "")),
+        (WorkflowPhase.FAILED, "child failed", ("failed", "engine", "child failed")),
+    ],
+)
+def test_a_workflow_whose_end_is_remembered_is_not_lost(
+    submitted, reconciler, engine, monkeypatch, phase, message, ended_as
+):
+    asked = []
+    ending = WorkflowStatus(submitted.name, phase, message, finished_at="2026-01-01T11:59:00Z")
+    monkeypatch.setattr(engine, "ending", lambda *named: asked.append(named) or ending)
+    reconciler.look()
+    engine.vanish(submitted.name)
+
+    reconciler.look_at(submitted.name)
+    reconciler.look_at(submitted.name)
+
+    run = now_of(submitted)
+    assert asked == [(submitted.name, f"uid-{submitted.name}")]
+    assert (run.phase, run.reason, run.message) == ended_as
+    assert run.finished_at == datetime(2026, 1, 1, 11, 59, tzinfo=UTC)
+    assert run.workflow_ended_at == NOW
+
+
+def test_a_run_is_not_called_lost_while_its_end_cannot_be_looked_up(submitted, reconciler, engine, monkeypatch):
+    def ending(name, uid):
+        raise EngineUnavailable("away")
+
+    reconciler.look()
+    monkeypatch.setattr(engine, "ending", ending)
+    engine.vanish(submitted.name)
+
+    with pytest.raises(EngineUnavailable):
+        reconciler.look_at(submitted.name)
+
+    assert now_of(submitted).phase == "running"
 
 
 def test_a_workflow_without_a_row_is_reported_and_stopped(reconciler, engine, db, caplog):

@@ -119,6 +119,18 @@ def test_a_watch_goes_on_where_it_was_and_begins_anew_after_a_fault(error, next_
     assert {n.status.name for n in inbox.take(0)} == {"w1", "w2", "w3", "w4"}
 
 
+def test_pauses_grow_only_while_nothing_is_told(monkeypatch):
+    pauses, error = [], EngineUnavailable("away")
+    stopping = threading.Event()
+    engine = Script(stopping, [error], [error], [event("1"), error], [error], *[[error]] * 9, [])
+    monkeypatch.setattr("runs.watching.backoff_seconds", float)
+    monkeypatch.setattr(stopping, "wait", pauses.append)
+
+    Watcher(engine, Inbox(), stopping).run()
+
+    assert pauses == [1, 2, 1, 2, 3, 4, *[5] * 7]
+
+
 @pytest.mark.django_db
 def test_news_are_written_into_the_row(make_run, status_of):
     run = make_run()

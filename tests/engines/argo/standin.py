@@ -3,7 +3,7 @@
 It behaves as Argo 4.1 does where an engine could notice: it does not see a Workflow that is labelled for a controller
 of some instance id, it writes phase Running into one that is suspended and then waits without heeding `spec.shutdown`
 (workflow/controller/operator.go, `operate`), it writes whole objects with their resource version, and labels them with
-phase and completion.
+phase and completion. The end of a Workflow is told in an event too.
 """
 
 from __future__ import annotations
@@ -245,13 +245,30 @@ class ArgoStandin:
             }
             try:
                 play.object = self._api.put(self._one(play.object), wanted)
-                return
+                break
             except ApiError as error:
                 if error.status not in (404, 409):
                     raise
             if not self._look_again(uid, play):
                 self._plays.pop(uid, None)
                 return
+        if status["phase"] in TERMINAL:
+            self._tell_end(play.object)
+
+    def _tell_end(self, workflow: Object) -> None:
+        metadata, status = workflow["metadata"], workflow["status"]
+        well = status["phase"] == "Succeeded"
+        about = {"apiVersion": workflow["apiVersion"], "kind": workflow["kind"], "namespace": self._namespace}
+        event = {
+            "metadata": {"generateName": f"{metadata['name']}."},
+            "involvedObject": {**about, "name": metadata["name"], "uid": metadata["uid"]},
+            "type": "Normal" if well else "Warning",
+            "reason": "WorkflowSucceeded" if well else "WorkflowFailed",
+            "message": "Workflow completed" if well else status.get("message", ""),
+            "firstTimestamp": status.get("finishedAt"),
+            "lastTimestamp": status.get("finishedAt"),
+        }
+        self._api.post(f"/api/v1/namespaces/{self._namespace}/events", event)
 
     def _look_again(self, uid: str, play: _Play) -> bool:
         """Read a Workflow that somebody else has changed meanwhile; return whether it is still the same one."""

@@ -6,12 +6,13 @@ It needs a namespace without Workflows of an orchestrator: the contract counts t
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import pytest
 
 from engines.argo.engine import ArgoEngine
-from engines.base import Engine
+from engines.base import Engine, WorkflowNotFound, WorkflowPhase
 from tests.engines.contract import EngineContract
 
 pytestmark = pytest.mark.argo
@@ -46,3 +47,28 @@ class TestLiveArgo(EngineContract):
 
     def make_engine(self, place: Any) -> Engine:
         return live_engine(place)
+
+    @pytest.mark.parametrize(
+        ("script", "phase", "said"),
+        [("true", WorkflowPhase.SUCCEEDED, ""), ("exit 3", WorkflowPhase.FAILED, "exit code 3")],
+    )
+    def test_an_end_outlives_its_workflow(self, engine: Engine, script: str, phase: WorkflowPhase, said: str) -> None:
+        name = f"ended-{phase.lower()}"
+        uid = self.submit(engine, name, script, ttlStrategy={"secondsAfterCompletion": 1}).uid
+        self.wait_until_gone(engine, name)
+
+        ending = engine.ending(name, uid)
+
+        assert ending is not None
+        assert ending.phase is phase
+        assert said in ending.message
+
+    def wait_until_gone(self, engine: Engine, name: str) -> None:
+        until = time.monotonic() + self.patience_seconds
+        while time.monotonic() < until:
+            try:
+                engine.get(name)
+            except WorkflowNotFound:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"{name} is still there")

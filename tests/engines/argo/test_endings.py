@@ -1,0 +1,105 @@
+"""What is left of a Workflow that is gone: the events that Argo wrote about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engines.argo.endings import ending_of
+from engines.argo.engine import ArgoEngine
+from engines.base import EngineUnavailable, Submission, WorkflowNotFound, WorkflowPhase, WorkflowStatus
+from tests.engines.argo.behaviours import BEHAVIOUR_ANNOTATION, Pace
+from tests.engines.argo.standin import ArgoStandin
+from tests.engines.contract import manifest
+from tests.services.kubernetes import ApiServer
+
+PATIENCE_SECONDS = 30.0
+
+
+def event(reason: str, message: str = "Workflow completed", uid: str = "u1", second: int = 0) -> dict[str, Any]:
+    about = {"kind": "Workflow", "name": "wf", "uid": uid}
+    seen_at = f"2026-11-21T12:00:{second:02}Z"
+    return {"reason": reason, "message": message, "involvedObject": about, "lastTimestamp": seen_at}
+
+
+def test_an_event_tells_a_success() -> None:
+    events = [event("WorkflowRunning"), event("WorkflowSucceeded", second=9), event("WorkflowNodeSucceeded")]
+
+    ending = WorkflowStatus("wf", WorkflowPhase.SUCCEEDED, finished_at="2026-11-21T12:00:09Z", uid="u1")
+    assert ending_of("wf", "u1", events) == ending_of("wf", "", events) == ending
+
+
+def test_an_event_tells_a_failure_in_its_words() -> None:
+    ending = ending_of("wf", "u1", [event("WorkflowFailed", "child failed")])
+
+    assert ending is not None
+    assert (ending.phase, ending.message) == (WorkflowPhase.FAILED, "child failed")
+
+
+@pytest.mark.parametrize(
+    "events", [[], [event("WorkflowRunning")], [event("WorkflowNodeFailed")], [event("WorkflowSucceeded", uid="u2")]]
+)
+def test_without_an_event_of_its_end_nothing_is_known(events: list[dict[str, Any]]) -> None:
+    assert ending_of("wf", "u1", events) is None
+
+
+def test_the_last_end_counts() -> None:
+    ending = ending_of("wf", "u1", [event("WorkflowSucceeded", second=8), event("WorkflowFailed", second=3)])
+
+    assert ending is not None
+    assert ending.phase is WorkflowPhase.SUCCEEDED
+
+
+@pytest.mark.kubernetes
+def test_the_end_of_a_workflow_that_has_expired_is_known(
+    argo: ArgoEngine, api_server: ApiServer, namespace: str
+) -> None:
+    wanted = manifest("wf", "true")
+    wanted["metadata"]["annotations"] = {BEHAVIOUR_ANNOTATION: "expire"}
+    with ArgoStandin(api_server.api, namespace, Pace(expiry_seconds=0.1)):
+        uid = argo.submit(Submission("wf", wanted)).uid
+        wait_until_gone(argo, "wf")
+
+    ending = argo.ending("wf", uid)
+
+    assert ending is not None
+    assert (ending.name, ending.phase, ending.uid) == ("wf", WorkflowPhase.SUCCEEDED, uid)
+    assert ending.finished_at
+    assert argo.ending("wf", "another") is None
+    assert argo.ending("never-was") is argo.ending("No, name") is None
+
+
+@pytest.mark.kubernetes
+def test_without_the_right_to_read_events_nothing_is_known(
+    make_argo: Callable[..., ArgoEngine], api_server: ApiServer, namespace: str
+) -> None:
+    api_server.api.post(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": "nobody"}})
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/nobody/token"
+    token = api_server.api.post(path, {"spec": {"expirationSeconds": 600}})["status"]["token"]
+    engine = make_argo(kubeconfig=str(api_server.write_kubeconfig("nobody", token=token)))
+
+    assert engine.ending("wf") is None
+
+
+@pytest.mark.kubernetes
+def test_an_end_that_cannot_be_looked_up_now_is_not_taken_for_none(
+    make_argo: Callable[..., ArgoEngine], api_server: ApiServer
+) -> None:
+    away = api_server.write_kubeconfig("away", token=api_server.token, server="https://127.0.0.1:1")
+
+    with pytest.raises(EngineUnavailable):
+        make_argo(kubeconfig=str(away)).ending("wf")
+
+
+def wait_until_gone(engine: ArgoEngine, name: str) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        try:
+            engine.get(name)
+        except WorkflowNotFound:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{name} is still there")
