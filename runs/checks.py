@@ -19,6 +19,6 @@ def check_engines(**_: Any) -> list[checks.CheckMessage]:
     for alias in settings.ENGINES:
         try:
             get_engine(alias)
-        except (ImproperlyConfigured, LookupError, OSError, TypeError, ValueError) as error:
+        except ImproperlyConfigured as error:
             found.append(checks.Error(str(error), id="runs.E002"))
     return found

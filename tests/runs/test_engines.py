@@ -16,6 +16,7 @@ def test_an_engine_is_made_once(engine):
         ({}, "no engine 'odd'"),
         ({"odd": {}}, "class of engine 'odd'"),
         ({"odd": {"class": "nowhere.Engine"}}, "class of engine 'odd'"),
+        ({"odd": {"class": "tests.runs.doubles.FolderEngine"}}, "options of engine 'odd'"),
     ],
 )
 def test_an_engine_that_cannot_be_made_says_why(settings, engine, engines, says):
