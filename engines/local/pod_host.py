@@ -28,6 +28,8 @@ _NOT_READY = (ImageUnknown, EnvironmentNotReady, VolumeNotReady)
 _LOOPBACK = "127.0.0.1"
 _AT_ONCE = 2 * (os.cpu_count() or 1)
 _STEP_SECONDS = 0.1
+# Of a long loop, between two looks at what has ended meanwhile: a millisecond or two.
+_TURNS = 16
 
 
 class _Pod:
@@ -94,16 +96,16 @@ class PodHost:
     # What the machine asks
 
     def carry_out(self) -> None:
-        """Do what the machine asks for until it asks for nothing more."""
+        """Do what the machine asks for until it asks for nothing more; of long loops a part."""
         while True:
-            actions = self.machine.take_actions()
+            actions = self.machine.take_actions(turns=_TURNS)
             for verb, what in actions:
                 if verb == "run":
                     self._accept(what)
                 else:
                     self._stop(*what)
             self._start_waiting()
-            if not actions:
+            if not actions or self.machine.has_turns:
                 return
 
     def _accept(self, order: PodOrder) -> None:

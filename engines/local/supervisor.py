@@ -200,6 +200,8 @@ class Supervisor:
             self.machine.tick()
 
     def _timeout(self, due: float | None) -> float:
+        if self.machine.has_turns:
+            return 0.0
         now = time.monotonic()
         timeout = _LONGEST_SLEEP
         if due is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Artifact, Bound, Call, CallError, Owner, arguments_of
@@ -15,6 +17,8 @@ from engines.local.interpreter.tags import Scope, Unresolved, fill, text_of
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
 
+# Of a template's calls, those that are made before the first of them can run.
+_AT_ONCE = 32
 # What may be wrong with a step once its tags have values; each becomes the message of a node in phase Error.
 StepFault = (Unresolved, InvalidLoop, InvalidCondition, CallError)
 
@@ -73,6 +77,18 @@ class Composite(Owner):
         if parent:
             self.machine.store.link(parent, node["id"])
         self.launched(step, turn, node)
+
+    def launch_all(self, calls: Iterable[tuple[dict[str, Any], Any, Turn, str, str]]) -> None:
+        """Launch calls, each given by the arguments of `launch`: the first at once, more of them bit by bit."""
+        rest = self._launched_one_by_one(calls)
+        for _ in islice(rest, _AT_ONCE):
+            pass
+        self.machine.gradually(rest)
+
+    def _launched_one_by_one(self, calls: Iterable[tuple[dict[str, Any], Any, Turn, str, str]]) -> Iterator[None]:
+        for call in calls:
+            self.launch(*call)
+            yield
 
     def launched(self, step: dict[str, Any], turn: Turn, node: Node) -> None:
         """Take notice of a child's node."""

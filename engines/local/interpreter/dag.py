@@ -116,8 +116,7 @@ class Dag(Composite):
         )
         self._connect(name, group_node)
         self.groups[name] = _Group(group_node, len(turns))
-        for turn in turns:
-            self.launch(task, ready, turn, self._node_name(turn.name), group_node["id"])
+        self.launch_all((task, ready, turn, self._node_name(turn.name), group_node["id"]) for turn in turns)
 
     def _node_name(self, name: str) -> str:
         return f"{self.node['name']}.{name}"

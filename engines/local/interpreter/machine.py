@@ -2,7 +2,8 @@
 
 It does no input or output of its own. Events are method calls (`start`, `pods.done`, `stop`, `resume`, `tick`); what
 is to be done is taken with `take_actions`: ("run", PodOrder) and ("stop", (node id, why)). `next_deadline` says when
-`tick` has something to do. The work per node does not grow with the number of nodes.
+`tick` has something to do. The work per node does not grow with the number of nodes, and a long loop is begun a few
+turns at a time, so that the first of them run meanwhile; any event but the end of a pod finds all of them begun.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from engines.local.interpreter.calls import Artifact, Call, CallError, Owner, bind
@@ -59,6 +60,7 @@ class Machine:
         self.pods = PodNodes(self)
         self._created_at, self._uid = created_at, uid
         self._queue: deque[Callable[[], None]] = deque()
+        self._turns: deque[Iterator[None]] = deque()
         self._actions: list[tuple[str, Any]] = []
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = 0
@@ -97,6 +99,7 @@ class Machine:
         """Shut the Workflow down; `Terminate` after `Stop` also ends the exit handler."""
         if self.phase in ENDED or self.strategy in (strategy, "Terminate"):
             return
+        self._begin_turns()
         self.strategy = strategy
         message = self.halted(False)
         for node in [node for node in self._suspended.values() if strategy == "Terminate" or not self._exiting()]:
@@ -106,6 +109,7 @@ class Machine:
 
     def resume(self) -> None:
         """Let every suspended node go on."""
+        self._begin_turns()
         for node in list(self._suspended.values()):
             self._wake(node, "Succeeded", "")
         self._drain()
@@ -113,6 +117,8 @@ class Machine:
     def tick(self) -> None:
         """Do what time has come for."""
         now = self.now()
+        if self._timers and self._timers[0][0] <= now:
+            self._begin_turns()
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2]()
         self._drain()
@@ -123,9 +129,14 @@ class Machine:
         """Return when `tick` is to be called, in seconds of the clock, or None."""
         return self._timers[0][0] if self._timers else None
 
-    def take_actions(self) -> list[tuple[str, Any]]:
-        """Return what is to be done since the last call."""
-        self._drain()
+    @property
+    def has_turns(self) -> bool:
+        """Whether turns of a loop are left to begin."""
+        return bool(self._turns)
+
+    def take_actions(self, turns: int | None = None) -> list[tuple[str, Any]]:
+        """Return what is to be done since the last call, and begin so many of the turns that are left, or all."""
+        self._begin_turns(turns)
         actions, self._actions = self._actions, []
         return actions
 
@@ -143,6 +154,10 @@ class Machine:
     def soon(self, action: Callable[[], None]) -> None:
         """Do something once the present event is dealt with."""
         self._queue.append(action)
+
+    def gradually(self, turns: Iterator[None]) -> None:
+        """Begin the turns of a loop now and then, one with each step of the iterator."""
+        self._turns.append(turns)
 
     def results_asked(self, template: dict[str, Any]) -> frozenset[str]:
         """Return the tags within a template that ask for what a step wrote to its standard output."""
@@ -335,6 +350,17 @@ class Machine:
         queue = self._queue
         while queue:
             queue.popleft()()
+
+    def _begin_turns(self, most: int | None = None) -> None:
+        self._drain()
+        begun = 0
+        while self._turns and (most is None or begun < most):
+            for _ in self._turns[0]:
+                break
+            else:
+                self._turns.popleft()
+            begun += 1
+            self._drain()
 
     @property
     def finished(self) -> bool:

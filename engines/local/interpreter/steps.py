@@ -72,8 +72,8 @@ class Steps(Composite):
         self.missing = len(calls)
         if not calls:
             self.machine.soon(self._end_group)
-        for step, ready, turn in calls:
-            self.launch(step, ready, turn, f"{name}.{turn.name}", self.group["id"])
+        group_id = self.group["id"]
+        self.launch_all((step, ready, turn, f"{name}.{turn.name}", group_id) for step, ready, turn in calls)
 
     def launched(self, step: dict[str, Any], turn: Turn, node: Node) -> None:
         self.step_of[node["id"]] = step

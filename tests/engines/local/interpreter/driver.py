@@ -8,6 +8,7 @@ from typing import Any
 from engines.local.interpreter.machine import Machine
 from engines.local.interpreter.nodes import Node
 from engines.local.interpreter.pod_nodes import PodOrder, PodOutcome
+from tests.engines.local.harness import parameters, shell
 
 START = 1_800_000_000.0
 SUCCEEDED = PodOutcome("Succeeded", "", {"exitCode": "0"})
@@ -16,6 +17,22 @@ SUCCEEDED = PodOutcome("Succeeded", "", {"exitCode": "0"})
 def failed(code: int = 1) -> PodOutcome:
     """Return the outcome of a pod whose main container failed."""
     return PodOutcome("Failed", f"main: Error (exit code {code})", {"exitCode": str(code)})
+
+
+WORK = {"name": "work", "container": shell("true")}
+SAY = {"name": "say", "inputs": parameters(what=None), "container": shell("echo {{inputs.parameters.what}}")}
+
+
+def call(name: str, template: str = "work", **more: Any) -> dict[str, Any]:
+    return {"name": name, "template": template, **more}
+
+
+def steps(*groups: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    return {"name": "main", "steps": list(groups), **more}
+
+
+def dag(*tasks: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": "main", "dag": {"tasks": list(tasks), **more}}
 
 
 class Driver:

@@ -7,25 +7,9 @@ from typing import Any
 
 import pytest
 
-from engines.local.interpreter.nodes import NodeStore
 from engines.local.interpreter.pod_nodes import PodOutcome
 from tests.engines.local.harness import parameters, shell, workflow
-from tests.engines.local.interpreter.driver import SUCCEEDED, Driver, failed
-
-WORK = {"name": "work", "container": shell("true")}
-SAY = {"name": "say", "inputs": parameters(what=None), "container": shell("echo {{inputs.parameters.what}}")}
-
-
-def call(name: str, template: str = "work", **more: Any) -> dict[str, Any]:
-    return {"name": name, "template": template, **more}
-
-
-def steps(*groups: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    return {"name": "main", "steps": list(groups), **more}
-
-
-def dag(*tasks: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"name": "main", "dag": {"tasks": list(tasks), **more}}
+from tests.engines.local.interpreter.driver import SAY, SUCCEEDED, WORK, Driver, call, dag, failed, steps
 
 
 class TestSteps:
@@ -44,28 +28,6 @@ class TestSteps:
         driver.run(lambda order, name: failed() if name == "a" else SUCCEEDED)
 
         assert (driver.machine.phase, driver.phases["a"]) == ("Succeeded", "Failed")
-
-    def test_an_empty_loop_is_skipped(self) -> None:
-        driver = Driver(workflow(steps([call("a", withItems=[])], [call("b")]), WORK))
-
-        driver.run()
-
-        assert driver.nodes["a"]["message"] == "Skipped, empty params"
-        assert driver.machine.phase == "Succeeded"
-
-    def test_a_loops_outputs_are_gathered_in_order(self) -> None:
-        producer = {
-            "name": "produce",
-            "container": shell("true"),
-            "outputs": {"parameters": [{"name": "v", "valueFrom": {"path": "/v"}}]},
-        }
-        last = call("c", "say", arguments=parameters(what="{{steps.a.outputs.parameters.v}}"))
-        driver = Driver(workflow(steps([call("a", "produce", withItems=["x", "y"])], [last]), producer, SAY))
-
-        for value, name in (("2", "a(1:y)"), ("1", "a(0:x)")):
-            driver.end(name, PodOutcome("Succeeded", "", {"parameters": [{"name": "v", "value": value}]}))
-
-        assert driver.orders["c"].template["container"]["args"] == ['echo ["1","2"]']
 
     def test_a_broken_when_is_an_error(self) -> None:
         driver = Driver(workflow(steps([call("a", when="x ==")]), WORK))
@@ -383,22 +345,3 @@ class TestInputs:
         assert (driver.machine.phase, driver.machine.message) == ("Failed", f"invalid spec: {message}")
         assert driver.machine.finished
         assert not driver.machine.store.nodes
-
-
-def test_work_per_node_does_not_grow_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    lookups = 0
-    outbound = NodeStore.outbound
-
-    def counting(store: NodeStore, node_id: str) -> list[str]:
-        nonlocal lookups
-        lookups += 1
-        return outbound(store, node_id)
-
-    monkeypatch.setattr(NodeStore, "outbound", counting)
-    counted = []
-    for count in (100, 400):
-        lookups = 0
-        Driver(workflow(steps([call("a", withSequence={"count": str(count)})]), WORK)).run()
-        counted.append(lookups / count)
-
-    assert counted[1] <= counted[0]
