@@ -20,6 +20,11 @@ class Job:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    @property
+    def ended(self) -> bool:
+        """Tell whether it has ended, well or not."""
+        return not self._thread.is_alive()
+
     def wait(self, seconds: float | None = None) -> bool:
         """Tell whether it has ended, after waiting at most so long; raise what it ended with."""
         self._thread.join(seconds)

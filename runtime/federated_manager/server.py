@@ -13,7 +13,7 @@ from runtime.errors import LinkageError
 from runtime.federated_manager import messages
 from runtime.federated_manager.aggregation import Aggregation
 from runtime.federated_manager.channel.base import Channel, Message, blake3_of
-from runtime.federated_manager.engine import Engine
+from runtime.federated_manager.engine import Engine, Job
 from runtime.federated_manager.errors import ModelError, RoundError, RunFailed
 from runtime.federated_manager.messages import Topic
 from runtime.federated_manager.models import clear, pack_model, save_model, unpack_model
@@ -24,8 +24,8 @@ from runtime.federated_manager.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
-# How long one topic is listened to while another has to be looked at too.
-GLANCE = 1.0
+# How long one topic is listened to while another has to be looked at too, and while an answer is taken in.
+GLANCE, SHORT_GLANCE = 1.0, 0.05
 
 
 class Server:
@@ -44,6 +44,8 @@ class Server:
         self._ready: set[str] = set()
         self._announced = False
         self._round = 0
+        # The answer that's being checked and unpacked, while the next one may be coming in.
+        self._taking: tuple[str, Job] | None = None
 
     def run(self) -> None:
         """Carry out what's left of the training; raise RuntimeFault when it fails."""
@@ -169,17 +171,22 @@ class Server:
         self._report("gathering")
         while not self._roll.complete:
             left = deadline - time.monotonic()
+            if left <= 0 and self._settle():
+                continue
             if left <= 0:
                 self._roll.close(limit)
                 return
             if not self._read_answer(min(left, self._settings.channel.poll_time_out), take):
                 self._read_status(0)
+        self._settle()
 
     def _read_answer(self, wait: float, take: Callable[[str, Message], None]) -> bool:
         """Deal with the next message to the manager; return False when there was none."""
-        message = self._channel.read(Topic.TO_MANAGER, wait)
+        message = self._channel.read(Topic.TO_MANAGER, min(wait, SHORT_GLANCE) if self._taking else wait)
         if message is None:
-            return False
+            return self._taking is not None and self._taking[1].ended and self._settle()
+        # Whether it counts may hang on the one before.
+        self._settle()
         client = messages.client_of(self._settings.channel_id, message.key)
         number = messages.iteration_of(message.headers)
         if client is None or number is None or message.headers.get(messages.NAME) != messages.ENDED:
@@ -198,14 +205,22 @@ class Server:
             self._report("client failed")
             return True
         self._progress.traffic.received += message.content.size
+        self._taking = client, Job(lambda: take(client, message))
+        return True
+
+    def _settle(self) -> bool:
+        """Wait until the last answer is taken in, and count it; return False when there was none."""
+        if self._taking is None:
+            return False
+        (client, job), self._taking = self._taking, None
         try:
-            take(client, message)
+            job.wait()
         except ModelError as error:
             self._roll.fail(client, str(error))
             self._report("client failed")
-            return True
-        self._roll.count(client)
-        self._report("client answered")
+        else:
+            self._roll.count(client)
+            self._report("client answered")
         return True
 
     def _take_model(self, client: str, message: Message) -> None:
