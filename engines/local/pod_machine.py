@@ -42,6 +42,7 @@ class PodMachine:
 
     def __init__(self, template: dict[str, Any]) -> None:
         self.containers: dict[str, Container] = {}
+        self._by_role: dict[str, list[Container]] = {"init": [], "main": [], "sidecar": []}
         self.to_start: list[Container] = []
         self.to_restart: list[tuple[float, Container]] = []
         self.ending = False
@@ -61,11 +62,12 @@ class PodMachine:
         self.in_set = bool(container_set)
 
     def _add(self, role: str, spec: dict[str, Any], name: str) -> None:
-        self.containers[name] = Container(role, spec, name)
+        self.containers[name] = container = Container(role, spec, name)
+        self._by_role[role].append(container)
 
     def of(self, role: str) -> list[Container]:
         """Return the containers of a role: init, main or sidecar."""
-        return [container for container in self.containers.values() if container.role == role]
+        return self._by_role[role]
 
     def begin(self) -> None:
         """Start the first init container, or everything that waits for nothing."""

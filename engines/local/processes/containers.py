@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import stat
@@ -79,27 +78,19 @@ def run_program(argv: Sequence[str], env: Mapping[str, str], working_dir: str, o
         os.chdir(working_dir)
     except OSError as error:
         raise StartFailed(f'working directory "{working_dir}": {error.strerror}') from error
-    path = _find(argv[0], env.get("PATH") or _DEFAULT_PATH)
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, output.stdout.writer, 1),
         (os.POSIX_SPAWN_DUP2, output.stderr.writer, 2),
     ]
     try:
-        return os.posix_spawn(
-            path, list(argv), env, file_actions=actions, setpgroup=0, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
+        # The program is looked up on the path of whoever starts it.
+        os.environ["PATH"] = env.get("PATH") or _DEFAULT_PATH
+        return os.posix_spawnp(
+            argv[0], list(argv), env, file_actions=actions, setpgroup=0, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
         )
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, FileNotFoundError) and argv[0] and "/" not in argv[0]:
+            cause = "executable file not found in $PATH"
         raise StartFailed(f'exec: "{argv[0]}": {cause}') from error
-
-
-def _find(program: str, search: str) -> str:
-    if "/" in program:
-        return program
-    cause = os.strerror(errno.ENOENT) if not program else "executable file not found in $PATH"
-    for directory in search.split(":"):
-        path = f"{directory or '.'}/{program}"
-        if program and os.access(path, os.X_OK) and os.path.isfile(path):  # noqa: PTH113
-            return path
-    raise StartFailed(f'exec: "{program}": {cause}')

@@ -169,18 +169,17 @@ class BrokerConnection:
         return frame
 
     def _receive(self, size: int) -> bytes:
-        buffer = bytearray(size)
-        view, filled = memoryview(buffer), 0
-        while filled < size:
+        pieces: list[bytes] = []
+        while size:
             try:
-                count = self._socket.recv_into(view[filled:], min(size - filled, BLOCK))
+                piece = self._socket.recv(min(size, BLOCK))
             except OSError as error:
                 raise BrokerGone(f"the connection to {self._address} broke: {error}") from error
-            if not count:
+            if not piece:
                 raise BrokerGone(f"{self._address} closed the connection")
-            filled += count
-        view.release()
-        return bytes(buffer)
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
 
     def _authenticate(self, host: str, security: Security) -> None:
         handshake = self.call(SaslHandshakeRequest(mechanism=security.mechanism, version=1))

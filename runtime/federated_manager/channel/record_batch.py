@@ -33,6 +33,9 @@ _STORED_LIMIT = 65535
 _STORED_LAST = b"\x01\x00\x00\xff\xff"
 
 
+Piece = bytes | memoryview
+
+
 class BatchError(Exception):
     """What was read isn't a sound record batch."""
 
@@ -59,9 +62,10 @@ class WrittenBatch:
         self._checked_head = _CHECKED_HEAD.pack(codec, 0, now, now, -1, -1, -1, 1)
         self._trailer = b""
         size, checksum = 0, crc32c(self._checked_head)
-        for block in self._payload():
-            size += len(block)
-            checksum = crc32c(block, checksum)
+        for pieces in self._payload():
+            for piece in pieces:
+                size += len(piece)
+                checksum = crc32c(piece, checksum)
         length_field = _HEAD.size - _LENGTH_STARTS_AT + len(self._checked_head) + size
         self._head = _HEAD.pack(0, length_field, -1, _MAGIC, checksum)
         self.size = _LENGTH_STARTS_AT + length_field
@@ -69,16 +73,17 @@ class WrittenBatch:
     def blocks(self) -> Iterator[bytes]:
         """Yield the batch's bytes; may be called again to send it once more."""
         yield self._head + self._checked_head
-        yield from self._payload()
+        for pieces in self._payload():
+            yield b"".join(pieces)
 
-    def _payload(self) -> Iterator[bytes]:
+    def _payload(self) -> Iterator[list[Piece]]:
         if not isinstance(self._value, Path):
-            yield self._before + (self._value or b"") + self._after
+            yield [self._before, self._value or b"", self._after]
             return
-        yield _GZIP_HEAD + _stored(self._before)
+        yield [_GZIP_HEAD, *_stored(self._before)]
         if self._trailer:
             yield from self._stored_file(lambda _block: None)
-            yield _stored(self._after) + _STORED_LAST + self._trailer
+            yield [*_stored(self._after), _STORED_LAST, self._trailer]
             return
         # The first time through, the trailer isn't known yet.
         checksum = zlib.crc32(self._before)
@@ -90,9 +95,9 @@ class WrittenBatch:
 
         yield from self._stored_file(count)
         self._trailer = struct.pack("<II", zlib.crc32(self._after, checksum), size & 0xFFFFFFFF)
-        yield _stored(self._after) + _STORED_LAST + self._trailer
+        yield [*_stored(self._after), _STORED_LAST, self._trailer]
 
-    def _stored_file(self, count: Callable[[bytes], None]) -> Iterator[bytes]:
+    def _stored_file(self, count: Callable[[bytes], None]) -> Iterator[list[Piece]]:
         assert isinstance(self._value, Path)
         with self._value.open("rb") as file:
             while block := file.read(16 * _STORED_LIMIT):
@@ -285,14 +290,14 @@ def _sized(data: bytes) -> bytes:
     return _varint(len(data)) + data
 
 
-def _stored(data: bytes) -> bytes:
-    """Return data as stored blocks of deflate."""
+def _stored(data: bytes) -> list[Piece]:
+    """Return data as stored blocks of deflate, each in two pieces."""
     view = memoryview(data)
-    pieces: list[bytes | memoryview] = []
+    pieces: list[Piece] = []
     for start in range(0, len(data), _STORED_LIMIT):
         piece = view[start : start + _STORED_LIMIT]
         pieces += [_STORED.pack(0, len(piece), len(piece) ^ 0xFFFF), piece]
-    return b"".join(pieces)
+    return pieces
 
 
 def _skip(read: Callable[[int], bytes], size: int) -> None:
