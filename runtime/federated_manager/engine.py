@@ -20,15 +20,14 @@ class Job:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    @property
-    def ended(self) -> bool:
-        """Tell whether it has ended, well or not."""
+    def ends_within(self, seconds: float | None) -> bool:
+        """Tell whether it ends, well or not, within so long."""
+        self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Tell whether it has ended, after waiting at most so long; raise what it ended with."""
-        self._thread.join(seconds)
-        if self._thread.is_alive():
+        if not self.ends_within(seconds):
             return False
         if self._error is not None:
             raise self._error

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 # How long one topic is listened to while another has to be looked at too, and while an answer is taken in.
 GLANCE, SHORT_GLANCE = 1.0, 0.05
+# A small answer is taken in sooner than the next one could be asked for.
+MOMENT = 0.01
 
 
 class Server:
@@ -107,6 +109,8 @@ class Server:
         deadline = time.monotonic() + limit
         while len(self._ready | self._roll.answered | set(self._roll.failed)) < self._settings.clients:
             left = deadline - time.monotonic()
+            if left <= 0 and self._settle():
+                continue
             if left <= 0:
                 self._begin_without(limit)
                 return
@@ -182,9 +186,11 @@ class Server:
 
     def _read_answer(self, wait: float, take: Callable[[str, Message], None]) -> bool:
         """Deal with the next message to the manager; return False when there was none."""
+        if self._taking is not None and self._taking[1].ends_within(MOMENT):
+            return self._settle()
         message = self._channel.read(Topic.TO_MANAGER, min(wait, SHORT_GLANCE) if self._taking else wait)
         if message is None:
-            return self._taking is not None and self._taking[1].ended and self._settle()
+            return False
         # Whether it counts may hang on the one before.
         self._settle()
         client = messages.client_of(self._settings.channel_id, message.key)
