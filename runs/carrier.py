@@ -17,6 +17,7 @@ from engines.base import (
     Submission,
     WorkflowConflict,
     WorkflowNotFound,
+    WorkflowPhase,
     WorkflowStatus,
 )
 from runs import outbox, services
@@ -86,8 +87,8 @@ class Carrier:
                 return self._delete(run)
 
     def _submit(self, run: WorkflowRun) -> Outcome:
-        if (ending := self._ending_of_earlier_try(run)) is not None:
-            return lambda: self._observe(run, ending)
+        if (known := self._earlier_try(run)) is not None:
+            return lambda: self._observe(run, known)
         try:
             attachments = owner_of(run).prepare(run)
             if not self._still_wanted(run):
@@ -113,10 +114,10 @@ class Carrier:
     def _observe(self, run: WorkflowRun, status: WorkflowStatus) -> None:
         services.run_observe(run_id=run.pk, status=status, cause=RunCause.CONTROLLER, now=self._clock())
 
-    def _ending_of_earlier_try(self, run: WorkflowRun) -> WorkflowStatus | None:
-        """Return how a run's Workflow ended that an earlier try submitted, and that was tidied away unseen.
+    def _earlier_try(self, run: WorkflowRun) -> WorkflowStatus | None:
+        """Return how a run's Workflow fares that an earlier try has submitted, also where it was tidied away unseen.
 
-        Submitted again, it would do its work twice.
+        Submitted again, it could do its work twice: what has begun may end and expire at any moment.
         """
         assert run.handed_over_at is not None
         assert run.claimed_until is not None
@@ -124,11 +125,13 @@ class Carrier:
         if is_first_try:
             return None
         try:
-            self._engine.get(run.name)
+            found = self._engine.get(run.name)
         except WorkflowNotFound:
             ending = self._engine.ending(run.name)
         else:
-            return None
+            # What has not begun is submitted again: that may not have been done to its end.
+            has_begun = found.phase is not WorkflowPhase.PENDING
+            return found if has_begun and found.digest == run.manifest_digest else None
         # The uid is not known. What ended before this run was made is of another one that had its name.
         ended_at = parse_datetime(ending.finished_at) if ending and ending.finished_at else None
         return ending if ended_at and ended_at > run.created_at - CLOCK_SKEW else None

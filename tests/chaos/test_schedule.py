@@ -31,8 +31,9 @@ FAULTS_PER_REQUEST = 0.08
 FAULTS_PER_WATCH = 0.9
 TIMEOUT_SECONDS = 2.0
 OPTIONS = {"requests_per_second": 200.0, "burst": 200, "timeout_seconds": TIMEOUT_SECONDS, "page_size": 50}
-# Both controllers may be blind for longer: then events tell how a Workflow ended that is gone.
-EXPIRY_SECONDS = 3.0
+# Both controllers may be blind for longer: then events tell how a Workflow ended that is gone. Longer than a late
+# request is under way.
+EXPIRY_SECONDS = 4.0
 # Several times the longest pause between two tries.
 STUCK_SECONDS = 120.0
 PROGRESS_SECONDS = 15.0

@@ -170,6 +170,31 @@ def test_what_ran_before_an_error_told_nothing_of_it_runs_once(make_run, engine,
     assert "created" not in {call.split()[0] for call in engine.calls}
 
 
+@pytest.mark.parametrize("phase", [WorkflowPhase.RUNNING, WorkflowPhase.SUCCEEDED])
+def test_what_has_begun_is_not_submitted_again(make_run, engine, clock, carry, phase):
+    # It could end, and be tidied away, between any look at it and the submission.
+    run = make_run(now=START)
+    claimed(limit=1, claimed_by="dead")
+    engine.put(run.name, phase, digest=run.manifest_digest)
+    clock.forward(outbox.LEASE.total_seconds() + 1)
+
+    carry()
+
+    assert now_of(run).phase == phase.lower()
+    assert engine.calls == [f"phase:{phase.lower()} {run.name}"]
+
+
+def test_anothers_workflow_of_that_name_fails_the_run(make_run, engine, clock, carry):
+    run = make_run(now=START)
+    claimed(limit=1, claimed_by="dead")
+    engine.put(run.name, WorkflowPhase.RUNNING, digest="another")
+    clock.forward(outbox.LEASE.total_seconds() + 1)
+
+    carry()
+
+    assert (now_of(run).phase, now_of(run).reason) == ("failed", "engine")
+
+
 def test_the_end_of_an_older_workflow_of_that_name_says_nothing(make_run, engine, clock, carry, endings):
     run = make_run(now=START)
     claimed(limit=1, claimed_by="dead")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from engines.base import ManifestRejected, Submission, WorkflowNotFound, WorkflowPhase
-from engines.local import LocalEngine, layout, liveness, nursery
+from engines.local import LocalEngine, layout, liveness, nursery, supervisor
 from tests.engines.local.harness import PATIENCE_SECONDS, run, shell, text, wait, workflow
 
 MakeEngine = Callable[..., LocalEngine]
@@ -150,6 +150,8 @@ def test_secrets_are_for_the_owner_only_and_go_at_the_end(make: MakeEngine) -> N
     assert modes in ([0o600], [])
 
     wait(engine, "secret")
+    # It is tidied up after its end is told.
+    until(lambda: not (path / supervisor.SANDBOXES).exists())
 
     assert text(engine, "secret") == "t0p-secret"
     kept = [file for file in path.rglob("*") if file.is_file() and "t0p-secret" in file.read_text(errors="replace")]
