@@ -119,8 +119,8 @@ class Reconciler:
     def _vanish(self, run: WorkflowRun) -> None:
         if not run.workflow_ended_at:
             logger.warning("The Workflow of run %s is gone from engine %s.", run.name, self._engine.alias)
-        known = run.workflow_ended_at is None and run.submitted_at is not None
-        ending = self._engine.ending(run.name, run.workflow_uid) if known else None
+        is_open = run.submitted_at is not None and run.workflow_ended_at is None
+        ending = self._engine.ending(run.name, run.workflow_uid) if is_open else None
         with _unless_deleted:
             if ending is not None:
                 run_observe(run_id=run.pk, status=ending, cause=RunCause.RECONCILE, now=self._clock())

@@ -31,7 +31,7 @@ def pack(path: str, target: Path, compression: int = zipfile.ZIP_DEFLATED) -> No
     files = sorted(_files(source))
     if not files:
         raise ArchiveError(f"{source} holds no file")
-    with zipfile.ZipFile(target, "w", compression, strict_timestamps=False) as archive:
+    with zipfile.ZipFile(target, "w") as archive:
         for file in files:
             member = zipfile.ZipInfo.from_file(file, file.relative_to(base).as_posix(), strict_timestamps=False)
             member.compress_type = compression

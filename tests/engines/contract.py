@@ -34,6 +34,18 @@ def manifest(name: str, script: str, **spec: Any) -> dict[str, Any]:
     }
 
 
+def wait_until_gone(engine: Engine, name: str, patience_seconds: float) -> None:
+    """Wait until an engine has a Workflow no more."""
+    until = time.monotonic() + patience_seconds
+    while time.monotonic() < until:
+        try:
+            engine.get(name)
+        except WorkflowNotFound:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{name} is still there")
+
+
 class EngineContract:
     """Subclass it and give `make_engine`; an engine that runs nothing by itself also needs the `let_…` methods."""
 

@@ -188,17 +188,13 @@ def channel_day(run: Scripts, execution_id: int, tmp_path: Path) -> None:
     parameters = run("runs/manifest.sh", workflow)["spec"]["arguments"]["parameters"]
     channel = next(each["value"] for each in parameters if each["name"] == "execution_communicationAdapterId")
     end = time.monotonic() + 60
-    while not is_open(run, workflow):
+    # The channel is opened before the run is submitted.
+    while not run("runs/get.sh", workflow)["submitted_at"]:
         assert time.monotonic() < end
         time.sleep(0.1)
     (first, *_) = run("channels/messages.sh", channel, "status", "after=-1&wait=20")["results"]
     run.text("channels/content.sh", channel, "status", first["offset"], tmp_path / "word")
     assert (tmp_path / "word").read_bytes() == b"true"
-
-
-def is_open(run: Scripts, workflow: str) -> bool:
-    """Return whether what a run needs was made: it has been submitted."""
-    return bool(run("runs/get.sh", workflow)["submitted_at"])
 
 
 def ended(run: Scripts, execution_id: int) -> int:

@@ -79,9 +79,12 @@ class Composite(Owner):
         self.launched(step, turn, node)
 
     def launch_all(self, calls: Iterable[tuple[dict[str, Any], Any, Turn, str, str]]) -> None:
-        """Launch calls, each given by the arguments of `launch`: the first at once, more of them bit by bit."""
+        """Launch calls, each given by the arguments of `launch`: the first at once, more of them bit by bit.
+
+        Where the template's parallelism holds them back, all stand in line at once: a failure may send them away.
+        """
         rest = self._launched_one_by_one(calls)
-        for _ in islice(rest, _AT_ONCE):
+        for _ in rest if self.limit else islice(rest, _AT_ONCE):
             pass
         self.machine.gradually(rest)
 

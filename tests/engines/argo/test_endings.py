@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +9,10 @@ import pytest
 
 from engines.argo.endings import ending_of
 from engines.argo.engine import ArgoEngine
-from engines.base import EngineUnavailable, Submission, WorkflowNotFound, WorkflowPhase, WorkflowStatus
+from engines.base import EngineUnavailable, Submission, WorkflowPhase, WorkflowStatus
 from tests.engines.argo.behaviours import BEHAVIOUR_ANNOTATION, Pace
 from tests.engines.argo.standin import ArgoStandin
-from tests.engines.contract import manifest
+from tests.engines.contract import manifest, wait_until_gone
 from tests.services.kubernetes import ApiServer
 
 PATIENCE_SECONDS = 30.0
@@ -61,7 +60,7 @@ def test_the_end_of_a_workflow_that_has_expired_is_known(
     wanted["metadata"]["annotations"] = {BEHAVIOUR_ANNOTATION: "expire"}
     with ArgoStandin(api_server.api, namespace, Pace(expiry_seconds=0.1)):
         uid = argo.submit(Submission("wf", wanted)).uid
-        wait_until_gone(argo, "wf")
+        wait_until_gone(argo, "wf", PATIENCE_SECONDS)
 
     ending = argo.ending("wf", uid)
 
@@ -92,14 +91,3 @@ def test_an_end_that_cannot_be_looked_up_now_is_not_taken_for_none(
 
     with pytest.raises(EngineUnavailable):
         make_argo(kubeconfig=str(away)).ending("wf")
-
-
-def wait_until_gone(engine: ArgoEngine, name: str) -> None:
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        try:
-            engine.get(name)
-        except WorkflowNotFound:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{name} is still there")

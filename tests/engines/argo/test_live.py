@@ -6,14 +6,13 @@ It needs a namespace without Workflows of an orchestrator: the contract counts t
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 import pytest
 
 from engines.argo.engine import ArgoEngine
-from engines.base import Engine, WorkflowNotFound, WorkflowPhase
-from tests.engines.contract import EngineContract
+from engines.base import Engine, WorkflowPhase
+from tests.engines.contract import EngineContract, wait_until_gone
 
 pytestmark = pytest.mark.argo
 
@@ -55,20 +54,10 @@ class TestLiveArgo(EngineContract):
     def test_an_end_outlives_its_workflow(self, engine: Engine, script: str, phase: WorkflowPhase, said: str) -> None:
         name = f"ended-{phase.lower()}"
         uid = self.submit(engine, name, script, ttlStrategy={"secondsAfterCompletion": 1}).uid
-        self.wait_until_gone(engine, name)
+        wait_until_gone(engine, name, self.patience_seconds)
 
         ending = engine.ending(name, uid)
 
         assert ending is not None
         assert ending.phase is phase
         assert said in ending.message
-
-    def wait_until_gone(self, engine: Engine, name: str) -> None:
-        until = time.monotonic() + self.patience_seconds
-        while time.monotonic() < until:
-            try:
-                engine.get(name)
-            except WorkflowNotFound:
-                return
-            time.sleep(0.2)
-        raise AssertionError(f"{name} is still there")

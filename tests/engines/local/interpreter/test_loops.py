@@ -9,7 +9,7 @@ import pytest
 from engines.local.interpreter.nodes import NodeStore
 from engines.local.interpreter.pod_nodes import PAST_DEADLINE, PodOutcome
 from tests.engines.local.harness import parameters, shell, workflow
-from tests.engines.local.interpreter.driver import SAY, SUCCEEDED, WORK, Driver, call, dag, steps
+from tests.engines.local.interpreter.driver import SAY, SUCCEEDED, WORK, Driver, call, dag, failed, steps
 
 TURNS = 100
 LOOP = call("a", withSequence={"count": str(TURNS)})
@@ -96,6 +96,18 @@ def test_a_deadline_finds_all_turns(hasty: Any) -> None:
 
     messages = [node.get("message") for node in driver.nodes.values() if node["type"] == "Pod"]
     assert messages == [PAST_DEADLINE] * TURNS
+
+
+def test_a_failure_starts_none_of_those_that_wait_for_their_turn(hasty: Any) -> None:
+    driver = hasty(steps([LOOP], parallelism=2, failFast=True))
+    first = ordered(driver, turns=10)
+    assert len(first) == 2
+
+    for node_id in first:
+        driver.machine.pods.done(node_id, failed())
+
+    assert driver.machine.take_actions() == []
+    assert driver.machine.phase == "Failed"
 
 
 def test_what_was_begun_bit_by_bit_is_the_same_when_it_is_taken_up(hasty: Any) -> None:
