@@ -12,6 +12,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from runs.nodes import NodesEncoder
+
 
 class RunPhase(models.TextChoices):
     QUEUED = "queued"
@@ -166,7 +168,7 @@ class RunNodes(models.Model):
     """The Workflow's nodes as the engine last told them."""
 
     run = models.OneToOneField(WorkflowRun, on_delete=models.CASCADE, primary_key=True, related_name="node_table")
-    nodes = models.JSONField(default=dict)
+    nodes = models.JSONField(default=dict, encoder=NodesEncoder)
 
 
 class RunEvent(models.Model):

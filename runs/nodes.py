@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ Nodes = Mapping[str, dict[str, Any]]
 # https://argo-workflows.readthedocs.io/en/latest/fields/#nodestatus
 WORKING_TYPES = frozenset({"Pod", "Container", "Suspend", "HTTP", "Plugin"})
 FAILED_PHASES = frozenset({"Failed", "Error"})
+# As JSON writes it; after a backslash that is itself escaped, the same letters are no NUL.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def something_started(status: WorkflowStatus) -> bool:
@@ -69,14 +72,12 @@ def waited_for(before: Nodes, after: Nodes) -> str:
     return ""
 
 
-def storable(nodes: Nodes) -> dict[str, dict[str, Any]]:
-    """Return nodes as every database takes them: a program's output may hold NUL, PostgreSQL's jsonb may not."""
-    text = json.dumps(nodes)
-    if "\\u0000" in text:
-        text = text.replace("\\u0000", "\\ufffd")
-        cleaned: dict[str, dict[str, Any]] = json.loads(text)
-        return cleaned
-    return dict(nodes)
+class NodesEncoder(json.JSONEncoder):
+    """Writes nodes as every database takes them: a program's output may hold NUL, PostgreSQL's jsonb may not."""
+
+    def encode(self, o: Any) -> str:
+        text = super().encode(o)
+        return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 def in_tree_order(nodes: Nodes) -> Iterator[tuple[int, dict[str, Any]]]:

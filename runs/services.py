@@ -23,7 +23,7 @@ from engines.base import Manifest, WorkflowPhase, WorkflowStatus, manifest_diges
 from runs.changes import RunChange, run_changed
 from runs.kept_logs import log_forgotten
 from runs.models import RunCause, RunDocument, RunEvent, RunNodes, RunPhase, RunReason, WorkflowRun
-from runs.nodes import failure_message, is_waiting, something_started, storable, waited_for, waiting_message
+from runs.nodes import failure_message, is_waiting, something_started, waited_for, waiting_message
 from runs.owners import owner_of
 from runs.transitions import Signal, due_wish, is_older, signal_of
 from web.wakeups import notify_on_commit
@@ -133,7 +133,7 @@ def run_observe(
             waited_for(run.nodes, status.nodes) if status.phase in (WorkflowPhase.FAILED, WorkflowPhase.ERROR) else ""
         )
         if status.nodes:
-            RunNodes.objects.filter(run=run).update(nodes=storable(status.nodes))
+            RunNodes.objects.filter(run=run).update(nodes=dict(status.nodes))
         _follow(change, status, RunCause(cause), waited)
         return run
 

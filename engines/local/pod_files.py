@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -114,7 +115,6 @@ class PodFiles:
             argv=argv,
             env={
                 **self.shop.base_environment,
-                "HOSTNAME": self.order.pod_name,
                 **{key: str(value) for key, value in (image.get("env") or {}).items()},
                 **variables,
             },
@@ -126,6 +126,7 @@ class PodFiles:
             memory_limit_bytes=memory_limit(container),
             # What is read again, or goes on, has a file of its own.
             gathered=not again and not self.order.capture,
+            hostname=self.order.pod_name,
         )
 
     def log(self, name: str, stream: str) -> str:
@@ -146,12 +147,7 @@ class PodFiles:
             if path:
                 paths.append(os.path.dirname(path))
         paths += [os.path.dirname(one["path"]) for one in outputs.get("artifacts") or () if one.get("path")]
-        targets = [mount.target.rstrip("/") for mount in mounts]
-        return tuple(
-            path
-            for path in dict.fromkeys(os.path.normpath(path) for path in paths)
-            if path != "/" and not any(path == target or path.startswith(f"{target}/") for target in targets)
-        )
+        return _outside(tuple(paths), tuple(mount.target for mount in mounts))
 
     def _field(self, path: str) -> str:
         own = {"metadata.name": self.order.pod_name, "status.podIP": "127.0.0.1", "status.hostIP": "127.0.0.1"}
@@ -208,6 +204,17 @@ class PodFiles:
         """Remove everything but the logs."""
         if self._litter:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@functools.cache
+def _outside(paths: tuple[str, ...], targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths, each once, that lie at or below none of the targets."""
+    roots = [target.rstrip("/") for target in targets]
+    return tuple(
+        path
+        for path in dict.fromkeys(os.path.normpath(path) for path in paths)
+        if path != "/" and not any(path == root or path.startswith(f"{root}/") for root in roots)
+    )
 
 
 def _read(path: str) -> str:

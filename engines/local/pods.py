@@ -36,11 +36,12 @@ class PodSpec:
 class ContainerSpec:
     """One process tree of a pod.
 
-    `argv[0]` is looked up on `env["PATH"]`. What it writes is appended to `stdout` and `stderr`: files that are made,
-    with the directory they lie in, when there is something to write. `private_paths` are directories (the working
-    directory, `/tmp`, parents of output paths) that this container may write without anybody else seeing it.
-    `memory_limit_bytes` counts the resident memory of the whole process tree. With `gathered` little output may lie
-    together with that of other containers, in one file beside `stdout` (layout.GATHERED).
+    `argv[0]` is looked up on `env["PATH"]`; `hostname`, if given, is the variable HOSTNAME unless `env` has it. What it
+    writes is appended to `stdout` and `stderr`: files that are made, with the directory they lie in, when there is
+    something to write. `private_paths` are directories (the working directory, `/tmp`, parents of output paths) that
+    this container may write without anybody else seeing it. `memory_limit_bytes` counts the resident memory of the
+    whole process tree. With `gathered` little output may lie together with that of other containers, in one file beside
+    `stdout` (layout.GATHERED).
     """
 
     name: str
@@ -53,6 +54,7 @@ class ContainerSpec:
     private_paths: Sequence[str] = ("/tmp",)  # noqa: S108 - a path inside the pod
     memory_limit_bytes: int | None = None
     gathered: bool = False
+    hostname: str = ""
 
 
 @dataclass(frozen=True)

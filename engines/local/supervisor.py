@@ -74,6 +74,8 @@ class Supervisor:
         self.locks = Locks(root, self.options["max_pods"], namespace)
         self.mutexes = _mutexes(manifest["spec"])
         self.host = self._host(order, secrets, namespace)
+        self.poller = select.poll()
+        self.heard: list[int] = []
 
     def _host(self, order: dict[str, Any], secrets: dict[str, dict[str, str]], namespace: str) -> PodHost:
         options, manifest = self.options, order["manifest"]
@@ -217,14 +219,10 @@ class Supervisor:
 
     def _wait(self, timeout: float) -> None:
         """Sleep until something happens, and take it in."""
-        runner, poller = self.host.runner, select.poll()
-        poller.register(runner.fileno(), select.POLLIN)
-        poller.register(self.control.fileno(), select.POLLIN)
-        queued = self.locks.filenos()
-        for descriptor in queued:
-            poller.register(descriptor, select.POLLIN)
+        runner, queued = self.host.runner, self.locks.filenos()
+        self._listen_to([runner.fileno(), self.control.fileno(), *queued])
         # Rounded up: waking a moment too early would only turn the loop once more.
-        events = dict(poller.poll(timeout * 1000 + 1 if timeout else 0))
+        events = dict(self.poller.poll(timeout * 1000 + 1 if timeout else 0))
         if not events or any(descriptor in events for descriptor in queued):
             self.locks.look_again()
         if runner.fileno() in events:
@@ -235,6 +233,12 @@ class Supervisor:
                 while True:
                     self.control.recv(64)
             self._heed_wishes()
+
+    def _listen_to(self, descriptors: list[int]) -> None:
+        if descriptors != self.heard:
+            self.poller, self.heard = select.poll(), descriptors
+            for descriptor in descriptors:
+                self.poller.register(descriptor, select.POLLIN)
 
     def _heed_wishes(self) -> None:
         for wish in sorted(os.listdir(self.wishes)):

@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from engines.base import WorkflowPhase, WorkflowStatus
-from runs.nodes import failure_message, in_tree_order, something_started, storable, waited_for, waiting_message
+from runs.nodes import NodesEncoder, failure_message, in_tree_order, something_started, waited_for, waiting_message
 
 
 def status(phase=WorkflowPhase.RUNNING, message="", **nodes):
@@ -74,10 +76,13 @@ def test_a_circle_of_nodes_and_a_very_deep_tree_come_to_an_end():
     assert [depth for depth, _ in in_tree_order(deep)] == list(range(5000))
 
 
-def test_what_a_database_cannot_hold_is_replaced():
-    assert storable({"a": {"outputs": {"result": "x\0y", "\0": [1]}}}) == {
-        "a": {"outputs": {"result": "x\ufffdy", "\ufffd": [1]}}
-    }
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("x\0y", "x\ufffdy"), ("\\u0000", "\\u0000"), ("\\\0\0", "\\\ufffd\ufffd"), ("plain", "plain")],
+)
+def test_what_a_database_cannot_hold_is_replaced(said, kept):
+    text = json.dumps({"a": {"outputs": {"result": said, said: [1]}}}, cls=NodesEncoder)
+    assert json.loads(text) == {"a": {"outputs": {"result": kept, kept: [1]}}}
 
 
 @pytest.mark.parametrize(

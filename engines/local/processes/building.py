@@ -56,7 +56,7 @@ class ViewBuilder:
         """Build a view and stay inside its mount namespace, also when it fails. Raises OSError."""
         self._made += 1
         view = View(sight, f"{self._directory}/view-{self._made}")
-        for name in ("", "/root", "/work", "/private", "/mount"):
+        for name in ("", "/root", "/work", "/private"):
             os.mkdir(view.directory + name, 0o755)  # noqa: PTH102
         kernel.unshare(kernel.NEW_MOUNTS)
         with kernel.Trees() as trees:
@@ -82,13 +82,13 @@ class ViewBuilder:
     def _layer_root(self, view: View, trees: kernel.Trees) -> str:
         os.chdir(view.directory)
         try:
-            kernel.mount("overlay", "mount", "overlay", 0, "lowerdir=/,upperdir=root,workdir=work,volatile")
+            kernel.mount("overlay", "root", "overlay", 0, "lowerdir=/,upperdir=root,workdir=work,volatile")
         finally:
             os.chdir("/")
         view.places.append(Place("/", f"{view.directory}/root", see_through=True))
         for path in self._host_mounts:
             trees.try_take(path, path)
-        return f"{view.directory}/mount"
+        return f"{view.directory}/root"
 
     def _skeleton_root(self, view: View, trees: kernel.Trees) -> str:
         root = f"{view.directory}/root"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from engines.local.processes import kernel
 from engines.local.processes.building import make_node
@@ -13,8 +12,6 @@ from engines.local.processes.outlets import Output
 from engines.local.processes.view import Place, View
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Python and the supervisor ignore or handle some; a program expects them at their defaults.
-_DEFAULT_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class StartFailed(Exception):
@@ -67,12 +64,15 @@ class Container:
         self.identity = os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
 
 
-def run_program(argv: Sequence[str], env: Mapping[str, str], working_dir: str, output: Output) -> int:
-    """Start a program in the current mount namespace, writing to `output`; return its process id.
+def run_program(
+    container: Container, argv: list[str], env: Mapping[str, str], working_dir: str, ignored: list[int]
+) -> None:
+    """Start a container's program in the current mount namespace, writing to the container's output.
 
-    It leads a process group of its own and reads nothing. Raises StartFailed.
+    It leads a process group of its own, reads nothing, and has the signals that are `ignored` here at their defaults:
+    Python ignores some, and it would too. Raises StartFailed.
     """
-    if not argv:
+    if not argv or container.output is None:
         raise StartFailed("no command is given")
     try:
         os.chdir(working_dir)
@@ -80,17 +80,30 @@ def run_program(argv: Sequence[str], env: Mapping[str, str], working_dir: str, o
         raise StartFailed(f'working directory "{working_dir}": {error.strerror}') from error
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, output.stdout.writer, 1),
-        (os.POSIX_SPAWN_DUP2, output.stderr.writer, 2),
+        (os.POSIX_SPAWN_DUP2, container.output.stdout.writer, 1),
+        (os.POSIX_SPAWN_DUP2, container.output.stderr.writer, 2),
     ]
+    path = _found(container, argv[0], env.get("PATH") or _DEFAULT_PATH)
     try:
-        # The program is looked up on the path of whoever starts it.
-        os.environ["PATH"] = env.get("PATH") or _DEFAULT_PATH
-        return os.posix_spawnp(
-            argv[0], list(argv), env, file_actions=actions, setpgroup=0, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
+        container.pid = os.posix_spawn(
+            path, argv, env, file_actions=actions, setpgroup=0, setsigmask=(), setsigdef=ignored
         )
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error)
-        if isinstance(error, FileNotFoundError) and argv[0] and "/" not in argv[0]:
-            cause = "executable file not found in $PATH"
         raise StartFailed(f'exec: "{argv[0]}": {cause}') from error
+
+
+def _found(container: Container, program: str, search: str) -> str:
+    """Return where a program lies on a search path. Raises StartFailed."""
+    if "/" in program or not program:
+        return program
+    # As long as nothing is mounted into a view, the same programs are found in it: it is untouched when it is used.
+    known = container.view.programs if container.view is not None and container.namespace < 0 else {}
+    path = known.get((program, search))
+    if path is None:
+        paths = (f"{directory or '.'}/{program}" for directory in search.split(":"))
+        path = next((path for path in paths if os.access(path, os.X_OK) and os.path.isfile(path)), None)  # noqa: PTH113
+        if path is None:
+            raise StartFailed(f'exec: "{program}": executable file not found in $PATH')
+        known[program, search] = path
+    return path

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 from collections.abc import Iterator
 from typing import Self
 
@@ -55,6 +56,10 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
+# sigset_t of the C libraries: 1024 bits.
+_SignalSet = ctypes.c_ulong * (128 // ctypes.sizeof(ctypes.c_ulong))
+
+
 class _MountAttributes(ctypes.Structure):
     _fields_ = [
         ("set", ctypes.c_uint64),
@@ -79,6 +84,20 @@ def unshare(flags: int) -> None:
 def enter(descriptor: int, kind: int = NEW_MOUNTS) -> None:
     """Move this process into the namespace that `descriptor` stands for."""
     _checked(_libc.setns(ctypes.c_int(descriptor), ctypes.c_int(kind)), "setns")
+
+
+@contextlib.contextmanager
+def apart_from_now() -> Iterator[None]:
+    """Have the process that is forked meanwhile be the first one of a process namespace of its own."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        unshare(NEW_PIDS)
+        try:
+            yield
+        finally:
+            enter(own, NEW_PIDS)
+    finally:
+        os.close(own)
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:
@@ -199,6 +218,14 @@ def _control(option: int, value: int) -> None:
     _checked(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), unused, unused, unused), "prctl")
 
 
+def signal_descriptor(number: signal.Signals) -> int:
+    """Keep a signal from interrupting this process; return a descriptor that is readable when it has come."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (number,))
+    mask = _SignalSet(1 << number - 1)
+    flags = ctypes.c_int(os.O_CLOEXEC | os.O_NONBLOCK)
+    return _checked(_libc.signalfd(ctypes.c_int(-1), ctypes.byref(mask), flags), "signalfd")
+
+
 def die_with_parent(number: int) -> None:
     """Have the kernel send this process signal `number` as soon as its parent dies."""
     _control(_PR_SET_PDEATHSIG, number)
@@ -220,6 +247,13 @@ def is_privileged() -> bool:
             if line.startswith("CapEff:"):
                 return bool(int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1)
     return False
+
+
+def ignored_signals() -> list[int]:
+    """Return the signals that this process ignores."""
+    with open("/proc/self/status") as file:  # noqa: PTH123 - pathlib is slow to import
+        mask = next(int(line.split()[1], 16) for line in file if line.startswith("SigIgn:"))
+    return [number for number in range(1, mask.bit_length() + 1) if mask >> number - 1 & 1]
 
 
 def limit_privileges() -> None:

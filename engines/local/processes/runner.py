@@ -115,10 +115,11 @@ class ProcessPodRunner(PodRunner):
         order = {
             "first": not pod.started,
             "name": container.name,
-            "argv": list(container.argv),
-            "env": dict(container.env),
+            "argv": container.argv,
+            "env": container.env,
+            "hostname": container.hostname,
             "cwd": container.working_dir,
-            "private": list(container.private_paths),
+            "private": container.private_paths,
             "hidden": self._hidden[pod_id],
             "mounts": [(str(one.source), one.target, one.read_only) for one in container.mounts],
             "limit": container.memory_limit_bytes,
@@ -130,7 +131,7 @@ class ProcessPodRunner(PodRunner):
         try:
             if sandbox not in self._sandboxes:
                 raise SandboxFailed(sandbox.failure or _GONE)
-            sandbox.send(["start", order])
+            sandbox.start(order)
         except OSError as error:
             self._end(sandbox, container.name, 128, "StartError", str(error))
             self._ring()

@@ -52,6 +52,7 @@ class Sandbox:
         self._gateways = gateways
         self._addresses: list[tuple[str, int] | None] = []
         self._exchange = exchange
+        self._order: dict[str, Any] = {}
         self._pid = 0
         os.mkdir(directory, 0o755)  # noqa: PTH102
         ours, theirs = socket.socketpair()
@@ -59,17 +60,32 @@ class Sandbox:
         limit = struct.pack("ll", int(_ANSWER_SECONDS), 0)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         self.channel = Channel(ours)
+        try:
+            if kernel.is_privileged():
+                self._fork(theirs, texts)
+            else:
+                self._fork_between(theirs, texts)
+        finally:
+            theirs.close()
+        self.channel.send(["go"])
+
+    def _fork(self, connection: socket.socket, texts: Sequence[str]) -> None:
+        with kernel.apart_from_now():
+            self._pid = os.fork()
+            if not self._pid:
+                slot.enter(connection, self.directory, texts)
+
+    def _fork_between(self, connection: socket.socket, texts: Sequence[str]) -> None:
         before = kernel.adopt_orphans(True)
         try:
             between = os.fork()
             if not between:
-                slot.enter(theirs, directory, texts)
-            theirs.close()
+                slot.enter_between(connection, self.directory, texts)
+            connection.close()
             os.waitpid(between, 0)
         finally:
             kernel.adopt_orphans(before)
         self._pid = self._first_answer()
-        self.channel.send(["go"])
 
     def _first_answer(self) -> int:
         while not self.channel.ended:
@@ -89,6 +105,11 @@ class Sandbox:
         """Send a message; a sandbox that is gone is noticed when its connection is read."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.channel.send(message)
+
+    def start(self, order: dict[str, Any]) -> None:
+        """Order a container started. Most orders are alike: only what differs from the last one is sent."""
+        last, self._order = self._order, order
+        self.send(["start", {key: value for key, value in order.items() if key not in last or last[key] != value}])
 
     def receive(self) -> None:
         """Read what has arrived into `inbox`, without waiting."""

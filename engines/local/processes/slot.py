@@ -4,12 +4,14 @@ It starts the containers of one pod after another and reaps whatever ends. All o
 with the supervisor. Messages, each a JSON array:
 
 from the supervisor                          to the supervisor
-["go"]                                       ["pid", host process id] (from the process in between)
+["go"]                                       ["pid", host process id] (from a process in between)
 ["start", {...}]                             ["ready"] with the listening sockets of the gateways
 ["signal", container, number]                ["exit", container, exit code, reason, message, whether nothing is left]
 ["where", container]                         ["places", container, [[target, source, see through], ...]]
 ["close", whether to answer at once]         ["killed"], then ["closed", whether another pod may follow]
                                              ["failed", message]
+
+What "start" does not say is as in the "start" before it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import select
 import signal
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engines.local.priority import level_session
@@ -34,33 +36,51 @@ from engines.local.processes.view import Sight, View
 from engines.local.processes.wire import Channel
 
 _CHANNEL = 3
+_SPACES = kernel.NEW_MOUNTS | kernel.NEW_NETWORK | kernel.NEW_IPC
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
 _DEVICE_LINKS["stderr"] = "/proc/self/fd/2"
 # Files through which root could change the whole machine without any capability.
 _GUARDED = ("sys", "irq", "bus", "fs", "sysrq-trigger")
 _MEMORY_PERIOD_MS = 50
+# struct signalfd_siginfo
+_SIGNAL_BYTES = 128
 _FRESH_VIEWS_KEPT = 6
 # EX_IOERR of sysexits.h: what a program did well, but what it said is lost.
 _OUTPUT_LOST = 74
 
 
 def enter(connection: socket.socket, directory: str, gateways: Sequence[str]) -> None:
-    """Turn this forked process into the forefather of a sandbox; does not return."""
-    status = 1
-    channel = Channel(connection)
-    try:
-        channel = _keep_only(connection)
-        # A user namespace may not layer over the root: that would show what is mounted below other mounts.
-        layers = kernel.is_privileged()
-        _make_namespaces()
+    """Turn this forked process, the first of its process namespace, into the init process; does not return."""
+    with _forked(connection) as channel:
+        kernel.unshare(_SPACES)
+        _run_init(channel, directory, gateways, layers=True)
+
+
+def enter_between(connection: socket.socket, directory: str, gateways: Sequence[str]) -> None:
+    """Turn this process, forked by an ordinary user's supervisor, into the init process's parent; does not return.
+
+    It is the first of a user namespace, where such namespaces may be made; its own child is the init process.
+    """
+    with _forked(connection) as channel:
+        _enter_user_namespace()
         child = os.fork()
         if child:
             channel.send(["pid", child])
         else:
-            _run_init(channel, directory, gateways, layers)
+            # A user namespace may not layer over the root: that would show what is mounted below other mounts.
+            _run_init(channel, directory, gateways, layers=False)
+
+
+@contextlib.contextmanager
+def _forked(connection: socket.socket) -> Iterator[Channel]:
+    """Hold on to the connection alone, end this process after what is done inside, and say what failed."""
+    channel, status = Channel(connection), 1
+    try:
+        channel = _keep_only(connection)
+        yield channel
         status = 0
-    except Exception as error:  # the outermost frame of this process
+    except Exception as error:
         with contextlib.suppress(OSError):
             channel.send(["failed", f"{type(error).__name__}: {error}"])
     finally:
@@ -70,10 +90,7 @@ def enter(connection: socket.socket, directory: str, gateways: Sequence[str]) ->
 def _keep_only(connection: socket.socket) -> Channel:
     """Close every descriptor inherited from the supervisor but the connection and stderr."""
     os.dup2(connection.fileno(), _CHANNEL, inheritable=False)
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - pathlib is slow to import
-        if int(name) > _CHANNEL:
-            with contextlib.suppress(OSError):
-                os.close(int(name))
+    os.closerange(_CHANNEL + 1, max(map(int, os.listdir("/proc/self/fd"))) + 1)  # noqa: PTH208 - pathlib is slow to import
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
@@ -81,13 +98,9 @@ def _keep_only(connection: socket.socket) -> Channel:
     return Channel(socket.socket(fileno=_CHANNEL))
 
 
-def _make_namespaces() -> None:
-    spaces = kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_NETWORK | kernel.NEW_IPC
-    if kernel.is_privileged():
-        kernel.unshare(spaces)
-        return
+def _enter_user_namespace() -> None:
     user, group = os.geteuid(), os.getegid()
-    kernel.unshare(spaces | kernel.NEW_USER)
+    kernel.unshare(_SPACES | kernel.NEW_PIDS | kernel.NEW_USER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
         try:
@@ -97,12 +110,14 @@ def _make_namespaces() -> None:
 
 
 def _run_init(channel: Channel, directory: str, gateways: Sequence[str], layers: bool) -> None:
-    # Only after the process in between has ended is the supervisor this one's parent.
+    # Where there is a process in between, the supervisor is this one's parent only after that has ended.
     while not channel.ended and next(channel.messages(), None) is None:
         channel.receive()
     gc.freeze()
     kernel.die_with_parent(signal.SIGKILL)
     os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     level_session()
     os.umask(0o022)
     kernel.make_private()
@@ -161,29 +176,26 @@ class Init:
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._builder = ViewBuilder(directory, layers=layers)
         self._census = Census(f"{directory}/proc", listeners)
+        self._order: dict[str, Any] = {}
         self._containers: dict[str, Container] = {}
         self._fresh: list[View] = []
         self._poller = select.poll()
         self._relay = Relay(self._poller)
         self._gathered: Gathered | None = None
+        self._ignored = kernel.ignored_signals()
+        self._shared_unchanged = storage.Unchanged()
 
     def run(self) -> None:
         """Serve until the supervisor is gone or says so."""
-        awake, wake = os.pipe()
-        os.set_blocking(awake, False)
-        os.set_blocking(wake, False)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        ends = kernel.signal_descriptor(signal.SIGCHLD)
         messages = self._channel.connection.fileno()
         self._poller.register(messages, select.POLLIN)
-        self._poller.register(awake, select.POLLIN)
+        self._poller.register(ends, select.POLLIN)
         self._serve_all()
         while not self._channel.ended:
             for descriptor, _ in self._poller.poll(self._pause()):
-                if descriptor == awake:
-                    os.read(awake, 4096)
+                if descriptor == ends:
+                    os.read(ends, _SIGNAL_BYTES)
                     self._reap()
                 elif descriptor == messages:
                     self._channel.receive()
@@ -206,7 +218,8 @@ class Init:
     def _serve(self, message: list[Any]) -> None:
         verb, *rest = message
         if verb == "start":
-            self._start(rest[0])
+            self._order.update(rest[0])
+            self._start(self._order)
         elif verb == "signal":
             self._signal(*rest)
         elif verb == "where":
@@ -229,7 +242,8 @@ class Init:
             gathered = self._gathered_in(order["gathered"])
             output = container.output = Output(order["stdout"], order["stderr"], gathered)
             self._enter_view(container, order)
-            container.pid = run_program(order["argv"], order["env"], order["cwd"], output)
+            env = {"HOSTNAME": order["hostname"], **order["env"]} if order["hostname"] else order["env"]
+            run_program(container, order["argv"], env, order["cwd"], self._ignored)
             for outlet in output.outlets:
                 outlet.leave_writing()
             self._relay.add(output)
@@ -337,7 +351,10 @@ class Init:
         for container in self._containers.values():
             self._give_back(container)
         self._containers = {}
-        storage.clear(f"{self._directory}/dev/shm")  # noqa: S108
+        shared = f"{self._directory}/dev/shm"  # noqa: S108
+        if not self._shared_unchanged:
+            storage.clear(shared)
+            self._shared_unchanged.note([shared])
 
     def _give_back(self, container: Container) -> None:
         """Keep a container's view for another one, or delete it."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 
 Entry = tuple[str, int, int, int]
+
+# The kernel's file times may lag behind its clock by one tick.
+_SETTLED_NANOSECONDS = 30_000_000
 
 
 def contents(directory: str, name: str) -> list[Entry]:
@@ -16,9 +20,26 @@ def contents(directory: str, name: str) -> list[Entry]:
     return found
 
 
-def stamps(directories: Iterable[str]) -> dict[str, int]:
-    """Return when each directory was last changed: entries made or removed, or its own mode. In nanoseconds."""
-    return {directory: os.lstat(directory).st_ctime_ns for directory in directories}
+class Unchanged:
+    """Tells quickly that nothing has changed in some directories, from the times of their last changes.
+
+    A change is an entry made or removed, or another mode of the directory itself; what is below them doesn't count.
+    """
+
+    def __init__(self) -> None:
+        self._stamps: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._stamps) and self._stamps == self._now(self._stamps)
+
+    def note(self, directories: Iterable[str]) -> None:
+        """Remember the directories as they are, if their times are old enough to show any later change."""
+        stamps = self._now(directories)
+        self._stamps = stamps if max(stamps.values()) < time.time_ns() - _SETTLED_NANOSECONDS else {}
+
+    @staticmethod
+    def _now(directories: Iterable[str]) -> dict[str, int]:
+        return {directory: os.lstat(directory).st_ctime_ns for directory in directories}
 
 
 def _list_into(found: list[Entry], directory: str, prefix: str) -> None:

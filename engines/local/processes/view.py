@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from typing import NamedTuple
 
 from engines.local.processes import storage
-
-# The kernel's file times may lag behind its clock by one tick.
-_SETTLED_NANOSECONDS = 30_000_000
 
 
 class Place(NamedTuple):
@@ -46,25 +42,22 @@ class View:
         self.descriptor = -1
         self.identity = ""
         self.fresh: list[storage.Entry] = []
-        self.stamps: dict[str, int] = {}
+        self._unchanged = storage.Unchanged()
+        # Where which program was found on which search path.
+        self.programs: dict[tuple[str, str], str] = {}
 
     def remember(self) -> None:
         """Note what lies in its directory before a container has run in it."""
         self.fresh = self._contents()
 
     def _is_untouched(self) -> bool:
-        """Tell whether all is as it was built.
-
-        The directories' times of change tell it quickly, once they are old enough to show any later change.
-        """
-        if self.stamps and self.stamps == storage.stamps(self.stamps):
+        """Tell whether all is as it was built."""
+        if self._unchanged:
             return True
         contents = self._contents()
         if contents != self.fresh:
             return False
-        stamps = storage.stamps(f"{self.directory}/{path}" for path, mode, *_ in contents if stat.S_ISDIR(mode))
-        settled = max(stamps.values()) < time.time_ns() - _SETTLED_NANOSECONDS
-        self.stamps = stamps if settled else {}
+        self._unchanged.note(f"{self.directory}/{path}" for path, mode, *_ in contents if stat.S_ISDIR(mode))
         return True
 
     def renew(self) -> bool:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from engines.local.processes import surroundings
+from engines.local.processes import slot, surroundings
 
 CHECK = "from engines.local.processes import surroundings; print(*surroundings(), sep=chr(10))"
 
@@ -28,3 +28,12 @@ def test_forbidden_user_namespaces_are_named(tmp_path):
 def test_a_directory_that_is_missing_is_told(tmp_path):
     (problem,) = surroundings(tmp_path / "absent")
     assert "absent" in problem
+
+
+def test_what_fails_inside_the_sandbox_is_told(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("mount proc: Operation not permitted")
+
+    monkeypatch.setattr(slot, "_furnish", refuse)
+    (problem,) = surroundings(tmp_path)
+    assert "mount proc: Operation not permitted" in problem
