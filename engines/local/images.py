@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 _REFERENCE = re.compile(r"\$(\$|\([-._a-zA-Z0-9]+\))")
@@ -18,18 +18,24 @@ class EnvironmentNotReady(Exception):
     """A config map or secret that a container's environment needs is not there."""
 
 
+def compile_ahead(patterns: Iterable[str]) -> None:
+    """Have patterns of image names compiled now, for this process and its forks."""
+    for pattern in patterns:
+        fnmatchcase("", pattern)
+
+
 class Images:
     """The option `images`: patterns of image names and what stands for them."""
 
     def __init__(self, patterns: Mapping[str, Mapping[str, Any]]) -> None:
-        self._patterns = [(re.compile(fnmatch.translate(pattern)), entry) for pattern, entry in patterns.items()]
+        self._patterns = patterns
         self._known: dict[str, Mapping[str, Any]] = {}
 
     def find(self, image: str) -> Mapping[str, Any]:
         """Return what stands for an image. Raises `ImageUnknown`."""
         entry = self._known.get(image)
         if entry is None:
-            entry = next((found for pattern, found in self._patterns if pattern.match(image)), None)
+            entry = next((found for pattern, found in self._patterns.items() if fnmatchcase(image, pattern)), None)
             if entry is None:
                 raise ImageUnknown(
                     f'ErrImagePull: no pattern of the engine\'s option "images" matches "{image}", '

@@ -19,6 +19,8 @@ import socket
 import sys
 import traceback
 
+from engines.local.images import compile_ahead
+from engines.local.options import default_images
 from engines.local.priority import level_session
 
 IDLE_SECONDS = 60.0
@@ -138,6 +140,7 @@ def main(arguments: list[str]) -> int:
     root, name = arguments
     for module in ("engines.local.supervisor", _RUNNER):
         importlib.import_module(module)
+    compile_ahead(default_images())
     level_session()
     # The children of this process are nobody's to wait for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -28,8 +28,8 @@ _NOT_READY = (ImageUnknown, EnvironmentNotReady, VolumeNotReady)
 _LOOPBACK = "127.0.0.1"
 _AT_ONCE = 2 * (os.cpu_count() or 1)
 _STEP_SECONDS = 0.1
-# Of a long loop, between two looks at what has ended meanwhile: a millisecond or two.
-_TURNS = 16
+# Of a long loop, between two looks at what has ended meanwhile: half a millisecond.
+_TURNS = 4
 
 
 class _Pod:

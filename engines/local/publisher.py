@@ -15,7 +15,7 @@ _SHORTEST_INTERVAL = 0.08
 # A large status takes longer to write; at most this part of the time goes into writing.
 _SHARE = 0.05
 # Whoever watches takes as long to read it: so many nodes a second are enough to be told of.
-_NODES_PER_SECOND = 2000
+_NODES_PER_SECOND = 1000
 
 
 class Publisher:

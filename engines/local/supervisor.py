@@ -138,8 +138,6 @@ class Supervisor:
         else:
             machine.start()
             self.journal.write(machine.now(), START)
-        if not machine.finished:
-            self.publisher.publish()
         self._heed_wishes()
         return True
 

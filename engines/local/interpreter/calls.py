@@ -82,8 +82,8 @@ class Bound:
         self.artifacts = artifacts
 
 
-def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope) -> Bound:
-    """Return a template's inputs for a call.
+def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope, tags: frozenset[str]) -> Bound:
+    """Return a template's inputs for a call; `tags` are those within the template.
 
     A parameter comes from the call, else from its own value or default, else from the Workflow's argument of the
     same name. Raises `CallError` where none has it.
@@ -106,7 +106,7 @@ def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope) -> Bound
         if "default" in parameter:
             entry["default"] = text_of(parameter["default"])
         shown.setdefault("parameters", []).append(entry)
-    if values:
+    if values and "inputs.parameters" in tags:
         values["inputs.parameters"] = json.dumps(shown["parameters"], separators=(",", ":"))
     artifacts = _bind_artifacts(call, declared, scope.inside(values), values)
     if artifacts:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Artifact, Bound, Call, CallError, Owner, arguments_of
 from engines.local.interpreter.conditions import InvalidCondition, when_holds
-from engines.local.interpreter.items import InvalidLoop, instance, items_of
+from engines.local.interpreter.items import LOOPS, InvalidLoop, instance, items_of
 from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
 from engines.local.interpreter.outputs import composite_outputs, publish_globals
-from engines.local.interpreter.tags import Scope, Unresolved, fill, text_of
+from engines.local.interpreter.tags import Scope, Unresolved, fill, part, text_of
 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
 
 # Of a template's calls, those that are made before the first of them can run.
-_AT_ONCE = 32
+_AT_ONCE = 8
 # What may be wrong with a step once its tags have values; each becomes the message of a node in phase Error.
 StepFault = (Unresolved, InvalidLoop, InvalidCondition, CallError)
 
@@ -37,6 +37,11 @@ class Turn:
     def __init__(self, name: str, item: dict[str, str]) -> None:
         self.name = name
         self.item = item
+
+    @staticmethod
+    def of(name: str, items: list[Any]) -> Iterator[Turn]:
+        """Yield the turns of a loop, made only when they are asked for."""
+        return (Turn(*instance(name, index, item)) for index, item in enumerate(items))
 
 
 class Composite(Owner):
@@ -57,15 +62,14 @@ class Composite(Owner):
         limit = self.template.get("parallelism")
         self.limit = int(limit) if limit else 0
         self.active = 0
-        self.asked = machine.results_asked(self.template)
+        self.asked = machine.tags_of(self.template)
         self.broken = False
         self.waiting: deque[tuple[dict[str, Any], Any, Turn, str, str]] = deque()
 
-    def turns(self, step: dict[str, Any], ready: Any) -> list[Turn]:
-        """Return the calls of a step that is a loop. Raises one of `StepFault`."""
-        loop = {key: ready_part(ready, key) for key in ("withItems", "withParam", "withSequence")}
-        rendered = {key: fill(value, self.scope.lookup) for key, value in loop.items() if value is not None}
-        return [Turn(*instance(step["name"], index, item)) for index, item in enumerate(items_of(rendered))]
+    def items(self, step: dict[str, Any], ready: Any) -> list[Any]:
+        """Return what a step that is a loop goes through. Raises one of `StepFault`."""
+        loop = {key: part(ready, key) for key in LOOPS}
+        return items_of({key: fill(value, self.scope.lookup) for key, value in loop.items() if value is not None})
 
     def launch(self, step: dict[str, Any], ready: Any, turn: Turn, full_name: str, parent: str) -> None:
         """Call a step's template, now or when the template's parallelism lets it."""
@@ -109,14 +113,14 @@ class Composite(Owner):
         scope = self.scope.inside(turn.item) if turn.item else self.scope
         try:
             if step.get("when"):
-                condition = fill(ready_part(ready, "when"), scope.lookup)
+                condition = fill(part(ready, "when"), scope.lookup)
                 if not when_holds(condition):
                     return machine.skipped(full_name, turn.name, boundary, self, f"when '{condition}' evaluated false")
-            name = fill(ready_part(ready, "template"), scope.lookup) or ""
+            name = fill(part(ready, "template"), scope.lookup) or ""
             template = step.get("inline") or machine.templates.get(text_of(name))
             if template is None:
                 raise CallError(f"template '{name}' not found")
-            filled = fill(ready_part(ready, "arguments"), scope.lookup)
+            filled = fill(part(ready, "arguments"), scope.lookup)
             parameters, artifacts = arguments_of(filled, self._visible_artifacts())
         except StepFault as fault:
             return machine.faulty(full_name, turn.name, boundary, self, str(fault))
@@ -160,13 +164,3 @@ class Composite(Owner):
         """Remember that a child failed."""
         if node["phase"] in UNSUCCESSFUL:
             self.broken = True
-
-
-def ready_part(ready: Any, key: str) -> Any:
-    """Return one field of a compiled step, still compiled."""
-    if isinstance(ready, dict):
-        return ready.get(key)
-    for name, value in ready.items:
-        if name == key:
-            return value
-    return None

@@ -93,18 +93,18 @@ class Dag(Composite):
             self.launch(task, ready, Turn(name, {}), self._node_name(name), "")
             return
         try:
-            turns = self.turns(task, ready)
+            items = self.items(task, ready)
         except StepFault as fault:
             node = self.machine.faulty(self._node_name(name), name, self.node["id"], self, str(fault))
             self._connect(name, node)
             self.active += 1
             self.task_of[node["id"]] = name
             return
-        self._start_loop(task, ready, turns)
+        self._start_loop(task, ready, items)
 
-    def _start_loop(self, task: dict[str, Any], ready: Any, turns: list[Turn]) -> None:
+    def _start_loop(self, task: dict[str, Any], ready: Any, items: list[Any]) -> None:
         name = task["name"]
-        if not turns:
+        if not items:
             node = self.machine.skipped(self._node_name(name), name, self.node["id"], self, "Skipped, empty params")
             self._connect(name, node)
             self.active += 1
@@ -115,8 +115,10 @@ class Dag(Composite):
             self._node_name(name), name, "TaskGroup", "Running", template=template, boundary=self.node["id"], flag={}
         )
         self._connect(name, group_node)
-        self.groups[name] = _Group(group_node, len(turns))
-        self.launch_all((task, ready, turn, self._node_name(turn.name), group_node["id"]) for turn in turns)
+        self.groups[name] = _Group(group_node, len(items))
+        self.launch_all(
+            (task, ready, turn, self._node_name(turn.name), group_node["id"]) for turn in Turn.of(name, items)
+        )
 
     def _node_name(self, name: str) -> str:
         return f"{self.node['name']}.{name}"

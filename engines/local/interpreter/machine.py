@@ -66,7 +66,7 @@ class Machine:
         self._timer_number = 0
         self._suspended: dict[str, Node] = {}
         self._over: set[str] = set()
-        self._asked: dict[int, frozenset[str]] = {}
+        self._tags: dict[int, frozenset[str]] = {}
         defaults = self.spec.get("templateDefaults") or {}
         shared = self.spec.get("volumes") or []
         self.templates: dict[str, dict[str, Any]] = {}
@@ -159,12 +159,11 @@ class Machine:
         """Begin the turns of a loop now and then, one with each step of the iterator."""
         self._turns.append(turns)
 
-    def results_asked(self, template: dict[str, Any]) -> frozenset[str]:
-        """Return the tags within a template that ask for what a step wrote to its standard output."""
-        found = self._asked.get(id(template))
+    def tags_of(self, template: dict[str, Any]) -> frozenset[str]:
+        """Return the tags within a template: what nobody asks for is not worked out."""
+        found = self._tags.get(id(template))
         if found is None:
-            found = frozenset(tag for tag in tags_in(template) if tag.endswith(".outputs.result"))
-            self._asked[id(template)] = found
+            found = self._tags[id(template)] = frozenset(tags_in(template))
         return found
 
     def is_over(self, node: Node) -> bool:
@@ -218,7 +217,7 @@ class Machine:
                 return self._refused(call, kind, "Failed", halt)
             if call.depth > _DEEPEST:
                 raise CallError("Maximum recursion depth exceeded")
-            bound = bind(call, self.parameters, scope.inside(call.local))
+            bound = bind(call, self.parameters, scope.inside(call.local), self.tags_of(template))
             if strategy is not None and not attempt_of_retry:
                 strategy = fill(compiled(strategy), scope.inside(bound.values).lookup)
                 limit_of(strategy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Artifact, Bound, Call
-from engines.local.interpreter.nodes import ENDED, Node, fnv32a
+from engines.local.interpreter.nodes import ENDED, Node
 from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.retries import seconds_of
 from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill
@@ -65,11 +65,11 @@ def _mutexes(synchronization: dict[str, Any] | None) -> list[str]:
     return sorted({mutex["name"] for mutex in mutexes})
 
 
-def pod_name_of(workflow: str, node_name: str, template_name: str) -> str:
+def pod_name_of(workflow: str, node_id: str, template_name: str) -> str:
     """Return the name that Argo would give a node's pod."""
-    if node_name == workflow:
+    if node_id == workflow:
         return workflow
-    hashed = str(fnv32a(node_name))
+    hashed = node_id.removeprefix(f"{workflow}-")
     prefix = f"{workflow}-{template_name}" if template_name else workflow
     return f"{prefix[: _LONGEST_POD_NAME - len(hashed) - 1]}-{hashed}"
 
@@ -107,7 +107,7 @@ class PodNodes:
             flag=call.flag,
         )
         machine.owners[node["id"]] = call.owner
-        pod_name = pod_name_of(machine.workflow, call.name, name)
+        pod_name = pod_name_of(machine.workflow, node["id"], name)
         local = {"pod.name": pod_name, "node.name": call.name, "retries": "0", **call.local, **bound.values}
         ready = self._compiled.get(id(template))
         if ready is None:

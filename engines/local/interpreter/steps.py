@@ -5,6 +5,7 @@ Source: https://argo-workflows.readthedocs.io/en/latest/walk-through/steps/.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Bound, Call, prepared
@@ -51,29 +52,33 @@ class Steps(Composite):
         self._start_group(groups[self.index], name)
 
     def _start_group(self, group: list[dict[str, Any]], name: str) -> None:
-        calls: list[tuple[dict[str, Any], Any, Turn]] = []
+        calls: list[tuple[dict[str, Any], Any, Iterable[Turn]]] = []
+        self.missing = 0
         for step in group:
             ready = prepared(step)
             if not loops(step):
-                calls.append((step, ready, Turn(step["name"], {})))
+                calls.append((step, ready, [Turn(step["name"], {})]))
+                self.missing += 1
                 continue
             try:
-                turns = self.turns(step, ready)
+                items = self.items(step, ready)
             except StepFault as fault:
                 self._fail_group(str(fault))
                 return
             self.looped[step["name"]] = []
-            if not turns:
+            if not items:
                 node = self.machine.skipped(
                     f"{name}.{step['name']}", step["name"], self.node["id"], None, "Skipped, empty params"
                 )
                 self.machine.store.link(self.group["id"], node["id"])
-            calls.extend((step, ready, turn) for turn in turns)
-        self.missing = len(calls)
-        if not calls:
+            calls.append((step, ready, Turn.of(step["name"], items)))
+            self.missing += len(items)
+        if not self.missing:
             self.machine.soon(self._end_group)
         group_id = self.group["id"]
-        self.launch_all((step, ready, turn, f"{name}.{turn.name}", group_id) for step, ready, turn in calls)
+        self.launch_all(
+            (step, ready, turn, f"{name}.{turn.name}", group_id) for step, ready, turns in calls for turn in turns
+        )
 
     def launched(self, step: dict[str, Any], turn: Turn, node: Node) -> None:
         self.step_of[node["id"]] = step

@@ -48,24 +48,44 @@ class Scope:
 
 
 class _Text:
-    __slots__ = ("parts",)
+    __slots__ = ("parts", "tags")
 
     def __init__(self, parts: list[str]) -> None:
         self.parts = parts
+        self.tags = parts[1::2]
 
     def fill(self, lookup: Lookup) -> str:
-        parts = self.parts
-        return "".join(part if index % 2 == 0 else lookup(part) for index, part in enumerate(parts))
+        parts = self.parts.copy()
+        parts[1::2] = map(lookup, self.tags)
+        return "".join(parts)
 
 
 class _Object:
-    __slots__ = ("items",)
+    """An object with tags in some of its values; most of a template is copied as it is."""
 
-    def __init__(self, items: list[tuple[Any, Any]]) -> None:
+    __slots__ = ("items", "open")
+
+    def __init__(self, items: dict[str, Any]) -> None:
         self.items = items
+        self.open = [(key, value) for key, value in items.items() if isinstance(value, _COMPILED)]
 
     def fill(self, lookup: Lookup) -> dict[str, Any]:
-        return {fill(key, lookup): fill(value, lookup) for key, value in self.items}
+        filled = self.items.copy()
+        for key, value in self.open:
+            filled[key] = value.fill(lookup)
+        return filled
+
+
+class _Keys:
+    """An object with tags in its keys."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: list[tuple[Any, Any]]) -> None:
+        self.pairs = pairs
+
+    def fill(self, lookup: Lookup) -> dict[str, Any]:
+        return {fill(key, lookup): fill(value, lookup) for key, value in self.pairs}
 
 
 class _Array:
@@ -78,6 +98,9 @@ class _Array:
         return [fill(item, lookup) for item in self.items]
 
 
+_COMPILED = (_Text, _Object, _Keys, _Array)
+
+
 def compiled(value: Any) -> Any:
     """Return a value whose tags are found, for `fill`; a value without tags is returned as it is."""
     if isinstance(value, str):
@@ -87,8 +110,9 @@ def compiled(value: Any) -> Any:
         return value if len(parts) == 1 else _Text([p if i % 2 == 0 else p.strip() for i, p in enumerate(parts)])
     if isinstance(value, dict):
         pairs = [(compiled(key), compiled(item)) for key, item in value.items()]
-        plain = all(key is old and item is value[old] for (key, item), old in zip(pairs, value, strict=True))
-        return value if plain else _Object(pairs)
+        if any(key is not old for (key, _), old in zip(pairs, value, strict=True)):
+            return _Keys(pairs)
+        return value if all(item is value[key] for key, item in pairs) else _Object(dict(pairs))
     if isinstance(value, list):
         items = [compiled(item) for item in value]
         plain = all(item is old for item, old in zip(items, value, strict=True))
@@ -96,9 +120,16 @@ def compiled(value: Any) -> Any:
     return value
 
 
+def part(value: Any, key: str) -> Any:
+    """Return one field of a compiled object, still compiled; None where it is missing."""
+    if isinstance(value, _Keys):
+        return next((item for name, item in value.pairs if name == key), None)
+    return (value.items if isinstance(value, _Object) else value).get(key)
+
+
 def fill(value: Any, lookup: Lookup) -> Any:
     """Return a compiled value with its tags replaced; parts without tags are shared, not copied."""
-    if isinstance(value, _Text | _Object | _Array):
+    if isinstance(value, _COMPILED):
         return value.fill(lookup)
     return value
 
