@@ -1,5 +1,6 @@
 import io
 import os
+import struct
 import zipfile
 from pathlib import Path
 
@@ -67,6 +68,35 @@ def test_a_zip_is_unpacked(tmp_path: Path) -> None:
 
     assert (tmp_path / "out" / "deep" / "b.txt").read_text() == "2"
     assert (tmp_path / "out" / "empty").is_dir()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_content_comes_out_as_it_went_in(tmp_path: Path, method: int) -> None:
+    large, extra = os.urandom(3_000_001), b"\xfe\xca\x04\x00more"
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", method) as archive:
+        for name, content in (("a", b""), ("b", large), ("c", b"last")):
+            member = zipfile.ZipInfo(name)
+            member.compress_type, member.extra = method, extra
+            archive.writestr(member, content)
+    # What lies before a zip, as in an executable one, is not its own.
+    (tmp_path / "z.zip").write_bytes(b"#!/bin/something\n" + (tmp_path / "z.zip").read_bytes())
+
+    unpack(tmp_path / "z.zip", tmp_path / "out")
+
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
+        "a": b"", "b": large, "c": b"last"
+    }  # fmt: skip
+
+
+def test_a_member_that_ends_too_early_is_refused(tmp_path: Path) -> None:
+    content = zip_of({"x": "content"})
+    start = content.index(b"PK\x01\x02")
+    # The directory tells of more than there is.
+    sizes = struct.pack("<II", 100_000, 100_000)
+    (tmp_path / "z.zip").write_bytes(content[: start + 20] + sizes + content[start + 28 :])
+
+    with pytest.raises(ArchiveError, match="readable zip"):
+        unpack(tmp_path / "z.zip", tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "..\\x", "C:\\x"])

@@ -6,8 +6,9 @@ import logging
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,9 @@ CONNECT_TIMEOUT = 10.0
 REQUEST_TIMEOUT = 60.0
 UNKNOWN = -1
 SMALL_FRAME_LIMIT = 16 * 1024 * 1024
+# Bytes that are sent one piece after the other.
+Row = Sequence[bytes | memoryview]
+
 _REQUEST_HEAD = struct.Struct(">hhih")
 
 
@@ -72,10 +76,10 @@ class Security:
 class Frame:
     """An answer that's read as it's used."""
 
-    def __init__(self, read: Callable[[int], bytes], size: int) -> None:
+    def __init__(self, read: Callable[[int], bytearray], size: int) -> None:
         self._read, self.left = read, size
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytearray:
         """Return so many bytes."""
         if size > self.left:
             raise BrokerGone("the answer is shorter than it says")
@@ -132,16 +136,16 @@ class BrokerConnection:
         """Send a request of kafka-python's, whose version is set, and return the response."""
         self._number += 1
         request.with_header(correlation_id=self._number, client_id=CLIENT_ID)
-        frame = self._exchange([bytes(request.encode(framed=True, header=True))], REQUEST_TIMEOUT)
+        frame = self._exchange([[bytes(request.encode(framed=True, header=True))]], REQUEST_TIMEOUT)
         if frame.left > SMALL_FRAME_LIMIT:
             raise BrokerGone(f"an answer of {frame.left} bytes")
         response_type = request.header.get_response_class()
         return response_type.decode(frame.read(frame.left), header=False)
 
     def stream(
-        self, api: tuple[int, int], head: bytes, blocks: Iterable[bytes] = (), *, size: int = 0, wait: float = 0
+        self, api: tuple[int, int], head: bytes, rows: Iterable[Row] = (), *, size: int = 0, wait: float = 0
     ) -> Frame:
-        """Send a request of `head` and blocks of `size` bytes together; return the answer to be read.
+        """Send a request of `head` and rows of `size` bytes together; return the answer to be read.
 
         `api` is the request's key and version. The answer must be read to its end before anything else is sent.
         `wait` is how long the broker may take on top of the usual.
@@ -150,13 +154,13 @@ class BrokerConnection:
         name = CLIENT_ID.encode()
         request = _REQUEST_HEAD.pack(*api, self._number, len(name)) + name + head
         length = struct.pack(">i", len(request) + size)
-        return self._exchange(_chain(length + request, blocks), REQUEST_TIMEOUT + wait)
+        return self._exchange(chain([[length + request]], rows), REQUEST_TIMEOUT + wait)
 
-    def _exchange(self, blocks: Iterable[bytes], timeout: float) -> Frame:
+    def _exchange(self, rows: Iterable[Row], timeout: float) -> Frame:
         try:
             self._socket.settimeout(timeout)
-            for block in blocks:
-                self._socket.sendall(block)
+            for row in rows:
+                self._send(row)
         except OSError as error:
             raise BrokerGone(f"the connection to {self._address} broke: {error}") from error
         (size,) = struct.unpack(">i", self._receive(4))
@@ -168,18 +172,31 @@ class BrokerConnection:
             raise BrokerGone("an answer to another request")
         return frame
 
-    def _receive(self, size: int) -> bytes:
-        pieces: list[bytes] = []
-        while size:
+    def _send(self, row: Row) -> None:
+        if isinstance(self._socket, ssl.SSLSocket):
+            self._socket.sendall(b"".join(row))
+            return
+        # As it lies in memory: to join a model's pieces takes as long as to send them.
+        left = [memoryview(piece) for piece in row]
+        while left:
+            sent = self._socket.sendmsg(left)
+            while left and sent >= len(left[0]):
+                sent -= len(left.pop(0))
+            if sent:
+                left[0] = left[0][sent:]
+
+    def _receive(self, size: int) -> bytearray:
+        received = bytearray(size)
+        left = memoryview(received)
+        while left:
             try:
-                piece = self._socket.recv(min(size, BLOCK))
+                count = self._socket.recv_into(left, min(len(left), BLOCK))
             except OSError as error:
                 raise BrokerGone(f"the connection to {self._address} broke: {error}") from error
-            if not piece:
+            if not count:
                 raise BrokerGone(f"{self._address} closed the connection")
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
+            left = left[count:]
+        return received
 
     def _authenticate(self, host: str, security: Security) -> None:
         handshake = self.call(SaslHandshakeRequest(mechanism=security.mechanism, version=1))
@@ -200,8 +217,3 @@ class BrokerConnection:
 def _check(code: int, what: str) -> None:
     if for_code(code) is not NoError:
         raise BrokerRefused(code, what)
-
-
-def _chain(first: bytes, rest: Iterable[bytes]) -> Iterable[bytes]:
-    yield first
-    yield from rest

@@ -114,7 +114,7 @@ class KafkaChannel(Channel):
             + struct.pack(f">ih{len(name)}s", 1, len(name), name)
             + struct.pack(">iii", 1, 0, batch.size)
         )
-        frame = self._leader(topic).stream(PRODUCE, head, batch.blocks(), size=batch.size)
+        frame = self._leader(topic).stream(PRODUCE, head, batch.rows(), size=batch.size)
         frame.unpack("i")
         frame.skip_string()
         _count, _partition, code = frame.unpack("iih")

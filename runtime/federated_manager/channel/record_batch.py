@@ -9,13 +9,13 @@ from __future__ import annotations
 import struct
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from crc32c import crc32c
+from zlib_ng import zlib_ng as zlib
 
 from runtime.federated_manager.channel.base import BLOCK, SMALL, Content, SmallContent, SpooledContent
 
@@ -33,6 +33,9 @@ _STORED_LIMIT = 65535
 _STORED_LAST = b"\x01\x00\x00\xff\xff"
 
 
+# Its stub takes the exception's type for an instance.
+_Undeflatable: type[Exception] = zlib.error  # type: ignore[assignment]
+
 Piece = bytes | memoryview
 
 
@@ -41,7 +44,7 @@ class BatchError(Exception):
 
 
 class WrittenBatch:
-    """One record as a batch: its `size` in bytes, and its `blocks`.
+    """One record as a batch: its `size` in bytes, and its `rows`.
 
     A value that's a file goes as gzip, as the topics' configuration has it (the broker would compress anything else
     itself), but stored, not deflated: a zip doesn't shrink any further. The file is read twice, for the checksum and
@@ -70,11 +73,10 @@ class WrittenBatch:
         self._head = _HEAD.pack(0, length_field, -1, _MAGIC, checksum)
         self.size = _LENGTH_STARTS_AT + length_field
 
-    def blocks(self) -> Iterator[bytes]:
-        """Yield the batch's bytes; may be called again to send it once more."""
-        yield self._head + self._checked_head
-        for pieces in self._payload():
-            yield b"".join(pieces)
+    def rows(self) -> Iterator[list[Piece]]:
+        """Yield the batch's bytes, in rows of pieces; may be called again to send it once more."""
+        yield [self._head, self._checked_head]
+        yield from self._payload()
 
     def _payload(self) -> Iterator[list[Piece]]:
         if not isinstance(self._value, Path):
@@ -116,7 +118,7 @@ class Record:
 
 
 def read_batches(
-    read: Callable[[int], bytes], length: int, position: int, spool: Path
+    read: Callable[[int], bytes | bytearray], length: int, position: int, spool: Path
 ) -> Iterator[tuple[list[Record], int]]:
     """Yield the records of each whole batch from `position` on, with the offset that follows the batch.
 
@@ -141,7 +143,7 @@ def read_batches(
     _skip(read, length)
 
 
-def _read_batch(source: _Source, checked_head: bytes, base: int, spool: Path) -> tuple[list[Record], int]:
+def _read_batch(source: _Source, checked_head: bytes | bytearray, base: int, spool: Path) -> tuple[list[Record], int]:
     attributes, last_delta, _first, _max, _producer, _producer_epoch, _sequence, count = _CHECKED_HEAD.unpack(
         checked_head
     )
@@ -155,7 +157,7 @@ def _read_batch(source: _Source, checked_head: bytes, base: int, spool: Path) ->
             for _number in range(count):
                 records.append(_read_record(stream, base, spool))
         source.finish()
-    except (BatchError, struct.error, zlib.error, UnicodeDecodeError, EOFError) as error:
+    except (BatchError, struct.error, _Undeflatable, UnicodeDecodeError, EOFError) as error:
         _discard(records)
         raise BatchError(f"the batch at offset {base} is damaged: {error}") from error
     return records, base + last_delta + 1
@@ -199,10 +201,10 @@ def _read_content(stream: _Stream, size: int, spool: Path) -> Content | None:
 class _Source:
     """The payload of one batch as blocks, while its checksum is taken."""
 
-    def __init__(self, read: Callable[[int], bytes], size: int, started: int, wanted: int) -> None:
+    def __init__(self, read: Callable[[int], bytes | bytearray], size: int, started: int, wanted: int) -> None:
         self._read, self._left, self._checksum, self._wanted = read, size, started, wanted
 
-    def plain(self) -> Iterator[bytes]:
+    def plain(self) -> Iterator[bytes | bytearray]:
         while self._left:
             block = self._read(min(self._left, BLOCK))
             self._left -= len(block)
@@ -229,7 +231,7 @@ class _Source:
 class _Stream:
     """Bytes in a row from blocks."""
 
-    def __init__(self, blocks: Iterable[bytes]) -> None:
+    def __init__(self, blocks: Iterable[bytes | bytearray]) -> None:
         self._blocks = iter(blocks)
         self._block = memoryview(b"")
 
@@ -300,7 +302,7 @@ def _stored(data: bytes) -> list[Piece]:
     return pieces
 
 
-def _skip(read: Callable[[int], bytes], size: int) -> None:
+def _skip(read: Callable[[int], bytes | bytearray], size: int) -> None:
     while size > 0:
         size -= len(read(min(size, BLOCK)))
 

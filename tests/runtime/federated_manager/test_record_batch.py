@@ -1,6 +1,7 @@
 import io
 import os
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ KEY, HEADERS = b"key", {"a": "1", "b": "zwei ü"}
 
 
 def _bytes(batch: WrittenBatch) -> bytes:
-    return b"".join(batch.blocks())
+    return b"".join(chain.from_iterable(batch.rows()))
 
 
 def _read(data: bytes, spool: Path, position: int = 0) -> list[Record]:
