@@ -118,6 +118,8 @@ def _run_init(channel: Channel, directory: str, gateways: Sequence[str], layers:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # Where it is ignored, the ends of children leave nothing to read.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     level_session()
     os.umask(0o022)
     kernel.make_private()
