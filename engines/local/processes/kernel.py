@@ -250,10 +250,10 @@ def is_privileged() -> bool:
 
 
 def ignored_signals() -> list[int]:
-    """Return the signals that this process ignores."""
+    """Return the signals that this process ignores, but for those that the C library keeps for itself."""
     with open("/proc/self/status") as file:  # noqa: PTH123 - pathlib is slow to import
         mask = next(int(line.split()[1], 16) for line in file if line.startswith("SigIgn:"))
-    return [number for number in range(1, mask.bit_length() + 1) if mask >> number - 1 & 1]
+    return [number for number in signal.valid_signals() if mask >> number - 1 & 1]
 
 
 def limit_privileges() -> None:
