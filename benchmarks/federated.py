@@ -27,6 +27,8 @@ from tests.services.kafka import Kafka, make_name
 
 UNITS = {"k": 1000, "M": 1_000_000}
 FRAME_LIMIT = 1_000_000_000
+# A broker that reads 32 models of 100 MB at once has no memory left for anything else.
+BROKER = {"socket.request.max.bytes": "250000000", "queued.max.request.bytes": "600000000"}
 
 
 def round_seconds(kafka: Kafka, folder: Path, clients: int, size: int, rounds: int) -> tuple[float, float]:
@@ -34,7 +36,11 @@ def round_seconds(kafka: Kafka, folder: Path, clients: int, size: int, rounds: i
     ballast = folder / "ballast"
     ballast.write_bytes(os.urandom(size))
     ground = kafka_ground(kafka, size + size // 1000 + 100_000)
-    environment = ground.environment | {"COMMUNICATION_ADAPTER_MAX_MODEL_SIZE": str(size // 1024 + 100)}
+    environment = ground.environment | {
+        "COMMUNICATION_ADAPTER_MAX_MODEL_SIZE": str(size // 1024 + 100),
+        "COMMUNICATION_ADAPTER_MAX_ITERATION_TIME": "600",
+        "COMMUNICATION_ADAPTER_START_ITERATION_MESSAGE_TIME_OUT": "600",
+    }
     pods = folder / "pods"
     pods.mkdir()
     peak = 0
@@ -88,7 +94,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     table = Table("clients", "model", "round", "bare producer and consumer", "ratio", "peak of a manager")
-    with Kafka() as kafka:
+    with Kafka(BROKER) as kafka:
         for text in options.sizes:
             size = int(text[:-1]) * UNITS[text[-1]]
             for clients in options.clients:
