@@ -72,7 +72,9 @@ def run_program(
     It leads a process group of its own, reads nothing, and has the signals that are `ignored` here at their defaults:
     Python ignores some, and it would too. Raises StartFailed.
     """
-    if not argv or container.output is None:
+    output = container.output
+    assert output is not None
+    if not argv:
         raise StartFailed("no command is given")
     try:
         os.chdir(working_dir)
@@ -80,8 +82,8 @@ def run_program(
         raise StartFailed(f'working directory "{working_dir}": {error.strerror}') from error
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, container.output.stdout.writer, 1),
-        (os.POSIX_SPAWN_DUP2, container.output.stderr.writer, 2),
+        (os.POSIX_SPAWN_DUP2, output.stdout.writer, 1),
+        (os.POSIX_SPAWN_DUP2, output.stderr.writer, 2),
     ]
     path = _found(container, argv[0], env.get("PATH") or _DEFAULT_PATH)
     try:

@@ -242,18 +242,18 @@ def adopt_orphans(wanted: bool) -> bool:
 
 def is_privileged() -> bool:
     """Tell whether this process may make namespaces without a user namespace."""
-    with open("/proc/self/status") as file:  # noqa: PTH123 - pathlib is slow to import
-        for line in file:
-            if line.startswith("CapEff:"):
-                return bool(int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1)
-    return False
+    return bool(_bits_of("CapEff") >> _CAP_SYS_ADMIN & 1)
 
 
 def ignored_signals() -> list[int]:
     """Return the signals that this process ignores, but for those that the C library keeps for itself."""
+    ignored = _bits_of("SigIgn")
+    return [number for number in signal.valid_signals() if ignored >> number - 1 & 1]
+
+
+def _bits_of(field: str) -> int:
     with open("/proc/self/status") as file:  # noqa: PTH123 - pathlib is slow to import
-        mask = next(int(line.split()[1], 16) for line in file if line.startswith("SigIgn:"))
-    return [number for number in signal.valid_signals() if mask >> number - 1 & 1]
+        return next(int(line.split()[1], 16) for line in file if line.startswith(f"{field}:"))
 
 
 def limit_privileges() -> None:

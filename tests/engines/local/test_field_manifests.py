@@ -300,6 +300,18 @@ def test_environment_comes_from_config_maps_and_secrets(engine: LocalEngine) -> 
     assert text(engine, "env") == "t0p/hello you/you/env"
 
 
+def test_each_pod_has_its_own_name_for_its_host(engine: LocalEngine) -> None:
+    # One after the other, so that the second gets what the first has left.
+    env = [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
+    work = {"name": "work", "container": shell('echo "$HOSTNAME"; test "$HOSTNAME" = "$POD"', env=env)}
+    main = {"name": "main", "steps": [[{"name": name, "template": "work"}] for name in ("a", "b")]}
+
+    status = run(engine, "hosts", workflow(main, work))
+
+    assert status.phase == "Succeeded", status.message
+    assert len(set(text(engine, "hosts").splitlines())) == 2
+
+
 def test_pod_spec_patch_limits_memory(engine: LocalEngine) -> None:
     patch = (
         "containers:\n  - name: main\n    resources:\n      limits:\n"
