@@ -1,6 +1,6 @@
 """Artifacts on one machine: whatever store a manifest names, they lie in the Workflow's own folder."""
 
-# ruff: noqa: PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH123
+# ruff: noqa: PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH123, PTH102, PTH211
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from typing import Any
 
 from engines.local.interpreter.calls import Artifact, location_of
+from engines.local.pods import OutputEntry
+
+_CHUNK_BYTES = 1 << 20
 
 
 class ArtifactMissing(Exception):
@@ -39,14 +43,24 @@ class ArtifactStore:
         _copy(source, target)
         return True
 
-    def keep(self, artifact: Artifact, source: str, default_key: str) -> Artifact:
-        """Copy a path into the store and return the artifact as a node shows it."""
+    def keep(self, artifact: Artifact, entries: Iterable[OutputEntry], default_key: str) -> Artifact | None:
+        """Store what a container left and return the artifact as a node shows it, None where nothing was left.
+
+        Raises OutputUnreadable, OSError; then what was stored under its name before is still there.
+        """
         location = location_of(artifact) or {"s3": {"key": default_key}}
         path = self._path(location)
         os.makedirs(self.directory, exist_ok=True)
         temporary = f"{path}.new"
         _remove(temporary)
-        _copy(source, temporary)
+        try:
+            for entry in entries:
+                _lay_down(entry, f"{temporary}/{entry.name}" if entry.name else temporary)
+            if not os.path.lexists(temporary):
+                return None
+        except BaseException:
+            _remove(temporary)
+            raise
         _remove(path)
         os.rename(temporary, path)
         shown: Artifact = {key: artifact[key] for key in ("name", "path", "globalName") if key in artifact}
@@ -55,6 +69,20 @@ class ArtifactStore:
     def _path(self, location: dict[str, Any]) -> str:
         text = json.dumps(location, sort_keys=True)
         return os.path.join(self.directory, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _lay_down(entry: OutputEntry, path: str) -> None:
+    """Write one entry of a container's output to a path at which nothing is; set-user-ID bits are gone already."""
+    if entry.kind == "directory":
+        os.mkdir(path)
+    elif entry.kind == "link":
+        os.symlink(entry.target, path)
+    else:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(path, flags, 0o600), "wb") as target, open(entry.descriptor, "rb", closefd=False) as source:
+            shutil.copyfileobj(source, target, _CHUNK_BYTES)
+            # Who takes it up again is the owner; whoever wrote it may have denied that to himself.
+            os.fchmod(target.fileno(), entry.mode | 0o600)
 
 
 def _copy(source: str, target: str) -> None:

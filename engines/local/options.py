@@ -12,8 +12,9 @@ from engines.local import layout
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 _PROGRAM_DIRECTORY = "/usr/application"
-# Every pod has these to itself, so nothing of the host is seen below them.
-_POD_OWN = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - paths inside pods
+# The Python that runs this, and the programs that pods run with it.
+OWN_PROGRAMS = tuple(dict.fromkeys((sys.base_prefix, sys.prefix, str(PROJECT / "runtime"))))
+_MOST_PROCESSES = 1024
 _RUNNER = "engines.local.processes:ProcessPodRunner"
 _GRACE_SECONDS = 10.0
 _KNOWN = {
@@ -24,6 +25,8 @@ _KNOWN = {
     "gateways",
     "hostpath_allow",
     "hidden_paths",
+    "readable_paths",
+    "max_processes",
     "grace_seconds",
     "environment",
     "runner",
@@ -35,13 +38,7 @@ def _program(module: str) -> dict[str, Any]:
         "command": [sys.executable, "-m", module],
         "env": {"PYTHONPATH": str(PROJECT)},
         "working_dir": _PROGRAM_DIRECTORY,
-        "mounts": _out_of_sight(PROJECT / "runtime", Path(sys.prefix), Path(sys.base_prefix)),
     }
-
-
-def _out_of_sight(*paths: Path) -> list[str]:
-    """Return those of the paths that pods would not see: the project may well be tried out below /tmp."""
-    return [str(path) for path in dict.fromkeys(paths) if any(path.is_relative_to(own) for own in _POD_OWN)]
 
 
 def default_images() -> dict[str, dict[str, Any]]:
@@ -63,13 +60,15 @@ class Options:
     - `root`: the engine's folder.
     - `images`: pattern of image names → {command, args, env, working_dir, mounts}; in front of the defaults. A
       `command` of None runs the container's own from the host's PATH; `mounts` are paths of the host that it needs
-      and that pods don't see by themselves (what lies below /tmp, /var/tmp and /run).
+      beside what all pods see.
     - `nodes`: the declared nodes, a list of their labels; the first takes pods without a nodeSelector.
     - `max_pods`: how many pods of all Workflows run at a time. Pods mostly wait for each other, so the default is far
       above the number of cores: a server that waits for clients must not keep them from starting.
     - `gateways`: host:port addresses that pods reach.
     - `hostpath_allow`: directories below which hostPath volumes may lie.
-    - `hidden_paths`: directories that pods don't see, beside the engine's own.
+    - `readable_paths`: paths of the host that all pods may read, beside its programs (processes/host_files.py).
+    - `hidden_paths`: directories below what pods may read that they don't see, beside the engine's own.
+    - `max_processes`: how many processes, threads included, one container may have.
     - `grace_seconds`: between SIGTERM and SIGKILL.
     - `environment`: variables that every container gets.
     - `runner`: `module:Class` of the `PodRunner`.
@@ -84,6 +83,8 @@ class Options:
         self.gateways = list(given.get("gateways") or ())
         self.hostpath_allow = [str(path) for path in given.get("hostpath_allow") or ()]
         self.hidden_paths = [str(self.root), *(str(path) for path in given.get("hidden_paths") or ())]
+        self.readable_paths = [*OWN_PROGRAMS, *(str(path) for path in given.get("readable_paths") or ())]
+        self.max_processes = int(given.get("max_processes") or _MOST_PROCESSES)
         self.grace_seconds = float(given.get("grace_seconds", _GRACE_SECONDS))
         own = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         base = {"PATH": own, "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - a path inside the pod
@@ -99,6 +100,8 @@ class Options:
             "gateways": self.gateways,
             "hostpath_allow": self.hostpath_allow,
             "hidden_paths": self.hidden_paths,
+            "readable_paths": self.readable_paths,
+            "max_processes": self.max_processes,
             "grace_seconds": self.grace_seconds,
             "environment": self.environment,
             "runner": self.runner,

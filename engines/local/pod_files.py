@@ -1,13 +1,13 @@
 """One pod's files and container specs: from a rendered template to what a `PodRunner` starts, and back to outputs."""
 
-# ruff: noqa: PTH103, PTH113, PTH118, PTH120, PTH123
+# ruff: noqa: PTH103, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
 import functools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from engines.local.artifacts import ArtifactMissing, ArtifactStore
 from engines.local.images import Images, Surroundings, argv_of, environment
 from engines.local.interpreter.pod_nodes import PodOrder
 from engines.local.interpreter.tags import text_of
-from engines.local.pods import ContainerSpec, Mount
+from engines.local.pods import ContainerSpec, Mount, OutputEntry, OutputUnreadable
 from engines.local.quantities import memory_limit
 from engines.local.templates import Template, containers_of, patched, used_volumes, volume_mounts
 from engines.local.volumes import Volumes, mounts_of
@@ -25,7 +25,7 @@ SCRIPT_PATH = "/argo/staging/script"
 _LONGEST_OUTPUT = 256 * 1024
 _TEMPORARY = "/tmp"  # noqa: S108 - a path inside the pod
 
-HostPath = Callable[[str, str], Path]
+OutputReader = Callable[[str, str], Iterator[OutputEntry]]
 
 
 class OutputMissing(Exception):
@@ -155,32 +155,37 @@ class PodFiles:
 
     # After the end
 
-    def outputs(self, host_path: HostPath, *, failed: bool) -> dict[str, Any]:
-        """Return what the pod gives, as in a NodeStatus. Raises `OutputMissing` unless the pod `failed`."""
+    def outputs(self, read: OutputReader, *, failed: bool) -> dict[str, Any]:
+        """Return what the pod gives, as in a NodeStatus. Raises `OutputMissing` unless the pod `failed`.
+
+        `read` tells what lies at a path of a container. Raises OutputUnreadable.
+        """
         found: dict[str, Any] = {}
         declared = self.template.get("outputs") or {}
         for parameter in declared.get("parameters") or ():
-            value = self._parameter(parameter, host_path, failed)
+            value = self._parameter(parameter, read, failed)
             if value is not None:
                 found.setdefault("parameters", []).append({**parameter, "value": value})
         for artifact in declared.get("artifacts") or ():
-            source = self._inside(host_path, artifact["path"])
-            if source is not None and os.path.lexists(source):
-                key = f"{self.shop.workflow}/{self.order.pod_name}/{artifact['name']}.tgz"
-                found.setdefault("artifacts", []).append(self.shop.store.keep(artifact, source, key))
+            key = f"{self.shop.workflow}/{self.order.pod_name}/{artifact['name']}.tgz"
+            kept = self.shop.store.keep(artifact, read(self._giver(), artifact["path"]), key)
+            if kept is not None:
+                found.setdefault("artifacts", []).append(kept)
             elif not artifact.get("optional") and not failed:
                 raise OutputMissing(f"artifact {artifact['name']}: nothing at {artifact['path']}")
         if self.order.capture:
             found["result"] = _trimmed(_read(self.log("main", "stdout")))
         return found
 
-    def _parameter(self, parameter: dict[str, Any], host_path: HostPath, failed: bool) -> str | None:
+    def _parameter(self, parameter: dict[str, Any], read: OutputReader, failed: bool) -> str | None:
         source = parameter.get("valueFrom") or {}
         path = source.get("path")
         if path:
-            inside = self._inside(host_path, path)
-            if inside is not None and os.path.isfile(inside):
-                return _trimmed(_read(inside))
+            for entry in read(self._giver(), path):
+                if entry.kind != "file":
+                    raise OutputUnreadable(f"parameter {parameter['name']}: {path} is a {entry.kind}")
+                with open(entry.descriptor, "rb", closefd=False) as file:
+                    return _trimmed(file.read(_LONGEST_OUTPUT).decode("utf-8", "replace"))
         elif parameter.get("value") is not None:
             return text_of(parameter["value"])
         if source.get("default") is not None:
@@ -189,16 +194,11 @@ class PodFiles:
             return None
         raise OutputMissing(f"parameter {parameter['name']}: no file at {path}")
 
-    def _inside(self, host_path: HostPath, path: str) -> str | None:
-        name = (
-            "main"
-            if self._has_main()
-            else next(spec["name"] for role, spec in containers_of(self.template) if role == "main")
-        )
-        try:
-            return str(host_path(name, path))
-        except KeyError:
-            return None
+    def _giver(self) -> str:
+        """Return the name of the container whose files are the pod's outputs."""
+        if self._has_main():
+            return "main"
+        return str(next(spec["name"] for role, spec in containers_of(self.template) if role == "main"))
 
     def clean(self) -> None:
         """Remove everything but the logs."""

@@ -19,7 +19,7 @@ from engines.local.journal import Journal
 from engines.local.locks import Locks
 from engines.local.pod_files import ArtifactMissing, OutputMissing, PodFiles, Shop
 from engines.local.pod_machine import Container, PodMachine
-from engines.local.pods import ContainerExit, PodRunner, PodSpec
+from engines.local.pods import ContainerExit, OutputUnreadable, PodRunner, PodSpec
 from engines.local.probes import Probe, probe_of
 from engines.local.templates import place_for, unschedulable
 from engines.local.volumes import VolumeNotReady, VolumeRefused
@@ -298,10 +298,10 @@ class PodHost:
         outputs: dict[str, Any] = {}
         try:
             outputs = pod.files.outputs(
-                lambda name, path: self.runner.host_path(world, self._run_name(pod, name), path),
+                lambda name, path: self.runner.read(world, self._run_name(pod, name), path),
                 failed=phase != "Succeeded",
             )
-        except (OutputMissing, OSError) as problem:
+        except (OutputMissing, OutputUnreadable, OSError) as problem:
             phase, message = "Error", f"failed to save outputs: {problem}"
         code = pod.machine.exit_code()
         if code is not None:

@@ -8,18 +8,23 @@ namespaces; a container runtime could take its place.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or directory of the host, seen at `target` inside a container; `source` exists before the start."""
+    """A file or directory of the host, seen at `target` inside a container; `source` exists before the start.
+
+    With `below` it is what lies at that path inside `source`, looked up without following any link.
+    """
 
     source: Path
     target: str
     read_only: bool = False
+    below: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,9 @@ class ContainerSpec:
     `argv[0]` is looked up on `env["PATH"]`; `hostname`, if given, is the variable HOSTNAME unless `env` has it. What it
     writes is appended to `stdout` and `stderr`: files that are made, with the directory they lie in, when there is
     something to write. `private_paths` are directories (the working directory, `/tmp`, parents of output paths) that
-    this container may write without anybody else seeing it. `memory_limit_bytes` counts the resident memory of the
-    whole process tree. With `gathered` little output may lie together with that of other containers, in one file beside
-    `stdout` (layout.GATHERED).
+    this container may write without anybody else seeing it. `memory_limit_bytes` counts what the whole process tree
+    holds; `file_size_limit_bytes` is the longest file it may write. With `gathered` little output may lie together with
+    that of other containers, in one file beside `stdout` (layout.GATHERED).
     """
 
     name: str
@@ -55,6 +60,7 @@ class ContainerSpec:
     memory_limit_bytes: int | None = None
     gathered: bool = False
     hostname: str = ""
+    file_size_limit_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,24 @@ class ContainerExit:
     exit_code: int
     reason: str
     message: str = field(default="")
+
+
+class OutputEntry(NamedTuple):
+    """Something that a container left: `kind` is "file", "directory" or "link".
+
+    `name` is relative to the path that was asked for, "" for that itself; parents come first. `descriptor` is open for
+    reading a file until the next entry is asked for. `mode` are the permission bits, `target` is where a link leads.
+    """
+
+    kind: str
+    name: str
+    mode: int
+    target: str
+    descriptor: int
+
+
+class OutputUnreadable(Exception):
+    """What lies at a path of a container cannot be handed out; the message names the path inside the container."""
 
 
 class PodRunner(ABC):
@@ -91,8 +115,11 @@ class PodRunner(ABC):
         """Send a signal to a container's process tree; nothing happens when it has ended."""
 
     @abstractmethod
-    def host_path(self, pod_id: str, container: str, path: str) -> Path:
-        """Return where on the host the file lies that the container sees at `path`, also after it has ended."""
+    def read(self, pod_id: str, container: str, path: str) -> Iterator[OutputEntry]:
+        """Yield what a container that has ended left at `path`, as it sees it and with its own rights.
+
+        Nothing is yielded where nothing lies, or where the container never ran. Raises OutputUnreadable.
+        """
 
     @abstractmethod
     def poll(self) -> list[ContainerExit]:

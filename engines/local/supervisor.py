@@ -100,7 +100,10 @@ class Supervisor:
         )
         daemons = any(template.get("daemon") for template in self.machine.templates.values())
         module, _, name = options["runner"].partition(":")
-        runner: PodRunner = getattr(importlib.import_module(module), name)(Path(self.directory, SANDBOXES))
+        make_runner = getattr(importlib.import_module(module), name)
+        runner: PodRunner = make_runner(
+            Path(self.directory, SANDBOXES), options["readable_paths"], options["max_processes"]
+        )
         return PodHost(runner, self.machine, shop, host_options, self.locks, self.journal, shared_world=daemons)
 
     def run(self) -> None:

@@ -1,9 +1,7 @@
 """How a view is built, inside the init process of a sandbox.
 
-Where the kernel allows it the root is one overlay over the host's root. Elsewhere (inside a user namespace, or when the
-file system that holds the upper directory refuses) it is a skeleton: a directory of the sandbox in which the host's
-top-level directories are mounted read-only. A read-only directory that must grow an entry is replaced by one whose
-entries are mounted one by one.
+A view begins empty: what of the host may be read (`host_files.py`) is mounted into it read-only, each path by itself. A
+read-only directory that must grow an entry is replaced by one whose entries are mounted one by one.
 
 Every path is looked up after the root has changed, so no link inside leads to the host's files.
 """
@@ -13,112 +11,79 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 
-from engines.local.processes import kernel
+from engines.local.processes import host_files, kernel
+from engines.local.processes.identity import OwnerMaps
 from engines.local.processes.view import Place, Sight, View
 
-# Never seen from inside: places where the host's own programs talk to each other or leave files for each other.
-_EMPTY = {"/tmp": 0o1777, "/var/tmp": 0o1777, "/run": 0o755}  # noqa: S108
-_OWN = ("/proc", "/sys", "/dev")
 _READ_ONLY_ERRORS = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def host_mounts(apart: str) -> list[str]:
-    """Return the mount points that an overlay over the root doesn't show, without those every sandbox has itself."""
-    with open("/proc/self/mountinfo") as file:  # noqa: PTH123 - pathlib is slow to import
-        points = {_unescaped(line.split(" ", 5)[4]) for line in file}
-    found: list[str] = []
-    for point in sorted(points - {"/"}):
-        if not any(point == path or point.startswith(path + "/") for path in (*_OWN, *_EMPTY, apart, *found)):
-            found.append(point)
-    return found
-
-
-def _unescaped(text: str) -> str:
-    if "\\" not in text:
-        return text
-    return os.fsdecode(os.fsencode(text).decode("unicode_escape").encode("latin-1"))
-
-
 class ViewBuilder:
-    """Builds views for one sandbox whose `proc`, `dev` and `hosts` lie in `directory`.
+    """Builds views for one sandbox whose `proc`, `dev`, `hosts`, `passwd` and `group` lie in `directory`.
 
     Works in the init process, from the mount namespace the sandbox was given at first.
     """
 
-    def __init__(self, directory: str, layers: bool) -> None:
+    def __init__(self, directory: str, readable: Sequence[str], owners: OwnerMaps) -> None:
         self._directory = directory
-        self._layers = layers
-        self._host_mounts = host_mounts(directory)
+        self._readable = readable
+        self._owners = owners
         self._made = 0
 
     def build(self, sight: Sight) -> View:
         """Build a view and stay inside its mount namespace, also when it fails. Raises OSError."""
         self._made += 1
         view = View(sight, f"{self._directory}/view-{self._made}")
-        for name in ("", "/root", "/work", "/private"):
+        for name in ("", "/root", "/private"):
             os.mkdir(view.directory + name, 0o755)  # noqa: PTH102
+        self._owners.own(f"{view.directory}/root", 0o755)
         kernel.unshare(kernel.NEW_MOUNTS)
         with kernel.Trees() as trees:
-            root = self._prepare(view, trees)
-            self._fill(view, root, trees)
+            links = self._take_readable(trees)
+            self._take_own(trees)
+            self._fill(view, trees, links)
         view.descriptor = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        view.identity = os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
         return view
 
-    def _prepare(self, view: View, trees: kernel.Trees) -> str:
-        """Take from the host's view what the new one shows; return where the new root is mounted."""
+    def _take_readable(self, trees: kernel.Trees) -> list[tuple[str, str]]:
+        """Take what may be read; return the links among it, with their targets."""
+        links = []
+        for path in self._readable:
+            if os.path.islink(path):  # noqa: PTH114
+                links.append((path, os.readlink(path)))  # noqa: PTH115
+            elif (tree := trees.try_take(path, path)) >= 0:
+                self._owners.give(tree, read_only=True)
+        return links
+
+    def _take_own(self, trees: kernel.Trees) -> None:
         trees.take(f"{self._directory}/proc", "/proc")
         trees.take(f"{self._directory}/dev", "/dev")
-        trees.try_take("/sys", "/sys")
-        if self._layers:
-            try:
-                return self._layer_root(view, trees)
-            except OSError:
-                # The file system below the upper directory refuses; that doesn't change.
-                self._layers = False
-        return self._skeleton_root(view, trees)
+        for name in ("hosts", *host_files.ACCOUNTS):
+            if os.path.exists(f"{self._directory}/{name}"):  # noqa: PTH110
+                trees.take(f"{self._directory}/{name}", f"/etc/{name}", read_only=True)
 
-    def _layer_root(self, view: View, trees: kernel.Trees) -> str:
-        os.chdir(view.directory)
-        try:
-            kernel.mount("overlay", "root", "overlay", 0, "lowerdir=/,upperdir=root,workdir=work,volatile")
-        finally:
-            os.chdir("/")
-        view.places.append(Place("/", f"{view.directory}/root", see_through=True))
-        for path in self._host_mounts:
-            trees.try_take(path, path)
-        return f"{view.directory}/root"
-
-    def _skeleton_root(self, view: View, trees: kernel.Trees) -> str:
-        root = f"{view.directory}/root"
+    def _fill(self, view: View, trees: kernel.Trees, links: Sequence[tuple[str, str]]) -> None:
+        sight, root = view.sight, f"{view.directory}/root"
         with kernel.Trees() as own:
             kernel.place_tree(own.take(root, root), root)
-        view.places.append(Place("/", root, see_through=True))
-        with os.scandir("/") as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    os.symlink(os.readlink(entry.path), f"{root}/{entry.name}")  # noqa: PTH115, PTH211
-                    continue
-                make_node(f"{root}/{entry.name}", entry.is_dir(follow_symlinks=False))
-                if entry.path not in (*_OWN, *_EMPTY):
-                    trees.try_take(entry.path, entry.path)
-        return root
-
-    def _fill(self, view: View, root: str, trees: kernel.Trees) -> None:
-        sight = view.sight
+        view.places.append(Place("/", root))
         private = os.open(f"{view.directory}/private", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        hosts = f"{self._directory}/hosts"
-        if os.path.exists(hosts):  # noqa: PTH110
-            trees.take(hosts, "/etc/hosts", read_only=True)
         old_root = kernel.pivot_to(root)
         try:
-            inside = _Inside(view, private)
-            inside.place_all(trees)
-            for path, mode in _EMPTY.items():
-                inside.hide(path, mode)
+            inside = _Inside(view, private, self._owners)
+            for path, mode in host_files.EMPTY_DIRECTORIES:
+                os.mkdir(path)  # noqa: PTH102
+                self._owners.own(path, mode)
+            for path, target in links:
+                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+                os.symlink(target, path)  # noqa: PTH211
+            for tree, target in trees:
+                inside.make(target, stat.S_ISDIR(os.fstat(tree).st_mode))
+                kernel.place_tree(tree, target)
             for path in (*sight.hidden_paths, self._directory):
-                inside.hide(path, 0o755)
+                inside.hide(path)
             for path in sight.private_paths:
                 inside.make_writable(path)
             for path, directory in sorted(sight.targets):
@@ -127,6 +92,18 @@ class ViewBuilder:
         finally:
             os.close(private)
             kernel.let_go(old_root)
+
+
+def place_mounts(trees: kernel.Trees, user: int | None) -> None:
+    """Mount in this process's view what was taken for it; a volume's new directories are `user`'s. Raises OSError."""
+    for tree, target in trees:
+        path = os.path.realpath(target)
+        if not os.path.lexists(path):
+            # It lies inside another mount, made a moment ago: the directory is made there, as kubelets do.
+            with kernel.files_as(user):
+                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+                make_node(path, stat.S_ISDIR(os.fstat(tree).st_mode))
+        kernel.place_tree(tree, path)
 
 
 def make_node(path: str, directory: bool, parent: int | None = None) -> None:
@@ -140,62 +117,62 @@ def make_node(path: str, directory: bool, parent: int | None = None) -> None:
 class _Inside:
     """The inside of a view under construction; the process's root is the view's root already."""
 
-    def __init__(self, view: View, private: int) -> None:
+    def __init__(self, view: View, private: int, owners: OwnerMaps) -> None:
         self._view = view
         self._private = private
+        self._owners = owners
         self._count = 0
 
-    def place_all(self, trees: kernel.Trees) -> None:
-        for tree, target in trees:
-            try:
-                kernel.place_tree(tree, target)
-            except OSError as error:
-                # A mount of the host below a directory that is shown empty.
-                if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                    raise
-
-    def hide(self, path: str, mode: int) -> None:
+    def hide(self, path: str) -> None:
         """Put an empty directory (or file) over a path, if it is there."""
         path = os.path.realpath(path)
         try:
             directory = stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116
         except OSError:
             return
-        self._cover(path, directory, mode)
+        self._cover(path, directory)
 
     def make_writable(self, path: str) -> None:
         """Let the container write into a directory that nobody else sees; what is in it stays to be seen."""
         found = os.path.isdir(path)  # noqa: PTH112
         path = self.make(path, directory=True)
-        if path == "/" or any(place.target == path and not place.see_through for place in self._view.places):
+        if any(place.target == path for place in self._view.places):
             return
-        if not found:
-            self._cover(path, True, 0o777)
-        elif os.statvfs(path).f_flag & os.ST_RDONLY or not os.access(path, os.W_OK):
+        if self._is_own(path):
+            self._owners.own(path)
+        elif found:
             try:
                 self._layer(path)
             except OSError:
-                self._cover(path, True, 0o777)
+                self._owners.own(self._cover(path, True))
+        else:
+            self._owners.own(self._cover(path, True))
 
-    def _new_private(self, directory: bool, mode: int) -> str:
+    @staticmethod
+    def _is_own(path: str) -> bool:
+        """Return whether a directory is one of the view's root, not one of the host that is shown there."""
+        return os.stat(path).st_dev == os.stat("/").st_dev and not os.statvfs(path).f_flag & os.ST_RDONLY  # noqa: PTH116
+
+    def _new_private(self, directory: bool) -> str:
         self._count += 1
         name = str(self._count)
         make_node(name, directory, self._private)
-        os.chmod(name, mode, dir_fd=self._private)
         return name
 
     def _source(self, name: str) -> str:
         return f"{self._view.directory}/private/{name}"
 
-    def _cover(self, path: str, directory: bool, mode: int) -> None:
-        name = self._new_private(directory, mode)
+    def _cover(self, path: str, directory: bool) -> str:
+        """Put an empty directory or file over a path; return the path."""
+        name = self._new_private(directory)
         with kernel.Trees() as trees:
             kernel.place_tree(trees.take(name, path, directory=self._private), path)
         self._view.places.append(Place(path, self._source(name)))
+        return path
 
     def _layer(self, path: str) -> None:
         """Mount an overlay over a directory; its lower directory is what is there now."""
-        name = self._new_private(True, 0o755)
+        name = self._new_private(True)
         for part in ("upper", "work"):
             make_node(f"{name}/{part}", True, self._private)
         lower = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -203,12 +180,13 @@ class _Inside:
         options = f"lowerdir=/proc/self/fd/{lower},upperdir={storage}/upper,workdir={storage}/work,volatile"
         try:
             try:
-                kernel.mount("overlay", path, "overlay", 0, options + ",userxattr")
+                kernel.mount("overlay", path, "overlay", kernel.MS_NOSUID, options + ",userxattr")
             except OSError:
-                kernel.mount("overlay", path, "overlay", 0, options)
+                kernel.mount("overlay", path, "overlay", kernel.MS_NOSUID, options)
         finally:
             os.close(lower)
-        self._view.places.append(Place(path, f"{self._source(name)}/upper", see_through=True))
+        self._owners.own(path)
+        self._view.places.append(Place(path, f"{self._source(name)}/upper", layered=True))
 
     def make(self, path: str, directory: bool) -> str:
         """Make a path that is missing, with its parents; return it without links. Raises OSError."""
@@ -235,8 +213,7 @@ class _Inside:
         """Replace a read-only directory by a writable one that holds the same entries, each mounted by itself."""
         before = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self._cover(path, True, 0o755)
-            self._view.places[-1] = Place(path, self._view.places[-1].source, see_through=True)
+            self._cover(path, True)
             with os.scandir(before) as entries:
                 for entry in entries:
                     if entry.is_symlink():

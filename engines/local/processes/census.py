@@ -1,29 +1,27 @@
-"""Who lives in a sandbox: its processes by container, their memory, and what they leave behind.
+"""Who lives in a sandbox: the memory of a container where no control group counts it, and what the dead leave behind.
 
-A process belongs to the container whose mount namespace it is in; that holds for daemons too, which leave their
-parents and sessions.
+A process belongs to the container from whose init process it descends: an orphan becomes that one's child.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import time
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 _TABLE_BYTES = 1 << 12
-
-# How long a killed process is given before it is looked for again.
-_DEATH_SECONDS = 0.0005
+_BLOCK_BYTES = 512
+# The column `rss` of /proc/sysvipc/shm.
+_SEGMENT_RESIDENT = 14
 
 
 class Census:
     """Reads the /proc of one sandbox; works in its init process."""
 
-    def __init__(self, proc: str, listeners: int) -> None:
+    def __init__(self, proc: str, shared_memory: str, listeners: int) -> None:
         self._proc = proc
+        self._shared_memory = shared_memory
         self._listeners = listeners
         self._objects = self._open_all("sysvipc/shm", "sysvipc/msg", "sysvipc/sem")
         self._sockets = self._open_all("1/net/sockstat", "1/net/sockstat6")
@@ -37,40 +35,51 @@ class Census:
                 found.append(os.open(f"{self._proc}/{name}", os.O_RDONLY | os.O_CLOEXEC))
         return found
 
-    def members(self, identity: str) -> list[int]:
-        """Return the process ids of a container."""
-        found = []
-        for name in os.listdir(self._proc):  # noqa: PTH208
-            if name.isdigit() and name != "1":
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"{self._proc}/{name}/ns/mnt") == identity:  # noqa: PTH115
-                        found.append(int(name))
-        return found
-
-    def signal(self, identity: str, number: int) -> None:
-        """Send a signal to every process of a container."""
-        for pid in self.members(identity):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    def kill(self, identity: str) -> None:
-        """Kill every process of a container, also those started meanwhile."""
-        while members := self.members(identity):
-            for pid in members:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(_DEATH_SECONDS)
-
-    def memory(self, identity: str, limit: int) -> int:
-        """Return the resident bytes of a container.
+    def memory(self, init: int, limit: int) -> int:
+        """Return the bytes that the container with this init process holds, with the shared memory of its pod.
 
         Pages that its processes share are told apart only when counting them for each would exceed `limit`.
         """
-        members = self.members(identity)
-        total = sum(self._resident(pid) for pid in members)
-        if total <= limit or len(members) == 1:
+        members = self._descendants(init)
+        elsewhere = self._shared_bytes() + sum(self._memory_files(pid) for pid in members)
+        total = elsewhere + sum(self._resident(pid) for pid in members)
+        if total <= limit:
             return total
-        return sum(self._proportional(pid) for pid in members)
+        return elsewhere + sum(self._proportional(pid) for pid in members)
+
+    def _descendants(self, init: int) -> list[int]:
+        children: dict[int, list[int]] = {}
+        for name in os.listdir(self._proc):  # noqa: PTH208
+            if name.isdigit():
+                with contextlib.suppress(OSError):
+                    # A program's name may hold anything, so what follows is counted from its end.
+                    parent = self._read(f"{name}/stat").rpartition(")")[2].split()[1]
+                    children.setdefault(int(parent), []).append(int(name))
+        found, waiting = [], [init]
+        while waiting:
+            below = children.pop(waiting.pop(), [])
+            found += below
+            waiting += below
+        return found
+
+    def _shared_bytes(self) -> int:
+        """Return what lies in /dev/shm and in System V segments."""
+        status = os.statvfs(self._shared_memory)
+        held = (status.f_blocks - status.f_bfree) * status.f_frsize
+        for line in self._read("sysvipc/shm").splitlines()[1:]:
+            with contextlib.suppress(ValueError, IndexError):
+                held += int(line.split()[_SEGMENT_RESIDENT])
+        return held
+
+    def _memory_files(self, pid: int) -> int:
+        """Return what a process holds in files without a name (memfd_create), which no map need show."""
+        held, folder = 0, f"{self._proc}/{pid}/fd"
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):  # noqa: PTH208
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"{folder}/{name}").startswith("/memfd:"):  # noqa: PTH115
+                        held += os.stat(f"{folder}/{name}").st_blocks * _BLOCK_BYTES  # noqa: PTH116
+        return held
 
     def _resident(self, pid: int) -> int:
         try:
@@ -88,7 +97,7 @@ class Census:
     def _read(self, name: str) -> str:
         descriptor = os.open(f"{self._proc}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return os.read(descriptor, 1 << 16).decode()
+            return os.read(descriptor, 1 << 16).decode(errors="replace")
         finally:
             os.close(descriptor)
 

@@ -1,111 +1,83 @@
-"""Starting a container's program from inside its view."""
+"""The containers of a sandbox, as its init process sees them: each in namespaces of its own, with a process 1."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import stat
-from collections.abc import Mapping
+import signal
+import socket
+from collections.abc import Sequence
+from typing import Any
 
-from engines.local.processes import kernel
-from engines.local.processes.building import make_node
+from engines.local.processes import container_init, kernel
+from engines.local.processes.cgroups import Group
+from engines.local.processes.container_init import Confinement
 from engines.local.processes.outlets import Output
-from engines.local.processes.view import Place, View
+from engines.local.processes.view import View
+from engines.local.processes.wire import Channel
 
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+class Cage:
+    """The process, user and mount namespaces of a container, held by its init process.
 
-class StartFailed(Exception):
-    """A program cannot be started, for a reason of its own."""
+    It serves another container after the first if that wants the same view: nothing is left in it by then.
+    """
+
+    def __init__(self, view: View, trees: kernel.Trees, confinement: Confinement, group: Group | None) -> None:
+        self.view = view
+        self.confinement = confinement
+        self.group = group
+        self.has_mounts = any(True for _ in trees)
+        self._order: dict[str, Any] = {}
+        ours, theirs = socket.socketpair()
+        self.channel = Channel(ours)
+        self.channel.takes_descriptors = False
+        try:
+            with kernel.apart_from_now():
+                self.pid = os.fork()
+                if not self.pid:
+                    container_init.enter(theirs, view.descriptor, trees, confinement)
+        finally:
+            theirs.close()
+        if group is not None:
+            group.add(self.pid)
+
+    def start(self, order: dict[str, Any], output: Output) -> None:
+        """Order the program started. Raises OSError. Only what differs from the last order is sent."""
+        last, self._order = self._order, order
+        changes = {key: value for key, value in order.items() if key not in last or last[key] != value}
+        self.channel.send(["start", changes], [output.stdout.writer, output.stderr.writer])
+
+    def send(self, message: Sequence[Any], descriptors: Sequence[int] = ()) -> None:
+        """Send a message; one that is gone is noticed by its end."""
+        if self.pid:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.channel.send(message, descriptors)
+
+    def end(self) -> None:
+        """Kill all that is in it, and wait until it is gone."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                # The kernel lets the first process of a namespace go last.
+                os.waitpid(self.pid, 0)
+            self.pid = 0
+
+    def close(self) -> None:
+        """Give back what belongs to a cage whose processes are gone."""
+        self.channel.close()
+        if self.group is not None:
+            self.group.remove()
 
 
 class Container:
-    """A container: `pid` is its first process inside the sandbox, 0 before it starts and when that has ended.
-
-    `identity` names its mount namespace, `places` is what it sees where.
-    """
+    """A container: `running` from its start until its program's end was told."""
 
     def __init__(self, name: str, limit: int | None) -> None:
         self.name = name
         self.limit = limit
-        self.view: View | None = None
+        self.cage: Cage | None = None
         self.output: Output | None = None
-        self.pid = 0
+        self.running = False
         self.over_limit = False
-        self.identity = ""
-        self.places: list[Place] = []
-        self.namespace = -1
-
-    def leave(self) -> None:
-        """Let go of the mount namespace of its own, if it has one."""
-        if self.namespace >= 0:
-            os.close(self.namespace)
-            self.namespace = -1
-
-    def enter(self, trees: kernel.Trees, sources: Mapping[str, str]) -> None:
-        """Move this process into the container's view, with its mounts placed. Raises OSError."""
-        view = self.view
-        if view is None:
-            raise ValueError("a container without a view")
-        kernel.enter(view.descriptor)
-        self.identity, self.places = view.identity, list(view.places)
-        if not sources:
-            return
-        kernel.unshare(kernel.NEW_MOUNTS)
-        for tree, target in trees:
-            path = os.path.realpath(target)
-            if not os.path.lexists(path):
-                # It lies inside another mount, made a moment ago: the directory is made there, as kubelets do.
-                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-                make_node(path, stat.S_ISDIR(os.fstat(tree).st_mode))
-            kernel.place_tree(tree, path)
-            self.places.append(Place(path, sources[target]))
-        # Held open: the kernel gives the number of a namespace that is gone to the next one made.
-        self.namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self.identity = os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
-
-
-def run_program(
-    container: Container, argv: list[str], env: Mapping[str, str], working_dir: str, ignored: list[int]
-) -> None:
-    """Start a container's program in the current mount namespace, writing to the container's output.
-
-    It leads a process group of its own, reads nothing, and has the signals that are `ignored` here at their defaults:
-    Python ignores some, and it would too. Raises StartFailed.
-    """
-    output = container.output
-    assert output is not None
-    if not argv:
-        raise StartFailed("no command is given")
-    try:
-        os.chdir(working_dir)
-    except OSError as error:
-        raise StartFailed(f'working directory "{working_dir}": {error.strerror}') from error
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, output.stdout.writer, 1),
-        (os.POSIX_SPAWN_DUP2, output.stderr.writer, 2),
-    ]
-    path = _found(container, argv[0], env.get("PATH") or _DEFAULT_PATH)
-    try:
-        container.pid = os.posix_spawn(
-            path, argv, env, file_actions=actions, setpgroup=0, setsigmask=(), setsigdef=ignored
-        )
-    except (OSError, ValueError) as error:
-        cause = error.strerror if isinstance(error, OSError) else str(error)
-        raise StartFailed(f'exec: "{argv[0]}": {cause}') from error
-
-
-def _found(container: Container, program: str, search: str) -> str:
-    """Return where a program lies on a search path. Raises StartFailed."""
-    if "/" in program or not program:
-        return program
-    # As long as nothing is mounted into a view, the same programs are found in it: it is untouched when it is used.
-    known = container.view.programs if container.view is not None and container.namespace < 0 else {}
-    path = known.get((program, search))
-    if path is None:
-        paths = (f"{directory or '.'}/{program}" for directory in search.split(":"))
-        path = next((path for path in paths if os.access(path, os.X_OK) and os.path.isfile(path)), None)  # noqa: PTH113
-        if path is None:
-            raise StartFailed(f'exec: "{program}": executable file not found in $PATH')
-        known[program, search] = path
-    return path

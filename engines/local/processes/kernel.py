@@ -34,22 +34,30 @@ _AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_FROM_EMPTY_PATH = 4
 _ATTRIBUTE_READ_ONLY = 1
+_ATTRIBUTE_NO_SUID = 2
+_ATTRIBUTE_NO_DEVICES = 4
+_ATTRIBUTE_ID_MAP = 0x00100000
+_RESOLVE_NO_MAGIC_LINKS = 0x02
+_RESOLVE_NO_LINKS = 0x04
+_RESOLVE_BENEATH = 0x08
 
 # Since Linux 5.1 new calls have one number on every architecture.
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
+_SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_SECCOMP = 22
 _PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 _PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_MODE_FILTER = 2
+_CAPABILITIES_VERSION = 0x20080522
 
 _CAP_SYS_ADMIN = 21
-# chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw: what the usual
-# container has, less sys_chroot, mknod and audit_write.
-_KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13})
 
 # PyDLL keeps the interpreter's lock: these calls are short, and some are made between fork and exit.
 _libc = ctypes.PyDLL(None, use_errno=True)
@@ -100,6 +108,20 @@ def apart_from_now() -> Iterator[None]:
         os.close(own)
 
 
+@contextlib.contextmanager
+def files_as(user: int | None) -> Iterator[None]:
+    """Have what is made meanwhile belong to somebody else, with his rights; nothing changes for None."""
+    if user is None:
+        yield
+        return
+    before = _libc.setfsgid(ctypes.c_uint(user)), _libc.setfsuid(ctypes.c_uint(user))
+    try:
+        yield
+    finally:
+        _libc.setfsuid(ctypes.c_uint(before[1]))
+        _libc.setfsgid(ctypes.c_uint(before[0]))
+
+
 def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:
     """Mount a file system."""
     result = _libc.mount(
@@ -136,29 +158,75 @@ def let_go(old_root: int) -> None:
     os.chdir("/")
 
 
+class _How(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+
+
+class _Filter(ctypes.Structure):
+    """struct sock_fprog"""
+
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
+
+
+class _CapabilitiesOf(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _Capabilities(ctypes.Structure):
+    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
+
+
+def open_beneath(directory: int, path: str) -> int:
+    """Return a descriptor (O_PATH) of what lies at `path` below a directory; no link is followed. Raises OSError."""
+    how = _How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_BENEATH | _RESOLVE_NO_LINKS | _RESOLVE_NO_MAGIC_LINKS)
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_OPENAT2),
+        ctypes.c_int(directory),
+        os.fsencode(path),
+        ctypes.byref(how),
+        ctypes.c_size_t(ctypes.sizeof(how)),
+    )
+    return _checked(result, f"open {path}")
+
+
 def take_tree(source: str, read_only: bool = False, directory: int = _AT_CWD) -> int:
     """Return a descriptor of a copy of the mounts at and below `source`, not placed anywhere yet.
 
-    A relative `source` is looked up below the descriptor `directory`.
+    A relative `source` is looked up below the descriptor `directory`; an empty one is the descriptor itself. No
+    set-user-ID bit and no device file counts in the copy.
     """
     flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+    if not source:
+        flags |= _AT_EMPTY_PATH
     tree = _checked(
         _libc.syscall(
             ctypes.c_long(_SYS_OPEN_TREE), ctypes.c_int(directory), os.fsencode(source), ctypes.c_uint(flags)
         ),
         f"open_tree {source}",
     )
-    if read_only:
-        try:
-            _make_read_only(tree)
-        except OSError:
-            os.close(tree)
-            raise
+    try:
+        _set_attributes(tree, _ATTRIBUTE_NO_SUID | (_ATTRIBUTE_READ_ONLY if read_only else 0))
+    except OSError:
+        os.close(tree)
+        raise
     return tree
 
 
-def _make_read_only(tree: int) -> None:
-    attributes = _MountAttributes(set=_ATTRIBUTE_READ_ONLY)
+def forbid_devices(tree: int) -> None:
+    """Have no device file count in what `take_tree` returned."""
+    _set_attributes(tree, _ATTRIBUTE_NO_DEVICES)
+
+
+def map_owners(tree: int, user_namespace: int) -> None:
+    """Show the files of what `take_tree` returned as owned by others: ids inside a user namespace become those outside.
+
+    See mount_setattr(2), "ID-mapped mounts". Raises OSError where the file system knows no such mounts.
+    """
+    _set_attributes(tree, _ATTRIBUTE_ID_MAP, user_namespace)
+
+
+def _set_attributes(tree: int, attributes_set: int, user_namespace: int = 0) -> None:
+    attributes = _MountAttributes(set=attributes_set, user_namespace=user_namespace)
     result = _libc.syscall(
         ctypes.c_long(_SYS_MOUNT_SETATTR),
         ctypes.c_int(tree),
@@ -207,10 +275,25 @@ class Trees:
         self._taken.append((tree, target))
         return tree
 
-    def try_take(self, source: str, target: str) -> None:
-        """Take a mount read-only if it can be seen; one that cannot be seen here needn't be seen inside either."""
-        with contextlib.suppress(OSError):
-            self.take(source, target, read_only=True)
+    def take_below(self, source: str, below: str, target: str, read_only: bool) -> int:
+        """Take what lies at the path `below` inside `source`, no link of it followed, to be placed at `target`."""
+        root = os.open(source, os.O_PATH | os.O_CLOEXEC)
+        try:
+            inside = open_beneath(root, below) if below else root
+            try:
+                return self.take("", target, read_only, inside)
+            finally:
+                if inside != root:
+                    os.close(inside)
+        finally:
+            os.close(root)
+
+    def try_take(self, source: str, target: str) -> int:
+        """Take a mount read-only if it can be seen; return its descriptor, or -1."""
+        try:
+            return self.take(source, target, read_only=True)
+        except OSError:
+            return -1
 
 
 def _control(option: int, value: int) -> None:
@@ -256,11 +339,31 @@ def _bits_of(field: str) -> int:
         return next(int(line.split()[1], 16) for line in file if line.startswith(f"{field}:"))
 
 
-def limit_privileges() -> None:
-    """Take from programs started later what a container has no need of; this process keeps its own capabilities."""
+def stay_unprivileged() -> None:
+    """Have no program started later gain what this process doesn't have."""
     _control(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def drop_capabilities() -> None:
+    """Give up all capabilities, for this process and for whatever it starts."""
     with open("/proc/sys/kernel/cap_last_cap") as file:  # noqa: PTH123 - pathlib is slow to import
         last = int(file.read())
     for capability in range(last + 1):
-        if capability not in _KEPT_CAPABILITIES:
-            _control(_PR_CAPBSET_DROP, capability)
+        _control(_PR_CAPBSET_DROP, capability)
+    whose, nothing = _CapabilitiesOf(_CAPABILITIES_VERSION, 0), (_Capabilities * 2)()
+    _checked(_libc.capset(ctypes.byref(whose), nothing), "capset")
+
+
+def set_dumpable(wanted: bool) -> None:
+    """Let other processes of this user look into this one's memory, environment and descriptors, or forbid it."""
+    _control(_PR_SET_DUMPABLE, int(wanted))
+
+
+def filter_system_calls(instructions: bytes) -> None:
+    """Hold this process and whatever it starts to a seccomp filter (struct sock_filter, one after the other)."""
+    program = _Filter(len(instructions) // 8, instructions)
+    unused = ctypes.c_ulong(0)
+    result = _libc.prctl(
+        ctypes.c_int(_PR_SET_SECCOMP), ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(program), unused, unused
+    )
+    _checked(result, "seccomp")

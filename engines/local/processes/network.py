@@ -63,11 +63,9 @@ def parse_gateways(texts: Iterable[str]) -> list[Gateway]:
 
 
 def hosts_file(gateways: Sequence[Gateway]) -> str:
-    """Return the text of /etc/hosts inside a pod, or '' when the host's own will do."""
+    """Return the text of /etc/hosts inside a pod."""
     names = {gateway.name: gateway.address for gateway in gateways if not _is_address(gateway.name)}
     names.pop("localhost", None)
-    if not names:
-        return ""
     lines = ["127.0.0.1 localhost", "::1 localhost", *(f"{address} {name}" for name, address in names.items())]
     return "\n".join(lines) + "\n"
 

@@ -19,7 +19,7 @@ _CHUNK_BYTES = 1 << 16
 # More than a pipe of the largest size holds; only a writer that is no part of the container could go on after that.
 _LAST_CHUNKS = 64
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_SOON_SECONDS = 0.01
+_SOON_SECONDS = 0.05
 
 
 class Gathered:

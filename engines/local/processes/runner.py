@@ -13,16 +13,16 @@ import resource
 import select
 import socket
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from engines.local import layout
-from engines.local.pods import ContainerExit, ContainerSpec, PodRunner, PodSpec
-from engines.local.processes import storage
+from engines.local.pods import ContainerExit, ContainerSpec, OutputEntry, PodRunner, PodSpec
+from engines.local.processes import host_files, identity, kernel, outputs, storage
 from engines.local.processes.network import Gateway, parse_gateways
-from engines.local.processes.places import host_path
 from engines.local.processes.relay import Exchange, Switchboard
+from engines.local.processes.sandbox_plan import SandboxPlan
 from engines.local.processes.sandboxes import Pod, Sandbox, SandboxFailed
-from engines.local.processes.view import Place
 
 _GONE = "the pod's first process was killed"
 _CLEANING_SECONDS = 0.02
@@ -34,10 +34,15 @@ class ProcessPodRunner(PodRunner):
     """Runs pods as processes of this machine.
 
     `directory` is where sandboxes keep what containers write; it is made when missing and removed by `close_all`.
+    `readable` are paths of the machine that containers see beside its programs; `most_processes`, threads included, is
+    what one container may have.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, readable: Sequence[str], most_processes: int) -> None:
         self._directory = str(directory.absolute())
+        self._readable = tuple(host_files.readable_paths(readable))
+        self._most_processes = most_processes
+        self._user = identity.high_id(self._directory) if kernel.is_privileged() else None
         os.makedirs(self._directory, mode=0o755, exist_ok=True)  # noqa: PTH103
         self._board = Switchboard()
         self._made = 0
@@ -87,8 +92,10 @@ class ProcessPodRunner(PodRunner):
         gateways = parse_gateways(texts)
         most = max(16, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_DESCRIPTORS) // 2)
         self._made += 1
-        directory = f"{self._directory}/sandbox-{os.getpid()}-{self._made}"
-        sandbox = Sandbox(directory, gateways, Exchange(self._board, most), texts)
+        owner = f"{os.getpid()}-{self._made}"
+        directory = f"{self._directory}/sandbox-{owner}"
+        plan = SandboxPlan(directory, texts, self._readable, self._user, self._most_processes, owner)
+        sandbox = Sandbox(plan, gateways, Exchange(self._board, most))
         sandbox.connect_gateways([self._address(gateway) for gateway in gateways])
         self._sandboxes[sandbox] = texts
         self._board.watch(sandbox.channel.connection.fileno(), select.EPOLLIN, lambda _: self._hear(sandbox))
@@ -111,7 +118,6 @@ class ProcessPodRunner(PodRunner):
         if pod is None or container.name in pod.running:
             raise ValueError(f"container {container.name!r} runs already")
         pod.running.add(container.name)
-        pod.places.pop(container.name, None)
         order = {
             "first": not pod.started,
             "name": container.name,
@@ -121,8 +127,9 @@ class ProcessPodRunner(PodRunner):
             "cwd": container.working_dir,
             "private": container.private_paths,
             "hidden": self._hidden[pod_id],
-            "mounts": [(str(one.source), one.target, one.read_only) for one in container.mounts],
+            "mounts": [(str(one.source), one.target, one.read_only, one.below) for one in container.mounts],
             "limit": container.memory_limit_bytes,
+            "file_bytes": container.file_size_limit_bytes,
             "stdout": str(container.stdout),
             "stderr": str(container.stderr),
             "gathered": self._gathered(sandbox, container) if container.gathered else "",
@@ -147,22 +154,13 @@ class ProcessPodRunner(PodRunner):
         if sandbox.pod is not None and container in sandbox.pod.running:
             sandbox.send(["signal", container, int(number)])
 
-    def host_path(self, pod_id: str, container: str, path: str) -> Path:
-        """Return where on the host a container's path lies, links resolved as the container sees them.
-
-        Raises KeyError for a pod that is not open or a container that was not started.
-        """
+    def read(self, pod_id: str, container: str, path: str) -> Iterator[OutputEntry]:
+        """Yield what a container left at a path. Raises KeyError for a pod that is not open, OutputUnreadable."""
         sandbox = self._pods[pod_id]
-        pod = sandbox.pod
-        if pod is None:
-            raise KeyError(pod_id)
-        if container not in pod.places:
-            answer = sandbox.ask(["where", container], "places")
-            if answer is None or not answer[2]:
-                raise KeyError(container)
-            pod.places[container] = [Place(*place) for place in answer[2]]
-            self._ring()
-        return Path(host_path(pod.places[container], path))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            sandbox.send(["read", container, path], [theirs.fileno()])
+        return outputs.receive(ours)
 
     def poll(self) -> list[ContainerExit]:
         self._board.dispatch()

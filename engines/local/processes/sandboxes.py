@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from engines.local.processes import kernel, slot, storage
+from engines.local.processes.cgroups import Groups
 from engines.local.processes.network import Gateway
 from engines.local.processes.relay import Exchange
-from engines.local.processes.view import Place
+from engines.local.processes.sandbox_plan import SandboxPlan
 from engines.local.processes.wire import Channel
 
 _ANSWER_SECONDS = 20.0
@@ -34,7 +35,6 @@ class Pod:
     def __init__(self, pod_id: str) -> None:
         self.id = pod_id
         self.running: set[str] = set()
-        self.places: dict[str, list[Place]] = {}
         self.started = False
         self.clean = True
 
@@ -42,8 +42,8 @@ class Pod:
 class Sandbox:
     """A set of namespaces with its init process; serves one pod at a time, one after another."""
 
-    def __init__(self, directory: str, gateways: Sequence[Gateway], exchange: Exchange, texts: Sequence[str]) -> None:
-        self.directory = directory
+    def __init__(self, plan: SandboxPlan, gateways: Sequence[Gateway], exchange: Exchange) -> None:
+        self.directory = directory = plan.directory
         self.pod: Pod | None = None
         self.closing = False
         self.failure = ""
@@ -53,6 +53,7 @@ class Sandbox:
         self._addresses: list[tuple[str, int] | None] = []
         self._exchange = exchange
         self._order: dict[str, Any] = {}
+        self._groups = Groups.here(plan.owner)
         self._pid = 0
         os.mkdir(directory, 0o755)  # noqa: PTH102
         ours, theirs = socket.socketpair()
@@ -62,25 +63,25 @@ class Sandbox:
         self.channel = Channel(ours)
         try:
             if kernel.is_privileged():
-                self._fork(theirs, texts)
+                self._fork(theirs, plan)
             else:
-                self._fork_between(theirs, texts)
+                self._fork_between(theirs, plan)
         finally:
             theirs.close()
         self.channel.send(["go"])
 
-    def _fork(self, connection: socket.socket, texts: Sequence[str]) -> None:
+    def _fork(self, connection: socket.socket, plan: SandboxPlan) -> None:
         with kernel.apart_from_now():
             self._pid = os.fork()
             if not self._pid:
-                slot.enter(connection, self.directory, texts)
+                slot.enter(connection, plan)
 
-    def _fork_between(self, connection: socket.socket, texts: Sequence[str]) -> None:
+    def _fork_between(self, connection: socket.socket, plan: SandboxPlan) -> None:
         before = kernel.adopt_orphans(True)
         try:
             between = os.fork()
             if not between:
-                slot.enter_between(connection, self.directory, texts)
+                slot.enter_between(connection, plan)
             connection.close()
             os.waitpid(between, 0)
         finally:
@@ -101,10 +102,10 @@ class Sandbox:
         """Say where the connections to each gateway go; they are relayed once the sandbox listens."""
         self._addresses = list(addresses)
 
-    def send(self, message: Sequence[Any]) -> None:
+    def send(self, message: Sequence[Any], descriptors: Sequence[int] = ()) -> None:
         """Send a message; a sandbox that is gone is noticed when its connection is read."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.channel.send(message)
+            self.channel.send(message, descriptors)
 
     def start(self, order: dict[str, Any]) -> None:
         """Order a container started. Most orders are alike: only what differs from the last one is sent."""
@@ -167,4 +168,6 @@ class Sandbox:
                 os.waitpid(self._pid, 0)
             self._pid = 0
         self.channel.close()
+        if self._groups is not None:
+            self._groups.clear()
         storage.wipe(self.directory)

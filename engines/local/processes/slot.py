@@ -1,13 +1,13 @@
 """The init process of a sandbox: process 1 of its own process, network and mount namespaces.
 
-It starts the containers of one pod after another and reaps whatever ends. All of the sandbox dies with it, and it dies
-with the supervisor. Messages, each a JSON array:
+It makes the containers of one pod after another, each with an init process of its own (`container_init.py`), and hears
+what becomes of them. All of the sandbox dies with it, and it dies with the supervisor. Messages, each a JSON array:
 
 from the supervisor                          to the supervisor
 ["go"]                                       ["pid", host process id] (from a process in between)
 ["start", {...}]                             ["ready"] with the listening sockets of the gateways
 ["signal", container, number]                ["exit", container, exit code, reason, message, whether nothing is left]
-["where", container]                         ["places", container, [[target, source, see through], ...]]
+["read", container, path] with a socket      (see outputs.py)
 ["close", whether to answer at once]         ["killed"], then ["closed", whether another pod may follow]
                                              ["failed", message]
 
@@ -23,41 +23,45 @@ import select
 import signal
 import socket
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from engines.local.priority import level_session
-from engines.local.processes import kernel, network, storage
+from engines.local.processes import host_files, kernel, network, outputs, storage
 from engines.local.processes.building import ViewBuilder
 from engines.local.processes.census import Census
-from engines.local.processes.containers import Container, StartFailed, run_program
+from engines.local.processes.cgroups import Group, Groups
+from engines.local.processes.container_init import Confinement
+from engines.local.processes.containers import Cage, Container
+from engines.local.processes.identity import OwnerMaps
 from engines.local.processes.outlets import Gathered, Output, Relay
+from engines.local.processes.sandbox_plan import SandboxPlan
 from engines.local.processes.view import Sight, View
-from engines.local.processes.wire import Channel
+from engines.local.processes.wire import Channel, keep_only
 
-_CHANNEL = 3
 _SPACES = kernel.NEW_MOUNTS | kernel.NEW_NETWORK | kernel.NEW_IPC
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
 _DEVICE_LINKS["stderr"] = "/proc/self/fd/2"
-# Files through which root could change the whole machine without any capability.
-_GUARDED = ("sys", "irq", "bus", "fs", "sysrq-trigger")
+# What container runtimes give a pod: https://github.com/opencontainers/runtime-spec has no default, all use 64 MiB.
+_SHARED_MEMORY_BYTES = 64 << 20
 _MEMORY_PERIOD_MS = 50
 # struct signalfd_siginfo
 _SIGNAL_BYTES = 128
-_FRESH_VIEWS_KEPT = 6
+_FRESH_CAGES_KEPT = 6
 # EX_IOERR of sysexits.h: what a program did well, but what it said is lost.
 _OUTPUT_LOST = 74
+_KILLED = 128 + signal.SIGKILL
 
 
-def enter(connection: socket.socket, directory: str, gateways: Sequence[str]) -> None:
+def enter(connection: socket.socket, plan: SandboxPlan) -> None:
     """Turn this forked process, the first of its process namespace, into the init process; does not return."""
     with _forked(connection) as channel:
         kernel.unshare(_SPACES)
-        _run_init(channel, directory, gateways, layers=True)
+        _run_init(channel, plan)
 
 
-def enter_between(connection: socket.socket, directory: str, gateways: Sequence[str]) -> None:
+def enter_between(connection: socket.socket, plan: SandboxPlan) -> None:
     """Turn this process, forked by an ordinary user's supervisor, into the init process's parent; does not return.
 
     It is the first of a user namespace, where such namespaces may be made; its own child is the init process.
@@ -68,8 +72,7 @@ def enter_between(connection: socket.socket, directory: str, gateways: Sequence[
         if child:
             channel.send(["pid", child])
         else:
-            # A user namespace may not layer over the root: that would show what is mounted below other mounts.
-            _run_init(channel, directory, gateways, layers=False)
+            _run_init(channel, plan)
 
 
 @contextlib.contextmanager
@@ -77,7 +80,7 @@ def _forked(connection: socket.socket) -> Iterator[Channel]:
     """Hold on to the connection alone, end this process after what is done inside, and say what failed."""
     channel, status = Channel(connection), 1
     try:
-        channel = _keep_only(connection)
+        channel = keep_only(connection)
         yield channel
         status = 0
     except Exception as error:
@@ -85,17 +88,6 @@ def _forked(connection: socket.socket) -> Iterator[Channel]:
             channel.send(["failed", f"{type(error).__name__}: {error}"])
     finally:
         os._exit(status)
-
-
-def _keep_only(connection: socket.socket) -> Channel:
-    """Close every descriptor inherited from the supervisor but the connection and stderr."""
-    os.dup2(connection.fileno(), _CHANNEL, inheritable=False)
-    os.closerange(_CHANNEL + 1, max(map(int, os.listdir("/proc/self/fd"))) + 1)  # noqa: PTH208 - pathlib is slow to import
-    null = os.open("/dev/null", os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    os.close(null)
-    return Channel(socket.socket(fileno=_CHANNEL))
 
 
 def _enter_user_namespace() -> None:
@@ -109,7 +101,7 @@ def _enter_user_namespace() -> None:
             os.close(descriptor)
 
 
-def _run_init(channel: Channel, directory: str, gateways: Sequence[str], layers: bool) -> None:
+def _run_init(channel: Channel, plan: SandboxPlan) -> None:
     # Where there is a process in between, the supervisor is this one's parent only after that has ended.
     while not channel.ended and next(channel.messages(), None) is None:
         channel.receive()
@@ -123,15 +115,15 @@ def _run_init(channel: Channel, directory: str, gateways: Sequence[str], layers:
     level_session()
     os.umask(0o022)
     kernel.make_private()
-    ways = network.parse_gateways(gateways)
-    _furnish(directory, network.hosts_file(ways))
+    ways = network.parse_gateways(plan.gateways)
+    _furnish(plan.directory, network.hosts_file(ways))
     network.raise_loopback()
     listeners = network.listen(ways)
-    kernel.limit_privileges()
+    kernel.stay_unprivileged()
     channel.send(["ready"], [listener.fileno() for listener in listeners])
     for listener in listeners:
         listener.close()
-    Init(channel, directory, len(listeners), layers).run()
+    Init(channel, plan, len(listeners)).run()
 
 
 def _show(source: str, target: str, read_only: bool = False) -> None:
@@ -144,9 +136,6 @@ def _furnish(directory: str, hosts: str) -> None:
     for name in ("proc", "dev"):
         os.mkdir(f"{directory}/{name}")  # noqa: PTH102
     kernel.mount("proc", f"{directory}/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
-    for name in _GUARDED:
-        with contextlib.suppress(FileNotFoundError):
-            _show(f"{directory}/proc/{name}", f"{directory}/proc/{name}", read_only=True)
     dev = f"{directory}/dev"
     kernel.mount("tmpfs", dev, "tmpfs", kernel.MS_NOSUID | kernel.MS_NOEXEC, "mode=755,size=64k")
     for name in _DEVICES:
@@ -156,32 +145,41 @@ def _furnish(directory: str, hosts: str) -> None:
         os.symlink(target, f"{dev}/{name}")  # noqa: PTH211
     for name in ("shm", "pts"):
         os.mkdir(f"{dev}/{name}")  # noqa: PTH102
-    kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")
+    kernel.mount(
+        "tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=1777,size={_SHARED_MEMORY_BYTES}"
+    )
     with contextlib.suppress(OSError):
         kernel.mount("devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID, "newinstance,ptmxmode=0666,mode=620")
         os.symlink("pts/ptmx", f"{dev}/ptmx")  # noqa: PTH211
     flags = kernel.MS_REMOUNT | kernel.MS_READ_ONLY | kernel.MS_NOSUID | kernel.MS_NOEXEC
     kernel.mount("tmpfs", dev, "tmpfs", flags, "mode=755,size=64k")
-    if hosts:
-        descriptor = os.open(f"{directory}/hosts", os.O_WRONLY | os.O_CREAT, 0o644)
-        os.write(descriptor, hosts.encode())
-        os.close(descriptor)
+    for name, text in (("hosts", hosts), *host_files.ACCOUNTS.items()):
+        descriptor = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
 
 
 class Init:
-    """Serves the supervisor's messages and its own children until the connection ends."""
+    """Serves the supervisor's messages and its containers until the connection ends."""
 
-    def __init__(self, channel: Channel, directory: str, listeners: int, layers: bool) -> None:
+    def __init__(self, channel: Channel, plan: SandboxPlan, listeners: int) -> None:
+        directory = plan.directory
         self._channel = channel
-        self._channel.takes_descriptors = False
-        self._directory = directory
+        self._plan = plan
+        self._proc = f"{directory}/proc"
+        self._shared = f"{directory}/dev/shm"  # noqa: S108
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self._builder = ViewBuilder(directory, layers=layers)
-        self._census = Census(f"{directory}/proc", listeners)
+        self._owners = OwnerMaps(self._proc, plan.user)
+        self._builder = ViewBuilder(directory, plan.readable, self._owners)
+        self._census = Census(self._proc, self._shared, listeners)
+        self._groups = Groups.here(plan.owner)
         self._order: dict[str, Any] = {}
         self._containers: dict[str, Container] = {}
-        self._fresh: list[View] = []
+        self._fresh: list[Cage] = []
         self._poller = select.poll()
+        self._talkers: dict[int, Cage] = {}
         self._relay = Relay(self._poller)
         self._gathered: Gathered | None = None
         self._ignored = kernel.ignored_signals()
@@ -189,16 +187,13 @@ class Init:
 
     def run(self) -> None:
         """Serve until the supervisor is gone or says so."""
-        ends = kernel.signal_descriptor(signal.SIGCHLD)
         messages = self._channel.connection.fileno()
         self._poller.register(messages, select.POLLIN)
-        self._poller.register(ends, select.POLLIN)
         self._serve_all()
         while not self._channel.ended:
             for descriptor, _ in self._poller.poll(self._pause()):
-                if descriptor == ends:
-                    os.read(ends, _SIGNAL_BYTES)
-                    self._reap()
+                if descriptor in self._talkers:
+                    self._hear(self._talkers[descriptor])
                 elif descriptor == messages:
                     self._channel.receive()
                     self._serve_all()
@@ -209,7 +204,7 @@ class Init:
 
     def _pause(self) -> float | None:
         pause = self._relay.pause()
-        if any(one.limit is not None and one.pid for one in self._containers.values()):
+        if any(one.limit is not None and one.running for one in self._containers.values()):
             return _MEMORY_PERIOD_MS if pause is None else min(pause, _MEMORY_PERIOD_MS)
         return pause
 
@@ -224,14 +219,10 @@ class Init:
             self._start(self._order)
         elif verb == "signal":
             self._signal(*rest)
-        elif verb == "where":
-            self._channel.send(["places", rest[0], self._places(rest[0])])
+        elif verb == "read":
+            self._read(*rest)
         elif verb == "close":
             self._close_pod(*rest)
-
-    def _places(self, name: str) -> list[list[Any]]:
-        container = self._containers.get(name)
-        return [[place.target, place.source, place.see_through] for place in container.places] if container else []
 
     def _start(self, order: dict[str, Any]) -> None:
         if order["first"]:
@@ -242,45 +233,67 @@ class Init:
         self._containers[container.name] = container
         try:
             gathered = self._gathered_in(order["gathered"])
-            output = container.output = Output(order["stdout"], order["stderr"], gathered)
-            self._enter_view(container, order)
+            container.output = Output(order["stdout"], order["stderr"], gathered)
+            cage = container.cage = self._cage_for(order)
             env = {"HOSTNAME": order["hostname"], **order["env"]} if order["hostname"] else order["env"]
-            run_program(container, order["argv"], env, order["cwd"], self._ignored)
-            for outlet in output.outlets:
+            cage.start({"argv": order["argv"], "env": env, "cwd": order["cwd"]}, container.output)
+            container.running = True
+            for outlet in container.output.outlets:
                 outlet.leave_writing()
-            self._relay.add(output)
-        except StartFailed as error:
-            self._fail_start(container, str(error))
+            self._relay.add(container.output)
         except OSError as error:
             self._fail_start(container, f"its file system: {error}")
-        finally:
-            kernel.enter(self._home)
 
     def _gathered_in(self, path: str) -> Gathered | None:
         if path and (self._gathered is None or self._gathered.path != path):
             self._gathered = Gathered(path)
         return self._gathered if path else None
 
-    def _enter_view(self, container: Container, order: dict[str, Any]) -> None:
+    def _cage_for(self, order: dict[str, Any]) -> Cage:
+        """Return namespaces for a container: those of an earlier one that left nothing in them, or new ones."""
+        limit = order["limit"]
+        confinement = Confinement(self._plan.user, self._plan.most_processes, order["file_bytes"], self._ignored)
         with kernel.Trees() as trees:
-            targets = [
-                (target, stat.S_ISDIR(os.fstat(trees.take(source, target, read_only)).st_mode))
-                for source, target, read_only in order["mounts"]
-            ]
-            sight = Sight(order["cwd"], tuple(order["private"]), tuple(order["hidden"]), tuple(targets))
-            container.view = self._view_for(sight)
-            container.enter(trees, {target: source for source, target, _ in order["mounts"]})
+            sight = Sight(order["cwd"], tuple(order["private"]), tuple(order["hidden"]), self._take(order, trees))
+            cage = self._fresh_cage(sight, confinement, limit)
+            if cage is None:
+                group = self._group() if limit is not None else None
+                cage = Cage(self._new_view(sight), trees, confinement, group)
+                self._talkers[cage.channel.connection.fileno()] = cage
+                self._poller.register(cage.channel.connection, select.POLLIN)
+        if cage.group is not None:
+            cage.group.limit(limit)
+        return cage
 
-    def _fail_start(self, container: Container, cause: str) -> None:
-        for outlet in container.output.outlets if container.output else ():
-            outlet.close()
-        self._channel.send(["exit", container.name, 128, "StartError", cause, False])
+    def _take(self, order: dict[str, Any], trees: kernel.Trees) -> tuple[tuple[str, bool], ...]:
+        """Take a container's mounts from the host; return where each is to be, and whether it is a directory."""
+        targets = []
+        for source, target, read_only, below in order["mounts"]:
+            tree = trees.take_below(source, below, target, read_only)
+            kernel.forbid_devices(tree)
+            self._owners.give(tree, read_only)
+            targets.append((target, stat.S_ISDIR(os.fstat(tree).st_mode)))
+        return tuple(targets)
 
-    def _view_for(self, sight: Sight) -> View:
-        for view in self._fresh:
-            if view.sight == sight:
-                self._fresh.remove(view)
-                return view
+    def _fresh_cage(self, sight: Sight, confinement: Confinement, limit: int | None) -> Cage | None:
+        grouped = limit is not None and self._groups is not None
+        for cage in self._fresh:
+            if cage.view.sight == sight and cage.confinement == confinement and (cage.group is not None) == grouped:
+                self._fresh.remove(cage)
+                return cage
+        return None
+
+    def _group(self) -> Group | None:
+        if self._groups is None:
+            return None
+        try:
+            return self._groups.make()
+        except OSError:
+            # Its parent went, or it takes no more; then memory is counted here.
+            self._groups = None
+            return None
+
+    def _new_view(self, sight: Sight) -> View:
         try:
             view = self._builder.build(sight)
         finally:
@@ -288,61 +301,94 @@ class Init:
         view.remember()
         return view
 
-    def _reap(self) -> None:
-        ended: list[tuple[Container, int]] = []
-        alone = False
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                alone = True
-                break
-            if not pid:
-                break
-            ended.extend((one, status) for one in self._containers.values() if one.pid == pid)
-        for container, status in ended:
-            self._ended(container, status, alone)
+    def _fail_start(self, container: Container, cause: str) -> None:
+        container.running = False
+        output, container.output = container.output, None
+        for outlet in output.outlets if output else ():
+            outlet.close()
+        self._channel.send(["exit", container.name, 128, "StartError", cause, False])
 
-    def _ended(self, container: Container, status: int, alone: bool) -> None:
-        container.pid = 0
-        code = os.waitstatus_to_exitcode(status)
-        code = 128 - code if code < 0 else code
+    def _hear(self, cage: Cage) -> None:
+        """Take in what a container's init process says."""
+        container = next((one for one in self._containers.values() if one.cage is cage), None)
+        cage.channel.receive()
+        for verb, value in cage.channel.messages():
+            if container is None or not container.running:
+                continue
+            if verb == "failed":
+                self._finish_relay(container)
+                self._fail_start(container, value)
+            else:
+                self._ended(container, value)
+        if cage.channel.ended:
+            if container is not None and container.running:
+                cage.end()
+                self._ended(container, _KILLED)
+            self._drop(cage)
+
+    def _finish_relay(self, container: Container) -> None:
+        if container.output is not None:
+            self._relay.finish(container.output)
+
+    def _drop(self, cage: Cage) -> None:
+        """Let go of a container's namespaces, killing what is in them."""
+        descriptor = cage.channel.connection.fileno()
+        if self._talkers.pop(descriptor, None) is not None:
+            self._poller.unregister(descriptor)
+        cage.end()
+        cage.close()
+
+    def _ended(self, container: Container, code: int) -> None:
+        container.running = False
         reason = "Completed" if code == 0 else "Error"
-        if container.over_limit:
-            code, reason = 137, "OOMKilled"
-        clean = alone and self._census.leaves_nothing()
-        if not clean:
-            self._census.kill(container.identity)
-        problem = self._finish_output(container)
+        if container.over_limit or (code and self._was_exceeded(container)):
+            code, reason = _KILLED, "OOMKilled"
+        output, container.output = container.output, None
+        problem = self._relay.finish(output) if output else ""
         if problem and not code:
             code, reason = _OUTPUT_LOST, "Error"
-        self._channel.send(["exit", container.name, code, reason, problem, clean])
+        self._channel.send(["exit", container.name, code, reason, problem, self._census.leaves_nothing()])
 
-    def _finish_output(self, container: Container) -> str:
-        output, container.output = container.output, None
-        return self._relay.finish(output) if output else ""
+    @staticmethod
+    def _was_exceeded(container: Container) -> bool:
+        return container.cage is not None and container.cage.group is not None and container.cage.group.was_exceeded()
 
     def _signal(self, name: str, number: int) -> None:
         container = self._containers.get(name)
-        if container is None or not container.pid:
-            return
-        if number == signal.SIGKILL:
-            self._census.kill(container.identity)
+        if container is not None and container.running and container.cage is not None:
+            container.cage.send(["signal", number])
+
+    def _read(self, name: str, path: str) -> None:
+        """Have a container's init process send what lies at a path to a socket."""
+        descriptor = self._channel.take_descriptors(1)[0]
+        container = self._containers.get(name)
+        if container is not None and container.cage is not None and not container.running:
+            container.cage.send(["read", path], [descriptor])
+            os.close(descriptor)
         else:
-            self._census.signal(container.identity, number)
+            # It never ran, so it left nothing.
+            outputs.send_nothing(socket.socket(fileno=descriptor))
 
     def _watch_memory(self) -> None:
         for container in self._containers.values():
-            if container.limit is None or not container.pid or container.over_limit:
+            if container.limit is None or not container.running or container.over_limit or container.cage is None:
                 continue
-            if self._census.memory(container.identity, container.limit) > container.limit:
+            if container.cage.group is not None:
+                exceeded = container.cage.group.was_exceeded()
+            else:
+                exceeded = self._census.memory(container.cage.pid, container.limit) > container.limit
+            if exceeded:
                 container.over_limit = True
-                self._census.kill(container.identity)
+                container.cage.send(["signal", int(signal.SIGKILL)])
 
     def _close_pod(self, answer: bool) -> None:
-        self._kill_all()
         for container in self._containers.values():
-            self._finish_output(container)
+            if container.cage is not None:
+                self._drop(container.cage)
+        for container in self._containers.values():
+            container.running = False
+            self._finish_relay(container)
+            container.output = None
         if answer:
             self._channel.send(["killed"])
         self._tidy()
@@ -353,30 +399,23 @@ class Init:
         for container in self._containers.values():
             self._give_back(container)
         self._containers = {}
-        shared = f"{self._directory}/dev/shm"  # noqa: S108
         if not self._shared_unchanged:
-            storage.clear(shared)
-            self._shared_unchanged.note([shared])
+            storage.clear(self._shared)
+            self._shared_unchanged.note([self._shared])
 
     def _give_back(self, container: Container) -> None:
-        """Keep a container's view for another one, or delete it."""
-        view, container.view = container.view, None
-        container.leave()
+        """Keep a container's namespaces for another one, or let them go."""
+        cage, container.cage = container.cage, None
+        if cage is None:
+            return
         # What cannot be deleted stays until the sandbox goes; the next container gets another view.
         with contextlib.suppress(OSError):
-            if view is not None and view.renew():
-                self._fresh.append(view)
-            elif view is not None:
-                view.close()
-            if len(self._fresh) > _FRESH_VIEWS_KEPT:
-                self._fresh.pop(0).close()
-
-    @staticmethod
-    def _kill_all() -> None:
-        while True:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                return
+            if cage.pid and not container.running and not cage.has_mounts and cage.view.renew():
+                self._fresh.append(cage)
+            else:
+                self._drop(cage)
+                cage.view.close()
+            if len(self._fresh) > _FRESH_CAGES_KEPT:
+                oldest = self._fresh.pop(0)
+                self._drop(oldest)
+                oldest.view.close()

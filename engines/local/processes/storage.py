@@ -6,14 +6,15 @@ import os
 import time
 from collections.abc import Iterable
 
-Entry = tuple[str, int, int, int]
+# Path, mode, user and group; of all but directories also the inode and when it was last changed.
+Entry = tuple[str, int, int, int, int, int]
 
 # The kernel's file times may lag behind its clock by one tick.
 _SETTLED_NANOSECONDS = 30_000_000
 
 
 def contents(directory: str, name: str) -> list[Entry]:
-    """Return path from `directory`, mode, user and group of `name` and everything in it, sorted, no link followed."""
+    """Return `name` and everything in it, paths from `directory`, sorted, no link followed."""
     found: list[Entry] = []
     _list_into(found, f"{directory}/{name}", name)
     found.sort()
@@ -44,14 +45,15 @@ class Unchanged:
 
 def _list_into(found: list[Entry], directory: str, prefix: str) -> None:
     status = os.lstat(directory)
-    found.append((prefix, status.st_mode, status.st_uid, status.st_gid))
+    found.append((prefix, status.st_mode, status.st_uid, status.st_gid, 0, 0))
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 _list_into(found, entry.path, f"{prefix}/{entry.name}")
             else:
                 status = entry.stat(follow_symlinks=False)
-                found.append((f"{prefix}/{entry.name}", status.st_mode, status.st_uid, status.st_gid))
+                changed = status.st_ino, status.st_ctime_ns
+                found.append((f"{prefix}/{entry.name}", status.st_mode, status.st_uid, status.st_gid, *changed))
 
 
 def wipe(directory: str) -> None:

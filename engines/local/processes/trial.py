@@ -14,6 +14,7 @@ from engines.local.processes.runner import ProcessPodRunner
 
 _OLDEST_KERNEL = (5, 12)
 _TRIAL_SECONDS = 20.0
+_PROCESSES = 16
 # (file, the value that forbids, what to do)
 _SWITCHES = (
     ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=15000"),
@@ -53,7 +54,7 @@ def surroundings(directory: Path | None = None) -> list[str]:
 
 def _run_trial(directory: Path) -> ContainerExit | None:
     directory.mkdir(mode=0o700)
-    runner = ProcessPodRunner(directory / "sandboxes")
+    runner = ProcessPodRunner(directory / "sandboxes", (), _PROCESSES)
     try:
         runner.open(PodSpec("trial", directory))
         log = directory / "log"

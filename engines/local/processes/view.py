@@ -1,4 +1,4 @@
-"""A container's view of the file system: the host's programs below, what it writes in a directory of its own."""
+"""A container's view of the file system: what it may read of the host, and directories of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from engines.local.processes import storage
 
 
 class Place(NamedTuple):
-    """A path inside (`target`) and the path on the host that it shows (`source`).
+    """A path inside (`target`) where directories of the sandbox are seen (`source`).
 
-    `see_through`: what is missing in `source` is the host's own file at that path.
+    `layered`: `source` is the upper directory of an overlay, so nothing in it may be deleted as long as that is there.
     """
 
     target: str
     source: str
-    see_through: bool = False
+    layered: bool = False
 
 
 class Sight(NamedTuple):
@@ -40,11 +40,8 @@ class View:
         self.directory = directory
         self.places: list[Place] = []
         self.descriptor = -1
-        self.identity = ""
         self.fresh: list[storage.Entry] = []
         self._unchanged = storage.Unchanged()
-        # Where which program was found on which search path.
-        self.programs: dict[tuple[str, str], str] = {}
 
     def remember(self) -> None:
         """Note what lies in its directory before a container has run in it."""
@@ -61,14 +58,11 @@ class View:
         return True
 
     def renew(self) -> bool:
-        """Make it as it was built; return False if something was written that cannot be taken back.
-
-        What lies in an overlay's upper directory must not be deleted under the overlay.
-        """
+        """Make it as it was built; return False if something was written that cannot be taken back."""
         if self._is_untouched():
             return True
         for place in self.places:
-            if not place.see_through and os.path.isdir(place.source):  # noqa: PTH112
+            if not place.layered and os.path.isdir(place.source):  # noqa: PTH112
                 inside = place.source.removeprefix(f"{self.directory}/")
                 fresh = (path for path, *_ in self.fresh if path.startswith(f"{inside}/"))
                 storage.clear(place.source, frozenset(path.removeprefix(inside) for path in fresh))

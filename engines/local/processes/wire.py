@@ -15,6 +15,7 @@ _MOST_DESCRIPTORS = 250
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
 _DONT_WAIT = int(socket.MSG_DONTWAIT)
 _READ_BYTES = 1 << 16
+_FIXED = 3
 _CONTROL_BYTES = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
 
 
@@ -84,3 +85,14 @@ class Channel:
             os.close(descriptor)
         self.descriptors = []
         self.connection.close()
+
+
+def keep_only(connection: socket.socket, quiet: bool = False) -> Channel:
+    """Close every descriptor of this forked process but the connection and, unless it is to be `quiet`, stderr."""
+    os.dup2(connection.fileno(), _FIXED, inheritable=False)
+    os.closerange(_FIXED + 1, max(map(int, os.listdir("/proc/self/fd"))) + 1)  # noqa: PTH208 - pathlib is slow to import
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2) if quiet else (0, 1):
+        os.dup2(null, descriptor)
+    os.close(null)
+    return Channel(socket.socket(fileno=_FIXED))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.local.pods import Mount
+from engines.local.pods import Mount, OutputUnreadable
+from engines.local.processes.host_files import ACCOUNTS
 from tests.engines.local.processes.world import World
 
 
@@ -32,7 +33,7 @@ def test_a_directory_is_mounted_anywhere(pod, source, target):
     shown = pod.shell(f"cat {target}/file; echo back > {target}/answer", mounts=[Mount(source, target)])
     assert shown == "from the host"
     assert (source / "answer").read_text() == "back\n"
-    assert pod.path(f"{target}/answer") == source / "answer"
+    assert pod.text(f"{target}/answer") == "back\n"
     assert not Path(target, "answer").exists()
 
 
@@ -40,7 +41,7 @@ def test_a_directory_is_mounted_anywhere(pod, source, target):
 def test_a_file_is_mounted_anywhere(pod, source, target):
     before = Path(target).read_bytes() if Path(target).exists() else None
     assert pod.run("cat", target, mounts=[Mount(source / "file", target)]) == "from the host"
-    assert pod.path(target) == source / "file"
+    assert pod.text(target) == "from the host"
     assert (Path(target).read_bytes() if Path(target).exists() else None) == before
 
 
@@ -49,8 +50,8 @@ def test_a_mount_lies_inside_another(pod, source, tmp_path):
     inner.mkdir()
     pod.shell("echo x > /ws/deep/er/file", mounts=[Mount(inner, "/ws/deep/er"), Mount(source, "/ws")])
     assert (inner / "file").read_text() == "x\n"
-    assert pod.path("/ws/deep/er/file") == inner / "file"
-    assert pod.path("/ws/file") == source / "file"
+    assert pod.text("/ws/deep/er/file") == "x\n"
+    assert pod.text("/ws/file") == "from the host"
 
 
 def test_a_read_only_mount_cannot_be_written(pod, source):
@@ -73,52 +74,52 @@ def test_the_temporary_directory_is_empty_and_private(pod):
     pod.start("sleep", "1000", name="other")
     assert pod.shell("ls -A /tmp; echo mine > /tmp/only-of-this-pod; cat /tmp/only-of-this-pod") == "mine\n"
     assert pod.shell("ls -A /tmp", name="second") == ""
-    assert pod.path("/tmp/only-of-this-pod").read_text() == "mine\n"
+    assert pod.text("/tmp/only-of-this-pod") == "mine\n"
     assert not Path("/tmp/only-of-this-pod").exists()
 
 
-def test_private_paths_can_be_written_and_are_found_on_the_host(pod):
+def test_private_paths_can_be_written_and_are_read(pod):
     paths = ("/tmp", "/usr/application", "/out/put", "/srv")
     pod.shell("for d in /tmp /usr/application /out/put /srv; do echo $d > $d/result; done", private_paths=paths)
     for path in paths:
-        assert pod.path(f"{path}/result").read_text() == f"{path}\n"
+        assert pod.text(f"{path}/result") == f"{path}\n"
         assert not Path(path, "result").exists()
 
 
 def test_a_private_path_keeps_what_the_host_has_there(pod):
     assert "passwd" in pod.shell("ls /etc; echo x > /etc/mine", private_paths=("/etc",))
-    assert pod.path("/etc/mine").read_text() == "x\n"
+    assert pod.text("/etc/mine") == "x\n"
     assert not Path("/etc/mine").exists()
 
 
-def test_host_path_follows_links_inside_the_view_only(pod, source):
+def test_links_are_followed_inside_the_view_only(pod, source):
     pod.shell(
         "ln -s /etc/passwd /tmp/absolute; ln -s ../../../ws/file /tmp/relative; ln -s /tmp/circle /tmp/circle;"
         "echo mine > /tmp/passwd; ln -s /tmp /ws/back",
         mounts=[Mount(source, "/ws")],
     )
-    assert pod.path("/tmp/relative") == source / "file"
-    assert pod.path("/ws/back/passwd").read_text() == "mine\n"
-    assert pod.path("/tmp/absolute") == Path("/etc/passwd")
-    assert pod.path("/tmp/../tmp/./passwd").read_text() == "mine\n"
-    with pytest.raises(OSError, match="symbolic links"):
-        pod.path("/tmp/circle")
+    assert pod.text("/tmp/relative") == "from the host"
+    assert pod.text("/ws/back/passwd") == "mine\n"
+    assert pod.text("/tmp/absolute") == ACCOUNTS["passwd"]
+    assert pod.text("/tmp/../tmp/./passwd") == "mine\n"
+    with pytest.raises(OutputUnreadable, match="symbolic links"):
+        pod.left("/tmp/circle")
 
 
-def test_host_path_of_hidden_files_leads_nowhere(world, tmp_path):
+def test_nothing_is_read_below_hidden_paths(world, tmp_path):
     hidden = tmp_path.parent / f"{tmp_path.name}-patients"
     hidden.mkdir()
     (hidden / "data").write_text("secret")
     world.open(hidden=[hidden])
     world.shell(f"mkdir -p /tmp/x; ln -s {hidden}/data /tmp/link")
-    assert not world.path("/tmp/link").exists()
-    assert not world.path(str(hidden / "data")).exists()
+    assert world.left("/tmp/link") == {}
+    assert world.left(str(hidden / "data")) == {}
 
 
-def test_host_path_of_what_was_not_written_does_not_exist(pod):
+def test_what_was_not_written_is_not_there(pod):
     pod.shell("true")
-    assert not pod.path("/tmp/nothing").exists()
-    assert not pod.path("/nothing/at/all").exists()
+    assert pod.left("/tmp/nothing") == {}
+    assert pod.left("/nothing/at/all") == {}
 
 
 @pytest.fixture
@@ -147,11 +148,11 @@ def test_hidden_paths_are_empty_but_mounts_from_below_them_work(outside):
     assert (patients / "secret").read_text() == "secret"
 
 
-def test_only_the_pods_processes_are_seen(pod):
+def test_only_the_containers_own_processes_are_seen(pod):
     pod.start("sleep", "1000", name="side")
-    numbers = pod.shell("ls /proc | grep -c '^[0-9][0-9]*$'; ls -d /proc/1; cat /proc/[0-9]*/comm")
-    assert "sleep" in numbers
-    assert int(numbers.split()[0]) < 8
+    numbers = pod.shell("ls /proc | grep -c '^[0-9][0-9]*$'; cat /proc/[0-9]*/comm")
+    assert "sleep" not in numbers
+    assert int(numbers.split()[0]) < 6
 
 
 def test_proc_cannot_change_the_machine(pod):
@@ -197,14 +198,13 @@ def test_containers_of_a_pod_write_apart_but_share_mounts(pod, source):
     mounts = [Mount(source, "/ws")]
     pod.shell("echo one > /ws/one; echo one > /etc/own", name="first", mounts=mounts)
     assert pod.shell("cat /ws/one; cat /etc/own || true", name="second", mounts=mounts) == "one\n"
-    assert pod.path("/etc/own", name="first").read_text() == "one\n"
+    assert pod.text("/etc/own", name="first") == "one\n"
 
 
-def test_the_interpreter_and_the_project_can_be_used(pod):
-    script = "import engines.base, sys; print(sys.version_info[0])"
-    assert pod.run(sys.executable, "-c", script, working_dir=str(Path.cwd())) == "3\n"
+def test_the_interpreter_and_the_pods_programs_can_be_used(pod):
+    script = "import runtime.archives, sys; print(sys.version_info[0])"
+    assert pod.run(sys.executable, "-c", script, env={"PYTHONPATH": str(Path.cwd())}) == "3\n"
 
 
-def test_host_path_asks_for_a_known_container(pod):
-    with pytest.raises(KeyError):
-        pod.path("/tmp", name="unknown")
+def test_a_container_that_never_ran_left_nothing(pod):
+    assert pod.left("/tmp", name="unknown") == {}

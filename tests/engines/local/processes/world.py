@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from engines.local.options import OWN_PROGRAMS
 from engines.local.pods import ContainerExit, ContainerSpec, Mount, PodSpec
 from engines.local.processes import ProcessPodRunner
 
@@ -17,9 +19,9 @@ PATIENCE_SECONDS = 60.0
 class World:
     """A runner, its directory, and words for what the tests do with it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, most_processes: int = 1024) -> None:
         self.directory = directory
-        self.runner = ProcessPodRunner(directory / "sandboxes")
+        self.runner = ProcessPodRunner(directory / "sandboxes", OWN_PROGRAMS, most_processes)
         self.ended: dict[tuple[str, str], ContainerExit] = {}
 
     def open(self, pod: str = "pod", gateways: Sequence[str] = (), hidden: Sequence[Path] = ()) -> None:
@@ -84,8 +86,18 @@ class World:
         path = self.directory / pod / f"{name}.{stream}"
         return path.read_text() if path.exists() else ""
 
-    def path(self, path: str, pod: str = "pod", name: str = "main") -> Path:
-        return self.runner.host_path(pod, name, path)
+    def left(self, path: str, pod: str = "pod", name: str = "main") -> dict[str, str]:
+        """Return what a container that has ended left at a path: each entry's name and text, kind or target."""
+        found = {}
+        for entry in self.runner.read(pod, name, path):
+            found[entry.name] = {"directory": "a directory", "link": f"-> {entry.target}"}.get(entry.kind, "")
+            if entry.kind == "file":
+                found[entry.name] = os.read(entry.descriptor, 1 << 20).decode()
+        return found
+
+    def text(self, path: str, pod: str = "pod", name: str = "main") -> str:
+        """Return the text of a file that a container left."""
+        return self.left(path, pod, name)[""]
 
 
 def python(script: str) -> tuple[str, ...]:

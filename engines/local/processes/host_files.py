@@ -1,0 +1,47 @@
+"""What a container may read of the host: programs and what they need to run, and nothing else."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+
+from engines.local.processes.identity import INSIDE
+
+_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
+_HARDWARE = ("/sys/devices/system/cpu", "/sys/devices/system/node")
+# Patterns below /etc: how programs are linked and chosen, certificates of others, names of the world.
+_SETTINGS = (
+    "R", "alternatives", "bash.bashrc", "ca-certificates", "ca-certificates.conf", "crypto-policies",
+    "debian_version", "fonts", "gai.conf", "host.conf", "inputrc", "java-*", "ld.so.cache", "ld.so.conf",
+    "ld.so.conf.d", "ld-musl-*.path", "locale.alias", "localtime", "magic", "magic.mime", "mime.types",
+    "nsswitch.conf", "os-release", "perl", "pki/ca-trust", "pki/java", "pki/tls/cert.pem", "pki/tls/certs",
+    "pki/tls/openssl.cnf", "profile", "protocols", "python3*", "services", "shells", "ssl/cert.pem", "ssl/certs",
+    "ssl/openssl.cnf", "terminfo", "timezone",
+)  # fmt: skip
+# Directories that programs expect to be there: path, mode. Each sandbox has its own, empty.
+EMPTY_DIRECTORIES = (
+    ("/etc", 0o755), ("/home", 0o755), ("/media", 0o755), ("/mnt", 0o755), ("/opt", 0o755), ("/root", 0o755),
+    ("/run", 0o755), ("/srv", 0o755), ("/var", 0o755), ("/tmp", 0o1777), ("/var/tmp", 0o1777),  # noqa: S108 - paths inside pods
+)  # fmt: skip
+_PASSWD = f"root:x:0:0::/:/bin/sh\npod:x:{INSIDE}:{INSIDE}::/tmp:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
+_GROUP = f"root:x:0:\npod:x:{INSIDE}:\nnogroup:x:65534:\n"
+ACCOUNTS = {"passwd": _PASSWD, "group": _GROUP}
+
+
+def readable_paths(more: Iterable[str]) -> list[str]:
+    """Return the paths of this machine that containers see read-only, `more` among them, parents first.
+
+    What lies in another one of them is left out, for it is seen there.
+    """
+    wanted = [*_PROGRAMS, *_HARDWARE, *more]
+    wanted += [path for pattern in _SETTINGS for path in glob.glob(f"/etc/{pattern}")]  # noqa: PTH207 - pathlib is slow
+    found: list[str] = []
+    for path in sorted({os.path.normpath(path) for path in wanted if path.startswith("/")}):
+        if os.path.lexists(path) and path != "/" and not _lies_in(path, found):
+            found.append(path)
+    return found
+
+
+def _lies_in(path: str, directories: Sequence[str]) -> bool:
+    return any(path == directory or path.startswith(f"{directory}/") for directory in directories)

@@ -1,0 +1,117 @@
+"""As whom containers run, and how files that belong to somebody else become theirs to read.
+
+Inside, everybody is the user `INSIDE` with no capability. Outside that is the user of the service, where he is an
+ordinary one; where the service is root it is a high id that no user of the machine has, another one for each Workflow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+
+from engines.local.processes import kernel
+
+INSIDE = 1000
+# Nobody gives these out: https://systemd.io/UIDS-GIDS/ leaves everything above 1879048191 unused.
+_LOWEST = 0x70000000
+_COUNT = 0x0FFFFFFF
+
+
+def high_id(name: str) -> int:
+    """Return the user and group id that stands for a Workflow's containers on a machine where the service is root."""
+    return _LOWEST + zlib.crc32(name.encode()) % _COUNT
+
+
+def become(user: int | None) -> None:
+    """Become the user of a container, in a user namespace of its own: `user` outside, or, if None, who this is.
+
+    This process keeps its capabilities inside that namespace, and has none anywhere else. `/proc` must be that of its
+    own process namespace.
+    """
+    if user is not None:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+        # Whoever changes his ids is not let at his own files below /proc.
+        kernel.set_dumpable(True)
+    outside = os.geteuid(), os.getegid()
+    kernel.unshare(kernel.NEW_USER)
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{INSIDE} {outside[0]} 1")
+    _write("/proc/self/gid_map", f"{INSIDE} {outside[1]} 1")
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+class OwnerMaps:
+    """Makes mounts whose files belong to a container's user; works in a sandbox's init process, as root.
+
+    `proc` is the sandbox's own. Where `user` is None containers have the ids of the service, and nothing is mapped.
+    """
+
+    def __init__(self, proc: str, user: int | None) -> None:
+        self._proc = proc
+        self._user = user
+        self._namespaces: dict[tuple[int, int], int] = {}
+
+    def own(self, path: str, mode: int | None = None) -> None:
+        """Make a directory of the sandbox the container's own. Raises OSError."""
+        if mode is not None:
+            os.chmod(path, mode)  # noqa: PTH101
+        if self._user is not None:
+            os.chown(path, self._user, self._user)
+
+    def give(self, tree: int, read_only: bool) -> None:
+        """Show the files of a mount that is not placed yet as the container's own, if they have the mount's owner.
+
+        A file system that cannot do so keeps its owners; what is to be written is opened to everybody there.
+        """
+        if self._user is None:
+            return
+        status = os.fstat(tree)
+        if status.st_uid == self._user:
+            return
+        try:
+            kernel.map_owners(tree, self._namespace(status.st_uid, status.st_gid))
+        except OSError:
+            if not read_only:
+                # O_PATH descriptors take no fchmod.
+                with contextlib.suppress(OSError):
+                    os.chmod(f"/proc/self/fd/{tree}", status.st_mode | 0o777)  # noqa: PTH101, S103
+
+    def _namespace(self, user: int, group: int) -> int:
+        """Return a user namespace in which the ids of a file's owner are those of the container outside."""
+        known = self._namespaces.get((user, group))
+        if known is not None:
+            return known
+        told, tells = os.pipe2(os.O_CLOEXEC)
+        waits, ends = os.pipe2(os.O_CLOEXEC)
+        pid = os.fork()
+        if not pid:
+            try:
+                os.close(ends)
+                kernel.unshare(kernel.NEW_USER)
+                os.write(tells, b"!")
+                os.read(waits, 1)
+            finally:
+                os._exit(0)
+        os.close(tells)
+        os.close(waits)
+        try:
+            os.read(told, 1)
+            _write(f"{self._proc}/{pid}/uid_map", f"{user} {self._user} 1")
+            _write(f"{self._proc}/{pid}/gid_map", f"{group} {self._user} 1")
+            made = os.open(f"{self._proc}/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(told)
+            os.close(ends)
+            os.waitpid(pid, 0)
+        self._namespaces[user, group] = made
+        return made
