@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import site
 import subprocess
 import sys
 import tempfile
@@ -72,13 +73,28 @@ def home():
     shutil.rmtree(name)
 
 
+def open_python() -> list[str]:
+    """Return a Python of this version that an ordinary user may run: this one, or the system's where this is closed."""
+    try:
+        closed = any(
+            not path.stat().st_mode & 0o005 for path in (Path(sys.base_prefix), *Path(sys.base_prefix).parents)
+        )
+    except OSError:
+        closed = True
+    if not closed:
+        return [sys.executable]
+    found = f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
+    assert Path(found).exists(), f"{sys.base_prefix} is closed to ordinary users, and {found} is not installed"
+    return ["env", f"PYTHONPATH={os.pathsep.join((str(Path.cwd()), *site.getsitepackages()))}", found]
+
+
 def command() -> list[str]:
-    """Return how to run Python as an ordinary user; where it is installed may be closed to him, reading is not."""
+    """Return how to run Python as an ordinary user; where the project lies may be closed to him, reading is not."""
     if os.getuid():
         return [sys.executable]
     reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
     user = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
-    return ["setpriv", *user, *reading, sys.executable]
+    return ["setpriv", *user, *reading, *open_python()]
 
 
 def test_an_ordinary_user_runs_pods(home):

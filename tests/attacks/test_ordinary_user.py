@@ -1,0 +1,37 @@
+"""The attacks on pods once more, against an instance that an ordinary user runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.engines.local.processes.test_ordinary_user import NOBODY, command
+
+ON_PODS = ("test_pod_confinement.py",)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="these very tests run as an ordinary user")
+def test_attacks_on_an_ordinary_users_pods():
+    home = Path(tempfile.mkdtemp(prefix="orchestrator-attacks-", dir="/var/lib"))
+    try:
+        os.chown(home, NOBODY, NOBODY)
+        tests = [str(Path(__file__).parent / name) for name in ON_PODS]
+        done = subprocess.run(
+            [*command(), "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", f"--basetemp={home}/tests", *tests],
+            env={**os.environ, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", "DATA_DIR": f"{home}/var"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+    finally:
+        shutil.rmtree(home)
+    assert done.returncode == 0, done.stdout[-8000:]
+    assert re.search(r"\d+ passed", done.stdout)
+    assert "skipped" not in done.stdout
