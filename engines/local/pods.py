@@ -15,11 +15,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or directory of the host, seen at `target` inside a container; `source` exists before the start."""
+    """A file or directory of the host, seen at `target` inside a container; it exists before the start.
+
+    `source` is a path of the engine's or the operator's choice. `below`, if given, is a path within it that pods may
+    have had a hand in: it is looked up without following a link and without leaving `source` (`beneath.open_mount`).
+    """
 
     source: Path
     target: str
     read_only: bool = False
+    below: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,9 @@ class ContainerSpec:
     writes is appended to `stdout` and `stderr`: files that are made, with the directory they lie in, when there is
     something to write. `private_paths` are directories (the working directory, `/tmp`, parents of output paths) that
     this container may write without anybody else seeing it. `memory_limit_bytes` counts the resident memory of the
-    whole process tree. With `gathered` little output may lie together with that of other containers, in one file beside
-    `stdout` (layout.GATHERED).
+    whole process tree. `file_size_limit_bytes` bounds every file that it writes (RLIMIT_FSIZE). Of each stream the
+    first `log_limit_bytes` are kept; what comes then is dropped, and the log says so. With `gathered` little output may
+    lie together with that of other containers, in one file beside `stdout` (layout.GATHERED).
     """
 
     name: str
@@ -55,6 +61,8 @@ class ContainerSpec:
     memory_limit_bytes: int | None = None
     gathered: bool = False
     hostname: str = ""
+    file_size_limit_bytes: int | None = None
+    log_limit_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,10 @@ class PodRunner(ABC):
     @abstractmethod
     def host_path(self, pod_id: str, container: str, path: str) -> Path:
         """Return where on the host the file lies that the container sees at `path`, also after it has ended."""
+
+    def storage(self, pod_id: str) -> Sequence[str]:
+        """Return the directories of the host in which lies what a pod writes beside its mounts, as far as is known."""
+        return ()
 
     @abstractmethod
     def poll(self) -> list[ContainerExit]:

@@ -121,7 +121,7 @@ class ProcessPodRunner(PodRunner):
             "cwd": container.working_dir,
             "private": container.private_paths,
             "hidden": self._hidden[pod_id],
-            "mounts": [(str(one.source), one.target, one.read_only) for one in container.mounts],
+            "mounts": [(str(one.source / one.below), one.target, one.read_only) for one in container.mounts],
             "limit": container.memory_limit_bytes,
             "stdout": str(container.stdout),
             "stderr": str(container.stderr),
