@@ -1,6 +1,6 @@
 """Artifacts on one machine: whatever store a manifest names, they lie in the Workflow's own folder."""
 
-# ruff: noqa: PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH123
+# ruff: noqa: PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH208
 
 from __future__ import annotations
 
@@ -8,27 +8,44 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from typing import Any
 
+from engines.local import trees
+from engines.local.disk import DiskBudget
 from engines.local.interpreter.calls import Artifact, location_of
+
+_PIECE_BYTES = 8 << 20
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class ArtifactMissing(Exception):
     """An artifact that nothing has written."""
 
 
-class ArtifactStore:
-    """Files and directories by the location that a manifest gives them."""
+class _NoFile(Exception):
+    """What lies in the store is nothing to copy."""
 
-    def __init__(self, directory: str) -> None:
+
+_At = tuple[str, int | None]
+
+
+class ArtifactStore:
+    """Files and directories by the location that a manifest gives them; copies are paid for from the run's budget."""
+
+    def __init__(self, directory: str, budget: DiskBudget) -> None:
         self.directory = directory
+        self.budget = budget
 
     def fetch(self, artifact: Artifact, target: str) -> bool:
-        """Copy an artifact to a path; return whether it is there. Raises `ArtifactMissing` if it should be."""
+        """Copy an artifact to a path; return whether it is there.
+
+        Raises `ArtifactMissing` if it should be, and is not or is neither a file nor a directory; `DiskExceeded`.
+        """
         raw = artifact.get("raw")
         if raw is not None:
-            with open(target, "w", encoding="utf-8") as file:
-                file.write(raw.get("data") or "")
+            self._write(str(raw.get("data") or "").encode(), target)
             return True
         location = location_of(artifact)
         source = self._path(location or {})
@@ -36,8 +53,63 @@ class ArtifactStore:
             if artifact.get("optional"):
                 return False
             raise ArtifactMissing(f"artifact {artifact['name']}: nothing lies at {json.dumps(location)}")
-        _copy(source, target)
+        try:
+            self._copy_out((source, None), (target, None), 0)
+        except _NoFile as error:
+            raise ArtifactMissing(f"artifact {artifact['name']}: {error}") from error
         return True
+
+    def _write(self, content: bytes, target: str) -> None:
+        self.budget.spend(len(content))
+        file = os.open(target, _WRITE, 0o644)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(file, left) :]
+            os.fchmod(file, 0o644)
+        finally:
+            os.close(file)
+
+    def _copy_out(self, source: _At, target: _At, depth: int) -> None:
+        """Copy what lies in the store; a link inside a directory stays one, for it means something to pods alone."""
+        (name, parent), (new, folder) = source, target
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_ISREG(found.st_mode):
+            self._copy_file(source, target)
+        elif stat.S_ISDIR(found.st_mode) and depth < trees.DEEPEST:
+            self.budget.spend(trees.ENTRY_BYTES)
+            os.mkdir(new, 0o700, dir_fd=folder)
+            reader = trees.opened(name, parent)
+            writer = trees.opened(new, folder)
+            try:
+                for inner in os.listdir(reader):
+                    self._copy_out((inner, reader), (inner, writer), depth + 1)
+                os.fchmod(writer, stat.S_IMODE(found.st_mode))
+            finally:
+                os.close(reader)
+                os.close(writer)
+        elif stat.S_ISLNK(found.st_mode) and depth:
+            self.budget.spend(trees.ENTRY_BYTES)
+            os.symlink(os.readlink(name, dir_fd=parent), new, dir_fd=folder)
+        else:
+            raise _NoFile("it is neither a file nor a directory")
+
+    def _copy_file(self, source: _At, target: _At) -> None:
+        reader = os.open(source[0], _READ, dir_fd=source[1])
+        try:
+            mode = os.fstat(reader).st_mode
+            if not stat.S_ISREG(mode):
+                raise _NoFile("it changed while it was copied")
+            writer = os.open(target[0], _WRITE, 0o600, dir_fd=target[1])
+            try:
+                self.budget.spend(trees.ENTRY_BYTES)
+                while piece := os.sendfile(writer, reader, None, _PIECE_BYTES):
+                    self.budget.spend(piece)
+                os.fchmod(writer, stat.S_IMODE(mode) & 0o777)
+            finally:
+                os.close(writer)
+        finally:
+            os.close(reader)
 
     def keep(self, artifact: Artifact, source: str, default_key: str) -> Artifact:
         """Copy a path into the store and return the artifact as a node shows it."""
