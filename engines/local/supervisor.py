@@ -238,6 +238,7 @@ class Supervisor:
     def _loop(self, host: PodHost) -> None:
         while True:
             host.carry_out()
+            self._heed_limit()
             if self.machine.finished:
                 return
             due = self.publisher.due()
@@ -254,11 +255,14 @@ class Supervisor:
         """Take out the pods that take more of the disk than they may. Raises `DiskFull` when the run does."""
         disk, host = self.disk, self.host
         disk.look(busy=host is not None and host.live > 0)
-        if disk.budget.exceeded:
-            raise DiskFull(disk.budget.exceeded)
+        self._heed_limit()
         for node_id, message in disk.take_evicted():
             if host is not None:
                 host.evict(node_id, message)
+
+    def _heed_limit(self) -> None:
+        if self.disk.budget.exceeded:
+            raise DiskFull(self.disk.budget.exceeded)
 
     def _timeout(self, host: PodHost, due: float | None) -> float:
         if self.machine.has_turns:
@@ -348,8 +352,13 @@ class Supervisor:
             time.sleep(_AGAIN_SECONDS)
 
     def _close_pods(self) -> None:
+        """Kill all pods; whatever stays of their files must not keep the run from its end."""
         if self.host is not None:
-            self.host.runner.close_all()
+            try:
+                self.host.runner.close_all()
+            except Exception:
+                with contextlib.suppress(OSError):
+                    traceback.print_exc()
 
     def _remove(self, name: str) -> None:
         trees.remove_quietly(os.path.join(self.directory, name))
@@ -361,8 +370,7 @@ class Supervisor:
     def _give_up(self, phase: str, message: str) -> None:
         """End the run at once, and give back what it takes of the disk as far as that is needed."""
         machine = self.machine
-        with contextlib.suppress(OSError):
-            self._close_pods()
+        self._close_pods()
         for name in (layout.SANDBOXES, layout.PODS):
             self._remove(name)
         if self.disk.budget.exceeded and self.disk.is_still_short():

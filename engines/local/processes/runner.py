@@ -123,6 +123,7 @@ class ProcessPodRunner(PodRunner):
             "hidden": self._hidden[pod_id],
             "mounts": [(str(one.source / one.below), one.target, one.read_only) for one in container.mounts],
             "limit": container.memory_limit_bytes,
+            "log_limit": container.log_limit_bytes,
             "stdout": str(container.stdout),
             "stderr": str(container.stderr),
             "gathered": self._gathered(sandbox, container) if container.gathered else "",

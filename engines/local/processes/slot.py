@@ -242,7 +242,7 @@ class Init:
         self._containers[container.name] = container
         try:
             gathered = self._gathered_in(order["gathered"])
-            output = container.output = Output(order["stdout"], order["stderr"], gathered)
+            output = container.output = Output(order["stdout"], order["stderr"], gathered, order["log_limit"])
             self._enter_view(container, order)
             env = {"HOSTNAME": order["hostname"], **order["env"]} if order["hostname"] else order["env"]
             run_program(container, order["argv"], env, order["cwd"], self._ignored)
