@@ -315,6 +315,11 @@ if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
             ),
             "hidden_paths": [str(DATA_DIR)],
             "hostpath_allow": env.list("LOCAL_ENGINE_HOST_PATHS", default=[]),
+            "hostpath_writable": env.list("LOCAL_ENGINE_WRITABLE_HOST_PATHS", default=[]),
+            "disk_bytes": env.str("LOCAL_ENGINE_RUN_DISK", default="20Gi"),
+            # Empty: by the size of the disk.
+            "disk_reserve_bytes": env.str("LOCAL_ENGINE_DISK_RESERVE", default=""),
+            "log_bytes": env.str("LOCAL_ENGINE_LOG_SIZE", default="100Mi"),
             # 0: by the number of cores.
             "max_pods": env.int("LOCAL_ENGINE_MAX_PODS", default=0),
         },

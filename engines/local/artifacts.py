@@ -1,38 +1,52 @@
 """Artifacts on one machine: whatever store a manifest names, they lie in the Workflow's own folder."""
 
-# ruff: noqa: PTH103, PTH104, PTH108, PTH112, PTH114, PTH118, PTH123, PTH102, PTH211
+# ruff: noqa: PTH102, PTH103, PTH104, PTH118, PTH208, PTH211
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import shutil
+import stat
 from collections.abc import Iterable
 from typing import Any
 
+from engines.local import trees
+from engines.local.disk import DiskBudget
 from engines.local.interpreter.calls import Artifact, location_of
 from engines.local.pods import OutputEntry
 
-_CHUNK_BYTES = 1 << 20
+_PIECE_BYTES = 8 << 20
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class ArtifactMissing(Exception):
     """An artifact that nothing has written."""
 
 
-class ArtifactStore:
-    """Files and directories by the location that a manifest gives them."""
+class _NoFile(Exception):
+    """What lies in the store is nothing to copy."""
 
-    def __init__(self, directory: str) -> None:
+
+_At = tuple[str, int | None]
+
+
+class ArtifactStore:
+    """Files and directories by the location that a manifest gives them; copies are paid for from the run's budget."""
+
+    def __init__(self, directory: str, budget: DiskBudget) -> None:
         self.directory = directory
+        self.budget = budget
 
     def fetch(self, artifact: Artifact, target: str) -> bool:
-        """Copy an artifact to a path; return whether it is there. Raises `ArtifactMissing` if it should be."""
+        """Copy an artifact to a path; return whether it is there.
+
+        Raises `ArtifactMissing` if it should be, and is not or is neither a file nor a directory; `DiskExceeded`.
+        """
         raw = artifact.get("raw")
         if raw is not None:
-            with open(target, "w", encoding="utf-8") as file:
-                file.write(raw.get("data") or "")
+            self._write(str(raw.get("data") or "").encode(), target)
             return True
         location = location_of(artifact)
         source = self._path(location or {})
@@ -40,63 +54,104 @@ class ArtifactStore:
             if artifact.get("optional"):
                 return False
             raise ArtifactMissing(f"artifact {artifact['name']}: nothing lies at {json.dumps(location)}")
-        _copy(source, target)
+        try:
+            self._copy_out((source, None), (target, None), 0)
+        except _NoFile as error:
+            raise ArtifactMissing(f"artifact {artifact['name']}: {error}") from error
         return True
+
+    def _write(self, content: bytes, target: str) -> None:
+        self.budget.spend(len(content))
+        file = os.open(target, _WRITE, 0o644)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(file, left) :]
+            os.fchmod(file, 0o644)
+        finally:
+            os.close(file)
+
+    def _copy_out(self, source: _At, target: _At, depth: int) -> None:
+        """Copy what lies in the store; a link inside a directory stays one, for it means something to pods alone."""
+        (name, parent), (new, folder) = source, target
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_ISREG(found.st_mode):
+            self._copy_file(source, target)
+        elif stat.S_ISDIR(found.st_mode) and depth < trees.DEEPEST:
+            self.budget.spend(trees.ENTRY_BYTES)
+            os.mkdir(new, 0o700, dir_fd=folder)
+            reader = trees.opened(name, parent)
+            writer = trees.opened(new, folder)
+            try:
+                for inner in os.listdir(reader):
+                    self._copy_out((inner, reader), (inner, writer), depth + 1)
+                os.fchmod(writer, stat.S_IMODE(found.st_mode))
+            finally:
+                os.close(reader)
+                os.close(writer)
+        elif stat.S_ISLNK(found.st_mode) and depth:
+            self.budget.spend(trees.ENTRY_BYTES)
+            os.symlink(os.readlink(name, dir_fd=parent), new, dir_fd=folder)
+        else:
+            raise _NoFile("it is neither a file nor a directory")
+
+    def _copy_file(self, source: _At, target: _At) -> None:
+        reader = os.open(source[0], _READ, dir_fd=source[1])
+        try:
+            mode = os.fstat(reader).st_mode
+            if not stat.S_ISREG(mode):
+                raise _NoFile("it changed while it was copied")
+            writer = os.open(target[0], _WRITE, 0o600, dir_fd=target[1])
+            try:
+                self.budget.spend(trees.ENTRY_BYTES)
+                while piece := os.sendfile(writer, reader, None, _PIECE_BYTES):
+                    self.budget.spend(piece)
+                os.fchmod(writer, stat.S_IMODE(mode) & 0o777)
+            finally:
+                os.close(writer)
+        finally:
+            os.close(reader)
 
     def keep(self, artifact: Artifact, entries: Iterable[OutputEntry], default_key: str) -> Artifact | None:
         """Store what a container left and return the artifact as a node shows it, None where nothing was left.
 
-        Raises OutputUnreadable, OSError; then what was stored under its name before is still there.
+        Raises OutputUnreadable, OSError, `DiskExceeded`; then what was stored under its name before is still there.
         """
         location = location_of(artifact) or {"s3": {"key": default_key}}
         path = self._path(location)
         os.makedirs(self.directory, exist_ok=True)
         temporary = f"{path}.new"
-        _remove(temporary)
+        trees.remove(temporary)
         try:
             for entry in entries:
-                _lay_down(entry, f"{temporary}/{entry.name}" if entry.name else temporary)
+                self._lay_down(entry, f"{temporary}/{entry.name}" if entry.name else temporary)
             if not os.path.lexists(temporary):
                 return None
         except BaseException:
-            _remove(temporary)
+            trees.remove_quietly(temporary)
             raise
-        _remove(path)
+        trees.remove(path)
         os.rename(temporary, path)
         shown: Artifact = {key: artifact[key] for key in ("name", "path", "globalName") if key in artifact}
         return shown | location
 
+    def _lay_down(self, entry: OutputEntry, path: str) -> None:
+        """Write one entry of a container's output to a path at which nothing is."""
+        self.budget.spend(trees.ENTRY_BYTES)
+        if entry.kind == "directory":
+            os.mkdir(path)
+        elif entry.kind == "link":
+            os.symlink(entry.target, path)
+        else:
+            writer = os.open(path, _WRITE, 0o600)
+            try:
+                while piece := os.sendfile(writer, entry.descriptor, None, _PIECE_BYTES):
+                    self.budget.spend(piece)
+                # Who takes it up again is the owner; whoever wrote it may have denied that to himself.
+                os.fchmod(writer, entry.mode | 0o600)
+            finally:
+                os.close(writer)
+
     def _path(self, location: dict[str, Any]) -> str:
         text = json.dumps(location, sort_keys=True)
         return os.path.join(self.directory, hashlib.sha256(text.encode()).hexdigest())
-
-
-def _lay_down(entry: OutputEntry, path: str) -> None:
-    """Write one entry of a container's output to a path at which nothing is; set-user-ID bits are gone already."""
-    if entry.kind == "directory":
-        os.mkdir(path)
-    elif entry.kind == "link":
-        os.symlink(entry.target, path)
-    else:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(path, flags, 0o600), "wb") as target, open(entry.descriptor, "rb", closefd=False) as source:
-            shutil.copyfileobj(source, target, _CHUNK_BYTES)
-            # Who takes it up again is the owner; whoever wrote it may have denied that to himself.
-            os.fchmod(target.fileno(), entry.mode | 0o600)
-
-
-def _copy(source: str, target: str) -> None:
-    """Copy a file or a directory; links inside stay links, for they mean something only to their container."""
-    if os.path.isdir(source) and not os.path.islink(source):
-        shutil.copytree(source, target, symlinks=True)
-    else:
-        shutil.copyfile(source, target, follow_symlinks=False)
-        if not os.path.islink(target):
-            shutil.copymode(source, target)
-
-
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.unlink(path)

@@ -6,7 +6,6 @@ import builtins
 import contextlib
 import json
 import os
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -29,13 +28,15 @@ from engines.base import (
 from engines.local import layout, liveness
 from engines.local.folder import Folder, status_of
 from engines.local.logs import read_logs
+from engines.local.names import key, subdomain
 from engines.local.options import Options
 from engines.local.processes import surroundings
 from engines.local.starting import NurseryKeeper, Reaper, spawn
 from engines.local.validation import runnable
 from engines.local.watching import Watch
 
-_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+# With what is put behind it a name has to be one of a file, which has 255 bytes.
+_LONGEST_NAME = 200
 _SUPERVISOR = "engines.local.supervisor"
 
 
@@ -66,8 +67,12 @@ class LocalEngine(Engine):
 
     def submit(self, submission: Submission) -> WorkflowStatus:
         folder, name = self._ready(), submission.name
-        if not _NAME.fullmatch(name):
+        if not _is_name(name):
             raise ManifestRejected(f"'{name}' is not a name for a Workflow", "/metadata/name")
+        for kind, objects in (("configMaps", submission.config_maps), ("secrets", submission.secrets)):
+            for object_name, values in objects.items():
+                for problem in filter(None, (subdomain(object_name), *map(key, values))):
+                    raise ManifestRejected(f"{kind}, '{object_name}': {problem}")
         manifest = runnable(submission.manifest, name)
         digest = submission.digest
         ttl = manifest["spec"].get("ttlStrategy") or {}
@@ -121,7 +126,12 @@ class LocalEngine(Engine):
                 fresh = self.settings.for_supervisor()
                 gateways = dict.fromkeys([*fresh["gateways"], *order["options"]["gateways"]])
                 order["options"] = {**fresh, "gateways": [*gateways]}
-                layout.write_json(str(path / layout.ORDER), order)
+                try:
+                    layout.write_json(str(path / layout.ORDER), order)
+                except OSError as error:
+                    if layout.is_full(error):
+                        continue
+                    raise
                 self._supervise(name, lock)
 
     def watch(self, since: str = "", timeout_seconds: float = 60.0) -> Iterator[WorkflowEvent]:
@@ -136,7 +146,9 @@ class LocalEngine(Engine):
     def _tend(self) -> None:
         """Do what has to be done now and then while somebody watches."""
         self._reaper.reap()
-        self.nursery.keep()
+        # On a disk that is full Workflows are started without one.
+        with contextlib.suppress(OSError):
+            self.nursery.keep()
 
     def list(self) -> Iterator[WorkflowStatus]:
         folder = self._ready()
@@ -191,14 +203,22 @@ class LocalEngine(Engine):
         except (OSError, EngineUnavailable) as error:
             problems.append(f"the engine's folder cannot be written: {error}")
         problems += [
-            f"hostpath_allow: {path} is not a directory"
-            for path in self.settings.hostpath_allow
+            f"{option}: {path} is not a directory"
+            for option, paths in (
+                ("hostpath_allow", self.settings.hostpath_allow),
+                ("hostpath_writable", self.settings.hostpath_writable),
+            )
+            for path in paths
             if not os.path.isdir(path)  # noqa: PTH112
         ]
         return problems
 
     @staticmethod
     def _checked(name: str) -> str:
-        if not _NAME.fullmatch(name):
+        if not _is_name(name):
             raise WorkflowNotFound(f"no Workflow is named {name}")
         return name
+
+
+def _is_name(name: str) -> bool:
+    return not subdomain(name) and len(name) <= _LONGEST_NAME

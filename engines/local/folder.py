@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.base import WorkflowNotFound, WorkflowPhase, WorkflowStatus
-from engines.local import layout, liveness
+from engines.local import layout, liveness, trees
 from engines.local.interpreter.nodes import rfc3339
 
 Record = dict[str, Any]
@@ -47,7 +46,7 @@ class Folder:
 
     def add(self, name: str, order: Record, secrets: dict[str, Any]) -> bool:
         """Put a Workflow into place as a whole; False when one of that name is there."""
-        incoming = self.root / layout.INCOMING / f"{name}-{uuid.uuid4().hex[:12]}"
+        incoming = self.root / layout.INCOMING / uuid.uuid4().hex
         incoming.mkdir(mode=0o755)
         try:
             (incoming / layout.WISHES).mkdir()
@@ -56,19 +55,23 @@ class Folder:
                 layout.write_json(str(incoming / layout.SECRETS), secrets, 0o600)
             incoming.rename(self.path(name))
         except OSError:
-            shutil.rmtree(incoming, ignore_errors=True)
+            trees.remove_quietly(str(incoming))
             if self.path(name).exists():
                 return False
             raise
         return True
 
     def wish(self, name: str, wish: str) -> None:
-        """Leave a wish with a Workflow's supervisor. Raises `WorkflowNotFound`."""
+        """Leave a wish with a Workflow's supervisor, also on a disk that is full. Raises `WorkflowNotFound`."""
         try:
-            (self.path(name) / layout.WISHES / wish).touch()
+            layout.mark(str(self.path(name) / layout.WISHES), wish, f"../{layout.ORDER}")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise WorkflowNotFound(f"no Workflow is named {name}") from error
-        layout.poke(str(self.path(name)), layout.CONTROL, b"!")
+        except OSError as error:
+            # Whoever runs it hears of it all the same.
+            if not layout.is_full(error):
+                raise
+        layout.poke(str(self.path(name)), layout.CONTROL, wish.encode())
 
     # Reading
 
@@ -129,7 +132,7 @@ class Folder:
                 yield self.record(name)
 
     def end(self, name: str, phase: str, message: str) -> Record:
-        """End a Workflow that no supervisor runs."""
+        """End a Workflow that no supervisor runs; where the disk is full that is not written down, but said."""
         with liveness.taken(self.path(name)) as lock:
             record = self._stored(name)
             if lock is None or record["phase"] in _ENDED:
@@ -149,15 +152,25 @@ class Folder:
                 "version": record["version"] + 1,
                 "stamp": time.time_ns(),
             }
-            layout.write_json(str(self.path(name) / layout.STATUS), record)
             (self.path(name) / layout.SECRETS).unlink(missing_ok=True)
+            # It ran nowhere any more: what its pods have left is of no use.
+            for part in (layout.SANDBOXES, layout.PODS):
+                trees.remove_quietly(str(self.path(name) / part))
+            try:
+                layout.write_last_json(str(self.path(name) / layout.STATUS), record)
+            except OSError as error:
+                if not layout.is_full(error) and not isinstance(error, FileNotFoundError):
+                    raise
         layout.wake_watchers(str(self.root), name)
         return record
 
     # Removing
 
     def remove(self, name: str) -> None:
-        """Remove a Workflow with everything that runs for it; nothing happens when it is not there."""
+        """Remove a Workflow with everything that runs for it; nothing happens when it is not there.
+
+        It needs no room on the disk; where there is none, only those who watch learn of it.
+        """
         path = self.path(name)
         try:
             record = self._stored(name)
@@ -171,12 +184,23 @@ class Folder:
                 liveness.wait_for_end(path, _END_SECONDS)
             with contextlib.suppress(WorkflowNotFound):
                 record = self._stored(name)
-        if record is not None:
-            self.gone.mkdir(exist_ok=True)
-            layout.write_json(str(self.gone / f"{name}.json"), {**record, "stamp": time.time_ns()})
+        said = record is None or self._say_gone(record)
         _remove_tree(path)
+        if record is not None and not said:
+            self._say_gone(record)
         self._read.pop(name, None)
         layout.wake_watchers(str(self.root), name)
+
+    def _say_gone(self, record: Record) -> bool:
+        """Leave the last status of a Workflow to those who watch; return whether there was room for it."""
+        self.gone.mkdir(exist_ok=True)
+        try:
+            layout.write_json(str(self.gone / f"{record['name']}.json"), {**record, "stamp": time.time_ns()})
+        except OSError as error:
+            if not layout.is_full(error):
+                raise
+            return False
+        return True
 
     def remove_overdue(self, records: list[Record]) -> list[str]:
         """Remove the Workflows whose ttlStrategy says so; return their names."""
@@ -207,7 +231,7 @@ class Folder:
         for path in (self.root / layout.INCOMING).glob("*"):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < time.time() - _STALE_INCOMING_SECONDS:
-                    shutil.rmtree(path, ignore_errors=True)
+                    trees.remove_quietly(str(path))
 
 
 def _due(record: Record) -> float:
@@ -226,11 +250,11 @@ def _epoch(record: Record) -> float:
 def _remove_tree(path: Path) -> None:
     """Remove a folder into which a dying process may still write."""
     for _ in range(_REMOVE_ATTEMPTS):
-        shutil.rmtree(path, ignore_errors=True)
+        trees.remove_quietly(str(path))
         if not path.exists():
             return
         time.sleep(0.05)
-    shutil.rmtree(path)
+    trees.remove(str(path))
 
 
 def status_of(record: Record) -> WorkflowStatus:

@@ -39,7 +39,7 @@ class Journal:
         self._new.append([at, DONE, node_id, place, outcome])
 
     def save(self) -> None:
-        """Leave everything to the next supervisor, as a whole or not at all."""
+        """Leave everything to the next supervisor, as a whole or not at all. Raises OSError."""
         with open(f"{self._path}.new", "w", encoding="utf-8") as file:
             for entry in (*self.past, *map(_plain, self._new)):
                 file.write(json.dumps(entry, separators=(",", ":")) + "\n")

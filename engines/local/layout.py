@@ -10,15 +10,22 @@
                             paused         there while its supervisor was told to leave it for another
                             control        a datagram socket: the supervisor looks at the wishes
                             wishes/        stop, terminate, resume-…, pause
-                            pods/<node>/   each pod's own files, where it has any
-                            logs/<node>.<container>.<stream>   what a container wrote; outlives its pod
+                            pods/<number>/ each pod's own files, where it has any
+                            logs/<number>.<stream>   what a container wrote; outlives its pod
+                            logs.index     whose logs have which number (log_index.py)
                             logs/gathered-…  what those wrote that ended soon and wrote little (processes/outlets.py)
+                            sandboxes/     what its containers write beside their mounts, in numbered folders
                             artifacts/     by the hash of their location
+                            usage          how much of the disk it takes, of a fixed length (disk.py)
+                            status.json.spare   room for its last status on a disk that is full
     <root>/incoming/        Workflows being written; moved to workflows/ as a whole
     <root>/watchers/        a datagram socket per watch
     <root>/gone/            the last status of Workflows that were deleted lately
     <root>/slots/           places for running pods, shared by all supervisors
     <root>/mutexes/         likewise, one folder per mutex
+    <root>/ending           held by the run that ends because the disk is short
+
+No file or folder is named by a word of a manifest.
 
 Imported by the supervisor: it must load fast, so no pathlib here.
 """
@@ -28,6 +35,7 @@ Imported by the supervisor: it must load fast, so no pathlib here.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -35,18 +43,77 @@ from typing import Any
 
 ORDER, SECRETS, LOCK, STATUS, CONTROL, WISHES = "order.json", "secrets.json", "lock", "status.json", "control", "wishes"
 JOURNAL, PAUSED = "journal", "paused"
-PODS, LOGS, ARTIFACTS = "pods", "logs", "artifacts"
+PODS, SANDBOXES, LOGS, ARTIFACTS, LOG_INDEX, USAGE = "pods", "sandboxes", "logs", "artifacts", "logs.index", "usage"
 GATHERED = "gathered-"
 WORKFLOWS, INCOMING, WATCHERS, GONE, SLOTS, MUTEXES = "workflows", "incoming", "watchers", "gone", "slots", "mutexes"
+ENDING = "ending"
+SPARE_BYTES = 64 << 10
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_json(path: str, value: Any, mode: int = 0o644) -> None:
-    """Replace a file as a whole."""
+def write_json(path: str, value: Any, mode: int = 0o644) -> int:
+    """Replace a file as a whole; return its length. Raises OSError, and leaves what was there."""
+    return _replace(path, _encoded(value), mode)
+
+
+def write_last_json(path: str, value: Any) -> None:
+    """Replace a file as a whole, on a disk that is full by what lies in its spare. Raises OSError."""
+    content = _encoded(value)
+    try:
+        _replace(path, content, 0o644)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        spare = os.open(f"{path}.spare", os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(spare, "wb") as file:
+            file.write(content)
+            file.truncate()
+        os.replace(f"{path}.spare", path)
+
+
+def keep_spare(path: str, size: int = SPARE_BYTES) -> None:
+    """Have room on the disk for a last version of a file, if there is any."""
+    with contextlib.suppress(OSError):
+        spare = os.open(f"{path}.spare", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            os.posix_fallocate(spare, 0, size)
+        finally:
+            os.close(spare)
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether an error says that the disk is full."""
+    return error.errno in _FULL
+
+
+def mark(directory: str, name: str, existing: str = ORDER) -> None:
+    """Make an empty file in a directory; on a disk that is full another name for a file that exists. Raises OSError."""
+    path = os.path.join(directory, name)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644))
+    except OSError as error:
+        if not is_full(error):
+            raise
+        with contextlib.suppress(FileExistsError):
+            os.link(os.path.join(directory, existing), path)
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _replace(path: str, content: bytes, mode: int) -> int:
     temporary = f"{path}.{os.getpid()}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
-    os.replace(temporary, path)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    return len(content)
 
 
 def read_json(path: str) -> Any:

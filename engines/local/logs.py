@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,20 +11,21 @@ from engines.base import LogLine, WorkflowNotFound
 from engines.local import layout
 from engines.local.folder import Folder
 from engines.local.interpreter.nodes import ENDED
+from engines.local.log_index import LogOwners
 
 # Whoever speaks is read soon again, whoever is silent ever less often.
 _SOONEST_SECONDS, _LATEST_SECONDS = 0.05, 0.5
 _ASK_AGAIN_SECONDS = 1.0
 # A line longer than this is given in pieces.
 _CHUNK = 256 * 1024
-_NODE = re.compile(r"[a-z0-9][-.a-z0-9]*")
 
 
 class _Tail:
     """The file of one stream of one container, read as far as whole lines go."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, owner: tuple[str, str, str]) -> None:
         self.path = path
+        self.owner = owner
         self.offset = 0
 
     def lines(self, last: bool) -> Iterator[LogLine]:
@@ -43,7 +43,7 @@ class _Tail:
                     return
                 end = len(chunk)
             self.offset += end
-            yield from _lines(self.path.name, chunk[:end])
+            yield from _lines(self.owner, chunk[:end])
             if len(chunk) < _CHUNK and not last:
                 return
 
@@ -51,9 +51,10 @@ class _Tail:
 class _GatheredTail:
     """A file in which containers' outputs lie one after the other (processes/outlets.py), read for one node or all."""
 
-    def __init__(self, path: Path, node: str) -> None:
+    def __init__(self, path: Path, node: str, owners: LogOwners) -> None:
         self.path = path
         self.node = node
+        self.owners = owners
         self.offset = 0
 
     def lines(self, last: bool) -> Iterator[LogLine]:
@@ -63,21 +64,18 @@ class _GatheredTail:
             while (head := file.readline()).endswith(b"\n"):
                 name, size = json.loads(head)
                 chunk = file.read(size)
-                if len(chunk) < size:
+                owner = self.owners.of(name)
+                if len(chunk) < size or owner is None:
                     return
                 self.offset = file.tell()
-                if not self.node or _node_of(name) == self.node:
-                    yield from _lines(name, chunk)
+                if not self.node or owner[0] == self.node:
+                    yield from _lines(owner, chunk)
 
 
-def _lines(name: str, chunk: bytes) -> Iterator[LogLine]:
-    node, container, stream = name.rsplit(".", 2)
+def _lines(owner: tuple[str, str, str], chunk: bytes) -> Iterator[LogLine]:
+    node, container, stream = owner
     for line in chunk.removesuffix(b"\n").split(b"\n"):
         yield LogLine(node, container, stream, line.decode("utf-8", "replace"))
-
-
-def _node_of(name: str) -> str:
-    return name.rsplit(".", 2)[0]
 
 
 def read_logs(
@@ -85,13 +83,15 @@ def read_logs(
 ) -> Iterator[LogLine]:
     """Yield the lines of one node or of all; with `follow` until that has ended, or is not wanted any more."""
     tails: dict[Path, _Tail | _GatheredTail] = {}
+    owners = LogOwners(folder.path(name))
     ask_at, pause = time.monotonic() + _ASK_AGAIN_SECONDS, _SOONEST_SECONDS
     while True:
         ended = not follow or _ended(folder, name, node)
         pause = min(_LATEST_SECONDS, pause * 1.5)
-        for path in _files(folder.path(name) / layout.LOGS, node):
+        owners.refresh()
+        for path, owner in _files(folder.path(name) / layout.LOGS, node, owners):
             if path not in tails:
-                tails[path] = _GatheredTail(path, node) if _is_gathered(path) else _Tail(path)
+                tails[path] = _GatheredTail(path, node, owners) if owner is None else _Tail(path, owner)
             for line in tails[path].lines(last=ended):
                 pause = _SOONEST_SECONDS
                 yield line
@@ -104,16 +104,26 @@ def read_logs(
         time.sleep(pause)
 
 
-def _files(logs: Path, node: str) -> list[Path]:
-    """Return where something may be of a node or of all: first what has a file of its own, which is older if any is."""
-    if node and not _NODE.fullmatch(node):
+def _files(logs: Path, node: str, owners: LogOwners) -> list[tuple[Path, tuple[str, str, str] | None]]:
+    """Return where something may be of a node or of all, and whose it is; None for what is of many.
+
+    First what has a file of its own, which is older if any is.
+    """
+    own: list[tuple[tuple[int, str], Path, tuple[str, str, str]]] = []
+    gathered: list[Path] = []
+    try:
+        paths = [*logs.iterdir()]
+    except FileNotFoundError:
         return []
-    own = (path for path in logs.glob(f"{node or '*'}.*.*") if not node or _node_of(path.name) == node)
-    return [*sorted(own), *sorted(path for path in logs.glob(f"{layout.GATHERED}*") if _is_gathered(path))]
-
-
-def _is_gathered(path: Path) -> bool:
-    return path.name.startswith(layout.GATHERED) and "." not in path.name
+    for path in paths:
+        if path.name.startswith(layout.GATHERED) and "." not in path.name:
+            gathered.append(path)
+            continue
+        owner = owners.of(path.name)
+        if owner is not None and (not node or owner[0] == node):
+            head = path.name.partition(".")[0]
+            own.append(((int(head) if head.isdigit() else 0, path.name), path, owner))
+    return [*((path, owner) for _, path, owner in sorted(own)), *((path, None) for path in sorted(gathered))]
 
 
 def _ended(folder: Folder, name: str, node: str) -> bool:

@@ -128,11 +128,15 @@ class Nursery:
             os.dup2(output, 2)
             code = importlib.import_module("engines.local.supervisor").main([self.root, workflow])
         except Exception:
-            traceback.print_exc()
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            # Whatever fails, this process must not go on as a nursery: what it says may lie on a disk that is full.
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(code)
 
 
 def main(arguments: list[str]) -> int:

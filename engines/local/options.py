@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.local import layout
+from engines.local.quantities import bytes_of
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 _PROGRAM_DIRECTORY = "/usr/application"
@@ -17,6 +18,9 @@ OWN_PROGRAMS = tuple(dict.fromkeys((sys.base_prefix, sys.prefix, str(PROJECT / "
 _MOST_PROCESSES = 1024
 _RUNNER = "engines.local.processes:ProcessPodRunner"
 _GRACE_SECONDS = 10.0
+_DISK, _LOG = 20 << 30, 100 << 20
+# What lies in a pipe is read at once.
+_LEAST_LOG = 64 << 10
 _KNOWN = {
     "root",
     "images",
@@ -24,9 +28,13 @@ _KNOWN = {
     "max_pods",
     "gateways",
     "hostpath_allow",
+    "hostpath_writable",
     "hidden_paths",
     "readable_paths",
     "max_processes",
+    "disk_bytes",
+    "disk_reserve_bytes",
+    "log_bytes",
     "grace_seconds",
     "environment",
     "runner",
@@ -65,7 +73,12 @@ class Options:
     - `max_pods`: how many pods of all Workflows run at a time. Pods mostly wait for each other, so the default is far
       above the number of cores: a server that waits for clients must not keep them from starting.
     - `gateways`: host:port addresses that pods reach.
-    - `hostpath_allow`: directories below which hostPath volumes may lie.
+    - `hostpath_allow`: directories below which hostPath volumes may lie; pods read them.
+    - `hostpath_writable`: those of them that pods write as well.
+    - `disk_bytes`: what one run may take of the disk, with its logs and artifacts; bytes or a Kubernetes quantity.
+    - `disk_reserve_bytes`: what all runs together leave free on the engine's file system; None is a twentieth of it,
+      but 1 GiB at least and 10 GiB at most.
+    - `log_bytes`: how much is kept of what a container writes to one of its streams.
     - `readable_paths`: paths of the host that all pods may read, beside its programs (processes/host_files.py).
     - `hidden_paths`: directories below what pods may read that they don't see, beside the engine's own.
     - `max_processes`: how many processes, threads included, one container may have.
@@ -82,6 +95,11 @@ class Options:
         self.max_pods = int(given.get("max_pods") or max(32, 8 * (os.cpu_count() or 1)))
         self.gateways = list(given.get("gateways") or ())
         self.hostpath_allow = [str(path) for path in given.get("hostpath_allow") or ()]
+        self.hostpath_writable = [str(path) for path in given.get("hostpath_writable") or ()]
+        self.disk_bytes = _bytes(given, "disk_bytes", _DISK, least=1 << 20)
+        reserve = given.get("disk_reserve_bytes")
+        self.disk_reserve_bytes = None if reserve in (None, "") else _bytes(given, "disk_reserve_bytes", 0, least=0)
+        self.log_bytes = _bytes(given, "log_bytes", _LOG, least=_LEAST_LOG)
         self.hidden_paths = [str(self.root), *(str(path) for path in given.get("hidden_paths") or ())]
         self.readable_paths = [*OWN_PROGRAMS, *(str(path) for path in given.get("readable_paths") or ())]
         self.max_processes = int(given.get("max_processes") or _MOST_PROCESSES)
@@ -99,6 +117,10 @@ class Options:
             "max_pods": self.max_pods,
             "gateways": self.gateways,
             "hostpath_allow": self.hostpath_allow,
+            "hostpath_writable": self.hostpath_writable,
+            "disk_bytes": self.disk_bytes,
+            "disk_reserve_bytes": self.disk_reserve_bytes,
+            "log_bytes": self.log_bytes,
             "hidden_paths": self.hidden_paths,
             "readable_paths": self.readable_paths,
             "max_processes": self.max_processes,
@@ -113,6 +135,18 @@ class Options:
         self.root.mkdir(mode=0o700, exist_ok=True)
         for name in (layout.WORKFLOWS, layout.INCOMING, layout.WATCHERS, layout.GONE, layout.SLOTS, layout.MUTEXES):
             (self.root / name).mkdir(exist_ok=True)
+
+
+def _bytes(given: Mapping[str, Any], option: str, default: int, *, least: int) -> int:
+    """Return an option in bytes. Raises `ValueError` with its name."""
+    value = given.get(option)
+    try:
+        count = default if value in (None, "") else bytes_of(value)
+    except ValueError as error:
+        raise ValueError(f"the engine's option {option}: {error}") from error
+    if count < least:
+        raise ValueError(f"the engine's option {option}: {value} is less than {least} bytes")
+    return count
 
 
 def _without(images: dict[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,22 +6,25 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from engines.local import layout
+from engines.local import beneath, layout, names, trees
 from engines.local.artifacts import ArtifactMissing, ArtifactStore
+from engines.local.disk import Bound, DiskBudget, readable
 from engines.local.images import Images, Surroundings, argv_of, environment
 from engines.local.interpreter.pod_nodes import PodOrder
 from engines.local.interpreter.tags import text_of
+from engines.local.log_index import LogIndex
 from engines.local.pods import ContainerSpec, Mount, OutputEntry, OutputUnreadable
-from engines.local.quantities import memory_limit
+from engines.local.quantities import memory_limit, storage_limit
 from engines.local.templates import Template, containers_of, patched, used_volumes, volume_mounts
-from engines.local.volumes import Volumes, mounts_of
+from engines.local.volumes import Made, VolumeRefused, Volumes, mounts_of
 
 SCRIPT_PATH = "/argo/staging/script"
+# As a kubelet says it.
+_USAGE_OF = 'Usage of EmptyDir volume "%s" exceeds the limit "%s".'
 _LONGEST_OUTPUT = 256 * 1024
 _TEMPORARY = "/tmp"  # noqa: S108 - a path inside the pod
 
@@ -42,6 +45,8 @@ class Shop:
         workflow: str,
         images: Images,
         volumes: Volumes,
+        budget: DiskBudget,
+        log_bytes: int,
         base_environment: dict[str, str],
         fields: dict[str, str],
     ) -> None:
@@ -51,7 +56,16 @@ class Shop:
         self.volumes = volumes
         self.base_environment = base_environment
         self.fields = fields
-        self.store = ArtifactStore(os.path.join(directory, layout.ARTIFACTS))
+        self.budget = budget
+        self.log_bytes = log_bytes
+        self.store = ArtifactStore(os.path.join(directory, layout.ARTIFACTS), budget)
+        self.logs = LogIndex(directory)
+        self._pods = 0
+
+    def take_number(self) -> int:
+        """Return the number of a new pod."""
+        self._pods += 1
+        return self._pods
 
 
 class PodFiles:
@@ -61,14 +75,19 @@ class PodFiles:
         self.shop = shop
         self.order = order
         self.template: Template = patched(order.template)
-        self.directory = os.path.join(shop.directory, layout.PODS, order.node_id)
+        # Numbers, not names: what a manifest says is never part of a path of this machine.
+        self.directory = os.path.join(shop.directory, layout.PODS, str(shop.take_number()))
         self._surroundings = Surroundings(shop.volumes.config_maps, shop.volumes.secrets, self._field)
         self._litter = False
-        self._made: dict[str, tuple[str, bool]] = {}
+        self._made: dict[str, Made] = {}
         self._artifact_mounts: list[Mount] = []
+        self._logs: dict[str, int] = {}
 
     def check(self) -> None:
-        """Raise what keeps the pod from starting: unknown image, missing volume, missing environment."""
+        """Raise what keeps the pod from starting: no name, unknown image, missing volume, missing environment."""
+        problem = names.first_problem(self.template, "template")
+        if problem:
+            raise VolumeRefused(problem)
         for _, spec in containers_of(self.template):
             self.shop.images.find(text_of(spec.get("image") or ""))
             if spec.get("env") or spec.get("envFrom"):
@@ -86,14 +105,40 @@ class PodFiles:
             os.makedirs(self.directory, exist_ok=True)
         if used:
             self._made = self.shop.volumes.make(self.template, used, os.path.join(self.directory, "volumes"))
-        for name, artifact in self.order.artifacts.items():
-            folder = os.path.join(self.directory, "inputs")
+        folder = os.path.join(self.directory, "inputs")
+        for number, artifact in enumerate(self.order.artifacts.values()):
+            path = artifact.get("path")
+            if not path:
+                continue
+            problem = names.absolute(path)
+            if problem:
+                raise VolumeRefused(f"artifact {artifact['name']}: {problem}")
             os.makedirs(folder, exist_ok=True)
-            if artifact.get("path") and self.shop.store.fetch(artifact, os.path.join(folder, name)):
-                self._artifact_mounts.append(Mount(Path(folder, name), artifact["path"]))
+            if self.shop.store.fetch(artifact, os.path.join(folder, str(number))):
+                self._artifact_mounts.append(Mount(Path(folder), path, below=str(number)))
         if script:
-            with open(os.path.join(self.directory, "script"), "w", encoding="utf-8") as file:
-                file.write(script.get("source") or "")
+            self._write_script(str(script.get("source") or ""))
+
+    def _write_script(self, text: str) -> None:
+        folder = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            beneath.make_file(folder, ["script"], text.encode(), 0o644)
+        finally:
+            os.close(folder)
+
+    def bounds(self, storage: Sequence[str]) -> list[Bound]:
+        """Return what the pod may take of the disk by its manifest; `storage` is where its containers write besides."""
+        found = [
+            Bound((made.source,), made.limit[0], _USAGE_OF % (name, made.limit[1]))
+            for name, made in self._made.items()
+            if made.limit is not None
+        ]
+        limits = [storage_limit(spec) for _, spec in containers_of(self.template)]
+        if storage and all(limit is not None for limit in limits):
+            total = sum(limit or 0 for limit in limits)
+            said = f"Pod ephemeral local storage usage exceeds the total limit of containers {readable(total)}."
+            found.append(Bound((self.directory, *storage), total, said))
+        return found
 
     def spec(
         self, role: str, name: str, container: dict[str, Any], run_name: str, again: bool = False
@@ -124,15 +169,20 @@ class PodFiles:
             mounts=tuple(mounts),
             private_paths=self._private_paths(working_dir, mounts),
             memory_limit_bytes=memory_limit(container),
+            file_size_limit_bytes=self.shop.budget.limit,
+            log_limit_bytes=self.shop.log_bytes,
             # What is read again, or goes on, has a file of its own.
             gathered=not again and not self.order.capture,
             hostname=self.order.pod_name,
         )
 
     def log(self, name: str, stream: str) -> str:
-        """Return where a container's output goes."""
+        """Return where a container's output goes. Raises OSError when its number cannot be written down."""
         # All in one directory: to make another for each pod costs as much as to start its program.
-        return f"{self.shop.directory}/{layout.LOGS}/{self.order.node_id}.{name}.{stream}"
+        number = self._logs.get(name)
+        if number is None:
+            number = self._logs[name] = self.shop.logs.add(self.order.node_id, name)
+        return f"{self.shop.directory}/{layout.LOGS}/{number}.{stream}"
 
     def _has_main(self) -> bool:
         return any(spec.get("name") == "main" for role, spec in containers_of(self.template) if role == "main") or (
@@ -203,7 +253,7 @@ class PodFiles:
     def clean(self) -> None:
         """Remove everything but the logs."""
         if self._litter:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            trees.remove_quietly(self.directory)
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engines.local.disk import DiskKeeper
 from engines.local.images import EnvironmentNotReady, ImageUnknown
 from engines.local.interpreter.machine import Machine
 from engines.local.interpreter.pod_nodes import KILLED_AT_DEADLINE, PodOrder, PodOutcome
@@ -33,7 +34,18 @@ _TURNS = 4
 
 
 class _Pod:
-    __slots__ = ("active_deadline", "files", "killed", "machine", "order", "place", "probe", "started", "why")
+    __slots__ = (
+        "active_deadline",
+        "evicted",
+        "files",
+        "killed",
+        "machine",
+        "order",
+        "place",
+        "probe",
+        "started",
+        "why",
+    )
 
     def __init__(self, order: PodOrder, files: PodFiles, place: str) -> None:
         self.order = order
@@ -42,7 +54,7 @@ class _Pod:
         self.machine = PodMachine(files.template)
         self.probe: Probe | None = None
         self.started = self.killed = False
-        self.why = ""
+        self.why = self.evicted = ""
         deadline = files.template.get("activeDeadlineSeconds")
         self.active_deadline = None if deadline is None else float(deadline)
 
@@ -73,6 +85,7 @@ class PodHost:
         options: HostOptions,
         locks: Locks,
         journal: Journal,
+        disk: DiskKeeper,
         shared_world: bool,
     ) -> None:
         self.runner = runner
@@ -81,6 +94,7 @@ class PodHost:
         self.options = options
         self.locks = locks
         self.journal = journal
+        self.disk = disk
         self.world = "workflow" if shared_world else ""
         self.world_open = False
         self.pods: dict[str, _Pod] = {}
@@ -130,6 +144,10 @@ class PodHost:
         self.locked = self.locked or bool(order.locks)
 
     def _start_waiting(self) -> None:
+        if self.queue and self.disk.free.is_short:
+            self._say_short()
+            self.locks.want_nothing()
+            return
         for node_id, pod in self._candidates():
             if not self.locks.take_mutexes(pod.order):
                 if pod.order.locks:
@@ -142,6 +160,12 @@ class PodHost:
                 self._begin(pod)
         if not self.queue:
             self.locks.want_nothing()
+
+    def _say_short(self) -> None:
+        """Say of the pods that wait that the disk is short; they start when it is not."""
+        for node_id in self.queue:
+            self.machine.pods.pending(node_id, f"waiting for room: {self.disk.free.said()}")
+        self._at(self.disk.next_deadline(), lambda: None)
 
     def _in_step(self) -> bool:
         """Return whether one more pod may start now.
@@ -174,10 +198,13 @@ class PodHost:
             pod.files.prepare()
             self._open_world(pod)
         except (ArtifactMissing, VolumeRefused, VolumeNotReady, OSError) as problem:
+            pod.files.clean()
             self._end(node_id, PodOutcome("Error", str(problem), {}))
             return
         pod.started = True
         self.live += 1
+        for bound in pod.files.bounds(self.runner.storage(self._world_of(pod)) if not self.world else ()):
+            self.disk.bind(node_id, bound)
         pod.machine.begin()
         self._follow(pod)
 
@@ -205,6 +232,16 @@ class PodHost:
             self._end(node_id, PodOutcome("Failed", why, outputs))
             return
         pod.machine.end()
+        self._follow(pod)
+
+    def evict(self, node_id: str, message: str) -> None:
+        """End a pod that takes more of the disk than it may, at once, as a kubelet does."""
+        pod = self.pods.get(node_id)
+        if pod is None or not pod.started or pod.evicted:
+            return
+        pod.evicted, pod.killed = message, True
+        pod.machine.end()
+        self._signal(pod, signal.SIGKILL)
         self._follow(pod)
 
     # What happens to running pods
@@ -295,6 +332,9 @@ class PodHost:
     def _collect(self, pod: _Pod) -> None:
         node_id, world = pod.order.node_id, self._world_of(pod)
         phase, message = pod.machine.verdict()
+        if pod.evicted:
+            self._end(node_id, PodOutcome("Failed", pod.evicted, {}, pod.machine.phases()))
+            return
         outputs: dict[str, Any] = {}
         try:
             outputs = pod.files.outputs(
@@ -312,6 +352,7 @@ class PodHost:
         pod = self.pods.pop(node_id, None)
         if pod is not None and pod.started:
             self.live -= 1
+            self.disk.release(node_id)
             if not self.world:
                 self.runner.close(node_id)
             pod.files.clean()

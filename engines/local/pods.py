@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or directory of the host, seen at `target` inside a container; `source` exists before the start.
+    """A file or directory of the host, seen at `target` inside a container; it exists before the start.
 
-    With `below` it is what lies at that path inside `source`, looked up without following any link.
+    `source` is a path of the engine's or the operator's choice. `below`, if given, is a path within it that pods may
+    have had a hand in: it is looked up without following a link and without leaving `source` (`beneath.open_mount`).
     """
 
     source: Path
@@ -45,8 +46,9 @@ class ContainerSpec:
     writes is appended to `stdout` and `stderr`: files that are made, with the directory they lie in, when there is
     something to write. `private_paths` are directories (the working directory, `/tmp`, parents of output paths) that
     this container may write without anybody else seeing it. `memory_limit_bytes` counts what the whole process tree
-    holds; `file_size_limit_bytes` is the longest file it may write. With `gathered` little output may lie together with
-    that of other containers, in one file beside `stdout` (layout.GATHERED).
+    holds. `file_size_limit_bytes` bounds every file that it writes (RLIMIT_FSIZE). Of each stream the first
+    `log_limit_bytes` are kept; what comes then is dropped, and the log says so. With `gathered` little output may lie
+    together with that of other containers, in one file beside `stdout` (layout.GATHERED).
     """
 
     name: str
@@ -61,6 +63,7 @@ class ContainerSpec:
     gathered: bool = False
     hostname: str = ""
     file_size_limit_bytes: int | None = None
+    log_limit_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,10 @@ class PodRunner(ABC):
 
         Nothing is yielded where nothing lies, or where the container never ran. Raises OutputUnreadable.
         """
+
+    def storage(self, pod_id: str) -> Sequence[str]:
+        """Return the directories of the host in which lies what a pod writes beside its mounts, as far as is known."""
+        return ()
 
     @abstractmethod
     def poll(self) -> list[ContainerExit]:

@@ -1,9 +1,10 @@
 """Writes a Workflow's status where the engine reads it, seldom enough to cost little."""
 
-# ruff: noqa: PTH118
+# ruff: noqa: PTH108, PTH118
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Any
@@ -16,6 +17,8 @@ _SHORTEST_INTERVAL = 0.08
 _SHARE = 0.05
 # Whoever watches takes as long to read it: so many nodes a second are enough to be told of.
 _NODES_PER_SECOND = 1000
+# On a disk that is full.
+_AGAIN_SECONDS = 0.5
 
 
 class Publisher:
@@ -29,6 +32,7 @@ class Publisher:
         self._version = int((layout.read_json(self._path) or {}).get("version") or 0)
         self._phase = ""
         self._earliest = 0.0
+        self._length = self._spare = 0
 
     def due(self) -> float | None:
         """Return when the next writing is due (monotonic seconds), None when nothing has changed."""
@@ -36,13 +40,35 @@ class Publisher:
             return None
         return 0.0 if self._machine.phase != self._phase else self._earliest
 
-    def publish(self) -> None:
-        """Write the status now."""
+    def publish(self) -> bool:
+        """Write the status now; return whether there was room on the disk, else it is due again.
+
+        There is room for the last one, kept ahead. Raises OSError for another reason.
+        """
         machine, began = self._machine, time.process_time()
-        machine.store.changed = False
+        last = bool(machine.finished_at)
         self._phase = machine.phase
+        try:
+            self._write(last)
+        except OSError as error:
+            if not layout.is_full(error):
+                raise
+            self._earliest = time.monotonic() + _AGAIN_SECONDS
+            return False
+        machine.store.changed = False
+        layout.wake_watchers(self._root, machine.workflow)
+        if not last:
+            self._keep_spare()
+        # Not what passes on the clock: on a busy machine that would put off the next news for seconds.
+        spent = time.process_time() - began
+        large = len(machine.store.nodes) / _NODES_PER_SECOND
+        self._earliest = time.monotonic() + max(_SHORTEST_INTERVAL, spent / _SHARE, large)
+        return True
+
+    def _write(self, last: bool) -> None:
+        machine = self._machine
         self._version += 1
-        machine.store.count_composites(last=bool(machine.finished_at))
+        machine.store.count_composites(last=last)
         status = {
             **self._fixed,
             "phase": machine.phase or "Pending",
@@ -54,9 +80,19 @@ class Publisher:
             "version": self._version,
             "stamp": time.time_ns(),
         }
-        layout.write_json(self._path, status)
-        layout.wake_watchers(self._root, machine.workflow)
-        # Not what passes on the clock: on a busy machine that would put off the next news for seconds.
-        spent = time.process_time() - began
-        large = len(machine.store.nodes) / _NODES_PER_SECOND
-        self._earliest = time.monotonic() + max(_SHORTEST_INTERVAL, spent / _SHARE, large)
+        if last:
+            layout.write_last_json(self._path, status)
+        else:
+            self._length = layout.write_json(self._path, status)
+
+    def _keep_spare(self) -> None:
+        # The last status says of every node how it ended.
+        if self._length + self._length // 4 > self._spare:
+            self._spare = max(2 * self._length, layout.SPARE_BYTES)
+            layout.keep_spare(self._path, self._spare)
+
+    def give_up_spare(self) -> None:
+        """Let the room for the last status be used for something else."""
+        self._spare = 0
+        with contextlib.suppress(OSError):
+            os.unlink(f"{self._path}.spare")

@@ -11,7 +11,6 @@ import contextlib
 import importlib
 import os
 import select
-import shutil
 import signal
 import sys
 import time
@@ -19,7 +18,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from engines.local import layout
+from engines.local import layout, trees
+from engines.local.disk import DiskKeeper, DiskLimits
 from engines.local.images import Images
 from engines.local.interpreter.machine import Machine
 from engines.local.journal import DONE, RESUME, START, STOP, Journal, outcome_of
@@ -30,11 +30,11 @@ from engines.local.pods import PodRunner
 from engines.local.priority import BEYOND_THE_CONTROLLER, give_way
 from engines.local.publisher import Publisher
 from engines.local.slots import RETRY_SECONDS
-from engines.local.volumes import Volumes
+from engines.local.volumes import HostPaths, Volumes
 
-SANDBOXES = "sandboxes"
 _LONGEST_SLEEP = 3600.0
 _DELETE, _STOP, _TERMINATE, _RESUME, _PAUSE = "delete", "stop", "terminate", "resume", "pause"
+_AGAIN_SECONDS = 0.5
 
 
 class Deleted(Exception):
@@ -45,17 +45,24 @@ class Paused(Exception):
     """The Workflow is to be left as it is, for another supervisor."""
 
 
+class DiskFull(Exception):
+    """The run has to end because of what it takes of the disk."""
+
+
 class Supervisor:
     """One Workflow's run."""
 
     def __init__(self, root: str, name: str) -> None:
         self.root = root
+        self.host: PodHost | None = None
         self.directory = os.path.join(root, layout.WORKFLOWS, name)
         self.wishes = os.path.join(self.directory, layout.WISHES)
         self.control = layout.listen(self.directory, layout.CONTROL)
-        order = layout.read_json(os.path.join(self.directory, layout.ORDER))
-        secrets = layout.read_json(os.path.join(self.directory, layout.SECRETS)) or {}
+        self.order = order = layout.read_json(os.path.join(self.directory, layout.ORDER))
         self.options = order["options"]
+        self.disk = DiskKeeper(
+            root, self.directory, DiskLimits(self.options["disk_bytes"], self.options["disk_reserve_bytes"])
+        )
         manifest = order["manifest"]
         wall, monotonic = time.time(), time.monotonic()
         # The time of the event that is being told again, while a Workflow is taken up.
@@ -70,20 +77,33 @@ class Supervisor:
         )
         fixed = {"name": name, "digest": order["digest"], "uid": order["uid"], "ttl": order["ttl"]}
         self.publisher = Publisher(root, self.directory, self.machine, fixed)
-        namespace = manifest["metadata"].get("namespace") or "default"
-        self.locks = Locks(root, self.options["max_pods"], namespace)
+        self.namespace = manifest["metadata"].get("namespace") or "default"
+        self.locks = Locks(root, self.options["max_pods"], self.namespace)
         self.mutexes = _mutexes(manifest["spec"])
-        self.host = self._host(order, secrets, namespace)
         self.poller = select.poll()
         self.heard: list[int] = []
+        self.told_to_leave = False
+        # Wishes that came by a message alone, for want of room, and those that came by both.
+        self.messages: set[str] = set()
+        self.resumed: set[str] = set()
 
-    def _host(self, order: dict[str, Any], secrets: dict[str, dict[str, str]], namespace: str) -> PodHost:
-        options, manifest = self.options, order["manifest"]
+    def _make_host(self) -> PodHost:
+        options, order, namespace = self.options, self.order, self.namespace
+        manifest = order["manifest"]
+        secrets = layout.read_json(os.path.join(self.directory, layout.SECRETS)) or {}
+        # What a supervisor before this one left behind.
+        self._remove(layout.PODS)
         shop = Shop(
             directory=self.directory,
             workflow=self.machine.workflow,
             images=Images(options["images"]),
-            volumes=Volumes(order["config_maps"], secrets, options["hostpath_allow"]),
+            volumes=Volumes(
+                order["config_maps"],
+                secrets,
+                HostPaths(options["hostpath_allow"], options["hostpath_writable"], options["hidden_paths"]),
+            ),
+            budget=self.disk.budget,
+            log_bytes=options["log_bytes"],
             base_environment=options["environment"],
             fields={
                 "metadata.namespace": namespace,
@@ -102,35 +122,56 @@ class Supervisor:
         module, _, name = options["runner"].partition(":")
         make_runner = getattr(importlib.import_module(module), name)
         runner: PodRunner = make_runner(
-            Path(self.directory, SANDBOXES), options["readable_paths"], options["max_processes"]
+            Path(self.directory, layout.SANDBOXES), options["readable_paths"], options["max_processes"]
         )
-        return PodHost(runner, self.machine, shop, host_options, self.locks, self.journal, shared_world=daemons)
+        return PodHost(
+            runner, self.machine, shop, host_options, self.locks, self.journal, self.disk, shared_world=daemons
+        )
 
     def run(self) -> None:
         """Run the Workflow to its end."""
         signal.signal(signal.SIGTERM, self._told_to_leave)
         self._forget_pause()
-        try:
-            if self._begin():
-                self._loop()
-            self._finish()
-        except Deleted:
-            self.host.runner.close_all()
-        except Paused:
-            self._leave()
-        except Exception as error:
-            traceback.print_exc()
-            self._give_up(f"the local engine failed: {error!r}")
+        with contextlib.suppress(Deleted):
+            try:
+                if self._begin():
+                    self._loop(self._made_host)
+                self._finish()
+            except Paused:
+                self._leave()
+            except Deleted:
+                raise
+            except DiskFull as error:
+                self._give_up("Failed", str(error))
+            except Exception as error:
+                # A log on a disk that is full must not keep the pods from their end.
+                with contextlib.suppress(OSError):
+                    traceback.print_exc()
+                self._give_up("Error", f"the local engine failed: {error!r}")
+        self._close_pods()
+
+    @property
+    def _made_host(self) -> PodHost:
+        if self.host is None:
+            self.host = self._make_host()
+        return self.host
 
     def _begin(self) -> bool:
         """Take the Workflow's mutexes and start it; return False when it was stopped before."""
         machine = self.machine
-        while self.mutexes and not machine.strategy and not self.locks.take_all("workflow", self.mutexes):
-            message = self.locks.said_of(self.mutexes[0])
+        self.disk.look(busy=False)
+        while not machine.strategy:
+            if self.disk.free.is_short:
+                message = f"waiting for room: {self.disk.free.said()}"
+            elif self.mutexes and not self.locks.take_all("workflow", self.mutexes):
+                message = self.locks.said_of(self.mutexes[0])
+            else:
+                break
             if machine.message != message:
                 machine.message = message
                 self.publisher.publish()
             self._wait(RETRY_SECONDS)
+            self._look_after_disk()
         machine.message = ""
         if machine.strategy:
             machine.phase, machine.message = "Failed", f"Stopped with strategy '{machine.strategy}'"
@@ -171,8 +212,7 @@ class Supervisor:
         machine.store.changed = True
 
     def _told_to_leave(self, *_: object) -> None:
-        with open(os.path.join(self.wishes, _PAUSE), "w", encoding="utf-8"):  # noqa: PTH123
-            pass
+        self.told_to_leave = True
         layout.poke(self.directory, layout.CONTROL, b"!")
 
     def _forget_pause(self) -> None:
@@ -182,15 +222,26 @@ class Supervisor:
 
     def _leave(self) -> None:
         """Go, with all pods, and leave word that this was wished."""
-        self.journal.save()
-        with open(os.path.join(self.directory, layout.PAUSED), "w", encoding="utf-8"):  # noqa: PTH123
-            pass
-        self.host.abandon()
-        shutil.rmtree(os.path.join(self.directory, SANDBOXES), ignore_errors=True)
+        # What pods have written goes first: on a disk that is full there is room then.
+        if self.host is not None:
+            self.host.abandon()
+        self._remove(layout.SANDBOXES)
+        try:
+            self._leave_word()
+        except OSError as error:
+            if not layout.is_full(error):
+                raise
+            self.publisher.give_up_spare()
+            self._leave_word()
 
-    def _loop(self) -> None:
+    def _leave_word(self) -> None:
+        self.journal.save()
+        layout.mark(self.directory, layout.PAUSED)
+
+    def _loop(self, host: PodHost) -> None:
         while True:
-            self.host.carry_out()
+            host.carry_out()
+            self._heed_limit()
             if self.machine.finished:
                 return
             due = self.publisher.due()
@@ -198,18 +249,33 @@ class Supervisor:
             if due is not None and due <= now:
                 self.publisher.publish()
                 due = None
-            self._wait(self._timeout(due))
-            self.host.tick()
+            self._wait(self._timeout(host, due))
+            self._look_after_disk()
+            host.tick()
             self.machine.tick()
 
-    def _timeout(self, due: float | None) -> float:
+    def _look_after_disk(self) -> None:
+        """Take out the pods that take more of the disk than they may. Raises `DiskFull` when the run does."""
+        disk, host = self.disk, self.host
+        disk.look(busy=host is not None and host.live > 0)
+        self._heed_limit()
+        for node_id, message in disk.take_evicted():
+            if host is not None:
+                host.evict(node_id, message)
+
+    def _heed_limit(self) -> None:
+        if self.disk.budget.exceeded:
+            raise DiskFull(self.disk.budget.exceeded)
+
+    def _timeout(self, host: PodHost, due: float | None) -> float:
         if self.machine.has_turns:
             return 0.0
         now = time.monotonic()
         timeout = _LONGEST_SLEEP
         if due is not None:
             timeout = due - now
-        host_deadline, machine_deadline = self.host.next_deadline(), self.machine.next_deadline()
+        timeout = min(timeout, self.disk.next_deadline() - now)
+        host_deadline, machine_deadline = host.next_deadline(), self.machine.next_deadline()
         if host_deadline is not None:
             timeout = min(timeout, host_deadline - now)
         if machine_deadline is not None:
@@ -220,19 +286,21 @@ class Supervisor:
 
     def _wait(self, timeout: float) -> None:
         """Sleep until something happens, and take it in."""
-        runner, queued = self.host.runner, self.locks.filenos()
-        self._listen_to([runner.fileno(), self.control.fileno(), *queued])
+        queued = self.locks.filenos()
+        runner = None if self.host is None else self.host.runner
+        own = self.control.fileno() if runner is None else runner.fileno()
+        self._listen_to([own, self.control.fileno(), *queued])
         # Rounded up: waking a moment too early would only turn the loop once more.
         events = dict(self.poller.poll(timeout * 1000 + 1 if timeout else 0))
         if not events or any(descriptor in events for descriptor in queued):
             self.locks.look_again()
-        if runner.fileno() in events:
-            for end in runner.poll():
+        if self.host is not None and own in events:
+            for end in self.host.runner.poll():
                 self.host.ended(end)
         if self.control.fileno() in events:
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    self.control.recv(64)
+                    self.messages.add(self.control.recv(64).decode("ascii", "replace"))
             self._heed_wishes()
 
     def _listen_to(self, descriptors: list[int]) -> None:
@@ -242,17 +310,26 @@ class Supervisor:
                 self.poller.register(descriptor, select.POLLIN)
 
     def _heed_wishes(self) -> None:
-        for wish in sorted(os.listdir(self.wishes)):
-            if wish == _DELETE:
-                raise Deleted
-            if wish == _PAUSE:
-                raise Paused
+        messages, self.messages = self.messages, set()
+        wishes = {*os.listdir(self.wishes), *messages}
+        if _DELETE in wishes:
+            raise Deleted
+        if _PAUSE in wishes or self.told_to_leave:
+            raise Paused
+        for wish in sorted(wishes):
             if wish in (_STOP, _TERMINATE):
                 self._stop("Stop" if wish == _STOP else "Terminate")
             elif wish.startswith(_RESUME):
-                os.unlink(os.path.join(self.wishes, wish))
-                self.journal.write(self.machine.now(), RESUME)
-                self.machine.resume()
+                self._resume(wish)
+
+    def _resume(self, wish: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.wishes, wish))
+        # One that lay there is told by a message as well.
+        if wish not in self.resumed:
+            self.resumed.add(wish)
+            self.journal.write(self.machine.now(), RESUME)
+            self.machine.resume()
 
     def _stop(self, strategy: str) -> None:
         at, before = self.machine.now(), self.machine.strategy
@@ -262,25 +339,55 @@ class Supervisor:
 
     def _finish(self) -> None:
         self._forget_secrets()
-        self.publisher.publish()
-        self.host.runner.close_all()
-        shutil.rmtree(os.path.join(self.directory, SANDBOXES), ignore_errors=True)
+        if not self.publisher.publish():
+            self._close_pods()
+            self._publish_last()
+        self.publisher.give_up_spare()
+        self._close_pods()
+        self._remove(layout.SANDBOXES)
         self.locks.want_nothing()
+
+    def _publish_last(self) -> None:
+        """Write the last status as soon as there is room. Raises `Deleted` when nobody wants it any more."""
+        while not self.publisher.publish():
+            if _DELETE in os.listdir(self.wishes):
+                raise Deleted
+            time.sleep(_AGAIN_SECONDS)
+
+    def _close_pods(self) -> None:
+        """Kill all pods; whatever stays of their files must not keep the run from its end."""
+        if self.host is not None:
+            try:
+                self.host.runner.close_all()
+            except Exception:
+                with contextlib.suppress(OSError):
+                    traceback.print_exc()
+
+    def _remove(self, name: str) -> None:
+        trees.remove_quietly(os.path.join(self.directory, name))
 
     def _forget_secrets(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self.directory, layout.SECRETS))
 
-    def _give_up(self, message: str) -> None:
+    def _give_up(self, phase: str, message: str) -> None:
+        """End the run at once, and give back what it takes of the disk as far as that is needed."""
         machine = self.machine
-        self.host.runner.close_all()
+        self._close_pods()
+        for name in (layout.SANDBOXES, layout.PODS):
+            self._remove(name)
+        if self.disk.budget.exceeded and self.disk.is_still_short():
+            self._remove(layout.ARTIFACTS)
+            message += "; its artifacts were removed"
         for node in machine.store.nodes.values():
             if node["finishedAt"] is None:
-                machine.store.mark(node, "Error", message)
-        machine.phase, machine.message = "Error", message
+                machine.store.mark(node, phase, message)
+        machine.phase, machine.message = phase, message
+        machine.started_at = machine.started_at or machine.store.now()
         machine.finished_at = machine.store.now()
         self._forget_secrets()
-        self.publisher.publish()
+        self._publish_last()
+        self.publisher.give_up_spare()
 
 
 def _mutexes(spec: dict[str, Any]) -> list[str]:

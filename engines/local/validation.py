@@ -15,6 +15,7 @@ from engines.local.fields import ANYTHING, FIELD_PATHS, KINDS, REQUIRED, RETRY_P
 from engines.local.interpreter.calls import CallError
 from engines.local.interpreter.conditions import InvalidCondition, parsed
 from engines.local.interpreter.retries import limit_of, seconds_of
+from engines.local.names import is_tagged, problems
 from engines.local.quantities import bytes_of
 
 _TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
@@ -84,6 +85,8 @@ def _check_object(value: Any, kind: str, pointer: str) -> None:
     for key in REQUIRED.get(kind, ()):
         if value.get(key) is None:
             raise ManifestRejected(f"{key} is missing", f"{pointer}/{key}")
+    for problem, place in problems(value, kind, pointer):
+        raise ManifestRejected(problem, place)
     check = _CHECKS.get(kind)
     if check is not None:
         check(value, pointer)
@@ -101,13 +104,9 @@ def _check_field(value: Any, form: str, pointer: str) -> None:
     _check_object(value, form, pointer)
 
 
-def _tagged(value: Any) -> bool:
-    return isinstance(value, str) and "{{" in value
-
-
 def _check_duration(value: dict[str, Any], key: str, pointer: str) -> None:
     duration = value.get(key)
-    if duration is None or _tagged(duration):
+    if duration is None or is_tagged(duration):
         return
     try:
         seconds_of(duration)
@@ -124,20 +123,29 @@ def _check_template(template: dict[str, Any], pointer: str) -> None:
 
 
 def _check_container(container: dict[str, Any], pointer: str) -> None:
-    limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
-    if limit is None or _tagged(limit):
+    limits = (container.get("resources") or {}).get("limits") or {}
+    for resource in ("memory", "ephemeral-storage"):
+        _check_quantity(limits.get(resource), f"{pointer}/resources/limits/{resource}")
+
+
+def _check_quantity(quantity: Any, pointer: str) -> None:
+    if quantity in (None, "") or is_tagged(quantity):
         return
     try:
-        bytes_of(limit)
+        bytes_of(quantity)
     except ValueError as error:
-        raise ManifestRejected(str(error), f"{pointer}/resources/limits/memory") from error
+        raise ManifestRejected(str(error), pointer) from error
+
+
+def _check_empty_dir(volume: dict[str, Any], pointer: str) -> None:
+    _check_quantity(volume.get("sizeLimit"), f"{pointer}/sizeLimit")
 
 
 def _check_retry(strategy: dict[str, Any], pointer: str) -> None:
     policy = strategy.get("retryPolicy")
     if policy and policy not in RETRY_POLICIES:
         raise ManifestRejected(f"retryPolicy is one of {', '.join(RETRY_POLICIES)}", f"{pointer}/retryPolicy")
-    if not _tagged(strategy.get("limit")):
+    if not is_tagged(strategy.get("limit")):
         try:
             limit_of(strategy)
         except CallError as error:
@@ -189,6 +197,7 @@ _CHECKS = {
     "task": _check_task,
     "fieldRef": _check_field_ref,
     "volume": _check_volume,
+    "emptyDir": _check_empty_dir,
     "envFrom": _check_env_from,
 }
 

@@ -1,18 +1,24 @@
 """A pod's volumes as files of this machine: https://kubernetes.io/docs/concepts/storage/volumes/."""
 
-# ruff: noqa: PTH101, PTH103, PTH110, PTH112, PTH118, PTH120, PTH123
+# ruff: noqa: PTH103, PTH118
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from engines.local import beneath
+from engines.local.names import parts_of
 from engines.local.pods import Mount
+from engines.local.quantities import bytes_of
 
 KINDS = ("emptyDir", "configMap", "secret", "hostPath")
-_DIRECTORY_KINDS = ("Directory", "DirectoryOrCreate")
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_TO_ALL = 0o777
 
 Files = Mapping[str, Mapping[str, str]]
 
@@ -25,13 +31,30 @@ class VolumeRefused(Exception):
     """A volume that this engine never gives."""
 
 
-class Volumes:
-    """Makes the volumes of one Workflow's pods. `allowed` are the directories of the host that may be mounted."""
+class HostPaths(NamedTuple):
+    """What of the host may be mounted: `allowed` directories, `writable` ones among them, and what is `hidden`."""
 
-    def __init__(self, config_maps: Files, secrets: Files, allowed: Sequence[str]) -> None:
+    allowed: Sequence[str] = ()
+    writable: Sequence[str] = ()
+    hidden: Sequence[str] = ()
+
+
+class Made(NamedTuple):
+    """A volume that is there: `below` in the directory `source`; `limit` is (bytes, as the manifest says it)."""
+
+    source: str
+    below: str
+    read_only: bool
+    limit: tuple[int, str] | None = None
+
+
+class Volumes:
+    """Makes the volumes of one Workflow's pods."""
+
+    def __init__(self, config_maps: Files, secrets: Files, host: HostPaths) -> None:
         self.config_maps = config_maps
         self.secrets = secrets
-        self.allowed = allowed
+        self.host = host
 
     def check(self, template: dict[str, Any], used: set[str]) -> None:
         """Raise `VolumeNotReady` or `VolumeRefused` where a volume that a pod uses cannot be made."""
@@ -42,25 +65,29 @@ class Volumes:
             self._check_one(declared[name])
 
     def _check_one(self, volume: dict[str, Any]) -> None:
-        if volume.get("hostPath") is not None and volume["hostPath"].get("path"):
+        if _is_host_path(volume):
             self._host_path(volume)
         elif volume.get("configMap") is not None:
             self._texts(volume, volume["configMap"], volume["configMap"].get("name"), self.config_maps, "configmap")
         elif volume.get("secret") is not None:
             self._texts(volume, volume["secret"], volume["secret"].get("secretName"), self.secrets, "secret")
 
-    def make(self, template: dict[str, Any], used: set[str], directory: str) -> dict[str, tuple[str, bool]]:
-        """Make the volumes that a pod uses; return their paths, and whether each is read-only, by name."""
-        made: dict[str, tuple[str, bool]] = {}
-        for volume in template.get("volumes") or ():
-            if volume["name"] in used:
-                made[volume["name"]] = self._make_one(volume, os.path.join(directory, volume["name"]))
+    def make(self, template: dict[str, Any], used: set[str], directory: str) -> dict[str, Made]:
+        """Make the volumes that a pod uses, each in a numbered folder; return them by name."""
+        made: dict[str, Made] = {}
+        os.makedirs(directory, exist_ok=True)
+        folder = os.open(directory, _FOLDER)
+        try:
+            for number, volume in enumerate(template.get("volumes") or ()):
+                if volume["name"] in used:
+                    made[volume["name"]] = self._make_one(volume, folder, directory, str(number))
+        finally:
+            os.close(folder)
         return made
 
-    def _make_one(self, volume: dict[str, Any], path: str) -> tuple[str, bool]:
-        if volume.get("hostPath") is not None and volume["hostPath"].get("path"):
-            return self._host_path(volume), False
-        os.makedirs(path, exist_ok=True)
+    def _make_one(self, volume: dict[str, Any], folder: int, directory: str, number: str) -> Made:
+        if _is_host_path(volume):
+            return self._host_path(volume)
         texts: dict[str, str] | None = None
         if volume.get("configMap") is not None:
             source = volume["configMap"]
@@ -68,17 +95,19 @@ class Volumes:
         elif volume.get("secret") is not None:
             source = volume["secret"]
             texts = self._texts(volume, source, source.get("secretName"), self.secrets, "secret")
-        if texts is None:
-            os.chmod(path, 0o777)  # noqa: S103 - an emptyDir is open to every user of the pod
-            return path, False
-        for name, text in texts.items():
-            target = os.path.join(path, name)
-            if not _within(target, path):
-                raise VolumeRefused(f'volume "{volume["name"]}": {name} lies outside of it')
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            with open(target, "w", encoding="utf-8") as file:
-                file.write(text)
-        return path, True
+        path = os.path.join(directory, number)
+        # An emptyDir is open to every user of the pod.
+        own = beneath.make_directories(folder, [number], _OPEN_TO_ALL if texts is None else 0o755)
+        try:
+            for name, text in (texts or {}).items():
+                beneath.make_file(own, parts_of(name), text.encode(), 0o644)
+        except FileExistsError as error:
+            raise VolumeRefused(f'volume "{volume["name"]}": two of its items are one file') from error
+        except NotADirectoryError as error:
+            raise VolumeRefused(f'volume "{volume["name"]}": one of its items is a file and a directory') from error
+        finally:
+            os.close(own)
+        return Made(path, "", read_only=texts is not None, limit=_limit_of(volume) if texts is None else None)
 
     def _texts(
         self, volume: dict[str, Any], source: dict[str, Any], name: str | None, known: Files, kind: str
@@ -101,24 +130,73 @@ class Volumes:
                 )
         return texts
 
-    def _host_path(self, volume: dict[str, Any]) -> str:
+    def _host_path(self, volume: dict[str, Any]) -> Made:
         wanted, kind = volume["hostPath"]["path"], volume["hostPath"].get("type") or ""
-        path: str = os.path.realpath(wanted)
-        if not any(_within(path, os.path.realpath(allowed)) for allowed in self.allowed):
-            raise VolumeRefused(
-                f'volume "{volume["name"]}": hostPath {wanted} is not below a directory that the engine\'s '
-                "option hostpath_allow names"
-            )
-        if kind == "DirectoryOrCreate":
-            os.makedirs(path, exist_ok=True)
-        elif kind == "FileOrCreate" and not os.path.exists(path):
-            open(path, "x", encoding="utf-8").close()
-        if not os.path.exists(path) or (kind in _DIRECTORY_KINDS and not os.path.isdir(path)):
+        real = os.path.realpath(wanted)
+        root = self._allowed_root(real, volume["name"], wanted)
+        writable = any(_within(real, os.path.realpath(one)) for one in self.host.writable)
+        below = os.path.relpath(real, root) if real != root else ""
+        try:
+            self._look_at(root, below, kind, create=writable)
+        except OSError as error:
+            what = {"Directory": "directory", "File": "file"}.get(kind.removesuffix("OrCreate"), "file or directory")
+            hint = ""
+            if kind.endswith("OrCreate") and not writable:
+                hint = "; to make it the engine's option hostpath_writable would have to name a directory above it"
             raise VolumeNotReady(
                 f'MountVolume.SetUp failed for volume "{volume["name"]}" : hostPath type check failed: '
-                f"{wanted} is not a {'directory' if kind in _DIRECTORY_KINDS else 'file or directory'}"
+                f"{wanted} is not a {what}{hint}"
+            ) from error
+        return Made(root, below, read_only=not writable)
+
+    def _allowed_root(self, real: str, name: str, wanted: str) -> str:
+        roots = [os.path.realpath(allowed) for allowed in self.host.allowed]
+        root = next((root for root in roots if _within(real, root)), None)
+        if root is None:
+            raise VolumeRefused(
+                f'volume "{name}": hostPath {wanted} is not below a directory that the engine\'s '
+                "option hostpath_allow names"
             )
-        return path
+        for hidden in map(os.path.realpath, self.host.hidden):
+            # Where the operator has named a directory within what is hidden, he means it.
+            if _within(hidden, real) or (_within(real, hidden) and not (_within(root, hidden) and root != hidden)):
+                raise VolumeRefused(f'volume "{name}": hostPath {wanted} would show what pods may not see')
+        return root
+
+    @staticmethod
+    def _look_at(root: str, below: str, kind: str, *, create: bool) -> None:
+        """See that what a hostPath names is there, and make it where that is asked for and allowed. Raises OSError."""
+        folder = os.open(root, _FOLDER)
+        try:
+            try:
+                found = beneath.open_beneath(folder, below)
+            except FileNotFoundError:
+                if not create or not kind.endswith("OrCreate"):
+                    raise
+                parts = parts_of(below)
+                if kind == "DirectoryOrCreate":
+                    os.close(beneath.make_directories(folder, parts, 0o755))
+                else:
+                    beneath.make_file(folder, parts, b"", 0o644)
+                found = beneath.open_beneath(folder, below)
+            mode = os.fstat(found).st_mode
+            os.close(found)
+        finally:
+            os.close(folder)
+        if kind.startswith("Directory") and not stat.S_ISDIR(mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not stat.S_ISREG(mode) and (kind.startswith("File") or not stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def _is_host_path(volume: Mapping[str, Any]) -> bool:
+    # One whose path is empty once rendered is an emptyDir.
+    return volume.get("hostPath") is not None and bool(volume["hostPath"].get("path"))
+
+
+def _limit_of(volume: Mapping[str, Any]) -> tuple[int, str] | None:
+    limit = (volume.get("emptyDir") or {}).get("sizeLimit")
+    return None if limit in (None, "") else (bytes_of(limit), str(limit))
 
 
 def _within(path: str, directory: str) -> bool:
@@ -126,18 +204,37 @@ def _within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
-def mounts_of(volume_mounts: Sequence[dict[str, Any]], made: Mapping[str, tuple[str, bool]]) -> list[Mount]:
-    """Return a container's mounts of volumes that are made. Raises `VolumeRefused` for a subPath that leads out."""
+def mounts_of(volume_mounts: Sequence[dict[str, Any]], made: Mapping[str, Made]) -> list[Mount]:
+    """Return a container's mounts of volumes that are made; a subPath that is missing is made in a writable one.
+
+    What `below` a mount's source is looked up again by whoever mounts it, for a pod may move things in between.
+    Raises `VolumeRefused` for a subPath that is missing in a read-only volume, or that a link is part of.
+    """
     mounts = []
     for wanted in volume_mounts:
-        source, read_only = made[wanted["name"]]
-        if wanted.get("subPath"):
-            root, source = os.path.realpath(source), os.path.realpath(os.path.join(source, wanted["subPath"]))
-            if not _within(source, root):
-                raise VolumeRefused(f"volumeMount {wanted['mountPath']}: subPath leads out of the volume")
-            if not os.path.exists(source):
-                if read_only:
-                    raise VolumeRefused(f"volumeMount {wanted['mountPath']}: {wanted['subPath']} is not in the volume")
-                os.makedirs(source)
-        mounts.append(Mount(Path(source), wanted["mountPath"], read_only or bool(wanted.get("readOnly"))))
+        volume = made[wanted["name"]]
+        inner = parts_of(wanted.get("subPath") or "")
+        below = "/".join([*parts_of(volume.below), *inner])
+        if inner:
+            _find_or_make(volume, below, wanted)
+        read_only = volume.read_only or bool(wanted.get("readOnly"))
+        mounts.append(Mount(Path(volume.source), wanted["mountPath"], read_only, below))
     return mounts
+
+
+def _find_or_make(volume: Made, below: str, wanted: Mapping[str, Any]) -> None:
+    place = f"volumeMount {wanted['mountPath']}: {wanted['subPath']}"
+    folder = os.open(volume.source, _FOLDER)
+    try:
+        os.close(beneath.open_beneath(folder, below))
+    except FileNotFoundError as error:
+        if volume.read_only:
+            raise VolumeRefused(f"{place} is not in the volume") from error
+        try:
+            os.close(beneath.make_directories(folder, parts_of(below), _OPEN_TO_ALL))
+        except OSError as problem:
+            raise VolumeRefused(f"{place} cannot be made in the volume: {problem.strerror}") from problem
+    except OSError as error:
+        raise VolumeRefused(f"{place} leads out of the volume, or through a link") from error
+    finally:
+        os.close(folder)

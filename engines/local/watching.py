@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -43,6 +44,16 @@ class Cursor:
         return json.dumps([self.stamp, self.recent], separators=(",", ":"))
 
 
+def _listener(directory: str, name: str) -> socket.socket:
+    try:
+        return layout.listen(directory, name)
+    except OSError as error:
+        if not layout.is_full(error):
+            raise
+        # Nobody can wake it; it looks around by itself.
+        return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+
 def _mark(record: Record, deleted: bool) -> str:
     return f"{record['uid']}:{'gone' if deleted else record['version']}"
 
@@ -65,7 +76,7 @@ class Watch:
         until = time.monotonic() + timeout_seconds
         directory = str(self._folder.root / layout.WATCHERS)
         name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        with layout.listen(directory, name) as listener:
+        with _listener(directory, name) as listener:
             try:
                 swept = 0.0
                 while True:

@@ -73,7 +73,9 @@ class Machine:
         for template in self.spec.get("templates") or ():
             whole = {**defaults, **template}
             if shared and not (template.get("steps") or template.get("dag")):
-                whole["volumes"] = [*shared, *(whole.get("volumes") or ())]
+                own = whole.get("volumes") or ()
+                taken = {volume["name"] for volume in own}
+                whole["volumes"] = [*(volume for volume in shared if volume["name"] not in taken), *own]
             self.templates[template["name"]] = whole
 
     # Events

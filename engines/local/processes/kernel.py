@@ -37,14 +37,10 @@ _ATTRIBUTE_READ_ONLY = 1
 _ATTRIBUTE_NO_SUID = 2
 _ATTRIBUTE_NO_DEVICES = 4
 _ATTRIBUTE_ID_MAP = 0x00100000
-_RESOLVE_NO_MAGIC_LINKS = 0x02
-_RESOLVE_NO_LINKS = 0x04
-_RESOLVE_BENEATH = 0x08
 
 # Since Linux 5.1 new calls have one number on every architecture.
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
-_SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
 
 _PR_SET_PDEATHSIG = 1
@@ -158,10 +154,6 @@ def let_go(old_root: int) -> None:
     os.chdir("/")
 
 
-class _How(ctypes.Structure):
-    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
-
-
 class _Filter(ctypes.Structure):
     """struct sock_fprog"""
 
@@ -174,19 +166,6 @@ class _CapabilitiesOf(ctypes.Structure):
 
 class _Capabilities(ctypes.Structure):
     _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
-
-
-def open_beneath(directory: int, path: str) -> int:
-    """Return a descriptor (O_PATH) of what lies at `path` below a directory; no link is followed. Raises OSError."""
-    how = _How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_BENEATH | _RESOLVE_NO_LINKS | _RESOLVE_NO_MAGIC_LINKS)
-    result = _libc.syscall(
-        ctypes.c_long(_SYS_OPENAT2),
-        ctypes.c_int(directory),
-        os.fsencode(path),
-        ctypes.byref(how),
-        ctypes.c_size_t(ctypes.sizeof(how)),
-    )
-    return _checked(result, f"open {path}")
 
 
 def take_tree(source: str, read_only: bool = False, directory: int = _AT_CWD) -> int:
@@ -274,19 +253,6 @@ class Trees:
         tree = take_tree(source, read_only, directory)
         self._taken.append((tree, target))
         return tree
-
-    def take_below(self, source: str, below: str, target: str, read_only: bool) -> int:
-        """Take what lies at the path `below` inside `source`, no link of it followed, to be placed at `target`."""
-        root = os.open(source, os.O_PATH | os.O_CLOEXEC)
-        try:
-            inside = open_beneath(root, below) if below else root
-            try:
-                return self.take("", target, read_only, inside)
-            finally:
-                if inside != root:
-                    os.close(inside)
-        finally:
-            os.close(root)
 
     def try_take(self, source: str, target: str) -> int:
         """Take a mount read-only if it can be seen; return its descriptor, or -1."""

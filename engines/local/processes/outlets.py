@@ -3,6 +3,9 @@
 A stream is a pipe. Most containers end soon: theirs are read once, after the end. Those that go on running are read
 whenever they write. A file, and the directory that it lies in, is made with the first byte: many write nothing.
 
+Of each stream so much is kept and no more: the container goes on, what it writes then is read and dropped, and a last
+line of the log says so.
+
 To make a file costs about as much as to start a program. So what a container wrote that ended soon may be gathered with
 that of others in one file per sandbox: `["<file name it would have had>", <bytes>]` as a line of JSON, then the bytes.
 """
@@ -20,6 +23,8 @@ _CHUNK_BYTES = 1 << 16
 _LAST_CHUNKS = 64
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _SOON_SECONDS = 0.05
+LIMIT_BYTES = 100 << 20
+_CUT = b"\n[The log was cut here: %d bytes are kept of each stream of a container. It goes on.]\n"
 
 
 class Gathered:
@@ -54,10 +59,13 @@ def _open(path: str) -> int:
 
 
 class Outlet:
-    """One stream of one container; `problem` says why what it wrote could not be kept."""
+    """One stream of one container, of which `limit` bytes are kept; `problem` says why they could not be."""
 
-    def __init__(self, stream: str, path: str) -> None:
+    def __init__(self, stream: str, path: str, limit: int = LIMIT_BYTES) -> None:
         self.problem = ""
+        self._limit = limit
+        # For how much there is room once the file is open; less than 0 when the log was cut.
+        self._room = limit
         self._stream = stream
         self._path = path
         self._file = -1
@@ -101,7 +109,9 @@ class Outlet:
             if len(chunk) == _CHUNK_BYTES:
                 self._write(chunk)
                 return False
-            if chunk:
+            if len(chunk) > self._limit:
+                self._write(chunk)
+            elif chunk:
                 gathered.add(os.path.basename(self._path), chunk)  # noqa: PTH119
         except BlockingIOError:
             # Empty, though somebody who is no part of the container holds the writing end.
@@ -113,6 +123,18 @@ class Outlet:
     def _write(self, chunk: bytes) -> None:
         if self._file < 0:
             self._file = _open(self._path)
+            # It may go on after an earlier run of the container; more than the limit means that it was cut then.
+            self._room = self._limit - os.fstat(self._file).st_size
+        if self._room < 0:
+            return
+        self._append(chunk[: self._room])
+        if len(chunk) > self._room:
+            self._room = -1
+            self._append(_CUT % self._limit)
+        else:
+            self._room -= len(chunk)
+
+    def _append(self, chunk: bytes) -> None:
         left = memoryview(chunk)
         while left:
             left = left[os.write(self._file, left) :]
@@ -128,11 +150,14 @@ class Outlet:
 class Output:
     """Both streams of one container; little that it writes goes into `gathered`, where there is one."""
 
-    def __init__(self, stdout: str, stderr: str, gathered: Gathered | None = None) -> None:
+    def __init__(
+        self, stdout: str, stderr: str, gathered: Gathered | None = None, limit: int | None = LIMIT_BYTES
+    ) -> None:
         self.gathered = gathered
-        self.stdout = Outlet("stdout", stdout)
+        most = LIMIT_BYTES if limit is None else limit
+        self.stdout = Outlet("stdout", stdout, most)
         try:
-            self.stderr = Outlet("stderr", stderr)
+            self.stderr = Outlet("stderr", stderr, most)
         except OSError:
             self.stdout.close()
             raise

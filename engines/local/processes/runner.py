@@ -130,6 +130,7 @@ class ProcessPodRunner(PodRunner):
             "mounts": [(str(one.source), one.target, one.read_only, one.below) for one in container.mounts],
             "limit": container.memory_limit_bytes,
             "file_bytes": container.file_size_limit_bytes,
+            "log_limit": container.log_limit_bytes,
             "stdout": str(container.stdout),
             "stderr": str(container.stderr),
             "gathered": self._gathered(sandbox, container) if container.gathered else "",
@@ -161,6 +162,10 @@ class ProcessPodRunner(PodRunner):
         with theirs:
             sandbox.send(["read", container, path], [theirs.fileno()])
         return outputs.receive(ours)
+
+    def storage(self, pod_id: str) -> Sequence[str]:
+        sandbox = self._pods.get(pod_id)
+        return (sandbox.directory,) if sandbox is not None else ()
 
     def poll(self) -> list[ContainerExit]:
         self._board.dispatch()

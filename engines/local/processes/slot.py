@@ -26,6 +26,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
+from engines.local import beneath
 from engines.local.priority import level_session
 from engines.local.processes import host_files, kernel, network, outputs, storage
 from engines.local.processes.building import ViewBuilder
@@ -233,7 +234,7 @@ class Init:
         self._containers[container.name] = container
         try:
             gathered = self._gathered_in(order["gathered"])
-            container.output = Output(order["stdout"], order["stderr"], gathered)
+            container.output = Output(order["stdout"], order["stderr"], gathered, order["log_limit"])
             cage = container.cage = self._cage_for(order)
             env = {"HOSTNAME": order["hostname"], **order["env"]} if order["hostname"] else order["env"]
             cage.start({"argv": order["argv"], "env": env, "cwd": order["cwd"]}, container.output)
@@ -269,7 +270,11 @@ class Init:
         """Take a container's mounts from the host; return where each is to be, and whether it is a directory."""
         targets = []
         for source, target, read_only, below in order["mounts"]:
-            tree = trees.take_below(source, below, target, read_only)
+            found = beneath.open_mount(source, below)
+            try:
+                tree = trees.take("", target, read_only, found)
+            finally:
+                os.close(found)
             kernel.forbid_devices(tree)
             self._owners.give(tree, read_only)
             targets.append((target, stat.S_ISDIR(os.fstat(tree).st_mode)))

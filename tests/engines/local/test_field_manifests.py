@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from engines.base import ManifestRejected, Submission
 from engines.local import LocalEngine
 from tests.engines.local.harness import node, parameters, run, shell, text, workflow
 
@@ -95,11 +98,15 @@ def test_a_read_only_mount_cannot_be_written(engine: LocalEngine, partner_direct
 
 
 def test_nothing_else_of_the_host_is_mounted(engine: LocalEngine, partner_directory: Path) -> None:
-    for name, path in (("etc", "/etc"), ("up", f"{partner_directory}/../"), ("beside", f"{partner_directory}x")):
+    for name, path in (("etc", "/etc"), ("beside", f"{partner_directory}x")):
         status = run(engine, f"not-allowed-{name}", host_path(path, "true"))
 
         assert status.phase == "Error"
         assert "hostpath_allow" in status.message
+
+    with pytest.raises(ManifestRejected) as refusal:
+        engine.submit(Submission("not-allowed-up", host_path(f"{partner_directory}/../", "true")))
+    assert refusal.value.pointer == "/spec/templates/0/volumes/0/hostPath/path"
 
 
 def test_a_link_out_of_an_allowed_directory_is_not_followed(engine: LocalEngine, partner_directory: Path) -> None:

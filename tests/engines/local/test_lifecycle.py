@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from engines.base import ManifestRejected, Submission, WorkflowNotFound, WorkflowPhase
-from engines.local import LocalEngine, layout, liveness, nursery, supervisor
+from engines.local import LocalEngine, layout, liveness, nursery
 from tests.engines.local.harness import PATIENCE_SECONDS, run, shell, text, wait, workflow
 
 MakeEngine = Callable[..., LocalEngine]
@@ -151,7 +151,7 @@ def test_secrets_are_for_the_owner_only_and_go_at_the_end(make: MakeEngine) -> N
 
     wait(engine, "secret")
     # It is tidied up after its end is told.
-    until(lambda: not (path / supervisor.SANDBOXES).exists())
+    until(lambda: not (path / layout.SANDBOXES).exists())
 
     assert text(engine, "secret") == "t0p-secret"
     kept = [file for file in path.rglob("*") if file.is_file() and "t0p-secret" in file.read_text(errors="replace")]
@@ -242,7 +242,7 @@ def test_a_mutex_keeps_workflows_apart(make: MakeEngine) -> None:
 def test_a_templates_mutex_lets_one_pod_in_at_a_time(make: MakeEngine, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
-    engine = make(hostpath_allow=[str(shared)])
+    engine = make(hostpath_allow=[str(shared)], hostpath_writable=[str(shared)])
     template = {
         "name": "t",
         "synchronization": {"mutexes": [{"name": "door"}]},
@@ -261,7 +261,7 @@ def test_a_templates_mutex_lets_one_pod_in_at_a_time(make: MakeEngine, tmp_path:
 def test_parallelism_limits_a_workflow(make: MakeEngine, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
-    engine = make(hostpath_allow=[str(shared)])
+    engine = make(hostpath_allow=[str(shared)], hostpath_writable=[str(shared)])
     template = {
         "name": "t",
         "volumes": [{"name": "s", "hostPath": {"path": str(shared)}}],

@@ -1,0 +1,349 @@
+"""The disk that a Workflow's run takes: its limit, its pods' limits, and the reserve that all runs leave.
+
+Each supervisor asks often how much of the disk is free, which costs nothing, and goes through its own folder when that
+has changed. What it finds lies in its file `usage`, made ahead and of a fixed length. When less is free than the
+reserve, all supervisors look afresh; the one whose run takes most ends it, holding the lock `ending` of the engine's
+folder until its pods' files are gone, so that no second one ends for the same want.
+
+Files that are open but have no name any more count as well (unlinked.py). Not seen are those that only a mapping or a
+message between processes holds: these count for the reserve alone.
+
+Imported by the supervisor: it must load fast.
+"""
+
+# ruff: noqa: PTH116, PTH118, PTH119, PTH208
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from engines.local import layout, liveness, trees
+from engines.local.unlinked import unlinked
+
+SHORTEST_LOOK, LONGEST_LOOK, _IDLE_LOOK = 0.1, 1.0, 5.0
+# What a fast disk takes in a second.
+_FASTEST_BYTES = 2 << 30
+_SLICE_SECONDS = 0.01
+_BETWEEN_SLICES = 0.02
+# At most this part of the time goes into going through the folder.
+_SHARE = 0.05
+_UNNOTICED_BYTES, _UNNOTICED_INODES, _LONGEST_UNMEASURED = 256 << 10, 64, 30.0
+_SETTLE_SECONDS, _FRESH_SECONDS, _PATIENCE_SECONDS = 0.3, 0.5, 15.0
+# A run that takes less than this part of the reserve is not what the disk is short of.
+_NEGLIGIBLE = 16
+_LEAST_RESERVE, _MOST_RESERVE, _RESERVE_PART, _INODES_PART = 1 << 30, 10 << 30, 20, 100
+_LOOK_WHILE_COPYING = 64 << 20
+_USAGE = "{:020d} {:020d} {:d}\n"
+
+
+class DiskExceeded(OSError):
+    """A run would take more of the disk than it may."""
+
+
+class DiskLimits(NamedTuple):
+    """What a run may take and what has to stay free, in bytes; a reserve of None goes by the size of the disk."""
+
+    run: int
+    reserve: int | None
+
+
+class Free(NamedTuple):
+    """What is free on a file system, and what has to be. Not every file system counts inodes."""
+
+    bytes: int
+    reserve: int
+    inodes: int = 0
+    inode_reserve: int = 0
+
+    @property
+    def is_short(self) -> bool:
+        return self.bytes < self.reserve or self.inodes < self.inode_reserve
+
+    def said(self) -> str:
+        """Say what is short."""
+        if self.bytes >= self.reserve:
+            return "there are hardly any inodes left on the engine's disk"
+        return f"{readable(self.bytes)} are free on the engine's disk; {readable(self.reserve)} are kept in reserve"
+
+
+def free_of(directory: str, reserve: int | None) -> Free:
+    """Return what is free where a directory lies."""
+    found = os.statvfs(directory)
+    if reserve is None:
+        part = found.f_blocks * found.f_frsize // _RESERVE_PART
+        reserve = min(max(part, _LEAST_RESERVE), _MOST_RESERVE)
+    inode_reserve = found.f_files // _INODES_PART if reserve else 0
+    return Free(found.f_bavail * found.f_frsize, reserve, found.f_favail, inode_reserve)
+
+
+def readable(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    size, unit = float(count), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{int(size)} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+class DiskBudget:
+    """What a run may still take of the disk: spent ahead by whoever copies for it, corrected when it is measured."""
+
+    def __init__(self, limit: int, look: Callable[[], None] = lambda: None) -> None:
+        self.limit = limit
+        self.used = 0
+        # Why the run has to end, once it has taken too much.
+        self.exceeded = ""
+        self._look = look
+        self._unlooked = 0
+
+    def spend(self, count: int) -> None:
+        """Take notice of bytes about to be written. Raises `DiskExceeded`."""
+        self.used += count
+        self.check()
+        self._unlooked += count
+        if self._unlooked >= _LOOK_WHILE_COPYING:
+            self._unlooked = 0
+            self._look()
+
+    def check(self) -> None:
+        """Raise `DiskExceeded` when more is used than there may be."""
+        if self.used > self.limit:
+            self.exceeded = self.exceeded or (
+                f"the run used {readable(self.used)} of the disk; its limit is {readable(self.limit)}"
+            )
+            raise DiskExceeded(self.exceeded)
+
+
+class Bound(NamedTuple):
+    """What a pod may take within some folders of its own, and what is said of it when it takes more."""
+
+    paths: tuple[str, ...]
+    limit: int
+    message: str
+
+
+class DiskKeeper:
+    """Keeps one run within its limits. `directory` is the Workflow's folder; `evicted` pods are to be taken from it."""
+
+    def __init__(self, root: str, directory: str, limits: DiskLimits) -> None:
+        self.root = root
+        self.directory = directory
+        self.limits = limits
+        self.budget = DiskBudget(limits.run, self._look_while_copying)
+        self.free = free_of(root, limits.reserve)
+        self.evicted: list[tuple[str, str]] = []
+        self.busy = False
+        self._bounds: dict[str, list[Bound]] = {}
+        self._next = 0.0
+        self._measuring: Iterator[None] | None = None
+        self._spent = 0.0
+        self._began_at = self._measured_at = self._measure_after = float("-inf")
+        self._measured_free = Free(-1, 0)
+        self._looked_at = float("-inf")
+        self._short_since: float | None = None
+        self._ending = -1
+        self._usage = os.open(os.path.join(directory, layout.USAGE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._publish()
+
+    # What pods may take
+
+    def bind(self, pod: str, bound: Bound) -> None:
+        """Watch some folders of a pod."""
+        self._bounds.setdefault(pod, []).append(bound)
+
+    def release(self, pod: str) -> None:
+        """Watch a pod's folders no more."""
+        self._bounds.pop(pod, None)
+
+    def take_evicted(self) -> list[tuple[str, str]]:
+        """Return the pods that took more than they may, and what is to be said of each."""
+        evicted, self.evicted = self.evicted, []
+        return evicted
+
+    # Time
+
+    def next_deadline(self) -> float:
+        """Return when `look` is to be called, in monotonic seconds."""
+        return self._next
+
+    def look(self, busy: bool) -> None:
+        """Look after the disk if time has come; `busy`: whether pods of this run are there."""
+        now = time.monotonic()
+        if busy != self.busy:
+            self.busy = busy
+            self._publish()
+            self._next = min(self._next, now + SHORTEST_LOOK)
+        # Whoever has nothing to do looks when others wake him.
+        if now < self._next and (busy or now - self._looked_at < SHORTEST_LOOK):
+            return
+        self._looked_at = now
+        self.free = free_of(self.root, self.limits.reserve)
+        if self._short_since is None and self.free.is_short:
+            self._short_since = now
+        elif not self.free.is_short:
+            self._short_since = None
+        if self._measuring is None and self._is_to_be_measured(now):
+            self._measuring, self._began_at, self._spent = self._measure(), now, 0.0
+        if self._measuring is not None:
+            self._go_on_measuring()
+        if self._short_since is not None:
+            self._settle(now, self._short_since)
+        self._next = time.monotonic() + self._pause()
+
+    def _pause(self) -> float:
+        if self._measuring is not None:
+            return _BETWEEN_SLICES
+        if not self.busy:
+            return _IDLE_LOOK if self._short_since is None else LONGEST_LOOK
+        room = min(self.free.bytes - self.free.reserve, self.limits.run - self.budget.used)
+        return min(max(room / _FASTEST_BYTES, SHORTEST_LOOK), LONGEST_LOOK)
+
+    def _is_to_be_measured(self, now: float) -> bool:
+        if self._short_since is not None and self._measured_at < self._short_since:
+            return True
+        # What has no pods does not grow.
+        if now < self._measure_after or not (self.busy or self._short_since is not None):
+            return False
+        before, free = self._measured_free, self.free
+        return (
+            abs(free.bytes - before.bytes) >= _UNNOTICED_BYTES
+            or abs(free.inodes - before.inodes) >= _UNNOTICED_INODES
+            or self._short_since is not None
+            or now - self._measured_at >= _LONGEST_UNMEASURED
+        )
+
+    # Measuring
+
+    def _go_on_measuring(self) -> None:
+        began = time.monotonic()
+        assert self._measuring is not None
+        try:
+            for _ in self._measuring:
+                if time.monotonic() - began >= _SLICE_SECONDS:
+                    break
+            else:
+                self._measuring = None
+        except trees.TooDeep:
+            self._measuring = None
+            self.budget.exceeded = self.budget.exceeded or (
+                f"the run made directories more than {trees.DEEPEST} levels deep; what they hold cannot be counted"
+            )
+        now = time.monotonic()
+        self._spent += now - began
+        if self._measuring is None:
+            self._measured_at = self._began_at
+            self._measure_after = now + max(self._spent / _SHARE, SHORTEST_LOOK)
+
+    def _measure(self) -> Iterator[None]:
+        """Go through the run's folder, a piece at a time, and take notice of what it holds."""
+        self._measured_free = self.free
+        seen: set[trees.Identity] = set()
+        total = 0
+        for pod, bounds in list(self._bounds.items()):
+            for bound in bounds:
+                used = 0
+                for path in bound.paths:
+                    # Each bound counts for itself; what two bounds have in common is counted once for the run.
+                    for piece in trees.measured(path, set(), least=0):
+                        used += piece
+                        yield
+                if used > bound.limit and pod in self._bounds:
+                    self.evicted.append((pod, bound.message))
+                    break
+        for piece in trees.measured(self.directory, seen):
+            total += piece
+            yield
+        for piece in unlinked(seen, os.stat(self.directory).st_dev) if self.busy else ():
+            total += piece
+            yield
+        self.budget.used = total
+        self._publish()
+        with contextlib.suppress(DiskExceeded):
+            self.budget.check()
+
+    def measure_now(self) -> int:
+        """Return what the run takes of the disk, looked at here and now."""
+        for _ in self._measure():
+            pass
+        return self.budget.used
+
+    def _publish(self) -> None:
+        with contextlib.suppress(OSError):
+            text = _USAGE.format(self.budget.used, time.monotonic_ns(), self.busy)
+            os.pwrite(self._usage, text.encode(), 0)
+
+    def _look_while_copying(self) -> None:
+        """Let no copy, which nothing interrupts, take what is left."""
+        self._publish()
+        free = free_of(self.root, self.limits.reserve)
+        if free.is_short:
+            raise DiskExceeded(f"an artifact is too large: {free.said()}")
+
+    # Who ends when the disk is short
+
+    def _settle(self, now: float, since: float) -> None:
+        """End this run if it is the one that takes most, when all have looked."""
+        used = self.budget.used
+        if self._measured_at < since or now - since < _SETTLE_SECONDS or used < self.free.reserve // _NEGLIGIBLE:
+            return
+        own = os.path.basename(self.directory)
+        for name, theirs, stamp, busy in self._others():
+            late = busy and stamp < since - _FRESH_SECONDS
+            if late and now - since >= _PATIENCE_SECONDS:
+                continue
+            if late or (theirs, name) > (used, own):
+                layout.poke(os.path.join(self.root, layout.WORKFLOWS, name), layout.CONTROL, b"!")
+                return
+        if not self._take_ending():
+            # Another run ends; what it took is yet to be given back.
+            self._short_since = None
+            return
+        free = free_of(self.root, self.limits.reserve)
+        if free.is_short:
+            self.budget.exceeded = self.budget.exceeded or (
+                f"the run used {readable(used)} of the disk, more than any other: {free.said()}"
+            )
+        else:
+            os.close(self._ending)
+            self._ending, self._short_since = -1, None
+
+    def _take_ending(self) -> bool:
+        """Hold the engine's lock for the one run that ends; until this process does."""
+        if self._ending >= 0:
+            return True
+        path = os.path.join(self.root, layout.ENDING)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        self._ending = lock
+        return True
+
+    def _others(self) -> Iterator[tuple[str, int, float, bool]]:
+        """Yield name, bytes, time of the last look and whether pods are there, of all other runs that go on."""
+        folder = os.path.join(self.root, layout.WORKFLOWS)
+        own = os.path.basename(self.directory)
+        for name in os.listdir(folder):
+            if name == own:
+                continue
+            with contextlib.suppress(OSError, ValueError):
+                usage = os.open(os.path.join(folder, name, layout.USAGE), os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    used, stamp, busy = os.pread(usage, 64, 0).split()
+                finally:
+                    os.close(usage)
+                if liveness.is_alive(Path(folder, name)):
+                    yield name, int(used), int(stamp) / 1e9, busy == b"1"
+
+    def is_still_short(self) -> bool:
+        """Return whether the disk is short of what all runs leave, also after what this one has given back."""
+        return free_of(self.root, self.limits.reserve).is_short

@@ -1,0 +1,133 @@
+"""What happens on a small disk, played in a process of its own by `test_pod_disk`; says as JSON what it saw."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engines.base import StopStrategy, Submission, WorkflowNotFound
+from engines.local import LocalEngine, liveness
+from tests.engines.local.harness import shell, wait, workflow
+
+MEBI = 1 << 20
+SECONDS = 40.0
+Seen = dict[str, Any]
+
+
+def submit(engine: LocalEngine, name: str, script: str) -> None:
+    engine.submit(Submission(name, workflow({"name": "main", "container": shell(script)})))
+
+
+def said(engine: LocalEngine, name: str) -> list[str]:
+    status = engine.get(name)
+    return [str(status.phase), status.message]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("what a scene waits for did not happen")
+        time.sleep(0.05)
+
+
+def running(engine: LocalEngine, *names: str) -> None:
+    until(lambda: all([n["phase"] for n in engine.get(name).nodes.values()] == ["Running"] for name in names))
+
+
+def room(directory: Path) -> int:
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
+
+
+def fill(path: Path) -> None:
+    """Write until nothing more goes."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 65536)
+    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0")
+
+
+def reserve(disk: Path) -> Seen:
+    """One run fills the disk bit by bit, beside another that has taken less, and one that begins meanwhile."""
+    engine = LocalEngine("local", {"root": disk / "engine", "disk_reserve_bytes": "16Mi", "grace_seconds": 1})
+    submit(engine, "modest", "head -c 6000000 /dev/zero > /tmp/x; sleep 8; test $(wc -c < /tmp/x) = 6000000")
+    running(engine, "modest")
+    submit(engine, "greedy", "while head -c 300000 /dev/zero >> /tmp/x; do sleep 0.02; done; sleep 60")
+    running(engine, "greedy")
+    until(lambda: room(disk) < 16 * MEBI)
+    submit(engine, "waiting", "true")
+    for name in ("greedy", "modest", "waiting"):
+        wait(engine, name)
+    return {name: said(engine, name) for name in ("greedy", "modest", "waiting")}
+
+
+def full(disk: Path) -> Seen:
+    """The disk is full to the last byte."""
+    engine = LocalEngine("local", {"root": disk / "engine", "disk_reserve_bytes": 0, "grace_seconds": 1})
+    names = ("stopped", "terminated", "other", "lost", "deleted")
+    for name in names:
+        submit(engine, name, "while ! test -e /tmp/go; do sleep 0.1; echo x > /dev/shm/x; done")
+    running(engine, *names)
+    fill(disk / "filler")
+    seen: Seen = {"room": room(disk)}
+    engine.stop("stopped")
+    engine.stop("terminated", StopStrategy.TERMINATE)
+    until(lambda: engine.get("stopped").phase.is_terminal and engine.get("terminated").phase.is_terminal)
+    fill(disk / "filler2")
+    liveness.kill(engine.folder.path("lost"))
+    until(lambda: engine.get("lost").phase.is_terminal)
+    fill(disk / "filler3")
+    engine.delete("deleted")
+    seen["deleted"] = [name for name in engine.folder.names() if name == "deleted"]
+    for name in ("stopped", "terminated", "lost", "other"):
+        seen[name] = said(engine, name)
+    for filler in disk.glob("filler*"):
+        filler.unlink()
+    submit(engine, "after", "true")
+    wait(engine, "after")
+    seen["after"] = said(engine, "after")
+    return seen
+
+
+def short(disk: Path) -> Seen:
+    """The reserve is not there."""
+    engine = LocalEngine("local", {"root": disk / "engine", "disk_reserve_bytes": "16Mi", "grace_seconds": 1})
+    (disk / "filler").write_bytes(b"\0" * 12 * MEBI)
+    submit(engine, "waiting", "true")
+    submit(engine, "stopped", "true")
+    until(lambda: bool(engine.get("waiting").message))
+    time.sleep(1.5)
+    seen: Seen = {"before": said(engine, "waiting")}
+    engine.stop("stopped")
+    seen["stopped"] = [str(wait(engine, "stopped").phase)]
+    (disk / "filler").unlink()
+    wait(engine, "waiting")
+    seen["after"] = said(engine, "waiting")
+    return seen
+
+
+def play(name: str, disk: Path) -> Seen:
+    """Play a scene, and leave nothing running."""
+    try:
+        return {"reserve": reserve, "full": full, "short": short}[name](disk)
+    finally:
+        engine = LocalEngine("local", {"root": disk / "engine"})
+        for workflow_name in engine.folder.names():
+            with contextlib.suppress(WorkflowNotFound):
+                engine.delete(workflow_name)
+        # The nursery goes with its socket.
+        for nursery in (disk / "engine").glob("nursery-*"):
+            nursery.unlink()
+
+
+if __name__ == "__main__":
+    print(json.dumps(play(sys.argv[1], Path(sys.argv[2]))))
