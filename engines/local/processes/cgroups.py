@@ -17,7 +17,7 @@ _NAME = re.compile(rf"{_PREFIX}((\d+)-\d+)-\d+")
 
 
 @dataclass(frozen=True)
-class _Version:
+class Version:
     """The names of a version's files; `enough` are written first, as far as they are there."""
 
     limit: str
@@ -26,15 +26,15 @@ class _Version:
 
 
 # What would go to swap counts too, and all of a container goes together.
-_TWO = _Version("memory.max", "memory.events", (("memory.swap.max", "0"), ("memory.oom.group", "1")))
-_ONE = _Version("memory.limit_in_bytes", "memory.oom_control", (("memory.swappiness", "0"),))
+VERSION_TWO = Version("memory.max", "memory.events", (("memory.swap.max", "0"), ("memory.oom.group", "1")))
+VERSION_ONE = Version("memory.limit_in_bytes", "memory.oom_control", (("memory.swappiness", "0"),))
 _ONE_WITH_SWAP = "memory.memsw.limit_in_bytes"
 
 
 class Group:
     """The control group of one container at a time."""
 
-    def __init__(self, path: str, version: _Version) -> None:
+    def __init__(self, path: str, version: Version) -> None:
         self._path = path
         self._version = version
         self._kills = 0
@@ -44,12 +44,12 @@ class Group:
         for name, value in self._version.beside:
             with contextlib.suppress(OSError):
                 self._write(name, value)
-        if self._version is _ONE:
+        if self._version is VERSION_ONE:
             # The limit with swap can never be below the one without.
             with contextlib.suppress(OSError):
                 self._write(_ONE_WITH_SWAP, "-1")
         self._write(self._version.limit, str(limit_bytes))
-        if self._version is _ONE:
+        if self._version is VERSION_ONE:
             with contextlib.suppress(OSError):
                 self._write(_ONE_WITH_SWAP, str(limit_bytes))
         self._kills = self._count()
@@ -89,8 +89,8 @@ class Groups:
     `owner`: the process that they go with and a number, as `4711-1`.
     """
 
-    def __init__(self, parent: str, version: _Version, owner: str) -> None:
-        self._parent = parent
+    def __init__(self, parent: str, version: Version, owner: str) -> None:
+        self.parent = parent
         self._version = version
         self._owner = owner
         self._made = 0
@@ -107,7 +107,7 @@ class Groups:
     def make(self) -> Group:
         """Make a group. Raises OSError."""
         self._made += 1
-        path = f"{self._parent}/{_PREFIX}{self._owner}-{self._made}"
+        path = f"{self.parent}/{_PREFIX}{self._owner}-{self._made}"
         os.mkdir(path)  # noqa: PTH102
         if not os.path.exists(f"{path}/{self._version.limit}"):  # noqa: PTH110
             os.rmdir(path)  # noqa: PTH106
@@ -116,13 +116,13 @@ class Groups:
 
     def clear(self) -> None:
         """Take away the owner's groups, and what owners left that are no more."""
-        for name in os.listdir(self._parent):  # noqa: PTH208
+        for name in os.listdir(self.parent):  # noqa: PTH208
             match = _NAME.fullmatch(name)
             if match is None:
                 continue
             if match[1] == self._owner or not os.path.exists(f"/proc/{match[2]}"):  # noqa: PTH110
                 with contextlib.suppress(OSError):
-                    os.rmdir(f"{self._parent}/{name}")  # noqa: PTH106
+                    os.rmdir(f"{self.parent}/{name}")  # noqa: PTH106
 
 
 def _read(path: str) -> list[str]:
@@ -130,7 +130,7 @@ def _read(path: str) -> list[str]:
         return file.read().splitlines()
 
 
-def _parents(mounts: list[str], own: list[str]) -> list[tuple[str, _Version]]:
+def _parents(mounts: list[str], own: list[str]) -> list[tuple[str, Version]]:
     """Return the directories in which a group with a memory limit could be made, the likeliest first."""
     belongs = {controllers: path for _, controllers, path in (line.split(":", 2) for line in own)}
     parents = []
@@ -139,13 +139,13 @@ def _parents(mounts: list[str], own: list[str]) -> list[tuple[str, _Version]]:
         root, point, kind, options = words[3], words[4], words[words.index("-") + 1], words[-1].split(",")
         if kind == "cgroup" and "memory" in options:
             path = next((path for names, path in belongs.items() if "memory" in names.split(",")), "/")
-            parents.append((_below(point, root, path), _ONE))
+            parents.append((_below(point, root, path), VERSION_ONE))
         elif kind == "cgroup2" and "" in belongs:
             # A group whose own members have no limits yet cannot have limits for others: one further up may.
             path = _below(point, root, belongs[""])
             while path.startswith(point):
                 if "memory" in _controllers(path):
-                    parents.append((path, _TWO))
+                    parents.append((path, VERSION_TWO))
                     break
                 path = path.rpartition("/")[0]
     return parents

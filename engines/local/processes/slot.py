@@ -49,7 +49,7 @@ _SHARED_MEMORY_BYTES = 64 << 20
 _MEMORY_PERIOD_MS = 50
 # struct signalfd_siginfo
 _SIGNAL_BYTES = 128
-_FRESH_CAGES_KEPT = 6
+_FRESH_KEPT = 6
 # EX_IOERR of sysexits.h: what a program did well, but what it said is lost.
 _OUTPUT_LOST = 74
 _KILLED = 128 + signal.SIGKILL
@@ -178,7 +178,9 @@ class Init:
         self._groups = Groups.here(plan.owner)
         self._order: dict[str, Any] = {}
         self._containers: dict[str, Container] = {}
+        # What an earlier container left clean.
         self._fresh: list[Cage] = []
+        self._views: list[View] = []
         self._poller = select.poll()
         self._talkers: dict[int, Cage] = {}
         self._relay = Relay(self._poller)
@@ -259,7 +261,7 @@ class Init:
             cage = self._fresh_cage(sight, confinement, limit)
             if cage is None:
                 group = self._group() if limit is not None else None
-                cage = Cage(self._new_view(sight), trees, confinement, group)
+                cage = Cage(self._view_for(sight), trees, confinement, group)
                 self._talkers[cage.channel.connection.fileno()] = cage
                 self._poller.register(cage.channel.connection, select.POLLIN)
         if cage.group is not None:
@@ -298,7 +300,11 @@ class Init:
             self._groups = None
             return None
 
-    def _new_view(self, sight: Sight) -> View:
+    def _view_for(self, sight: Sight) -> View:
+        for view in self._views:
+            if view.sight == sight:
+                self._views.remove(view)
+                return view
         try:
             view = self._builder.build(sight)
         finally:
@@ -413,14 +419,21 @@ class Init:
         cage, container.cage = container.cage, None
         if cage is None:
             return
+        stays = cage.pid and not container.running and not cage.has_mounts
+        if not stays:
+            self._drop(cage)
         # What cannot be deleted stays until the sandbox goes; the next container gets another view.
         with contextlib.suppress(OSError):
-            if cage.pid and not container.running and not cage.has_mounts and cage.view.renew():
-                self._fresh.append(cage)
-            else:
+            if not cage.view.renew():
                 self._drop(cage)
                 cage.view.close()
-            if len(self._fresh) > _FRESH_CAGES_KEPT:
+            elif stays:
+                self._fresh.append(cage)
+            else:
+                self._views.append(cage.view)
+            if len(self._fresh) > _FRESH_KEPT:
                 oldest = self._fresh.pop(0)
                 self._drop(oldest)
-                oldest.view.close()
+                self._views.append(oldest.view)
+            if len(self._views) > _FRESH_KEPT:
+                self._views.pop(0).close()
