@@ -163,10 +163,13 @@ def disk() -> Iterator[Path]:
 @pytest.fixture(params=["service", "ordinary"])
 def scene(request: pytest.FixtureRequest, disk: Path) -> Callable[..., dict[str, Any]]:
     """Plays a scene of `disk_scenes` on a disk of some MiB, and returns what it saw."""
-    ordinary = request.param == "ordinary"
-    program = command() if ordinary else [sys.executable]
-    apart = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-    user = str(NOBODY) if ordinary and os.getuid() == 0 else "0"
+    user, apart, program = "0", ["unshare", "--mount"], [sys.executable]
+    if os.getuid():
+        # Only in a user namespace may he mount something; in another one below he is an ordinary user again.
+        apart = ["unshare", "--user", "--map-root-user", "--mount"]
+        program = ["unshare", "--user", f"--map-user={os.getuid()}", f"--map-group={os.getgid()}", sys.executable]
+    elif request.param == "ordinary":
+        user, program = str(NOBODY), command()
 
     def play(name: str, mebibytes: int) -> dict[str, Any]:
         prepare = ["sh", "-c", PREPARE, "sh", disk, f"{mebibytes}m", user]
