@@ -171,8 +171,8 @@ def scene(request: pytest.FixtureRequest, disk: Path) -> Callable[..., dict[str,
     elif request.param == "ordinary":
         user, program = str(NOBODY), command()
 
-    def play(name: str, mebibytes: int) -> dict[str, Any]:
-        prepare = ["sh", "-c", PREPARE, "sh", disk, f"{mebibytes}m", user]
+    def play(name: str, size: str) -> dict[str, Any]:
+        prepare = ["sh", "-c", PREPARE, "sh", disk, size, user]
         done = subprocess.run(
             [*apart, *prepare, *program, "-m", "tests.attacks.disk_scenes", name, disk],
             cwd=PROJECT,
@@ -189,7 +189,7 @@ def scene(request: pytest.FixtureRequest, disk: Path) -> Callable[..., dict[str,
 
 
 def test_the_largest_run_ends_when_the_disk_is_short(scene: Callable[..., dict[str, Any]]) -> None:
-    seen = scene("reserve", 48)
+    seen = scene("reserve", "48m")
 
     assert seen["greedy"][0] == "Failed"
     assert seen["greedy"][1].startswith("the run used ")
@@ -199,7 +199,7 @@ def test_the_largest_run_ends_when_the_disk_is_short(scene: Callable[..., dict[s
 
 
 def test_stop_and_delete_need_no_room(scene: Callable[..., dict[str, Any]]) -> None:
-    seen = scene("full", 24)
+    seen = scene("full", "24m")
 
     assert seen["room"] < 4096
     assert seen["stopped"] == ["Failed", "Stopped with strategy 'Stop'"]
@@ -210,8 +210,25 @@ def test_stop_and_delete_need_no_room(scene: Callable[..., dict[str, Any]]) -> N
     assert seen["after"] == ["Succeeded", ""]
 
 
+def test_stop_and_delete_need_no_inode(scene: Callable[..., dict[str, Any]]) -> None:
+    seen = scene("inodes", "24m,nr_inodes=3000")
+
+    assert 0 < seen["made"] < 3000
+    assert seen["stopped"] == ["Failed", "Stopped with strategy 'Stop'"]
+    assert seen["deleted"] == []
+    assert seen["other"] == ["Running", ""]
+
+
+def test_a_shutdown_on_a_full_disk_loses_no_run(scene: Callable[..., dict[str, Any]]) -> None:
+    seen = scene("paused", "24m")
+
+    assert seen["paused"]
+    assert seen["before"] == ["Running", ""]
+    assert seen["after"] == ["Succeeded", ""]
+
+
 def test_runs_wait_for_the_reserve(scene: Callable[..., dict[str, Any]]) -> None:
-    seen = scene("short", 24)
+    seen = scene("short", "24m")
 
     assert seen["before"][0] == "Pending"
     assert "kept in reserve" in seen["before"][1]
