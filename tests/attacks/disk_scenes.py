@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.base import StopStrategy, Submission, WorkflowNotFound
-from engines.local import LocalEngine, liveness
+from engines.local import LocalEngine, layout, liveness
 from tests.engines.local.harness import shell, wait, workflow
 
 MEBI = 1 << 20
@@ -98,6 +100,45 @@ def full(disk: Path) -> Seen:
     return seen
 
 
+def inodes(disk: Path) -> Seen:
+    """There is room, but not for one file more."""
+    engine = LocalEngine("local", {"root": disk / "engine", "disk_reserve_bytes": 0, "grace_seconds": 1})
+    for name in ("stopped", "deleted", "other"):
+        submit(engine, name, "sleep 60")
+    running(engine, "stopped", "deleted", "other")
+    (disk / "filler").mkdir()
+    made = 0
+    with contextlib.suppress(OSError):
+        while True:
+            (disk / f"filler/{made}").touch()
+            made += 1
+    engine.stop("stopped")
+    until(lambda: engine.get("stopped").phase.is_terminal)
+    engine.delete("deleted")
+    return {
+        "made": made,
+        "stopped": said(engine, "stopped"),
+        "deleted": [name for name in engine.folder.names() if name == "deleted"],
+        "other": said(engine, "other"),
+    }
+
+
+def paused(disk: Path) -> Seen:
+    """The service is shut down while the disk is full: its runs go on when there is room."""
+    engine = LocalEngine("local", {"root": disk / "engine", "disk_reserve_bytes": 0, "grace_seconds": 1})
+    submit(engine, "paused", "sleep 2")
+    running(engine, "paused")
+    fill(disk / "filler")
+    path = engine.folder.path("paused")
+    os.kill(int((path / layout.LOCK).read_text().split()[-1]), signal.SIGTERM)
+    until(lambda: not liveness.is_alive(path))
+    seen: Seen = {"paused": engine.folder.is_paused("paused"), "before": said(engine, "paused")}
+    (disk / "filler").unlink()
+    wait(engine, "paused")
+    seen["after"] = said(engine, "paused")
+    return seen
+
+
 def short(disk: Path) -> Seen:
     """The reserve is not there."""
     engine = LocalEngine("local", {"root": disk / "engine", "disk_reserve_bytes": "16Mi", "grace_seconds": 1})
@@ -115,12 +156,16 @@ def short(disk: Path) -> Seen:
     return seen
 
 
+SCENES = {scene.__name__: scene for scene in (reserve, full, inodes, paused, short)}
+
+
 def play(name: str, disk: Path) -> Seen:
     """Play a scene, and leave nothing running."""
     try:
-        return {"reserve": reserve, "full": full, "short": short}[name](disk)
+        return SCENES[name](disk)
     finally:
         engine = LocalEngine("local", {"root": disk / "engine"})
+        shutil.rmtree(disk / "filler", ignore_errors=True)
         for workflow_name in engine.folder.names():
             with contextlib.suppress(WorkflowNotFound):
                 engine.delete(workflow_name)

@@ -163,13 +163,16 @@ def disk() -> Iterator[Path]:
 @pytest.fixture(params=["service", "ordinary"])
 def scene(request: pytest.FixtureRequest, disk: Path) -> Callable[..., dict[str, Any]]:
     """Plays a scene of `disk_scenes` on a disk of some MiB, and returns what it saw."""
-    ordinary = request.param == "ordinary"
-    program = command() if ordinary else [sys.executable]
-    apart = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-    user = str(NOBODY) if ordinary and os.getuid() == 0 else "0"
+    user, apart, program = "0", ["unshare", "--mount"], [sys.executable]
+    if os.getuid():
+        # Only in a user namespace may he mount something; in another one below he is an ordinary user again.
+        apart = ["unshare", "--user", "--map-root-user", "--mount"]
+        program = ["unshare", "--user", f"--map-user={os.getuid()}", f"--map-group={os.getgid()}", sys.executable]
+    elif request.param == "ordinary":
+        user, program = str(NOBODY), command()
 
-    def play(name: str, mebibytes: int) -> dict[str, Any]:
-        prepare = ["sh", "-c", PREPARE, "sh", disk, f"{mebibytes}m", user]
+    def play(name: str, size: str) -> dict[str, Any]:
+        prepare = ["sh", "-c", PREPARE, "sh", disk, size, user]
         done = subprocess.run(
             [*apart, *prepare, *program, "-m", "tests.attacks.disk_scenes", name, disk],
             cwd=PROJECT,
@@ -186,7 +189,7 @@ def scene(request: pytest.FixtureRequest, disk: Path) -> Callable[..., dict[str,
 
 
 def test_the_largest_run_ends_when_the_disk_is_short(scene: Callable[..., dict[str, Any]]) -> None:
-    seen = scene("reserve", 48)
+    seen = scene("reserve", "48m")
 
     assert seen["greedy"][0] == "Failed"
     assert seen["greedy"][1].startswith("the run used ")
@@ -196,7 +199,7 @@ def test_the_largest_run_ends_when_the_disk_is_short(scene: Callable[..., dict[s
 
 
 def test_stop_and_delete_need_no_room(scene: Callable[..., dict[str, Any]]) -> None:
-    seen = scene("full", 24)
+    seen = scene("full", "24m")
 
     assert seen["room"] < 4096
     assert seen["stopped"] == ["Failed", "Stopped with strategy 'Stop'"]
@@ -207,8 +210,25 @@ def test_stop_and_delete_need_no_room(scene: Callable[..., dict[str, Any]]) -> N
     assert seen["after"] == ["Succeeded", ""]
 
 
+def test_stop_and_delete_need_no_inode(scene: Callable[..., dict[str, Any]]) -> None:
+    seen = scene("inodes", "24m,nr_inodes=3000")
+
+    assert 0 < seen["made"] < 3000
+    assert seen["stopped"] == ["Failed", "Stopped with strategy 'Stop'"]
+    assert seen["deleted"] == []
+    assert seen["other"] == ["Running", ""]
+
+
+def test_a_shutdown_on_a_full_disk_loses_no_run(scene: Callable[..., dict[str, Any]]) -> None:
+    seen = scene("paused", "24m")
+
+    assert seen["paused"]
+    assert seen["before"] == ["Running", ""]
+    assert seen["after"] == ["Succeeded", ""]
+
+
 def test_runs_wait_for_the_reserve(scene: Callable[..., dict[str, Any]]) -> None:
-    seen = scene("short", 24)
+    seen = scene("short", "24m")
 
     assert seen["before"][0] == "Pending"
     assert "kept in reserve" in seen["before"][1]
