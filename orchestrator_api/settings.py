@@ -314,6 +314,8 @@ if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
                 )
             ),
             "hidden_paths": [str(DATA_DIR)],
+            "readable_paths": env.list("LOCAL_ENGINE_READABLE_PATHS", default=[]),
+            "max_processes": env.int("LOCAL_ENGINE_MAX_PROCESSES", default=1024),
             "hostpath_allow": env.list("LOCAL_ENGINE_HOST_PATHS", default=[]),
             "hostpath_writable": env.list("LOCAL_ENGINE_WRITABLE_HOST_PATHS", default=[]),
             "disk_bytes": env.str("LOCAL_ENGINE_RUN_DISK", default="20Gi"),

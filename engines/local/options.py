@@ -16,6 +16,8 @@ _PROGRAM_DIRECTORY = "/usr/application"
 # The Python that runs this, and the programs that pods run with it.
 OWN_PROGRAMS = tuple(dict.fromkeys((sys.base_prefix, sys.prefix, str(PROJECT / "runtime"))))
 _MOST_PROCESSES = 1024
+# A program of the shipped images has about twenty threads.
+_LEAST_PROCESSES = 32
 _RUNNER = "engines.local.processes:ProcessPodRunner"
 _GRACE_SECONDS = 10.0
 _DISK, _LOG = 20 << 30, 100 << 20
@@ -103,6 +105,8 @@ class Options:
         self.hidden_paths = [str(self.root), *(str(path) for path in given.get("hidden_paths") or ())]
         self.readable_paths = [*OWN_PROGRAMS, *(str(path) for path in given.get("readable_paths") or ())]
         self.max_processes = int(given.get("max_processes") or _MOST_PROCESSES)
+        if self.max_processes < _LEAST_PROCESSES:
+            raise ValueError(f"the engine's option max_processes: {self.max_processes} is less than {_LEAST_PROCESSES}")
         self.grace_seconds = float(given.get("grace_seconds", _GRACE_SECONDS))
         own = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         base = {"PATH": own, "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - a path inside the pod
