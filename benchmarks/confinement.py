@@ -98,7 +98,7 @@ class Pods:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         (folder / "volume").mkdir(parents=True)
-        self._runner = ProcessPodRunner(folder / "sandboxes", OWN_PROGRAMS, 1024)
+        self._runner = ProcessPodRunner(folder / "sandboxes", OWN_PROGRAMS, (), 1024)
         self._made = 0
 
     def run(self, *, mounted: bool = False, limited: bool = False) -> None:

@@ -81,7 +81,8 @@ class Options:
     - `disk_reserve_bytes`: what all runs together leave free on the engine's file system; None is a twentieth of it,
       but 1 GiB at least and 10 GiB at most.
     - `log_bytes`: how much is kept of what a container writes to one of its streams.
-    - `readable_paths`: paths of the host that all pods may read, beside its programs (processes/host_files.py).
+    - `readable_paths`: paths of the host of which all pods read what everybody may, beside its programs
+      (processes/host_files.py).
     - `hidden_paths`: directories below what pods may read that they don't see, beside the engine's own.
     - `max_processes`: how many processes, threads included, one container may have.
     - `grace_seconds`: between SIGTERM and SIGKILL.
@@ -103,7 +104,7 @@ class Options:
         self.disk_reserve_bytes = None if reserve in (None, "") else _bytes(given, "disk_reserve_bytes", 0, least=0)
         self.log_bytes = _bytes(given, "log_bytes", _LOG, least=_LEAST_LOG)
         self.hidden_paths = [str(self.root), *(str(path) for path in given.get("hidden_paths") or ())]
-        self.readable_paths = [*OWN_PROGRAMS, *(str(path) for path in given.get("readable_paths") or ())]
+        self.readable_paths = [str(path) for path in given.get("readable_paths") or ()]
         self.max_processes = int(given.get("max_processes") or _MOST_PROCESSES)
         if self.max_processes < _LEAST_PROCESSES:
             raise ValueError(f"the engine's option max_processes: {self.max_processes} is less than {_LEAST_PROCESSES}")
@@ -126,6 +127,7 @@ class Options:
             "disk_reserve_bytes": self.disk_reserve_bytes,
             "log_bytes": self.log_bytes,
             "hidden_paths": self.hidden_paths,
+            "own_programs": OWN_PROGRAMS,
             "readable_paths": self.readable_paths,
             "max_processes": self.max_processes,
             "grace_seconds": self.grace_seconds,

@@ -149,7 +149,7 @@ class PodFiles:
         mounts = mounts_of(volume_mounts(self.template, role, container), self._made)
         if (role == "main" and (name == "main" or not self._has_main())) or container.get("mirrorVolumeMounts"):
             mounts += self._artifact_mounts
-        mounts += [Mount(Path(path), path, read_only=True) for path in image.get("mounts") or ()]
+        mounts += [Mount(Path(path), path, read_only=True, as_owner=False) for path in image.get("mounts") or ()]
         argv = list(argv_of(container, image, variables))
         if role == "main" and self.template.get("script"):
             mounts.append(Mount(Path(self.directory, "script"), SCRIPT_PATH, read_only=True))

@@ -20,12 +20,14 @@ class Mount:
 
     `source` is a path of the engine's or the operator's choice. `below`, if given, is a path within it that pods may
     have had a hand in: it is looked up without following a link and without leaving `source` (`beneath.open_mount`).
+    With `as_owner` a container may do what the owner of what is mounted may; else it is anybody.
     """
 
     source: Path
     target: str
     read_only: bool = False
     below: str = ""
+    as_owner: bool = True
 
 
 @dataclass(frozen=True)

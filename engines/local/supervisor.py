@@ -122,7 +122,10 @@ class Supervisor:
         module, _, name = options["runner"].partition(":")
         make_runner = getattr(importlib.import_module(module), name)
         runner: PodRunner = make_runner(
-            Path(self.directory, layout.SANDBOXES), options["readable_paths"], options["max_processes"]
+            Path(self.directory, layout.SANDBOXES),
+            options["own_programs"],
+            options["readable_paths"],
+            options["max_processes"],
         )
         return PodHost(
             runner, self.machine, shop, host_options, self.locks, self.journal, self.disk, shared_world=daemons

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Sequence
 
 from engines.local.processes import host_files, kernel
+from engines.local.processes.host_files import HostPath
 from engines.local.processes.identity import OwnerMaps
 from engines.local.processes.view import Place, Sight, View
 
@@ -26,7 +27,7 @@ class ViewBuilder:
     Works in the init process, from the mount namespace the sandbox was given at first.
     """
 
-    def __init__(self, directory: str, readable: Sequence[str], owners: OwnerMaps) -> None:
+    def __init__(self, directory: str, readable: Sequence[HostPath], owners: OwnerMaps) -> None:
         self._directory = directory
         self._readable = readable
         self._owners = owners
@@ -50,10 +51,10 @@ class ViewBuilder:
     def _take_readable(self, trees: kernel.Trees) -> list[tuple[str, str]]:
         """Take what may be read; return the links among it, with their targets."""
         links = []
-        for path in self._readable:
+        for path, own in self._readable:
             if os.path.islink(path):  # noqa: PTH114
                 links.append((path, os.readlink(path)))  # noqa: PTH115
-            elif (tree := trees.try_take(path, path)) >= 0:
+            elif (tree := trees.try_take(path, path)) >= 0 and own:
                 self._owners.give(tree, read_only=True)
         return links
 

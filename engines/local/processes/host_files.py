@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from engines.local.processes.identity import INSIDE
 
@@ -29,17 +30,25 @@ _GROUP = f"root:x:0:\npod:x:{INSIDE}:\nnogroup:x:65534:\n"
 ACCOUNTS = {"passwd": _PASSWD, "group": _GROUP}
 
 
-def readable_paths(more: Iterable[str]) -> list[str]:
-    """Return the paths of this machine that containers see read-only, `more` among them, parents first.
+class HostPath(NamedTuple):
+    """A path that containers see read-only: `own` as the service sees it, else with anybody's rights."""
+
+    path: str
+    own: bool
+
+
+def readable_paths(own: Iterable[str], more: Iterable[str]) -> list[HostPath]:
+    """Return what of this machine containers see, parents first: its programs, the service's `own`, and `more`.
 
     What lies in another one of them is left out, for it is seen there.
     """
-    wanted = [*_PROGRAMS, *_HARDWARE, *more]
-    wanted += [path for pattern in _SETTINGS for path in glob.glob(f"/etc/{pattern}")]  # noqa: PTH207 - pathlib is slow
-    found: list[str] = []
-    for path in sorted({os.path.normpath(path) for path in wanted if path.startswith("/")}):
-        if os.path.lexists(path) and path != "/" and not _lies_in(path, found):
-            found.append(path)
+    wanted = dict.fromkeys((*own,), True)
+    wanted |= dict.fromkeys((*_PROGRAMS, *_HARDWARE, *more), False)
+    wanted |= {path: False for pattern in _SETTINGS for path in glob.glob(f"/etc/{pattern}")}  # noqa: PTH207
+    found: list[HostPath] = []
+    for path in sorted(os.path.normpath(path) for path in wanted if path.startswith("/")):
+        if os.path.lexists(path) and path != "/" and not _lies_in(path, [one.path for one in found]):
+            found.append(HostPath(path, wanted.get(path, False)))
     return found
 
 

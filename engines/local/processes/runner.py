@@ -34,13 +34,13 @@ class ProcessPodRunner(PodRunner):
     """Runs pods as processes of this machine.
 
     `directory` is where sandboxes keep what containers write; it is made when missing and removed by `close_all`.
-    `readable` are paths of the machine that containers see beside its programs; `most_processes`, threads included, is
-    what one container may have.
+    Beside the machine's programs containers see `own`, the service's, and `readable`. One container may have
+    `most_processes`, threads included.
     """
 
-    def __init__(self, directory: Path, readable: Sequence[str], most_processes: int) -> None:
+    def __init__(self, directory: Path, own: Sequence[str], readable: Sequence[str], most_processes: int) -> None:
         self._directory = str(directory.absolute())
-        self._readable = tuple(host_files.readable_paths(readable))
+        self._readable = tuple(host_files.readable_paths(own, readable))
         self._most_processes = most_processes
         self._user = identity.high_id(self._directory) if kernel.is_privileged() else None
         os.makedirs(self._directory, mode=0o755, exist_ok=True)  # noqa: PTH103
@@ -127,7 +127,9 @@ class ProcessPodRunner(PodRunner):
             "cwd": container.working_dir,
             "private": container.private_paths,
             "hidden": self._hidden[pod_id],
-            "mounts": [(str(one.source), one.target, one.read_only, one.below) for one in container.mounts],
+            "mounts": [
+                (str(one.source), one.target, one.read_only, one.below, one.as_owner) for one in container.mounts
+            ],
             "limit": container.memory_limit_bytes,
             "file_bytes": container.file_size_limit_bytes,
             "log_limit": container.log_limit_bytes,

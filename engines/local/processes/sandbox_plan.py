@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from engines.local.processes.host_files import HostPath
+
 
 class SandboxPlan(NamedTuple):
     """A sandbox's own folder, the ways out of it, and what its containers are held to.
 
-    `gateways` are host:port texts; `readable` the paths of the host that containers see; `user` the id they have
+    `gateways` are host:port texts; `readable` what of the host containers see; `user` the id they have
     outside, None for the service's own; `most_processes` how many (threads included) one container may have; `owner`
     says whose control groups they are (cgroups.py).
     """
 
     directory: str
     gateways: tuple[str, ...]
-    readable: tuple[str, ...]
+    readable: tuple[HostPath, ...]
     user: int | None
     most_processes: int
     owner: str

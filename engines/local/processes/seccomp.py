@@ -32,8 +32,9 @@ _NOT_THERE = 0x00050000 | errno.ENOSYS
 
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 _NEW_NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
-# AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
-_FAMILIES = (1, 2, 10, 16)
+# AF_UNIX, AF_INET, AF_INET6; AF_NETLINK only to ask for addresses and routes (NETLINK_ROUTE).
+_FAMILIES = (1, 2, 10)
+_NETLINK, _ROUTES = 16, 0
 # PER_LINUX, PER_LINUX32, and the question what it is
 _PERSONALITIES = (0, 8, 0xFFFFFFFF)
 # TIOCSTI and TIOCLINUX put words into the mouth of whoever sits at a terminal.
@@ -66,9 +67,19 @@ def _argument(index: int) -> _Instruction:
     return _load(_ARGUMENTS + 8 * index)
 
 
-def _one_of(index: int, values: Iterable[int]) -> _Check:
+def _one_of_loaded(values: Iterable[int]) -> _Check:
     checks = [part for value in values for part in (_instruction(_JUMP_IF_EQUAL, value, 0, 1), _answer(_ALLOW))]
-    return [_argument(index), *checks, _answer(_REFUSE)]
+    return [*checks, _answer(_REFUSE)]
+
+
+def _one_of(index: int, values: Iterable[int]) -> _Check:
+    return [_argument(index), *_one_of_loaded(values)]
+
+
+def _opens_known_sockets() -> _Check:
+    asks_routes = [_argument(2), *_one_of_loaded((_ROUTES,))]
+    is_netlink = [_argument(0), _instruction(_JUMP_IF_EQUAL, _NETLINK, 0, len(asks_routes)), *asks_routes]
+    return [*is_netlink, *_one_of_loaded(_FAMILIES)]
 
 
 def _none_of(index: int, values: Iterable[int]) -> _Check:
@@ -89,7 +100,7 @@ def _opens_without_set_id(flags: int, mode: int) -> _Check:
 def _argument_checks() -> dict[str, _Check]:
     return {
         "clone": _no_bit_of(0, _NEW_NAMESPACES),
-        "socket": _one_of(0, _FAMILIES),
+        "socket": _opens_known_sockets(),
         "socketpair": _one_of(0, _FAMILIES),
         "personality": _one_of(0, _PERSONALITIES),
         "ioctl": _none_of(1, _TERMINAL_TRICKS),

@@ -271,14 +271,15 @@ class Init:
     def _take(self, order: dict[str, Any], trees: kernel.Trees) -> tuple[tuple[str, bool], ...]:
         """Take a container's mounts from the host; return where each is to be, and whether it is a directory."""
         targets = []
-        for source, target, read_only, below in order["mounts"]:
+        for source, target, read_only, below, as_owner in order["mounts"]:
             found = beneath.open_mount(source, below)
             try:
                 tree = trees.take("", target, read_only, found)
             finally:
                 os.close(found)
             kernel.forbid_devices(tree)
-            self._owners.give(tree, read_only)
+            if as_owner:
+                self._owners.give(tree, read_only)
             targets.append((target, stat.S_ISDIR(os.fstat(tree).st_mode)))
         return tuple(targets)
 

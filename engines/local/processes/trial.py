@@ -54,7 +54,7 @@ def surroundings(directory: Path | None = None) -> list[str]:
 
 def _run_trial(directory: Path) -> ContainerExit | None:
     directory.mkdir(mode=0o700)
-    runner = ProcessPodRunner(directory / "sandboxes", (), _PROCESSES)
+    runner = ProcessPodRunner(directory / "sandboxes", (), (), _PROCESSES)
     try:
         runner.open(PodSpec("trial", directory))
         log = directory / "log"

@@ -19,9 +19,9 @@ PATIENCE_SECONDS = 60.0
 class World:
     """A runner, its directory, and words for what the tests do with it."""
 
-    def __init__(self, directory: Path, most_processes: int = 1024) -> None:
+    def __init__(self, directory: Path, most_processes: int = 1024, readable: Sequence[str] = ()) -> None:
         self.directory = directory
-        self.runner = ProcessPodRunner(directory / "sandboxes", OWN_PROGRAMS, most_processes)
+        self.runner = ProcessPodRunner(directory / "sandboxes", OWN_PROGRAMS, readable, most_processes)
         self.ended: dict[tuple[str, str], ContainerExit] = {}
 
     def open(self, pod: str = "pod", gateways: Sequence[str] = (), hidden: Sequence[Path] = ()) -> None:
