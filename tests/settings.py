@@ -26,4 +26,4 @@ LOGGING["root"]["level"] = "WARNING"  # noqa: F405
 
 # What an operator has said whose Schemas the tests hold.
 ALLOWED_IMAGE_REGISTRIES = ["localhost:5000", "registry.example:5000", "registry.example"]
-ALLOWED_IMAGES = ["processor-resource-manager", "other/processor-resource-manager-like:*"]
+ALLOWED_IMAGES = ["processor-resource-manager", "other/processor-resource-manager-like:*", "busybox", "busybox:*"]
