@@ -240,13 +240,16 @@ class Patch(Form):
             if opened:
                 check.refuse(at, "pod-spec-patch", f"nobody knows beforehand what {shown(opened[0])} becomes inside it")
                 continue
-            marks = {name: f"known-later-{number}-" for number, name in enumerate(dict.fromkeys(SYMBOL.findall(text)))}
+            marks = {symbol(name): f"known-later-{number}-" for number, name in enumerate(_names(text))}
+            marked = text
+            for meant, mark in marks.items():
+                marked = marked.replace(meant, mark)
             try:
-                patch = _read_patch(SYMBOL.sub(lambda found, marks=marks: marks[found[1]], text))
+                patch = _read_patch(marked)
             except Unreadable as error:
                 check.refuse(at, "pod-spec-patch", f"its text {error.fault.detail}")
                 continue
-            inner = check.of_patch(patch, at, {mark: symbol(name) for name, mark in marks.items()})
+            inner = check.of_patch(patch, at, {mark: meant for meant, mark in marks.items()})
             self.table.check(patch, "", inner)
             for fault in inner.faults:
                 found = ManifestFault(at, f"{fault.detail} (in the patch at {fault.pointer or '/'})")
@@ -255,6 +258,11 @@ class Patch(Form):
 
 
 _TAGS = re.compile(r"\{\{.*?\}\}|\{\{", re.DOTALL)
+
+
+def _names(text: str) -> Iterator[str]:
+    """Yield the names of the parameters that only an execution will have a value for."""
+    yield from dict.fromkeys(SYMBOL.findall(text))
 
 
 def _read_patch(text: str) -> dict[str, Any]:
