@@ -10,7 +10,7 @@ from typing import Any
 from policy import images
 from policy.faults import ManifestFault, Unreadable, escape
 from policy.forms import VALUES, Check, Form, Json, shown
-from policy.outline import SYMBOL, as_list, as_mapping, symbol
+from policy.outline import SYMBOL, TEMPLATE_DEFAULTS, as_list, as_mapping, symbol
 from policy.places import absolute_path_fault, relative_path_fault
 from policy.reading import read
 
@@ -251,6 +251,7 @@ class Patch(Form):
                 continue
             inner = check.of_patch(patch, at, {mark: meant for meant, mark in marks.items()})
             self.table.check(patch, "", inner)
+            _check_names(patch, inner)
             for fault in inner.faults:
                 found = ManifestFault(at, f"{fault.detail} (in the patch at {fault.pointer or '/'})")
                 if found not in check.faults:
@@ -258,6 +259,20 @@ class Patch(Form):
 
 
 _TAGS = re.compile(r"\{\{.*?\}\}|\{\{", re.DOTALL)
+
+
+def _check_names(patch: Mapping[str, Any], check: Check) -> None:
+    """Refuse changes of containers that are not the manifest's own: others are Argo's, and further ones nobody's."""
+    outline = check.outline
+    own = outline.templates.get(check.template)
+    templates = list(templates_of(outline.spec)) if own is None or check.template == TEMPLATE_DEFAULTS else [own]
+    names = {"main", *(each.get("name") for template in templates for each in containers_of(template))}
+    for kind in ("containers", "initContainers"):
+        for index, container in enumerate(as_list(patch.get(kind))):
+            name = as_mapping(container).get("name")
+            if not isinstance(name, str) or name not in names:
+                words = f"{shown(name)} is none of the manifest's containers"
+                check.refuse(f"/{kind}/{index}/name", "pod-spec-patch", words)
 
 
 def _names(text: str) -> Iterator[str]:

@@ -22,8 +22,11 @@ Json = Any
 
 # Argo fills the innermost tags first.
 _INNERMOST = re.compile(r"\{\{([^{}]*)\}\}")
-_MOST_PLACES = 20_000
+# For all texts of a manifest together: a web of calls can lead to more texts than anybody could look at.
+_MOST_PLACES = 40_000
 _LONGEST = 64 * 1024
+# A text as long as this is as much work as another place.
+_PLACE_LENGTH = 512
 _NOTHING: Mapping[str, Json] = {}
 
 
@@ -110,6 +113,7 @@ class Outline:
             self._calls_by_target.setdefault(call.target, []).append(call)
         self._becomes: dict[tuple[str, str], tuple[str, ...]] = {}
         self._listing: set[Call] = set()
+        self._places_left = _MOST_PLACES
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -149,10 +153,11 @@ class Outline:
             further = self._next(*place)
             if further is None:
                 found[place[0]] = None
-            elif len(seen) + len(further) > _MOST_PLACES or any(len(each[0]) > _LONGEST for each in further):
+                continue
+            self._places_left -= sum(1 + len(each[0]) // _PLACE_LENGTH for each in further)
+            if self._places_left < 0 or any(len(each[0]) > _LONGEST for each in further):
                 return (text,)
-            else:
-                todo += further
+            todo += further
         return tuple(found) or (text,)
 
     def _next(self, text: str, template: str, call: Call | None) -> list[_Place] | None:

@@ -199,7 +199,7 @@ VOLUME = Volume(
         "configMap": Table({"name": _CONFIG_MAP, **_SOURCE}),
         "secret": Table({"secretName": _SECRET, **_SOURCE}),
         # What path, check_template says.
-        "hostPath": Table({"path": TEXT, "type": Only("", "Directory", "File")}),
+        "hostPath": Table({"path": TEXT, "type": Only("", "Directory")}),
         "persistentVolumeClaim": Table({"claimName": ClaimName(), "readOnly": FLAG}),
     },
     dict.fromkeys(_OTHER_VOLUMES.split(), _VOLUME_RULE),

@@ -103,3 +103,18 @@ def test_a_step_within_a_step_sees_the_items_of_both():
     found = outline({"name": "main", "steps": [[outer]]})
 
     assert becomes(found, "{{item}}", "/spec/templates/0/steps/0/0/inline") == ["1", "2"]
+
+
+def test_a_web_of_calls_costs_no_more_than_its_bound():
+    loop = {"withItems": [str(number) for number in range(100)]}
+    names = [f"t{number}" for number in range(4)]
+    templates = [main(step("t0", loop, x="{{item}}"))]
+    for name, after in zip(names, [*names[1:], "work"], strict=True):
+        inner = step(after, loop, x="{{inputs.parameters.x}}-{{item}}")
+        templates.append({"name": name, "inputs": {"parameters": [{"name": "x"}]}, "steps": [[inner]]})
+    found = outline(*templates, work("x"))
+    text = "{{inputs.parameters.x}}"
+
+    assert becomes(found, text, "/spec/templates/5") == [text]
+    # What nobody could look at is open, and so is all that comes after it.
+    assert becomes(found, f"{text}!", "/spec/templates/5") == [f"{text}!"]
