@@ -18,18 +18,19 @@ from policy.places import folders_of
 # Django's classes take type arguments at run time as they do for the type checker.
 django_stubs_ext.monkeypatch()
 
-env = environ.Env()
+
+class _Env(environ.Env):  # type: ignore[misc]
+    def json(self, var: str, default: Any = environ.Env.NOTSET) -> Any:
+        """Return a variable that is JSON. Raises ImproperlyConfigured, which names it."""
+        try:
+            return super().json(var, default)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var} is not JSON: {error}") from error
+
+
+env = _Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
-
-
-def json_setting(name: str, default: Any) -> Any:
-    """Return a setting that is JSON. Raises ImproperlyConfigured, which names it."""
-    try:
-        return env.json(name, default=default)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} is not JSON: {error}") from error
-
 
 # Who is asked for, and how it is told whether to trust
 
@@ -250,9 +251,9 @@ CENTRAL_NODE_LABEL_VALUE = env.str("CENTRAL_NODE_LABEL_VALUE", default="central"
 
 LOCAL_ENGINE_HOST_PATHS = env.list("LOCAL_ENGINE_HOST_PATHS", default=[])
 # Partner → the folders of its nodes below which its `system_path` may lie, as JSON.
-DATA_PARTNER_PATHS = json_setting(
+DATA_PARTNER_PATHS = env.json(
     "DATA_PARTNER_PATHS",
-    dict.fromkeys(VALID_DATA_PARTNERS, LOCAL_ENGINE_HOST_PATHS) if LOCAL_ENGINE_HOST_PATHS else {},
+    default=dict.fromkeys(VALID_DATA_PARTNERS, LOCAL_ENGINE_HOST_PATHS) if LOCAL_ENGINE_HOST_PATHS else {},
 )
 
 # What every Workflow is told (contracts/workflow-parameters.md)
@@ -311,7 +312,7 @@ MANIFEST_SECRETS = env.list("MANIFEST_SECRETS", default=[])
 MANIFEST_VOLUME_CLAIMS = env.list("MANIFEST_VOLUME_CLAIMS", default=[])
 MANIFEST_ARTIFACT_ENDPOINTS = env.list("MANIFEST_ARTIFACT_ENDPOINTS", default=[])
 # As JSON: {"/spec/templates/*/tolerations": [[{"key": "gpu", "operator": "Exists"}]], "/spec/priority": null}
-MANIFEST_ALLOWED_FIELDS = json_setting("MANIFEST_ALLOWED_FIELDS", {})
+MANIFEST_ALLOWED_FIELDS = env.json("MANIFEST_ALLOWED_FIELDS", default={})
 ALLOWED_IMAGE_REGISTRIES = env.list("ALLOWED_IMAGE_REGISTRIES", default=[IMAGE_REGISTRY])
 ALLOWED_IMAGES = env.list("ALLOWED_IMAGES", default=[])
 
@@ -326,7 +327,7 @@ if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
         "options": {
             "root": str(DATA_DIR / "engine"),
             # Beside the shipped ones; as JSON: {"my-engine:*": {"command": ["…"], "env": {…}, "working_dir": "…"}}.
-            "images": json_setting("LOCAL_ENGINE_IMAGES", {}),
+            "images": env.json("LOCAL_ENGINE_IMAGES", default={}),
             "nodes": [
                 {CENTRAL_NODE_LABEL_KEY: CENTRAL_NODE_LABEL_VALUE},
                 *({"dataPartner": partner} for partner in VALID_DATA_PARTNERS),
