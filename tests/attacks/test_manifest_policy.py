@@ -8,7 +8,7 @@ import yaml
 
 from policy.check import judge
 from policy.rules import Grant
-from tests.schemas.samples import DOCUMENT, OPERATORS, checked
+from tests.schemas.samples import DOCUMENT, OPERATORS, checked, form, part
 
 LIST = "{{workflow.parameters.execution_dataPartnerPatientsList}}"
 FEDERATED = DOCUMENT | {
@@ -778,3 +778,15 @@ def test_the_hosts_network_is_refused_by_its_setting():
     [fault] = checked(json.dumps(workflow(spec={"hostNetwork": True})), POLICY).faults
 
     assert "MANIFEST_ALLOW_HOST_NETWORK" in fault.detail
+
+
+@pytest.mark.django_db
+def test_over_http_the_answer_points_into_the_file(api):
+    text = yaml.safe_dump(volume(nfs={"server": "169.254.169.254", "path": "/"}), sort_keys=False)
+
+    answer = api.post("/api/schemas/", form(auxiliary_file=part(text)))
+
+    assert answer.status_code == 400
+    [fault] = answer.json()["errors"]
+    assert fault["pointer"] == f"/files/auxiliary_file#{V}/nfs"
+    assert fault["detail"].startswith("line 13, column 7: refused by the rule volume-kinds: ")
