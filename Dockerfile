@@ -18,6 +18,7 @@ COPY orchestrator_api orchestrator_api
 COPY engines engines
 COPY executions executions
 COPY federated federated
+COPY policy policy
 COPY registry registry
 COPY runs runs
 COPY runtime runtime

@@ -143,6 +143,7 @@ def service_of(folder: Path, cluster: Cluster) -> Iterator[LocalService]:
         folder,
         host="127.0.0.1",
         ENGINE="argo",
+        ALLOWED_IMAGES="busybox:*",
         ARGO_KUBECONFIG=str(cluster.server.kubeconfig),
         ARGO_NAMESPACE=cluster.namespace,
         ARGO_REQUESTS_PER_SECOND=str(RATE),

@@ -19,7 +19,7 @@ import builtins
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -225,6 +225,13 @@ class Engine(ABC):
         What the Workflow's own status says is not repeated. No error when it is not there.
         """
         return ""
+
+    def image_digests(self, name: str, images: Collection[str]) -> Mapping[str, str]:
+        """Return, of the images of a Workflow, the digests of what was run under their names, as far as is known.
+
+        Known before it runs only where images are of the engine's own. No error when the Workflow is not there.
+        """
+        return {}
 
     def ending(self, name: str, uid: str = "") -> WorkflowStatus | None:
         """Return how a Workflow ended that is not there any more, or None where nothing remembers it.

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from executions.facts import EngineSnapshot, Platform
 from executions.validation import Rules
+from policy.conf import partner_roots
 
 # After a run's deadline its exit handler still reports: the token lives a little longer than the run may.
 CALLBACK_GRACE = timedelta(minutes=10)
@@ -42,7 +43,8 @@ def platform() -> Platform:
 
 def rules() -> Rules:
     """Return what settings let an execution ask for."""
-    return Rules(valid_data_partners=tuple(settings.VALID_DATA_PARTNERS))
+    partners = tuple(settings.VALID_DATA_PARTNERS)
+    return Rules(partners, {partner: partner_roots(partner) for partner in partners})
 
 
 def deadlines() -> Deadlines:

@@ -1,4 +1,4 @@
-"""A data partner without a path on its node: what would be mounted from there becomes an empty directory.
+"""A data partner's folder in its pods: mounted to be read, and an empty directory where the partner has no path.
 
 A hostPath volume with an empty path is refused by Kubernetes, and a partner's `system_path` may be null. What a path
 comes to is followed as far as the manifest tells it: Workflow parameters, inputs of the same name, arguments of the
@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from policy.guarded import containers_of, templates_of
 
 _TAG = re.compile(r"^\{\{\s*([\w.-]+)\s*\}\}$")
 _WORKFLOW, _INPUT, _ITEM = "workflow.parameters.", "inputs.parameters.", "item.data_path"
@@ -25,6 +27,21 @@ def without_empty_paths(spec: dict[str, Any], parameters: Mapping[str, str], par
             if host_path is not None and paths.is_empty(str(host_path.get("path", "")), template.get("name", "")):
                 del volume["hostPath"]
                 volume["emptyDir"] = {}
+
+
+def mounted_read_only(spec: dict[str, Any]) -> None:
+    """Mount the hostPath volumes of a Workflow's spec to be read only, whatever the manifest says, in place."""
+    shared = _host_paths(spec) | _host_paths(spec.get("templateDefaults") or {})
+    for template in templates_of(spec):
+        names = shared | _host_paths(template)
+        for holder in (*containers_of(template), template.get("containerSet") or {}):
+            for mount in holder.get("volumeMounts") or []:
+                if mount.get("name") in names:
+                    mount["readOnly"] = True
+
+
+def _host_paths(holder: Mapping[str, Any]) -> set[str]:
+    return {str(volume.get("name")) for volume in holder.get("volumes") or [] if volume.get("hostPath") is not None}
 
 
 class _Paths:

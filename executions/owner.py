@@ -8,11 +8,13 @@ from django.utils import timezone
 from executions import conf
 from executions.facts import OWNER_KIND
 from executions.federation import channel_of
+from executions.granting import workflow_grant
 from executions.models import Execution, ExecutionDataPartner
 from executions.outcomes import failure_amended, reported_success, run_ended
 from executions.partners import awaited_partners, waiting_words
 from executions.rendering import CALLBACK_TOKEN_KEY, callback_secret_name
 from federated.services import ChannelRefused, ChannelSpec, ChannelUnavailable, channel_close, channel_open
+from policy.rules import Grant
 from runs.models import WorkflowRun
 from runs.owners import Attachments, CannotPrepare, NotReady, RunOwner
 from runs.readiness import readiness
@@ -31,6 +33,15 @@ class ExecutionOwner(RunOwner):
         return Attachments(
             config_maps=run.config_maps,
             secrets={callback_secret_name(run.name): {**_opened(run), CALLBACK_TOKEN_KEY: token}},
+        )
+
+    def grant(self, run: WorkflowRun) -> Grant:
+        execution = Execution.objects.prefetch_related("ai_engines", "data_partners").get(pk=run.owner_id)
+        return workflow_grant(
+            execution_id=execution.pk,
+            partners=[partner.name for partner in execution.data_partners.all()],
+            engines=[engine.snapshot["container_name"] for engine in execution.ai_engines.all()],
+            is_federated=execution.number_iterations is not None,
         )
 
     def needs_release(self, run: WorkflowRun) -> bool:

@@ -11,15 +11,15 @@ from typing import Any
 
 from engines.base import MANAGED_BY, MANAGED_BY_LABEL, Manifest
 from executions.facts import ManagerVariables, Platform, RenderedExecution
-from executions.host_paths import without_empty_paths
+from executions.host_paths import mounted_read_only, without_empty_paths
 from executions.parameters import execution_parameters, platform_vars
+from policy.guarded import PLATFORM_VARS_KEY, containers_of, fixed_platform_vars_names, templates_of
 
 EXECUTION_LABEL = "orchestrator/execution"
 CALLBACK_TOKEN_ENV = "ORCHESTRATOR_CALLBACK_TOKEN"  # noqa: S105 - the variable's name, not its value
 CALLBACK_TOKEN_KEY = "token"  # noqa: S105
 MANAGER_IMAGE = "federated-learning-manager"
 MODEL_SIZE_ANNOTATION = "orchestrator/max-model-bytes"
-PLATFORM_VARS_KEY = "platform_vars.json"
 
 ConfigMaps = dict[str, dict[str, str]]
 
@@ -74,13 +74,14 @@ def render(
     partners_have_paths = any(partner.system_path for partner in execution.partners)
     without_empty_paths(spec, {each["name"]: each.get("value", "") for each in spec["arguments"]["parameters"]},
                         partners_have_paths)  # fmt: skip
+    mounted_read_only(spec)
     for container in _containers(spec):
         if _image_name(container) in callback_images:
             _add_callback_token(container, callback_secret_name(name))
         if managers is not None and _image_name(container) == MANAGER_IMAGE:
             _add_manager_variables(container, managers, callback_secret_name(name))
     content = {PLATFORM_VARS_KEY: json.dumps(platform_vars(platform), indent=2)}
-    names = {chosen_config_map, *_fixed_platform_vars_names(spec)}
+    names = {chosen_config_map, *fixed_platform_vars_names(spec)}
     return Rendering(name, workflow, parameters, {each: dict(content) for each in sorted(names)})
 
 
@@ -100,24 +101,9 @@ def _merged(declared: Sequence[Mapping[str, Any]], ours: Mapping[str, str]) -> l
     return kept + [{"name": name, "value": value} for name, value in ours.items()]
 
 
-def _templates(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    roots = [*(spec.get("templates") or []), spec.get("templateDefaults")]
-    while roots:
-        template = roots.pop()
-        if not isinstance(template, dict):
-            continue
-        yield template
-        steps = [step for group in template.get("steps") or [] for step in (group if isinstance(group, list) else [])]
-        tasks = (template.get("dag") or {}).get("tasks") or []
-        roots += [step.get("inline") for step in [*steps, *tasks] if isinstance(step, dict)]
-
-
 def _containers(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for template in _templates(spec):
-        grouped = (template.get("containerSet") or {}).get("containers") or []
-        single = [template.get("container"), template.get("script")]
-        beside = [*(template.get("initContainers") or []), *(template.get("sidecars") or [])]
-        yield from (container for container in [*single, *beside, *grouped] if isinstance(container, dict))
+    for template in templates_of(spec):
+        yield from containers_of(template)
 
 
 def _image_name(container: Mapping[str, Any]) -> str:
@@ -143,25 +129,3 @@ def _add_manager_variables(container: dict[str, Any], variables: ManagerVariable
         if variable not in own
     ]
     container["env"] = env
-
-
-def _fixed_platform_vars_names(spec: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ConfigMap names that a manifest writes out itself and mounts the platform's variables from."""
-    mounted = {
-        mount.get("name")
-        for container in _containers(spec)
-        for mount in container.get("volumeMounts") or []
-        if mount.get("subPath") == PLATFORM_VARS_KEY
-    } | {
-        mount.get("name")
-        for template in _templates(spec)
-        for mount in (template.get("containerSet") or {}).get("volumeMounts") or []
-        if mount.get("subPath") == PLATFORM_VARS_KEY
-    }
-    volumes = [*(spec.get("volumes") or [])]
-    for template in _templates(spec):
-        volumes += template.get("volumes") or []
-    for volume in volumes:
-        name = (volume.get("configMap") or {}).get("name", "")
-        if volume.get("name") in mounted and name and "{{" not in name:
-            yield name

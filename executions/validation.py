@@ -5,13 +5,14 @@ Details never quote clinical data; ids of patients are pointed at, not repeated.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from executions import shapes
 from executions.facts import ChosenEngine, ExecutionRequest, OutputModel, Partner, SchemaFacts
+from policy.places import is_below
 from schemas.federated import FederatedOptions
 from web.errors import Fault
 from web.jsontext import escape
@@ -33,6 +34,8 @@ class Rules:
     """What settings say about executions."""
 
     valid_data_partners: tuple[str, ...]
+    partner_paths: Mapping[str, Sequence[str]]
+    """Data partner to the folders below which its path may lie."""
 
 
 def shape_faults(document: Mapping[str, Any]) -> list[Fault]:
@@ -98,6 +101,14 @@ def system_path_fault(path: str | None) -> str:
     return ""
 
 
+def _outside_fault(path: str, roots: Sequence[str]) -> str:
+    if not path or is_below(path, roots):
+        return ""
+    if not roots:
+        return "may not be mounted: the setting DATA_PARTNER_PATHS lists no folder of this data partner"
+    return f"must lie below a folder that DATA_PARTNER_PATHS lists for this data partner: {', '.join(roots)}"
+
+
 def _input_faults(document: Mapping[str, Any], schema: SchemaFacts, rules: Rules) -> Iterator[Fault]:
     inputs = _mapping(document.get("input_elements"))
     takes_partners, has_partners = schema.elements.input.platform_data, "platform_data" in inputs
@@ -114,7 +125,7 @@ def _input_faults(document: Mapping[str, Any], schema: SchemaFacts, rules: Rules
         if name not in rules.valid_data_partners:
             known = ", ".join(rules.valid_data_partners)
             yield Fault(where, f"is not a data partner of this platform; known are: {known}")
-        yield from _partner_faults(where, _mapping(entry))
+        yield from _partner_faults(where, _mapping(entry), rules.partner_paths.get(name, ()))
     if schema.is_federated and len(partners) < 2:
         yield Fault(_PARTNERS, "must name at least two data partners: this Schema trains in a federated manner")
     if not schema.is_federated and len(partners) != 1:
@@ -144,9 +155,9 @@ def _of_schema(field: str, detail: str, posted: bool) -> str:
     return detail if posted else f"does not go with the Schema's defaults: {field} {detail}"
 
 
-def _partner_faults(where: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
+def _partner_faults(where: str, entry: Mapping[str, Any], roots: Sequence[str]) -> Iterator[Fault]:
     path = entry.get("system_path")
-    problem = system_path_fault(path) if isinstance(path, str) else ""
+    problem = system_path_fault(path) or _outside_fault(path, roots) if isinstance(path, str) else ""
     if problem:
         yield Fault(f"{where}/system_path", problem)
     yield from islice(_patient_faults(f"{where}/patients", _sequence(entry.get("patients"))), MAX_FAULTS)

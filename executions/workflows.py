@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.conf import settings
 from django.utils import timezone
 
 from executions import conf
 from executions.facts import OWNER_KIND, ManagerVariables, RenderedExecution
 from executions.federation import manager_variables
+from executions.granting import attached_names, workflow_grant
 from executions.models import Execution
 from executions.parameters import execution_parameters
 from executions.posting import Posted
 from executions.rendering import Rendering, render, workflow_name
+from runs.gate import verdict_of
 from runs.models import WorkflowRun
 from runs.services import run_create
+from web.errors import Fault, InvalidInput
+from web.shape import MAX_FAULTS
+
+_AT_SCHEMA = "/data/schema"
 
 
 def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
-    """Return the Workflow of an execution's present attempt, under a name that no other has."""
+    """Return the Workflow of an execution's present attempt, under a name that no other has.
+
+    Raises InvalidInput where the policy for manifests does not let it run.
+    """
     name = workflow_name(execution.pk, execution.attempt)
     # The channels of federated training are named after this moment: an attempt must not hear what an earlier one said.
     begun_at = execution.created_at if execution.attempt == 1 else timezone.now()
@@ -25,7 +36,7 @@ def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
     if not posted.facts.is_started:
         parameters = execution_parameters(rendered, conf.platform(), settings.AI_ENGINE_CONFIG_MAP_NAME)
         return Rendering(name, {}, parameters, {})
-    return render(
+    rendering = render(
         manifest=posted.schema.manifest or {},
         execution=rendered,
         platform=conf.platform(),
@@ -34,6 +45,24 @@ def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
         callback_images=settings.CALLBACK_TOKEN_IMAGES,
         managers=_managers(posted, rendered, execution.attempt),
     )
+    _hold_to_policy(rendering, rendered)
+    return rendering
+
+
+def _hold_to_policy(rendering: Rendering, execution: RenderedExecution) -> None:
+    """Refuse a Workflow now that the controller would refuse at its submission. Raises InvalidInput."""
+    grant = workflow_grant(
+        execution_id=execution.id,
+        partners=[partner.name for partner in execution.partners],
+        engines=[engine.snapshot.container_name for engine in execution.engines],
+        is_federated=execution.federated,
+    )
+    secrets, config_maps = attached_names(rendering)
+    verdict = verdict_of(rendering.manifest, settings.ENGINE, replace(grant, secrets=secrets, config_maps=config_maps))
+    if verdict.faults:
+        words = "its Workflow may not run as it would be rendered"
+        found = [Fault(_AT_SCHEMA, f"{words}: {fault.pointer}: {fault.detail}") for fault in verdict.faults]
+        raise InvalidInput(faults=found[:MAX_FAULTS])
 
 
 def _managers(posted: Posted, rendered: RenderedExecution, attempt: int) -> ManagerVariables | None:

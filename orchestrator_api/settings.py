@@ -10,13 +10,25 @@ from typing import Any
 
 import django_stubs_ext
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from orchestrator_api.storages import storages_from_url
+from policy.places import folders_of
 
 # Django's classes take type arguments at run time as they do for the type checker.
 django_stubs_ext.monkeypatch()
 
-env = environ.Env()
+
+class _Env(environ.Env):  # type: ignore[misc]
+    def json(self, var: str, default: Any = environ.Env.NOTSET) -> Any:
+        """Return a variable that is JSON. Raises ImproperlyConfigured, which names it."""
+        try:
+            return super().json(var, default)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var} is not JSON: {error}") from error
+
+
+env = _Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
 
@@ -237,6 +249,13 @@ VALID_AI_ENGINE_FUNCTIONALITIES = env.list(
 CENTRAL_NODE_LABEL_KEY = env.str("CENTRAL_NODE_LABEL_KEY", default="nodeType")
 CENTRAL_NODE_LABEL_VALUE = env.str("CENTRAL_NODE_LABEL_VALUE", default="central")
 
+LOCAL_ENGINE_HOST_PATHS = env.list("LOCAL_ENGINE_HOST_PATHS", default=[])
+# Partner → the folders of its nodes below which its `system_path` may lie, as JSON.
+DATA_PARTNER_PATHS = env.json(
+    "DATA_PARTNER_PATHS",
+    default=dict.fromkeys(VALID_DATA_PARTNERS, LOCAL_ENGINE_HOST_PATHS) if LOCAL_ENGINE_HOST_PATHS else {},
+)
+
 # What every Workflow is told (contracts/workflow-parameters.md)
 
 IMAGE_REGISTRY = env.str("IMAGE_REGISTRY", default="localhost:5000")
@@ -284,7 +303,18 @@ CALLBACK_TOKEN_IMAGES = env.list(
     "CALLBACK_TOKEN_IMAGES", default=["processor-resource-manager", "federated-learning-manager"]
 )
 MANIFEST_SERVICE_ACCOUNTS = env.list("MANIFEST_SERVICE_ACCOUNTS", default=["argo-workflow"])
-MANIFEST_ALLOW_HOST_NETWORK = env.bool("MANIFEST_ALLOW_HOST_NETWORK", default=True)
+MANIFEST_ALLOW_HOST_NETWORK = env.bool("MANIFEST_ALLOW_HOST_NETWORK", default=False)
+# By exact name, beside those that are made for a Workflow. An installation makes these two for federated managers.
+MANIFEST_CONFIG_MAPS = env.list(
+    "MANIFEST_CONFIG_MAPS", default=["federated-learning-manager-client", "federated-learning-manager-server"]
+)
+MANIFEST_SECRETS = env.list("MANIFEST_SECRETS", default=[])
+MANIFEST_VOLUME_CLAIMS = env.list("MANIFEST_VOLUME_CLAIMS", default=[])
+MANIFEST_ARTIFACT_ENDPOINTS = env.list("MANIFEST_ARTIFACT_ENDPOINTS", default=[])
+# As JSON: {"/spec/templates/*/tolerations": [[{"key": "gpu", "operator": "Exists"}]], "/spec/priority": null}
+MANIFEST_ALLOWED_FIELDS = env.json("MANIFEST_ALLOWED_FIELDS", default={})
+ALLOWED_IMAGE_REGISTRIES = env.list("ALLOWED_IMAGE_REGISTRIES", default=[IMAGE_REGISTRY])
+ALLOWED_IMAGES = env.list("ALLOWED_IMAGES", default=[])
 
 # Engines by alias; ENGINE names the one that new runs go to.
 
@@ -316,7 +346,7 @@ if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
             "hidden_paths": [str(DATA_DIR)],
             "readable_paths": env.list("LOCAL_ENGINE_READABLE_PATHS", default=[]),
             "max_processes": env.int("LOCAL_ENGINE_MAX_PROCESSES", default=1024),
-            "hostpath_allow": env.list("LOCAL_ENGINE_HOST_PATHS", default=[]),
+            "hostpath_allow": folders_of(DATA_PARTNER_PATHS, LOCAL_ENGINE_HOST_PATHS),
             "hostpath_writable": env.list("LOCAL_ENGINE_WRITABLE_HOST_PATHS", default=[]),
             "disk_bytes": env.str("LOCAL_ENGINE_RUN_DISK", default="20Gi"),
             # Empty: by the size of the disk.

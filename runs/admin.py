@@ -82,6 +82,7 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
                     ("next_try_at", "tries", "claimed_by", "claimed_until"),
                     ("handed_over_at", "stop_sent_at", "terminate_sent_at", "workflow_ended_at", "released_at"),
                     ("workflow_uid", "workflow_version", "manifest_digest"),
+                    "images",
                 ),
             },
         ),

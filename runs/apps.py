@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from django.core import checks
 
+from policy.conf import check_settings
 from runs.checks import check_engines
 
 
@@ -9,3 +10,4 @@ class RunsConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_engines)
+        checks.register(check_settings)

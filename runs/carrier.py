@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -22,6 +22,7 @@ from engines.base import (
 )
 from runs import outbox, services
 from runs.endings import run_wound_up
+from runs.gate import ManifestRefused, admitted
 from runs.models import RunCause, RunPhase, WorkflowRun
 from runs.owners import CannotPrepare, NotReady, owner_of
 from runs.transitions import Wish, due_wish
@@ -99,17 +100,16 @@ class Carrier:
                 config_maps={**run.config_maps, **attachments.config_maps},
                 secrets=attachments.secrets,
             )
+            images = admitted(submission, self._engine, owner_of(run).grant(run))
             status = self._engine.submit(submission)
-        except ManifestRejected as error:
-            message = f"{error.pointer}: {error}" if error.pointer else str(error)
+        except (ManifestRefused, ManifestRejected, WorkflowConflict, CannotPrepare) as error:
+            message = _end_of(run, error)
             return lambda: services.run_fail(run_id=run.pk, message=message, now=self._clock())
-        except WorkflowConflict as error:
-            message = str(error) or f"Another Workflow has the name {run.name}."
-            return lambda: services.run_fail(run_id=run.pk, message=message, now=self._clock())
-        except CannotPrepare as error:
-            message = str(error)
-            return lambda: services.run_fail(run_id=run.pk, message=message, now=self._clock())
-        return lambda: self._observe(run, status)
+        return lambda: self._submitted(run, status, images)
+
+    def _submitted(self, run: WorkflowRun, status: WorkflowStatus, images: Mapping[str, str]) -> None:
+        services.run_images_noted(run_id=run.pk, images=images, now=self._clock())
+        self._observe(run, status)
 
     def _observe(self, run: WorkflowRun, status: WorkflowStatus) -> None:
         services.run_observe(run_id=run.pk, status=status, cause=RunCause.CONTROLLER, now=self._clock())
@@ -157,3 +157,15 @@ class Carrier:
         if not run.released_at:
             owner_of(run).release(run)
         return lambda: services.run_deleted(run_id=run.pk)
+
+
+def _end_of(run: WorkflowRun, error: Exception) -> str:
+    """Return why a run cannot be submitted, and never will be."""
+    match error:
+        case ManifestRefused():
+            return f"The policy for manifests refuses it: {error}"
+        case ManifestRejected(pointer=pointer) if pointer:
+            return f"{pointer}: {error}"
+        case WorkflowConflict():
+            return str(error) or f"Another Workflow has the name {run.name}."
+    return str(error)

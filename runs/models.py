@@ -56,6 +56,9 @@ class WorkflowRun(models.Model):
     attempt = models.PositiveIntegerField(default=1)
     engine = models.CharField(max_length=40, help_text="Alias of the engine in settings.ENGINES.")
     manifest_digest = models.CharField(max_length=64)
+    images = models.JSONField(
+        default=dict, blank=True, help_text="What it runs: image to digest, empty where that is not known."
+    )
 
     phase = models.CharField(max_length=12, choices=RunPhase, default=RunPhase.QUEUED)
     reason = models.CharField(max_length=12, choices=RunReason, default=RunReason.NONE, blank=True)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from policy.rules import Grant
+
 if TYPE_CHECKING:
     from runs.models import WorkflowRun
 
@@ -37,6 +39,13 @@ class RunOwner(ABC):  # noqa: B024 - every hook has a default
         `CannotPrepare` where that would not help.
         """
         return Attachments()
+
+    def grant(self, run: WorkflowRun) -> Grant:
+        """Return what the policy lets this Workflow use beside what it lets every Workflow use; no network here.
+
+        What `prepare` attaches, and the ConfigMaps that the run was created with, are its own anyway.
+        """
+        return Grant()
 
     def phase_changed(self, run: WorkflowRun) -> None:
         """React to a run's new phase, inside the transaction that stores it; no network here.

@@ -45,6 +45,7 @@ def present_run(run: WorkflowRun, base_url: str) -> dict[str, Any]:
     """Show a run with its nodes and events."""
     return {
         **present_summary(run, base_url),
+        "images": run.images,
         "nodes": present_nodes(run.nodes),
         "events": present_events(list(run.events.all())),
     }

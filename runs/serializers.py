@@ -56,6 +56,11 @@ class RunEventAnswer(s.Serializer[Any]):
 
 
 class RunAnswer(RunSummary):
+    images = s.DictField(
+        child=s.CharField(allow_blank=True),
+        help_text="What it runs: image to digest, empty where that is not known. Images of the local engine are "
+        "commands of its machine; their digest is that of what they are told to run.",
+    )
     nodes = RunNode(many=True)
     events = RunEventAnswer(many=True)
 

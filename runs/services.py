@@ -167,6 +167,14 @@ def _follow(change: RunChange, status: WorkflowStatus, cause: RunCause, waited: 
         run.message = message or waiting
 
 
+def run_images_noted(*, run_id: int, images: Mapping[str, str], now: datetime | None = None) -> WorkflowRun:
+    """Write down which images a run runs; what is known of a digest stays where nothing more is."""
+    with run_changed(run_id, now) as change:
+        known = change.run.images
+        change.run.images = {**known, **{image: digest or known.get(image, "") for image, digest in images.items()}}
+        return change.run
+
+
 def run_fail(
     *, run_id: int, message: str, cause: str = RunCause.CONTROLLER, now: datetime | None = None
 ) -> WorkflowRun:

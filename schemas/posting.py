@@ -10,13 +10,13 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 
+from policy.conf import installed_policy
+from policy.faults import ManifestFault
+from policy.reading import MAX_BYTES
 from schemas.manifest.checked import Question
-from schemas.manifest.faults import ManifestFault
 from schemas.manifest.process import check_apart
-from schemas.manifest.reading import MAX_BYTES
 from schemas.models import Implementation
 from schemas.parameter_names import provided_parameter_names
-from schemas.policy import current_policy
 from schemas.shapes import rule_faults, shape_faults
 from web.errors import Fault, InvalidInput
 from web.jsontext import escape
@@ -76,9 +76,9 @@ def question_of(document: Mapping[str, Any] | None, content: bytes) -> Question:
     Without a document nothing is known of what the orchestrator would provide, so no name is held against it.
     """
     if document is None:
-        return Question(content, None, current_policy())
+        return Question(content, None, installed_policy())
     names = provided_parameter_names(document["input_elements"], document["ai_elements"], document["output_elements"])
-    return Question(content, frozenset(names), current_policy())
+    return Question(content, frozenset(names), installed_policy())
 
 
 def manifest_faults(faults: Sequence[ManifestFault]) -> list[Fault]:

@@ -23,3 +23,7 @@ DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405 - threads of a test leave
 WHITENOISE_USE_FINDERS = False
 SECURE_SSL_REDIRECT = False
 LOGGING["root"]["level"] = "WARNING"  # noqa: F405
+
+# What an operator has said whose Schemas the tests hold.
+ALLOWED_IMAGE_REGISTRIES = ["localhost:5000", "registry.example:5000", "registry.example"]
+ALLOWED_IMAGES = ["processor-resource-manager", "other/processor-resource-manager-like:*", "busybox", "busybox:*"]

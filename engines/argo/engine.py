@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -176,6 +176,10 @@ class ArgoEngine(Engine):
     ) -> Iterator[LogLine]:
         workflow = self._found(name)
         return self._logs.followed(workflow, node, wanted) if follow else self._logs.written(workflow, node)
+
+    def image_digests(self, name: str, images: Collection[str]) -> Mapping[str, str]:
+        found = self._logs.image_digests(name) if workflows.is_name(name) else {}
+        return {image: digest for image, digest in found.items() if image in images}
 
     def explain(self, name: str) -> str:
         return self._explanations.of(name) if workflows.is_name(name) else ""

@@ -81,6 +81,14 @@ class PodLogs:
         # The Workflow first: what it said to have ended has its containers in the list that comes after.
         return list(self._sources(found or workflow, node)), found is None or _has_ended(found, node)
 
+    def image_digests(self, name: str) -> dict[str, str]:
+        """Return the images of a Workflow's pods, as far as those are there, with the digests that were pulled."""
+        found: dict[str, str] = {}
+        for items, _ in pages(self._client, self._pods, _PAGE, labelSelector=f"{WORKFLOW_LABEL}={name}"):
+            for pod in drained(items):
+                found.update(digests_of(pod))
+        return found
+
     def _sources(self, workflow: Json, node: str) -> Iterator[Source]:
         name = workflow["metadata"]["name"]
         pod_node, container = _place(nodes_of(workflow.get("status") or {}), node)
@@ -219,6 +227,18 @@ def sources_of(pod: Json) -> Iterator[Source]:
         state, last = states[name].get("state") or {}, states[name].get("lastState") or {}
         if "running" in state or "terminated" in state or "terminated" in last:
             yield Source(str(node), str(metadata["name"]), str(name), "terminated" in state)
+
+
+def digests_of(pod: Json) -> Iterator[tuple[str, str]]:
+    """Yield the images of a pod's containers as they were asked for, each with the digest that its node pulled."""
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    told = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    pulled = {container["name"]: str(container.get("imageID") or "") for container in told}
+    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
+        # <registry>/<name>@sha256:…, with a prefix on some runtimes.
+        digest = pulled.get(container["name"], "").rpartition("@")[2]
+        if digest.startswith("sha256:"):
+            yield str(container.get("image")), digest
 
 
 def _place(nodes: dict[str, Json], node: str) -> tuple[str, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import hashlib
 import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from engines.base import (
 )
 from engines.local import layout, liveness
 from engines.local.folder import Folder, status_of
+from engines.local.images import Images, ImageUnknown
 from engines.local.logs import read_logs
 from engines.local.names import key, subdomain
 from engines.local.options import Options
@@ -49,6 +51,7 @@ class LocalEngine(Engine):
         super().__init__(alias, options)
         self.settings = Options(options)
         self.folder = Folder(self.settings.root)
+        self._images = Images(self.settings.images)
         self._reaper = Reaper()
         self.nursery = NurseryKeeper(self.settings.root, self._reaper)
         self._made = False
@@ -188,6 +191,15 @@ class LocalEngine(Engine):
         folder = self._ready()
         folder.record(self._checked(name))
         return read_logs(folder, name, node, follow, wanted)
+
+    def image_digests(self, name: str, images: Collection[str]) -> Mapping[str, str]:
+        found = {}
+        for image in images:
+            # An image stands for a command of this machine: what it is told to run is what can be told of it.
+            with contextlib.suppress(ImageUnknown):
+                entry = json.dumps(dict(self._images.find(image)), sort_keys=True)
+                found[image] = f"sha256:{hashlib.sha256(entry.encode()).hexdigest()}"
+        return found
 
     def nodes(self) -> builtins.list[ClusterNode]:
         return [ClusterNode(node["name"], dict(node["labels"])) for node in self.settings.nodes]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.manifest.faults import ManifestFault
-from schemas.manifest.policy import Policy
+from policy.faults import ManifestFault
+from policy.rules import Policy
 
 
 @dataclass(frozen=True)

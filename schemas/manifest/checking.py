@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from policy.check import judge_unrendered
+from policy.faults import ManifestFault, Unreadable
+from policy.outline import Outline
+from policy.reading import Document, read
 from schemas.manifest.checked import Answer, Question
-from schemas.manifest.faults import ManifestFault, Unreadable
-from schemas.manifest.outline import Outline
 from schemas.manifest.parameters import reference_faults
-from schemas.manifest.policy import policy_faults
-from schemas.manifest.reading import Document, read
 from schemas.manifest.shape import shape_faults
 
 MAX_FAULTS = 50
@@ -25,12 +25,12 @@ def check(question: Question) -> Answer:
     except Unreadable as error:
         return Answer(None, (error.fault,))
     provided = question.provided if question.provided is not None else _whatever_it_uses(question.content)
-    outline = Outline(document.value, provided)
-    faults = [
-        *shape_faults(document.value),
-        *reference_faults(outline),
-        *policy_faults(outline, question.policy),
-    ]
+    outline = Outline(document.value, provided, dict(question.policy.known))
+    faults = shape_faults(document.value)
+    known = {fault.pointer for fault in faults}
+    refused = judge_unrendered(document.value, outline, question.policy).faults
+    # What is no field at all, or of another type, is said once.
+    faults += [*reference_faults(outline), *(fault for fault in refused if fault.pointer not in known)]
     if not faults:
         return Answer(document.value)
     return Answer(None, tuple(_in_order(faults, document))[:MAX_FAULTS])

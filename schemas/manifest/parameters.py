@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 
-from schemas.manifest.faults import ManifestFault
-from schemas.manifest.outline import (
+from policy.faults import ManifestFault
+from policy.outline import (
     INPUT_PARAMETER,
     TAG,
     TEMPLATE_DEFAULTS,

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
+from policy.faults import ManifestFault
 from schemas.manifest.checked import Answer, Question
-from schemas.manifest.faults import ManifestFault
 from schemas.manifest.wire import answer_from, question_document
 
 TIMEOUT_SECONDS = 60

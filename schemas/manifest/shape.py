@@ -15,7 +15,7 @@ from typing import Any
 from hera.workflows.models import Workflow
 from pydantic import BaseModel, RootModel, ValidationError
 
-from schemas.manifest.faults import ManifestFault, escape
+from policy.faults import ManifestFault, escape
 
 API_VERSION = "argoproj.io/v1alpha1"
 

@@ -6,9 +6,9 @@ import base64
 from dataclasses import asdict
 from typing import Any
 
+from policy.faults import ManifestFault, Place
+from policy.rules import Policy
 from schemas.manifest.checked import Answer, Question
-from schemas.manifest.faults import ManifestFault, Place
-from schemas.manifest.policy import Policy
 
 
 def question_document(question: Question) -> dict[str, Any]:
@@ -20,12 +20,16 @@ def question_document(question: Question) -> dict[str, Any]:
 
 
 def question_from(document: dict[str, Any]) -> Question:
-    policy = document["policy"]
     return Question(
         content=base64.b64decode(document["content"]),
         provided=None if document["provided"] is None else frozenset(document["provided"]),
-        policy=Policy(tuple(policy["service_accounts"]), policy["allow_host_network"]),
+        policy=Policy(**{name: _frozen(value) for name, value in document["policy"].items()}),
     )
+
+
+def _frozen(value: Any) -> Any:
+    """Return what JSON made a list of as the tuple that it was."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def answer_document(answer: Answer) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from engines.argo import ArgoEngine
 from engines.base import StopStrategy, Submission, WorkflowStatus
+from policy.rules import Grant
 from runs.models import WorkflowRun
 from runs.owners import Attachments, RunOwner
+from tests.engines.argo.behaviours import BEHAVIOUR_ANNOTATION
 
 OWNER_KIND = "chaos"
 FOLDER_VARIABLE = "CHAOS_FOLDER"
@@ -68,6 +70,9 @@ class MortalOwner(RunOwner):
         attachments = Attachments(secrets={secret_of(run.name): {"token": f"token of {run.name}"}})
         _die_at("prepare.after")
         return attachments
+
+    def grant(self, run: WorkflowRun) -> Grant:
+        return Grant(annotations=frozenset({BEHAVIOUR_ANNOTATION}))
 
     def phase_changed(self, run: WorkflowRun) -> None:
         _die_at(f"phase:{run.phase}")

@@ -6,4 +6,5 @@ import os
 from orchestrator_api.settings import *  # noqa: F403
 
 ENGINE = "argo"
+ALLOWED_IMAGES = ["busybox:*"]
 ENGINES = {"argo": {"class": "tests.chaos.mortal.MortalEngine", "options": json.loads(os.environ["CHAOS_ENGINE"])}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -27,6 +28,9 @@ AWKWARD = [
     "{{=sprig.env('X')}}",
     "\u2028",
 ]
+CENTRAL = {
+    "{{workflow.parameters.platform_centralNodeLabelKey}}": "{{workflow.parameters.platform_centralNodeLabelValue}}"
+}
 MANIFEST = json.loads((Path(__file__).parent / "manifest.json").read_text())
 
 
@@ -99,9 +103,19 @@ def _settings(settings: Any) -> None:
 def make_schema(db: None) -> Callable[..., Schema]:
     def make(name: str = "training", given: dict[str, Any] = TRAINING, **changed: Any) -> Schema:
         defaults = {"type": "individual", "implementation": "argo_workflows", "manifest": MANIFEST}
-        return Schema.objects.create(name=name, **{**defaults, **elements(given), **changed})
+        values = {**defaults, **elements(given), **changed}
+        return Schema.objects.create(name=name, **{**values, "manifest": placed(values["manifest"], given)})
 
     return make
+
+
+def placed(manifest: Any, given: dict[str, Any]) -> Any:
+    """Return a manifest whose training runs on the central node where no single data partner takes part."""
+    inputs = given["input_elements"]
+    if manifest and (not inputs.get("platform_data") or inputs.get("federated_learning_configuration")):
+        manifest = copy.deepcopy(manifest)
+        manifest["spec"]["templates"][1]["nodeSelector"] = CENTRAL
+    return manifest
 
 
 def training_document(**changed: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tests.executions.conftest import (
     training_document,
 )
 
-RULES = Rules(valid_data_partners=("data-partner-1", "data-partner-2"))
+RULES = Rules(("data-partner-1", "data-partner-2"), {"data-partner-1": ["/srv/data"]})
 USER_VARS = "main-ai-engine_version_user_vars"
 PARTNERS = "/data/input_elements/platform_data/data_partners_patients"
 ENGINES = "/data/ai_elements/ai_engines"

@@ -86,3 +86,28 @@ def test_paths_of_ai_engines_are_settings(read):
     paths = read("AI_ENGINE_PATHS", AI_ENGINE_INPUT_MODEL="/elsewhere/", **GIVEN)["AI_ENGINE_PATHS"]
     assert paths["input_model"] == "/elsewhere/"
     assert paths["output_model"] == "/tmp/output_elements/ai_model/"
+
+
+@pytest.mark.parametrize("name", ["DATA_PARTNER_PATHS", "MANIFEST_ALLOWED_FIELDS", "LOCAL_ENGINE_IMAGES"])
+def test_what_is_no_json_is_an_error_that_names_the_variable(read, name):
+    assert f"{name} is not JSON" in read("DEBUG", **GIVEN, **{name: "{'a': 1}"})["error"]
+
+
+def test_no_path_of_a_partner_and_no_host_network_by_default(read):
+    found = read("DATA_PARTNER_PATHS", "MANIFEST_ALLOW_HOST_NETWORK", "ALLOWED_IMAGE_REGISTRIES", "ENGINES", **GIVEN)
+
+    assert (found["DATA_PARTNER_PATHS"], found["MANIFEST_ALLOW_HOST_NETWORK"]) == ({}, False)
+    assert found["ALLOWED_IMAGE_REGISTRIES"] == ["localhost:5000"]
+    assert found["ENGINES"]["local"]["options"]["hostpath_allow"] == []
+
+
+def test_folders_of_one_machine_are_those_of_every_partner(read):
+    given = {**GIVEN, "VALID_DATA_PARTNERS": "a,b", "LOCAL_ENGINE_HOST_PATHS": "/srv"}
+
+    assert read("DATA_PARTNER_PATHS", **given)["DATA_PARTNER_PATHS"] == {"a": ["/srv"], "b": ["/srv"]}
+
+
+def test_the_local_engine_mounts_what_partners_may_have(read):
+    given = {**GIVEN, "DATA_PARTNER_PATHS": '{"data-partner-1": ["/srv/one"], "data-partner-2": ["/srv/two"]}'}
+
+    assert read("ENGINES", **given)["ENGINES"]["local"]["options"]["hostpath_allow"] == ["/srv/one", "/srv/two"]

@@ -83,7 +83,7 @@ class FolderEngine(Engine):
         self._enter("submit", submission.name)
         while (self.root / "hang").exists():
             time.sleep(0.01)
-        if pointer := submission.manifest.get("reject"):
+        if pointer := (submission.manifest.get("metadata", {}).get("annotations") or {}).get("reject"):
             raise ManifestRejected("cannot run this", pointer=pointer)
         with self._locked():
             if self._path(submission.name).exists():

@@ -218,7 +218,7 @@ def test_an_engine_that_stays_down_fails_the_run_at_its_deadline(make_run, carry
 
 
 def test_a_manifest_that_is_refused_fails_with_its_pointer(make_run, carry, engine):
-    run = make_run(now=START, manifest={"reject": "/spec/templates/0"})
+    run = make_run(now=START, manifest={"metadata": {"annotations": {"reject": "/spec/templates/0"}}})
 
     carry()
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from policy.rules import Policy
 from schemas.manifest.checked import Answer, Question
 from schemas.manifest.checking import check
-from schemas.manifest.policy import Policy
 from schemas.parameter_names import provided_parameter_names
 from templates.shipped import shipped_schemas
 
@@ -57,6 +57,22 @@ spec:
 """
 
 
+# What an operator has said who runs these samples.
+OPERATORS = Policy(
+    allow_host_network=True,
+    images=("x", "busybox", "busybox:*", "engine", "federated-learning-manager:*", "processor-resource-manager:*"),
+    image_registries=("localhost:5000",),
+    config_maps=("kafka",),
+    secrets=("azure",),
+    artifact_endpoints=("https://example.org",),
+    known=(
+        ("platform_imageRegistry", "localhost:5000"),
+        ("platform_centralNodeLabelKey", "nodeType"),
+        ("platform_centralNodeLabelValue", "central"),
+    ),
+)
+
+
 def document(**changes: Any) -> dict[str, Any]:
     return copy.deepcopy(DOCUMENT) | changes
 
@@ -80,7 +96,7 @@ def provided(of: dict[str, Any] = DOCUMENT) -> frozenset[str]:
 
 
 def checked(text: str, policy: Policy | None = None, of: dict[str, Any] = DOCUMENT) -> Answer:
-    return check(Question(text.encode(), provided(of), policy or Policy()))
+    return check(Question(text.encode(), provided(of), policy or OPERATORS))
 
 
 def manifest(templates: str, spec: str = "") -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from policy.rules import Policy
 from schemas.manifest import process
 from schemas.manifest.checked import Answer, Question
 from schemas.manifest.checking import check
-from schemas.manifest.policy import Policy
 from schemas.manifest.process import check_apart
 from schemas.manifest.wire import answer_document, answer_from, question_document, question_from
 from tests.schemas.samples import MANIFEST, provided

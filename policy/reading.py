@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from schemas.manifest.faults import ManifestFault, Place, Unreadable, escape
+from policy.faults import ManifestFault, Place, Unreadable, escape
 
 MAX_BYTES = 512 * 1024
 MAX_DEPTH = 64

@@ -2,9 +2,9 @@
 
 import pytest
 
-from schemas.manifest import reading
-from schemas.manifest.faults import Place, Unreadable
-from schemas.manifest.reading import read
+from policy import reading
+from policy.faults import Place, Unreadable
+from policy.reading import read
 
 
 def fault_of(text):

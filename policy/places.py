@@ -1,0 +1,53 @@
+"""Paths as texts: nothing here looks at a file."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from policy.outline import SYMBOL
+
+# A colon would end the path in the hands of a container runtime; the braces are those of references left open.
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f:{}]")
+
+
+def absolute_path_fault(text: str) -> str:
+    """Return what keeps a text from being a path inside a container, or ''."""
+    path = SYMBOL.sub("later", text) if not text.startswith("\0") else SYMBOL.sub("/later", text)
+    if not path.startswith("/"):
+        return "must be an absolute path"
+    if not path.strip("/"):
+        return "must not be the root of the container"
+    return _parts_fault(path)
+
+
+def relative_path_fault(text: str) -> str:
+    """Return what keeps a text from being a path inside a volume, or ''."""
+    path = SYMBOL.sub("later", text)
+    return "must be a relative path" if path.startswith("/") else _parts_fault(path)
+
+
+def _parts_fault(path: str) -> str:
+    if ".." in path.split("/"):
+        return "must not hold `..`"
+    if _FORBIDDEN.search(path) or not path.isprintable():
+        return "holds a character that is not allowed in a path, or a reference that nobody fills in"
+    return "is too long" if len(path) > 1000 else ""
+
+
+def is_below(path: str, roots: Iterable[str]) -> bool:
+    """Return whether a path is one of the roots or lies below one, as it is written; `..` leads nowhere."""
+    if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        return False
+    # Two slashes at the beginning would stay.
+    path = posixpath.normpath("/" + path.lstrip("/"))
+    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in map(posixpath.normpath, roots))
+
+
+def folders_of(by_partner: Any, further: Iterable[str]) -> list[str]:
+    """Return every folder of a table of partners, and further ones; what is wrong with the table its check says."""
+    tables = by_partner.values() if isinstance(by_partner, dict) else []
+    folders = (folder for table in (*tables, further) if isinstance(table, list) for folder in table)
+    return list(dict.fromkeys(folder for folder in folders if isinstance(folder, str)))
