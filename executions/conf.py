@@ -8,7 +8,9 @@ from datetime import timedelta
 from django.conf import settings
 
 from executions.facts import EngineSnapshot, Platform
+from executions.host_paths import Claims
 from executions.validation import Rules
+from runs.engines import get_engine
 
 # After a run's deadline its exit handler still reports: the token lives a little longer than the run may.
 CALLBACK_GRACE = timedelta(minutes=10)
@@ -43,6 +45,11 @@ def platform() -> Platform:
 def rules() -> Rules:
     """Return what settings let an execution ask for."""
     return Rules(valid_data_partners=tuple(settings.VALID_DATA_PARTNERS))
+
+
+def partner_claims() -> Claims:
+    """Return the claims of data partners' folders; none where Workflows run on this machine, which knows no claims."""
+    return {} if get_engine(settings.ENGINE).is_of_this_machine else settings.DATA_PARTNER_CLAIMS
 
 
 def deadlines() -> Deadlines:
