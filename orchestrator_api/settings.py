@@ -339,6 +339,7 @@ if ENGINE == "argo" or ARGO_KUBECONFIG or ARGO_NAMESPACE:
         "context": env.str("ARGO_CONTEXT", default=""),
         "namespace": _namespace,
         "service_account": env.str("ARGO_SERVICE_ACCOUNT", default=""),
+        "executor_service_account": env.str("ARGO_EXECUTOR_SERVICE_ACCOUNT", default=""),
         "instance_id": env.str("ARGO_INSTANCE_ID", default=""),
         "requests_per_second": env.float("ARGO_REQUESTS_PER_SECOND", default=20.0),
         "burst": env.int("ARGO_BURST", default=40),

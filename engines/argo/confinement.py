@@ -179,6 +179,16 @@ def _mapped(spec: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, A
     return changed
 
 
+def without_tokens(spec: dict[str, Any], executor: str) -> dict[str, Any]:
+    """Return a spec whose containers have no token of the cluster, but for Argo's own, which are an account's.
+
+    https://argo-workflows.readthedocs.io/en/latest/fields/#executorconfig
+    """
+    own = ("automountServiceAccountToken", "executor")
+    changed = _mapped(spec, lambda template: {key: held for key, held in template.items() if key not in own})
+    return {**changed, "automountServiceAccountToken": False, "executor": {"serviceAccountName": executor}}
+
+
 def _restricted_template(template: dict[str, Any]) -> dict[str, Any]:
     found = dict(template)
     for key in ("container", "script"):

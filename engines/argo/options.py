@@ -22,6 +22,8 @@ class Options:
       cluster what KUBECONFIG names.
     - `namespace`: where Workflows run. Two orchestrators share one only with `instance_id`s of their own.
     - `service_account`: of Workflows whose manifest names none; empty: the namespace's default.
+    - `executor_service_account`: of Argo's own containers in each pod, which alone have a token of the cluster then;
+      empty: every container has that of the Workflow's service account.
     - `restricted`: whether pods keep to the profile `restricted` of Kubernetes' Pod Security Standards.
     - `root_images`: patterns of the names of images that run as root, which restricted pods do not.
     - `privileged_engine`: alias of the engine for Workflows that need more; empty: they are refused.
@@ -35,6 +37,7 @@ class Options:
     context: str = ""
     namespace: str = "argo"
     service_account: str = ""
+    executor_service_account: str = ""
     restricted: bool = True
     root_images: tuple[str, ...] = ()
     privileged_engine: str = ""

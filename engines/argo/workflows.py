@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from engines.argo.client import Json, Refused
-from engines.argo.confinement import excesses, labelled, restricted
+from engines.argo.confinement import excesses, labelled, restricted, without_tokens
 from engines.argo.options import PREPARING, Options
 from engines.base import (
     DIGEST_ANNOTATION,
@@ -83,6 +83,8 @@ def to_send(submission: Submission, options: Options) -> Json:
     if options.restricted:
         _check_is_restricted(submission, options)
         spec = restricted(spec)
+    if options.executor_service_account:
+        spec = without_tokens(spec, options.executor_service_account)
     if options.service_account:
         spec.setdefault("serviceAccountName", options.service_account)
     given = manifest.get("metadata") or {}

@@ -151,6 +151,7 @@ def test_every_setting_is_one_that_the_service_reads() -> None:
 
 def test_no_secret_has_a_value() -> None:
     (secret,) = objects_of("secrets.example.yaml")
+    assert not any({"data", "stringData"} & set(each) for each in of_kind("Secret"))
 
     assert set(secret["stringData"].values()) == {""}
 
@@ -192,7 +193,19 @@ def test_the_pods_of_workflows_run_as_the_account_that_the_shipped_manifests_nam
     text = "".join(path.read_text() for path in manifests.glob("*.yaml"))
     accounts = [each for each in of_kind("ServiceAccount") if each["metadata"]["namespace"] == WORKFLOW_NAMESPACE]
 
-    assert {each["metadata"]["name"] for each in accounts} == set(re.findall(r"serviceAccountName: (\S+)", text))
+    assert {each["metadata"]["name"] for each in accounts} == {
+        *re.findall(r"serviceAccountName: (\S+)", text),
+        settings()["ARGO_EXECUTOR_SERVICE_ACCOUNT"],
+    }
+
+
+def test_argo_finds_the_token_of_its_own_containers() -> None:
+    account = settings()["ARGO_EXECUTOR_SERVICE_ACCOUNT"]
+    token = named("Secret", f"{account}.service-account-token")
+
+    assert token["type"] == "kubernetes.io/service-account-token"
+    assert token["metadata"]["annotations"] == {"kubernetes.io/service-account.name": account}
+    assert token["metadata"]["namespace"] == WORKFLOW_NAMESPACE
 
 
 # What an operator opts into
@@ -200,7 +213,7 @@ def test_the_pods_of_workflows_run_as_the_account_that_the_shipped_manifests_nam
 
 def test_the_second_namespace_gives_no_right_that_the_first_does_not() -> None:
     def of(objects: list[Json], namespace: str) -> dict[tuple[str, str], str]:
-        kinds = ("Role", "RoleBinding", "ServiceAccount", "NetworkPolicy", "LimitRange")
+        kinds = ("Role", "RoleBinding", "ServiceAccount", "Secret", "NetworkPolicy", "LimitRange")
         return {
             (each["kind"], each["metadata"]["name"]): json.dumps(each).replace(namespace, "NAMESPACE")
             for each in objects

@@ -201,21 +201,28 @@ def test_what_would_lead_further_is_forbidden(
 
 
 @pytest.mark.parametrize("namespace", [WORKFLOW_NAMESPACE, PRIVILEGED_NAMESPACE])
-def test_the_pods_of_workflows_may_report_to_argo_and_nothing_else(installed: ApiServer, namespace: str) -> None:
-    token = token_of(installed, namespace, "argo-workflow")
-    pod = Api(installed.server, installed.authority.certificate, token)
+@pytest.mark.parametrize(
+    ("account", "rights"),
+    [
+        ("argo-executor", {("workflowtaskresults", "create"), ("workflowtaskresults", "patch")}),
+        ("argo-workflow", set()),
+    ],
+)
+def test_argos_containers_may_report_and_the_others_nothing(
+    installed: ApiServer, namespace: str, account: str, rights: set[tuple[str, str]]
+) -> None:
+    pod = Api(installed.server, installed.authority.certificate, token_of(installed, namespace, account))
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    found = pod.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review)
     allowed = {
         (rule["resources"][0], verb)
-        for rule in pod.post(
-            "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
-            {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectRulesReview",
-                "spec": {"namespace": namespace},
-            },
-        )["status"]["resourceRules"]
+        for rule in found["status"]["resourceRules"]
         for verb in rule["verbs"]
         if not rule["apiGroups"][0].startswith(("authorization", "authentication"))
     }
 
-    assert allowed == {("workflowtaskresults", "create"), ("workflowtaskresults", "patch")}
+    assert allowed == rights

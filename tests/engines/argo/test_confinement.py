@@ -146,3 +146,16 @@ def test_a_manifest_does_not_say_it_for_them() -> None:
     spec = labelled(workflow({"metadata": forged}, podMetadata=forged))
 
     assert spec["podMetadata"]["labels"] == spec["templates"][0]["metadata"]["labels"] == {"mine": "stays"}
+
+
+def test_only_argos_own_containers_have_a_token_of_the_cluster() -> None:
+    own = {"automountServiceAccountToken": True, "executor": {"serviceAccountName": "admin"}}
+    manifest = workflow({**own, "steps": [[{"name": "a", "inline": {"container": {"image": "x"}, **own}}]]}, **own)
+
+    spec = to_send(Submission("wf", manifest), Options(executor_service_account="argo-executor"))["spec"]
+
+    assert (spec["automountServiceAccountToken"], spec["executor"]) == (False, {"serviceAccountName": "argo-executor"})
+    (template,) = spec["templates"]
+    for each in (template, template["steps"][0][0]["inline"]):
+        assert not {"automountServiceAccountToken", "executor"} & set(each)
+    assert "executor" not in to_send(Submission("wf", workflow()), Options())["spec"]
