@@ -26,6 +26,9 @@ _VOLUMES = frozenset(
     {"name", "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 )
 
+# Whoever reads them minds no case.
+_OF_TOKENS = frozenset({"automountserviceaccounttoken", "executor"})
+
 # What each container says of itself; what a manifest says stricter stays.
 _CONTEXT: Mapping[str, Any] = {
     "allowPrivilegeEscalation": False,
@@ -128,35 +131,46 @@ def labelled(manifest: Manifest) -> dict[str, Any]:
     """Return a Workflow's spec whose pods carry what network policies tell them apart by.
 
     That is the data partner whose node they are placed on, and whether they train together; a manifest's own labels of
-    these names are dropped.
+    these names are dropped, and those whose names only Argo would fill in.
     """
-    spec = dict(manifest["spec"])
+    spec = _spelt(manifest["spec"], "podMetadata")
     annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    everywhere = {FEDERATED_LABEL: "true"} if FEDERATED_ANNOTATION in annotations else {}
-    ours = {**everywhere, **_partner_of(spec)}
-    if "podMetadata" in spec or ours:
-        spec["podMetadata"] = _with_labels(spec.get("podMetadata"), ours)
+    together = {FEDERATED_LABEL: "true"} if FEDERATED_ANNOTATION in annotations else {}
+    if "podMetadata" in spec or together:
+        spec["podMetadata"] = _with_labels(spec.get("podMetadata"), together)
+    by_default = _selector(spec.get("templateDefaults"))
 
     def of_template(template: dict[str, Any]) -> dict[str, Any]:
-        own = _partner_of(template)
-        if "metadata" not in template and not own:
-            return template
-        return {**template, "metadata": _with_labels(template.get("metadata"), own)}
+        found = _spelt(template, "metadata")
+        # As Argo does: the Workflow's own nodeSelector is for templates without one.
+        partner = ({**by_default, **_selector(template)} or _selector(spec)).get(_PARTNER_OF_NODE)
+        own = {PARTNER_LABEL: str(partner)} if partner else {}
+        if "metadata" in found or own:
+            found["metadata"] = _with_labels(found.get("metadata"), own)
+        return found
 
     return _mapped(spec, of_template)
 
 
-def _partner_of(placed: Mapping[str, Any]) -> dict[str, str]:
-    selector = placed.get("nodeSelector")
-    partner = selector.get(_PARTNER_OF_NODE) if isinstance(selector, dict) else None
-    return {PARTNER_LABEL: str(partner)} if partner else {}
+def _selector(holder: Any) -> dict[str, Any]:
+    selector = holder.get("nodeSelector") if isinstance(holder, dict) else None
+    return selector if isinstance(selector, dict) else {}
+
+
+def _spelt(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a mapping without other spellings of a name, which a reader that minds no case would take for it."""
+    return {key: held for key, held in mapping.items() if key == name or str(key).lower() != name.lower()}
 
 
 def _with_labels(metadata: Any, ours: Mapping[str, str]) -> dict[str, Any]:
-    given = metadata if isinstance(metadata, dict) else {}
-    own = given.get("labels") if isinstance(given.get("labels"), dict) else {}
-    kept = {key: value for key, value in (own or {}).items() if not str(key).startswith(_OUR_PREFIX)}
+    given = _spelt(metadata, "labels") if isinstance(metadata, dict) else {}
+    own = given.get("labels")
+    kept = {key: held for key, held in own.items() if _is_theirs(str(key))} if isinstance(own, dict) else {}
     return {**given, "labels": {**kept, **ours}}
+
+
+def _is_theirs(label: str) -> bool:
+    return "{{" not in label and not label.startswith(_OUR_PREFIX)
 
 
 def _mapped(spec: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
@@ -184,9 +198,12 @@ def without_tokens(spec: dict[str, Any], executor: str) -> dict[str, Any]:
 
     https://argo-workflows.readthedocs.io/en/latest/fields/#executorconfig
     """
-    own = ("automountServiceAccountToken", "executor")
-    changed = _mapped(spec, lambda template: {key: held for key, held in template.items() if key not in own})
-    return {**changed, "automountServiceAccountToken": False, "executor": {"serviceAccountName": executor}}
+
+    def without(holder: dict[str, Any]) -> dict[str, Any]:
+        return {key: held for key, held in holder.items() if str(key).lower() not in _OF_TOKENS}
+
+    given = {"automountServiceAccountToken": False, "executor": {"serviceAccountName": executor}}
+    return {**_mapped(without(spec), without), **given}
 
 
 def _restricted_template(template: dict[str, Any]) -> dict[str, Any]:

@@ -53,15 +53,18 @@ def of_service(name: str) -> Pod:
     return Pod(SERVICE_NAMESPACE, pod_templates()[name]["metadata"]["labels"], ports=HTTP)
 
 
-def of_workflow(selector: Json | None = None, *, federated: bool = False, namespace: str = WORKFLOW_NAMESPACE) -> Pod:
+def of_workflow(
+    selector: Json | None = None, *, federated: bool = False, namespace: str = WORKFLOW_NAMESPACE, **spec: Any
+) -> Pod:
     """Return a pod as the engine has Argo make it, from a manifest that claims to be more than it is."""
-    forged = {"labels": {"orchestrator/data-partner": "data-partner-1", "orchestrator/federated": "true"}}
-    template = {"name": "main", "container": {"image": "x"}, "nodeSelector": selector or {}, "metadata": forged}
+    labels = {"orchestrator/data-partner": "data-partner-1", "orchestrator/federated": "true"}
+    forged = {"labels": {**labels, "{{workflow.parameters.key}}": "data-partner-1"}, "Labels": labels}
+    hostile = {"metadata": forged, "Metadata": forged, "podMetadata": forged, "PodMetadata": forged}
+    template = {"name": "main", "container": {"image": "x"}, "nodeSelector": selector or {}, **hostile}
     annotations = {FEDERATED_ANNOTATION: "1"} if federated else {}
-    spec = labelled(
-        {"metadata": {"annotations": annotations}, "spec": {"templates": [template], "podMetadata": forged}}
-    )
-    return Pod(namespace, {**spec["podMetadata"]["labels"], **spec["templates"][0]["metadata"]["labels"]})
+    manifest = {"metadata": {"annotations": annotations}, "spec": {"templates": [template], **hostile, **spec}}
+    made = labelled(manifest)
+    return Pod(namespace, {**made["podMetadata"]["labels"], **made["templates"][0]["metadata"]["labels"]})
 
 
 API, WORKFLOW_API = of_service("orchestrator-api"), of_service("orchestrator-workflow-api")
@@ -69,6 +72,8 @@ CONTROLLER, PREPARE = of_service("orchestrator-controller"), of_service("orchest
 POD, OF_PARTNER_1 = of_workflow(), of_workflow({"dataPartner": "data-partner-1"})
 OF_PARTNER_2, TOGETHER = of_workflow({"dataPartner": "data-partner-2"}), of_workflow(federated=True)
 PRIVILEGED = of_workflow(namespace=PRIVILEGED_NAMESPACE)
+# Its Workflow names a partner's node, and it goes to another.
+ELSEWHERE = of_workflow({"nodeType": "central"}, nodeSelector={"dataPartner": "data-partner-1"})
 INGRESS, STRANGER = Pod("ingress", {}), Pod("hospital-it", {"app.kubernetes.io/name": "orchestrator"})
 
 
@@ -100,7 +105,7 @@ def test_what_is_needed_can_be_reached(network: Network, source: Pod, target: Po
     assert network.reaches(source, DNS, 53, "UDP") or source is INGRESS
 
 
-@pytest.mark.parametrize("source", [POD, OF_PARTNER_2, TOGETHER, PRIVILEGED])
+@pytest.mark.parametrize("source", [POD, OF_PARTNER_2, ELSEWHERE, TOGETHER, PRIVILEGED])
 @pytest.mark.parametrize(
     ("target", "port"),
     [

@@ -132,24 +132,52 @@ def test_pods_say_whose_data_they_are_placed_beside() -> None:
 
 
 def test_pods_that_train_together_say_so() -> None:
-    manifest = workflow(nodeSelector={"dataPartner": "a"})
+    manifest = workflow()
     manifest["metadata"]["annotations"] = {FEDERATED_ANNOTATION: "1"}
 
-    labels = labelled(manifest)["podMetadata"]["labels"]
-
-    assert labels == {"orchestrator/federated": "true", "orchestrator/data-partner": "a"}
+    assert labelled(manifest)["podMetadata"]["labels"] == {"orchestrator/federated": "true"}
 
 
-def test_a_manifest_does_not_say_it_for_them() -> None:
-    forged = {"labels": {"orchestrator/data-partner": "b", "orchestrator/federated": "true", "mine": "stays"}}
+@pytest.mark.parametrize(
+    ("own", "defaults", "of_workflow", "partner"),
+    [
+        ({}, {}, {"dataPartner": "a"}, "a"),
+        ({}, {"dataPartner": "b"}, {"dataPartner": "a"}, "b"),
+        ({"dataPartner": "c"}, {"dataPartner": "b"}, {"dataPartner": "a"}, "c"),
+        # Placed elsewhere, so it is not that partner's.
+        ({"nodeType": "central"}, {}, {"dataPartner": "a"}, None),
+    ],
+)
+def test_the_selector_that_places_a_pod_is_the_one_that_labels_it(
+    own: dict[str, str], defaults: dict[str, str], of_workflow: dict[str, str], partner: str | None
+) -> None:
+    manifest = workflow({"nodeSelector": own}, nodeSelector=of_workflow, templateDefaults={"nodeSelector": defaults})
 
-    spec = labelled(workflow({"metadata": forged}, podMetadata=forged))
+    (template,) = labelled(manifest)["templates"]
 
-    assert spec["podMetadata"]["labels"] == spec["templates"][0]["metadata"]["labels"] == {"mine": "stays"}
+    assert template.get("metadata", {}).get("labels", {}).get("orchestrator/data-partner") == partner
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"labels": {"orchestrator/data-partner": "b", "orchestrator/federated": "true", "mine": "stays"}},
+        {"labels": {"{{inputs.parameters.a}}": "b", "orchestrator/{{workflow.parameters.b}}": "b", "mine": "stays"}},
+        {"labels": {"mine": "stays"}, "Labels": {"orchestrator/data-partner": "b"}},
+    ],
+)
+def test_a_manifest_does_not_say_it_for_them(forged: dict[str, Any]) -> None:
+    other = {"Metadata": forged, "PodMetadata": forged}
+
+    spec = labelled(workflow({"metadata": forged, **other}, podMetadata=forged, **other))
+
+    assert spec["podMetadata"] == spec["templates"][0]["metadata"] == {"labels": {"mine": "stays"}}
+    assert "PodMetadata" not in spec
+    assert "Metadata" not in spec["templates"][0]
 
 
 def test_only_argos_own_containers_have_a_token_of_the_cluster() -> None:
-    own = {"automountServiceAccountToken": True, "executor": {"serviceAccountName": "admin"}}
+    own = {"automountServiceAccountToken": True, "Executor": {"serviceAccountName": "admin"}}
     manifest = workflow({**own, "steps": [[{"name": "a", "inline": {"container": {"image": "x"}, **own}}]]}, **own)
 
     spec = to_send(Submission("wf", manifest), Options(executor_service_account="argo-executor"))["spec"]
@@ -157,5 +185,6 @@ def test_only_argos_own_containers_have_a_token_of_the_cluster() -> None:
     assert (spec["automountServiceAccountToken"], spec["executor"]) == (False, {"serviceAccountName": "argo-executor"})
     (template,) = spec["templates"]
     for each in (template, template["steps"][0][0]["inline"]):
-        assert not {"automountServiceAccountToken", "executor"} & set(each)
+        assert not {"automountServiceAccountToken", "executor", "Executor"} & set(each)
+    assert "Executor" not in spec
     assert "executor" not in to_send(Submission("wf", workflow()), Options())["spec"]
