@@ -4,15 +4,18 @@
 #   docker build --target processor-resource-manager -t REGISTRY/processor-resource-manager:2.0.0 .
 #   docker build --target federated-learning-manager -t REGISTRY/federated-learning-manager:2.0.0 .
 #   docker build --target sample-ai-engine -t REGISTRY/sample-ai-engine:1.0.0 .
-# BASE has Python with pip and venv; constraints.txt is what 3.11 was tested with.
-ARG BASE=docker.io/library/python:3.11-slim
+# BASE has Python with pip and venv; constraints.txt is what 3.11 was tested with. The digest is that of all platforms, as
+# the official images' record (docker-library/repo-info, repos/python/remote) has it; `make image-digest` asks the
+# registry for the tag's present one.
+ARG BASE=docker.io/library/python:3.11.16-slim@sha256:8203f8b7cc03e7a0b2da2a7bfebdb7e39d985983791e2aba5b01cc535bf36f53
 
 FROM ${BASE} AS build
 WORKDIR /app
-COPY requirements.txt requirements-sample.txt constraints.txt /tmp/
+COPY requirements.lock /tmp/
+# Only files whose hashes stand there, and no source archives.
 RUN python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --disable-pip-version-check --no-cache-dir \
-        -r /tmp/requirements.txt -r /tmp/requirements-sample.txt -c /tmp/constraints.txt
+        --require-hashes --only-binary :all: -r /tmp/requirements.lock
 COPY manage.py ./
 COPY orchestrator_api orchestrator_api
 COPY engines engines

@@ -7,13 +7,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 WORKERS ?= 2
+BUILD ?= build
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" --constraints constraints.txt
+BASE = $(shell sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' Dockerfile)
 DATABASE_SUITES := tests/web tests/runs tests/registry tests/schemas tests/federated tests/executions tests/orchestrator_api
 
 # The checks need settings as production has them; these hold no secret and no data.
 CHECK_ENV := SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxyz ALLOWED_HOSTS=orchestrator.example \
 	DATA_DIR=$(VENV)/check-data
 
-.PHONY: venv demo run admin-password test test-postgres test-kubernetes chaos test-kafka test-argo check format golden bench clean
+.PHONY: venv demo run admin-password test test-postgres test-kubernetes chaos test-kafka test-argo check format golden bench lock sbom image-digest clean
 
 venv: $(VENV)/.installed
 
@@ -22,14 +27,14 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# What the service and the demo need, and on top of it what tests and checks need.
-$(VENV)/.installed-service: requirements.txt requirements-sample.txt constraints.txt | $(VENV)/.python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-r requirements.txt -r requirements-sample.txt -c constraints.txt
+# What the service and the demo need, and on top of it what tests and checks need: only files whose hashes stand in the
+# lock files, and no source archives, which would run and fetch what they please while they are built.
+$(VENV)/.installed-service: requirements.lock | $(VENV)/.python
+	$(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
-$(VENV)/.installed: requirements-dev.txt $(VENV)/.installed-service
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+$(VENV)/.installed: requirements-dev.lock $(VENV)/.installed-service
+	$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@
 
 demo: $(VENV)/.installed-service
@@ -92,6 +97,21 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.scale
 	tests/services/kafka.sh
 	$(BIN)/python -m benchmarks.federated --clients 2 8 32
+
+# After a change of requirements*.txt or constraints.txt: the same versions, each with the hashes of all its files.
+lock: $(VENV)/.installed
+	$(LOCK) --output-file requirements.lock requirements.txt requirements-sample.txt
+	$(LOCK) --output-file requirements-dev.lock requirements.txt requirements-sample.txt requirements-dev.txt
+
+# What the image is made of, package by package, as CycloneDX JSON: build/sbom.json.
+sbom: $(VENV)/.installed
+	@mkdir -p $(BUILD)
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-format JSON \
+		--output-file $(BUILD)/sbom.json requirements.lock
+
+# The digest that the registry gives the base image's tag today, for BASE in the Dockerfile.
+image-digest:
+	@docker buildx imagetools inspect $(BASE) --format '{{.Manifest.Digest}}'
 
 clean:
 	rm -rf $(VENV)

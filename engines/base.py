@@ -29,6 +29,8 @@ Manifest = dict[str, Any]
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "orchestrator"
 DIGEST_ANNOTATION = "orchestrator/manifest-digest"
+# On Workflows that train together, and on no others: the bytes that a model may have.
+FEDERATED_ANNOTATION = "orchestrator/max-model-bytes"
 
 
 class WorkflowPhase(StrEnum):
@@ -214,6 +216,10 @@ class Engine(ABC):
         While it waits for more, `wanted` is asked every second or two, and a no ends it: a reader that went away would
         otherwise be waited for as long as the Workflow runs. Raises `WorkflowNotFound`.
         """
+
+    def placed(self, manifest: Manifest) -> str:
+        """Return the alias of the engine that shall run a manifest: this one, or one beside it that may do more."""
+        return self.alias
 
     def nodes(self) -> builtins.list[ClusterNode]:
         """Return the nodes that pods can be placed on, ready or not."""

@@ -8,8 +8,10 @@ from datetime import timedelta
 from django.conf import settings
 
 from executions.facts import EngineSnapshot, Platform
+from executions.host_paths import Claims
 from executions.validation import Rules
 from policy.conf import partner_roots
+from runs.engines import get_engine
 
 # After a run's deadline its exit handler still reports: the token lives a little longer than the run may.
 CALLBACK_GRACE = timedelta(minutes=10)
@@ -45,6 +47,11 @@ def rules() -> Rules:
     """Return what settings let an execution ask for."""
     partners = tuple(settings.VALID_DATA_PARTNERS)
     return Rules(partners, {partner: partner_roots(partner) for partner in partners})
+
+
+def partner_claims() -> Claims:
+    """Return the claims of data partners' folders; none where Workflows run on this machine, which knows no claims."""
+    return {} if get_engine(settings.ENGINE).is_of_this_machine else settings.DATA_PARTNER_CLAIMS
 
 
 def deadlines() -> Deadlines:

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.conf import settings
 
+from engines.base import FEDERATED_ANNOTATION
 from executions.facts import ManagerVariables, RenderedExecution
 from executions.parameters import CHANNEL_PARAMETER
-from executions.rendering import MODEL_SIZE_ANNOTATION
 from federated.services import ChannelSpec, manager_environment, secret_variables
 from runs.models import WorkflowRun
 from schemas.federated import FederatedOptions
@@ -49,7 +49,7 @@ def channel_of(run: WorkflowRun, longest_run: timedelta, now: datetime) -> Chann
     """Return the channel that the Workflow of a run was rendered for, or None for one that needs none."""
     manifest = run.manifest
     found = _parameter(manifest, CHANNEL_PARAMETER)
-    size = (manifest.get("metadata", {}).get("annotations") or {}).get(MODEL_SIZE_ANNOTATION)
+    size = (manifest.get("metadata", {}).get("annotations") or {}).get(FEDERATED_ANNOTATION)
     if found is None or size is None:
         return None
     return ChannelSpec(found, run.owner_id, run.attempt, int(size), run.deadline_at or now + longest_run)

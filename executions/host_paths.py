@@ -1,72 +1,124 @@
-"""A data partner's folder in its pods: mounted to be read, and an empty directory where the partner has no path.
+"""What a data partner's folder becomes: a hostPath volume to be read, a claim that an operator made of it, or an empty
+directory.
 
-A hostPath volume with an empty path is refused by Kubernetes, and a partner's `system_path` may be null. What a path
-comes to is followed as far as the manifest tells it: Workflow parameters, inputs of the same name, arguments of the
-steps and tasks that call a template, and the items of the list of data partners.
+A hostPath volume with an empty path is refused by Kubernetes, and a partner's `system_path` may be null. Pods that may
+have no hostPath volumes get a PersistentVolumeClaim where an operator's table has one for the partner's path. What a
+path comes to is followed as far as the manifest tells it: Workflow parameters, inputs of the same name, arguments of
+the steps and tasks that call a template, and the items of the list of data partners.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from executions.facts import Partner
 from policy.guarded import containers_of, templates_of
 
+# partner -> its system_path -> the claim that holds that folder
+Claims = Mapping[str, Mapping[str, str]]
+
 _TAG = re.compile(r"^\{\{\s*([\w.-]+)\s*\}\}$")
-_WORKFLOW, _INPUT, _ITEM = "workflow.parameters.", "inputs.parameters.", "item.data_path"
+_WORKFLOW, _INPUT = "workflow.parameters.", "inputs.parameters."
+_ITEM_PATH, _ITEM_PARTNER = "{{item.data_path}}", "{{item.data_partner}}"
+_PARTNER_OF_NODE = "dataPartner"
 _LONGEST_CHAIN = 20
 
 
 def without_empty_paths(spec: dict[str, Any], parameters: Mapping[str, str], partners_have_paths: bool) -> None:
     """Turn the hostPath volumes of a Workflow's spec whose path will be empty into emptyDir volumes, in place."""
-    paths = _Paths(spec, parameters, partners_have_paths)
-    for template in [{"volumes": spec.get("volumes")}, *(spec.get("templates") or [])]:
+    empty = {""} if partners_have_paths else {"", _ITEM_PATH}
+    for volume, values, _ in _host_paths(spec, parameters):
+        if values <= empty:
+            del volume["hostPath"]
+            volume["emptyDir"] = {}
+
+
+def with_claims(
+    spec: dict[str, Any], parameters: Mapping[str, str], partners: Sequence[Partner], claims: Claims
+) -> None:
+    """Turn the hostPath volumes of a Workflow's spec into the claims that hold the partners' folders, in place.
+
+    One template serves all partners of a federated training: its claims can be told where their names differ in the
+    partner's name alone. A path without a claim stays as it is.
+    """
+    found = {partner.name: _claim_of(partner, claims) for partner in partners}
+    for volume, values, its_partner in _host_paths(spec, parameters):
+        names: set[str]
+        if values == {_ITEM_PATH} and its_partner:
+            names = {claim.replace(partner, its_partner) for partner, claim in found.items()}
+        else:
+            names = {found[partner.name] for partner in partners if values == {partner.system_path}}
+        if len(names) == 1 and all(names):
+            del volume["hostPath"]
+            volume["persistentVolumeClaim"] = {"claimName": names.pop(), "readOnly": True}
+
+
+def _claim_of(partner: Partner, claims: Claims) -> str:
+    path = (partner.system_path or "").rstrip("/")
+    return claims.get(partner.name, {}).get(path, "")
+
+
+def _host_paths(
+    spec: Mapping[str, Any], parameters: Mapping[str, str]
+) -> Iterator[tuple[dict[str, Any], set[str], str]]:
+    """Yield each hostPath volume with what its path can come to, and the tag that names the partner in its template."""
+    values = _Values(spec, parameters)
+    shared = {"volumes": spec.get("volumes"), "nodeSelector": spec.get("nodeSelector")}
+    for template in [shared, *(spec.get("templates") or [])]:
+        name = template.get("name", "")
+        tag = str((template.get("nodeSelector") or {}).get(_PARTNER_OF_NODE, ""))
+        its_partner = tag if set(values.of(tag, name)) == {_ITEM_PARTNER} else ""
         for volume in template.get("volumes") or []:
             host_path = volume.get("hostPath")
-            if host_path is not None and paths.is_empty(str(host_path.get("path", "")), template.get("name", "")):
-                del volume["hostPath"]
-                volume["emptyDir"] = {}
+            if host_path is not None:
+                yield volume, set(values.of(str(host_path.get("path", "")), name)), its_partner
 
 
 def mounted_read_only(spec: dict[str, Any]) -> None:
     """Mount the hostPath volumes of a Workflow's spec to be read only, whatever the manifest says, in place."""
-    shared = _host_paths(spec) | _host_paths(spec.get("templateDefaults") or {})
+    shared = _host_path_names(spec) | _host_path_names(spec.get("templateDefaults") or {})
     for template in templates_of(spec):
-        names = shared | _host_paths(template)
+        names = shared | _host_path_names(template)
         for holder in (*containers_of(template), template.get("containerSet") or {}):
             for mount in holder.get("volumeMounts") or []:
                 if mount.get("name") in names:
                     mount["readOnly"] = True
 
 
-def _host_paths(holder: Mapping[str, Any]) -> set[str]:
+def _host_path_names(holder: Mapping[str, Any]) -> set[str]:
     return {str(volume.get("name")) for volume in holder.get("volumes") or [] if volume.get("hostPath") is not None}
 
 
-class _Paths:
-    def __init__(self, spec: Mapping[str, Any], parameters: Mapping[str, str], partners_have_paths: bool) -> None:
+class _Values:
+    """What the texts of a Workflow come to, as far as that can be told; otherwise the tag itself."""
+
+    def __init__(self, spec: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
         self._parameters = parameters
-        self._partners_have_paths = partners_have_paths
         self._arguments = list(_arguments(spec))
 
-    def is_empty(self, path: str, template: str, depth: int = 0) -> bool:
-        """Return whether a path, as written in a template, certainly comes to nothing."""
-        tag = _TAG.match(path.strip())
+    def of(self, text: str, template: str, depth: int = 0) -> Iterator[str]:
+        """Yield each value that a text, as written in a template, can come to."""
+        text = text.strip()
+        tag = _TAG.match(text)
         if tag is None:
-            return not path.strip()
-        name = tag[1]
-        if name == _ITEM:
-            return not self._partners_have_paths
-        if name.startswith(_INPUT):
-            return self._input_is_empty(name.removeprefix(_INPUT), template, depth)
-        return name.startswith(_WORKFLOW) and self._parameters.get(name.removeprefix(_WORKFLOW)) == ""
+            yield text
+        elif tag[1].startswith(_INPUT):
+            yield from self._of_input(tag[1].removeprefix(_INPUT), template, depth)
+        elif tag[1].startswith(_WORKFLOW):
+            yield self._parameters.get(tag[1].removeprefix(_WORKFLOW), text)
+        else:
+            yield "{{" + tag[1] + "}}"
 
-    def _input_is_empty(self, name: str, template: str, depth: int) -> bool:
+    def _of_input(self, name: str, template: str, depth: int) -> Iterator[str]:
         given = [(value, caller) for called, key, value, caller in self._arguments if (called, key) == (template, name)]
-        if not given:
-            return self._parameters.get(name) == ""
-        return depth < _LONGEST_CHAIN and all(self.is_empty(value, caller, depth + 1) for value, caller in given)
+        if not given or depth >= _LONGEST_CHAIN:
+            tag = "{{" + _INPUT + name + "}}"
+            yield tag if given else self._parameters.get(name, tag)
+        else:
+            for value, caller in given:
+                yield from self.of(value, caller, depth + 1)
 
 
 def _arguments(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engines.base import MANAGED_BY, MANAGED_BY_LABEL, Manifest
+from engines.base import FEDERATED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, Manifest
 from executions.facts import ManagerVariables, Platform, RenderedExecution
-from executions.host_paths import mounted_read_only, without_empty_paths
+from executions.host_paths import Claims, mounted_read_only, with_claims, without_empty_paths
 from executions.parameters import execution_parameters, platform_vars
 from policy.guarded import PLATFORM_VARS_KEY, containers_of, fixed_platform_vars_names, templates_of
 
@@ -19,7 +19,6 @@ EXECUTION_LABEL = "orchestrator/execution"
 CALLBACK_TOKEN_ENV = "ORCHESTRATOR_CALLBACK_TOKEN"  # noqa: S105 - the variable's name, not its value
 CALLBACK_TOKEN_KEY = "token"  # noqa: S105
 MANAGER_IMAGE = "federated-learning-manager"
-MODEL_SIZE_ANNOTATION = "orchestrator/max-model-bytes"
 
 ConfigMaps = dict[str, dict[str, str]]
 
@@ -53,12 +52,14 @@ def render(
     config_map_name: str = "",
     callback_images: Sequence[str] = (),
     managers: ManagerVariables | None = None,
+    claims: Claims | None = None,
 ) -> Rendering:
     """Render the Workflow of an execution from the manifest its Schema holds.
 
     `config_map_name` is the fixed name of the ConfigMap with the platform's variables; the Workflow's own when empty.
     `callback_images` name the images (without registry and tag) whose containers get the callback token.
     `managers` is what federated managers find in their environment; None where the execution trains alone.
+    `claims` are the PersistentVolumeClaims that hold partners' folders, for pods that may have no hostPath volumes.
     """
     chosen_config_map = config_map_name or f"{name}-platform-vars"
     parameters = execution_parameters(execution, platform, chosen_config_map)
@@ -67,13 +68,14 @@ def render(
     workflow["metadata"] = _metadata(workflow.get("metadata") or {}, name, execution.id)
     if managers is not None:
         annotations = workflow["metadata"].get("annotations") or {}
-        workflow["metadata"]["annotations"] = {**annotations, MODEL_SIZE_ANNOTATION: str(managers.max_model_bytes)}
+        workflow["metadata"]["annotations"] = {**annotations, FEDERATED_ANNOTATION: str(managers.max_model_bytes)}
     spec = workflow["spec"]
     arguments = spec.get("arguments") or {}
     spec["arguments"] = {**arguments, "parameters": _merged(arguments.get("parameters") or [], parameters)}
     partners_have_paths = any(partner.system_path for partner in execution.partners)
-    without_empty_paths(spec, {each["name"]: each.get("value", "") for each in spec["arguments"]["parameters"]},
-                        partners_have_paths)  # fmt: skip
+    values = {each["name"]: each.get("value", "") for each in spec["arguments"]["parameters"]}
+    without_empty_paths(spec, values, partners_have_paths)
+    with_claims(spec, values, execution.partners, claims or {})
     mounted_read_only(spec)
     for container in _containers(spec):
         if _image_name(container) in callback_images:
@@ -86,13 +88,20 @@ def render(
 
 
 def _metadata(metadata: Mapping[str, Any], name: str, execution_id: int) -> dict[str, Any]:
-    kept = {key: value for key, value in metadata.items() if key in ("namespace", "labels", "annotations")}
+    kept = {key: _not_ours(value) for key, value in metadata.items() if key in ("namespace", "labels", "annotations")}
     labels = {
-        **(metadata.get("labels") or {}),
+        **(kept.get("labels") or {}),
         MANAGED_BY_LABEL: MANAGED_BY,
         EXECUTION_LABEL: str(execution_id),
     }
     return {**kept, "name": name, "labels": labels}
+
+
+def _not_ours(value: Any) -> Any:
+    """Leave out the labels or annotations that only we may set: others act on them."""
+    if not isinstance(value, dict):
+        return value
+    return {key: held for key, held in value.items() if not str(key).startswith("orchestrator/")}
 
 
 def _merged(declared: Sequence[Mapping[str, Any]], ours: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from orchestrator_api.partner_claims import claims_from
 from orchestrator_api.storages import storages_from_url
 from policy.places import folders_of
 
@@ -47,6 +48,8 @@ SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=3600 if HTTPS_ONLY 
 SECURE_REDIRECT_EXEMPT = [r"^api/", r"^health/"]
 # Only behind a proxy that sets this header itself and drops the caller's.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+# The admin, the API's documentation and their files; off where only Workflows call.
+ADMIN_ENABLED = env.bool("ADMIN_ENABLED", default=True)
 # Whether the neighbours of our host name speak HTTPS is not ours to promise.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
@@ -84,6 +87,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "orchestrator_api.idempotency.IdempotencyMiddleware",
 ]
+if not ADMIN_ENABLED:
+    MIDDLEWARE.remove("whitenoise.middleware.WhiteNoiseMiddleware")
 ROOT_URLCONF = "orchestrator_api.urls"
 WSGI_APPLICATION = "orchestrator_api.wsgi.application"
 TEMPLATES = [
@@ -255,6 +260,8 @@ DATA_PARTNER_PATHS = env.json(
     "DATA_PARTNER_PATHS",
     default=dict.fromkeys(VALID_DATA_PARTNERS, LOCAL_ENGINE_HOST_PATHS) if LOCAL_ENGINE_HOST_PATHS else {},
 )
+# Data partners' folders as PersistentVolumeClaims, for an engine on a cluster: {partner: {system_path: claim}}.
+DATA_PARTNER_CLAIMS = claims_from(env.json("DATA_PARTNER_CLAIMS", default={}))
 
 # What every Workflow is told (contracts/workflow-parameters.md)
 
@@ -358,21 +365,29 @@ if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
     }
 ARGO_KUBECONFIG = env.str("ARGO_KUBECONFIG", default="")
 ARGO_NAMESPACE = env.str("ARGO_NAMESPACE", default="")
+# For Workflows that need more of their nodes than Pod Security Standards' `restricted` gives; the same: all run there.
+ARGO_PRIVILEGED_NAMESPACE = env.str("ARGO_PRIVILEGED_NAMESPACE", default="")
 # Not everybody has a cluster.
 if ENGINE == "argo" or ARGO_KUBECONFIG or ARGO_NAMESPACE:
-    ENGINES["argo"] = {
-        "class": "engines.argo.ArgoEngine",
-        "options": {
-            "kubeconfig": ARGO_KUBECONFIG,
-            "context": env.str("ARGO_CONTEXT", default=""),
-            "namespace": ARGO_NAMESPACE or "argo",
-            "service_account": env.str("ARGO_SERVICE_ACCOUNT", default=""),
-            "instance_id": env.str("ARGO_INSTANCE_ID", default=""),
-            "requests_per_second": env.float("ARGO_REQUESTS_PER_SECOND", default=20.0),
-            "burst": env.int("ARGO_BURST", default=40),
-            "timeout_seconds": env.float("ARGO_TIMEOUT_SECONDS", default=15.0),
-        },
+    _namespace = ARGO_NAMESPACE or "argo"
+    _argo: dict[str, Any] = {
+        "kubeconfig": ARGO_KUBECONFIG,
+        "context": env.str("ARGO_CONTEXT", default=""),
+        "namespace": _namespace,
+        "service_account": env.str("ARGO_SERVICE_ACCOUNT", default=""),
+        "executor_service_account": env.str("ARGO_EXECUTOR_SERVICE_ACCOUNT", default=""),
+        "instance_id": env.str("ARGO_INSTANCE_ID", default=""),
+        "requests_per_second": env.float("ARGO_REQUESTS_PER_SECOND", default=20.0),
+        "burst": env.int("ARGO_BURST", default=40),
+        "timeout_seconds": env.float("ARGO_TIMEOUT_SECONDS", default=15.0),
+        "root_images": env.list("ARGO_ROOT_IMAGES", default=[]),
+        "restricted": _namespace != ARGO_PRIVILEGED_NAMESPACE,
     }
+    ENGINES["argo"] = {"class": "engines.argo.ArgoEngine", "options": _argo}
+    if ARGO_PRIVILEGED_NAMESPACE and _argo["restricted"]:
+        _privileged = {**_argo, "namespace": ARGO_PRIVILEGED_NAMESPACE, "restricted": False}
+        ENGINES["argo-privileged"] = {"class": "engines.argo.ArgoEngine", "options": _privileged}
+        _argo["privileged_engine"] = "argo-privileged"
 
 # Channels of federated training: adapters by alias; FEDERATED_ADAPTER names the one that new channels go to.
 

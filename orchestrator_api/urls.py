@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -6,11 +7,10 @@ from rest_framework.negotiation import DefaultContentNegotiation
 
 from orchestrator_api import health
 
-urlpatterns = [
+# For people. Processes that only Workflows call have none of it: what is not there needs no protection.
+_pages = [
     path("", RedirectView.as_view(pattern_name="docs")),
     path("admin/", admin.site.urls),
-    path("health/live", health.live),
-    path("health/ready", health.ready),
     # The one address with several formats: YAML, or JSON by `?format=json` or Accept.
     path(
         "api/schema/",
@@ -18,6 +18,11 @@ urlpatterns = [
         name="schema",
     ),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+]
+urlpatterns = [
+    *(_pages if settings.ADMIN_ENABLED else []),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
     path("api/", include("schemas.urls")),
     path("api/", include("executions.urls")),
     path("api/", include("runs.urls")),

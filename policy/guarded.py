@@ -154,8 +154,15 @@ class StoreSecretName(SecretName):
 
 class ClaimName(Form):
     def check(self, value: Json, at: str, check: Check) -> None:
-        if value not in check.policy.volume_claims:
-            check.refuse(at, "volume-claims", f"{shown(value)} is not listed in MANIFEST_VOLUME_CLAIMS")
+        if not isinstance(value, str):
+            check.refuse(at, "volume-claims", "must be a text")
+            return
+        for text in check.becomes(value):
+            if text not in check.grant.volume_claims and text not in check.policy.volume_claims:
+                detail = (
+                    f"{shown(text)} holds no folder of its data partners and is not listed in MANIFEST_VOLUME_CLAIMS"
+                )
+                check.refuse(at, "volume-claims", detail)
 
 
 class StoreEndpoint(Form):

@@ -48,6 +48,7 @@ class Grant:
     """What one Workflow may use beside that: what whoever runs it has made for it, or added to it.
 
     - `partners`: the data partners it works for, each with the folders below which its path may lie.
+    - `volume_claims`: the claims that hold those partners' folders.
     - `engines`: container names of the registered AI engines that it runs.
     - `labels`: ours, by value; `annotations`: ours, by name.
     """
@@ -55,6 +56,7 @@ class Grant:
     secrets: frozenset[str] = frozenset()
     config_maps: frozenset[str] = frozenset()
     partners: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOBODY)
+    volume_claims: frozenset[str] = frozenset()
     engines: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     annotations: frozenset[str] = frozenset()

@@ -21,6 +21,7 @@ from django.utils.dateparse import parse_datetime
 
 from engines.base import Manifest, WorkflowPhase, WorkflowStatus, manifest_digest
 from runs.changes import RunChange, run_changed
+from runs.engines import get_engine
 from runs.kept_logs import log_forgotten
 from runs.models import RunCause, RunDocument, RunEvent, RunNodes, RunPhase, RunReason, WorkflowRun
 from runs.nodes import failure_message, is_waiting, something_started, waited_for, waiting_message
@@ -45,9 +46,11 @@ def run_create(
 ) -> WorkflowRun:
     """Queue a Workflow; a controller submits it once the caller's transaction is committed.
 
+    Without a named engine it goes to the one of new runs, or where that one places it.
+
     Raises ImproperlyConfigured for an engine that settings.ENGINES does not have.
     """
-    alias = engine or settings.ENGINE
+    alias = engine or get_engine(settings.ENGINE).placed(manifest)
     if alias not in settings.ENGINES:
         raise ImproperlyConfigured(f"settings.ENGINES has no engine {alias!r}.")
     now = now or timezone.now()

@@ -11,6 +11,7 @@ from engines.argo import workflows
 from engines.argo.attachments import Attachments
 from engines.argo.client import Client, Json, Refused
 from engines.argo.cluster import Permissions, cluster_nodes
+from engines.argo.confinement import excesses
 from engines.argo.endings import Endings
 from engines.argo.explanations import Explanations
 from engines.argo.options import Options
@@ -24,6 +25,7 @@ from engines.base import (
     Engine,
     EngineUnavailable,
     LogLine,
+    Manifest,
     ManifestRejected,
     StopStrategy,
     Submission,
@@ -55,6 +57,10 @@ class ArgoEngine(Engine):
         self._explanations = Explanations(Client(self.settings, bucket, self.settings.burst / 2), namespace)
         self._endings = Endings(self._client, self.settings)
         self._permissions = Permissions(self._client, self.settings)
+
+    def placed(self, manifest: Manifest) -> str:
+        beside = self.settings.privileged_engine
+        return beside if beside and any(excesses(manifest, self.settings.root_images)) else self.alias
 
     # Submitting, so that a crash between any two calls leaves nothing that the next try does not finish: the Workflow
     # comes first and nobody heeds it, what it owns comes next, then Argo gets it.

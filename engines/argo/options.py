@@ -22,6 +22,11 @@ class Options:
       cluster what KUBECONFIG names.
     - `namespace`: where Workflows run. Two orchestrators share one only with `instance_id`s of their own.
     - `service_account`: of Workflows whose manifest names none; empty: the namespace's default.
+    - `executor_service_account`: of Argo's own containers in each pod, which alone have a token of the cluster then;
+      empty: every container has that of the Workflow's service account.
+    - `restricted`: whether pods keep to the profile `restricted` of Kubernetes' Pod Security Standards.
+    - `root_images`: patterns of the names of images that run as root, which restricted pods do not.
+    - `privileged_engine`: alias of the engine for Workflows that need more; empty: they are refused.
     - `instance_id`: of the Argo controller that shall run our Workflows.
     - `requests_per_second`, `burst`: how fast the API server is asked at most.
     - `timeout_seconds`: for a connection, and for each wait for an answer.
@@ -32,6 +37,10 @@ class Options:
     context: str = ""
     namespace: str = "argo"
     service_account: str = ""
+    executor_service_account: str = ""
+    restricted: bool = True
+    root_images: tuple[str, ...] = ()
+    privileged_engine: str = ""
     instance_id: str = ""
     requests_per_second: float = 20.0
     burst: int = 40
@@ -53,4 +62,4 @@ class Options:
         unknown = sorted(set(given) - {field.name for field in fields(cls)})
         if unknown:
             raise ValueError(f"the Argo engine has no option {', '.join(unknown)}")
-        return cls(**given)
+        return cls(**{**given, "root_images": tuple(given.get("root_images") or ())})

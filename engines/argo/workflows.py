@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from engines.argo.client import Json, Refused
+from engines.argo.confinement import excesses, labelled, restricted, without_tokens
 from engines.argo.options import PREPARING, Options
 from engines.base import (
     DIGEST_ANNOTATION,
@@ -78,7 +79,12 @@ def to_send(submission: Submission, options: Options) -> Json:
     """
     manifest = submission.manifest
     _check(submission)
-    spec = dict(manifest["spec"])
+    spec = labelled(manifest)
+    if options.restricted:
+        _check_is_restricted(submission, options)
+        spec = restricted(spec)
+    if options.executor_service_account:
+        spec = without_tokens(spec, options.executor_service_account)
     if options.service_account:
         spec.setdefault("serviceAccountName", options.service_account)
     given = manifest.get("metadata") or {}
@@ -111,6 +117,15 @@ def _check(submission: Submission) -> None:
         raise ManifestRejected("a Workflow has a spec", "/spec")
     if manifest["spec"].get("workflowTemplateRef"):
         raise ManifestRejected("a Workflow holds its own templates", "/spec/workflowTemplateRef")
+
+
+def _check_is_restricted(submission: Submission, options: Options) -> None:
+    for pointer, what in excesses(submission.manifest, options.root_images):
+        raise ManifestRejected(
+            f"no pod in the namespace {options.namespace} may have {what}; "
+            "an operator can name a namespace for such Workflows by ARGO_PRIVILEGED_NAMESPACE",
+            pointer,
+        )
 
 
 def handover(options: Options) -> Json:

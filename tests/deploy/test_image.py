@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = 120
 def copied() -> set[str]:
     """Return the names of the project that the Dockerfile copies, without what is only installed from."""
     lines = re.findall(r"^COPY ((?!--from).*) \S+$", DOCKERFILE, re.MULTILINE)
-    return {name for line in lines for name in line.split() if not name.endswith(".txt")}
+    return {name for line in lines for name in line.split() if not name.endswith(".lock")}
 
 
 def imported_by(name: str) -> Iterator[str]:

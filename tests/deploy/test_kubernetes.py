@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.conftest import SERVICE_NAMESPACE, applied_objects, collection, objects_of, pod_templates
+from tests.deploy.conftest import (
+    COMPONENTS,
+    SERVICE_NAMESPACE,
+    applied_objects,
+    collection,
+    component_objects,
+    objects_of,
+    pod_templates,
+)
 from tests.services.api import ApiError
 from tests.services.kubernetes import ApiServer
 
@@ -12,7 +20,7 @@ pytestmark = pytest.mark.kubernetes
 
 
 def test_it_is_taken_whole(installed: ApiServer) -> None:
-    for each in applied_objects():
+    for each in [*applied_objects(), *component_objects(*COMPONENTS)]:
         found = installed.api.get(f"{collection(each)}/{each['metadata']['name']}")
         assert found["metadata"]["name"] == each["metadata"]["name"]
 

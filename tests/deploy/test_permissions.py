@@ -11,7 +11,7 @@ import pytest
 from engines.argo import ArgoEngine
 from engines.argo.cluster import NEEDED, NEEDED_OF_CLUSTER
 from engines.base import StopStrategy, Submission, WorkflowNotFound
-from tests.deploy.conftest import SERVICE_NAMESPACE, WORKFLOW_NAMESPACE, applied_objects
+from tests.deploy.conftest import PRIVILEGED_NAMESPACE, SERVICE_NAMESPACE, WORKFLOW_NAMESPACE, applied_objects
 from tests.services.api import Api, ApiError
 from tests.services.kubernetes import ApiServer
 
@@ -21,7 +21,16 @@ OURS, SERVICES = f"/api/v1/namespaces/{WORKFLOW_NAMESPACE}", f"/api/v1/namespace
 WORKFLOWS = f"/apis/argoproj.io/v1alpha1/namespaces/{WORKFLOW_NAMESPACE}/workflows"
 POD = {
     "metadata": {"name": "stray"},
-    "spec": {"containers": [{"name": "main", "image": "busybox"}]},
+    "spec": {
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "main",
+                "image": "busybox",
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }
+        ],
+    },
 }
 # What would let an orchestrator that was broken into get further.
 FORBIDDEN: list[tuple[str, str, Any]] = [
@@ -65,9 +74,9 @@ def token_of(server: ApiServer, namespace: str, account: str) -> str:
     return str(answer["status"]["token"])
 
 
-def engine_as(server: ApiServer, account: str) -> ArgoEngine:
+def engine_as(server: ApiServer, account: str, namespace: str = WORKFLOW_NAMESPACE) -> ArgoEngine:
     kubeconfig = server.write_kubeconfig(account, token=token_of(server, SERVICE_NAMESPACE, account))
-    return ArgoEngine("argo", {"kubeconfig": str(kubeconfig), "namespace": WORKFLOW_NAMESPACE})
+    return ArgoEngine("argo", {"kubeconfig": str(kubeconfig), "namespace": namespace})
 
 
 def api_as(server: ApiServer, account: str) -> Api:
@@ -126,6 +135,15 @@ def test_the_controller_has_the_rights_that_the_engine_asks_for_and_no_other(ins
         assert granted == {(group, resource, verb) for group, resource, verbs in needed for verb in verbs}
 
 
+def test_it_has_them_in_the_second_namespace_too(installed: ApiServer) -> None:
+    engine, one = engine_as(installed, CONTROLLER, PRIVILEGED_NAMESPACE), submission(shared="shared")
+
+    assert engine.check() == []
+    assert engine.submit(one).digest == one.digest
+    assert engine_as(installed, API, PRIVILEGED_NAMESPACE).get(one.name).digest == one.digest
+    engine.delete(one.name)
+
+
 def test_the_controller_can_do_all_of_its_work(installed: ApiServer, pod_of: Any) -> None:
     engine = engine_as(installed, CONTROLLER)
     shared = f"shared-{secrets.token_hex(4)}"
@@ -169,9 +187,11 @@ def test_the_api_can_look_at_logs(installed: ApiServer, pod_of: Any) -> None:
     ("account", "method", "path", "body"),
     [(CONTROLLER, *each) for each in FORBIDDEN] + [(API, *each) for each in FORBIDDEN_TO_THE_API],
 )
+@pytest.mark.parametrize("namespace", [WORKFLOW_NAMESPACE, PRIVILEGED_NAMESPACE])
 def test_what_would_lead_further_is_forbidden(
-    installed: ApiServer, account: str, method: str, path: str, body: Any
+    installed: ApiServer, namespace: str, account: str, method: str, path: str, body: Any
 ) -> None:
+    path = path.replace(WORKFLOW_NAMESPACE, namespace)
     content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
 
     with pytest.raises(ApiError) as refusal:
@@ -180,21 +200,29 @@ def test_what_would_lead_further_is_forbidden(
     assert refusal.value.status == 403
 
 
-def test_the_pods_of_workflows_may_report_to_argo_and_nothing_else(installed: ApiServer) -> None:
-    token = token_of(installed, WORKFLOW_NAMESPACE, "argo-workflow")
-    pod = Api(installed.server, installed.authority.certificate, token)
+@pytest.mark.parametrize("namespace", [WORKFLOW_NAMESPACE, PRIVILEGED_NAMESPACE])
+@pytest.mark.parametrize(
+    ("account", "rights"),
+    [
+        ("argo-executor", {("workflowtaskresults", "create"), ("workflowtaskresults", "patch")}),
+        ("argo-workflow", set()),
+    ],
+)
+def test_argos_containers_may_report_and_the_others_nothing(
+    installed: ApiServer, namespace: str, account: str, rights: set[tuple[str, str]]
+) -> None:
+    pod = Api(installed.server, installed.authority.certificate, token_of(installed, namespace, account))
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    found = pod.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review)
     allowed = {
         (rule["resources"][0], verb)
-        for rule in pod.post(
-            "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
-            {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectRulesReview",
-                "spec": {"namespace": WORKFLOW_NAMESPACE},
-            },
-        )["status"]["resourceRules"]
+        for rule in found["status"]["resourceRules"]
         for verb in rule["verbs"]
         if not rule["apiGroups"][0].startswith(("authorization", "authentication"))
     }
 
-    assert allowed == {("workflowtaskresults", "create"), ("workflowtaskresults", "patch")}
+    assert allowed == rights

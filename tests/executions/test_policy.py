@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from executions.granting import attached_names, workflow_grant
+from executions.host_paths import Claims
 from executions.rendering import render
 from policy.check import Verdict, judge
 from policy.rules import Policy
@@ -27,7 +28,15 @@ def folders(settings: Any) -> None:
     settings.DATA_PARTNER_PATHS = {f"data-partner-{number}": [f"/srv/{number}"] for number in (1, 2)}
 
 
-def verdict(manifest: dict[str, Any], flow: str, policy: Policy, *, paths: bool, folder: str = "/srv") -> Verdict:
+def verdict(
+    manifest: dict[str, Any],
+    flow: str,
+    policy: Policy,
+    *,
+    paths: bool,
+    folder: str = "/srv",
+    claims: Claims | None = None,
+) -> Verdict:
     execution = FLOWS[flow]
     if paths:
         partners = [replace(each, system_path=f"{folder}/{each.name[-1]}/data") for each in execution.partners]
@@ -39,6 +48,7 @@ def verdict(manifest: dict[str, Any], flow: str, policy: Policy, *, paths: bool,
         name="execution-13-1-abcdef",
         callback_images=["processor-resource-manager", "federated-learning-manager"],
         managers=MANAGERS if execution.federated else None,
+        claims=claims,
     )
     grant = workflow_grant(
         execution_id=execution.id,
@@ -64,6 +74,21 @@ def test_a_federated_workflow_of_the_field_passes(paths: bool) -> None:
     operators = replace(OPERATORS, central_node=CENTRAL)
 
     assert verdict(FIELD, "training-from-scratch-federated-learning", operators, paths=paths).faults == ()
+
+
+@pytest.mark.parametrize("granted", [True, False])
+@pytest.mark.parametrize("flow", ["training-from-scratch", "training-from-scratch-federated-learning"])
+def test_only_the_claims_of_its_own_partners_pass(settings: Any, flow: str, granted: bool) -> None:
+    claims = {f"data-partner-{one}": {f"/srv/{one}/data": f"data-partner-{one}-images"} for one in (1, 2)}
+    settings.ENGINES = {"argo": {"class": "engines.argo.ArgoEngine"}}
+    settings.ENGINE = "argo"
+    settings.DATA_PARTNER_CLAIMS = claims if granted else {"data-partner-3": {"/srv/3": "data-partner-3-images"}}
+
+    found = verdict(SHIPPED[flow], flow, CLUSTER, paths=True, claims=claims)
+
+    assert {fault.detail.partition(":")[0] for fault in found.faults} == (
+        set() if granted else {"refused by the rule volume-claims"}
+    )
 
 
 @pytest.mark.parametrize("flow", ["training-from-scratch", "training-from-scratch-federated-learning"])

@@ -255,3 +255,16 @@ def test_only_managers_are_told_of_the_channel() -> None:
 
     assert workflow["spec"]["templates"][0]["container"]["env"] == [TOKEN]
     assert workflow["metadata"]["annotations"] == {"orchestrator/max-model-bytes": "52428800"}
+
+
+def test_a_manifest_does_not_set_what_only_we_say() -> None:
+    ours = {"orchestrator/max-model-bytes": "1", "orchestrator/execution": "7", "theirs": "stays"}
+
+    metadata = rendered({"metadata": {"labels": ours, "annotations": ours}, "spec": {}}).manifest["metadata"]
+
+    assert metadata["annotations"] == {"theirs": "stays"}
+    assert metadata["labels"] == {
+        "theirs": "stays",
+        "app.kubernetes.io/managed-by": "orchestrator",
+        "orchestrator/execution": "13",
+    }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from executions.transitions import State
 from runs.models import RunPhase, WorkflowRun
 from runs.services import run_stop
 from schemas.deletion import before_delete
+from schemas.models import Schema
 from tests.executions.conftest import (
     FEDERATED,
     INFERENCE,
@@ -49,6 +51,25 @@ def test_an_execution_is_stored_with_its_run(training: Execution) -> None:
     assert run.config_maps[f"{run.name}-platform-vars"]["platform_vars.json"]
     assert run.deadline_at is not None
     assert run.pending_deadline_at is not None
+
+
+@pytest.mark.parametrize(("engine", "kind"), [("local", "hostPath"), ("argo", "persistentVolumeClaim")])
+def test_a_partners_folder_is_a_claim_on_a_cluster_alone(
+    make_schema: Callable[..., Schema], settings: Any, engine: str, kind: str
+) -> None:
+    settings.ENGINES = {"local": settings.ENGINES["local"], "argo": {"class": "engines.argo.ArgoEngine"}}
+    settings.ENGINE = engine
+    settings.DATA_PARTNER_CLAIMS = {"data-partner-1": {"/srv/data": "data-partner-1-data"}}
+    settings.DATA_PARTNER_PATHS = {"data-partner-1": ["/srv"]}
+    volume = {"name": "data", "hostPath": {"path": "{{workflow.parameters.execution_dataPartnerDataPath}}"}}
+    make_schema(manifest={"spec": {"templates": [{"name": "main", "volumes": [volume]}]}})
+    document = training_document()
+    document["input_elements"]["platform_data"]["data_partners_patients"]["data-partner-1"]["system_path"] = "/srv/data"
+
+    execution_create(document=document, files=training_files())
+
+    (rendered,) = WorkflowRun.objects.get().manifest["spec"]["templates"][0]["volumes"]
+    assert set(rendered) == {"name", kind}
 
 
 def test_what_was_posted_is_kept_whole(training: Execution) -> None:

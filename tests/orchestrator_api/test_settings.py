@@ -111,3 +111,32 @@ def test_the_local_engine_mounts_what_partners_may_have(read):
     given = {**GIVEN, "DATA_PARTNER_PATHS": '{"data-partner-1": ["/srv/one"], "data-partner-2": ["/srv/two"]}'}
 
     assert read("ENGINES", **given)["ENGINES"]["local"]["options"]["hostpath_allow"] == ["/srv/one", "/srv/two"]
+
+
+def test_one_namespace_for_all_workflows_holds_no_pod_to_less(read):
+    engines = read("ENGINES", ENGINE="argo", ARGO_NAMESPACE="w", ARGO_PRIVILEGED_NAMESPACE="w", **GIVEN)["ENGINES"]
+    assert {alias: each["options"]["restricted"] for alias, each in engines.items()} == {"argo": False}
+
+
+def test_a_second_namespace_is_an_engine_of_its_own(read):
+    engines = read("ENGINES", ENGINE="argo", ARGO_NAMESPACE="w", ARGO_PRIVILEGED_NAMESPACE="p", **GIVEN)["ENGINES"]
+    options = {alias: each["options"] for alias, each in engines.items()}
+    assert {alias: (each["namespace"], each["restricted"]) for alias, each in options.items()} == {
+        "argo": ("w", True),
+        "argo-privileged": ("p", False),
+    }
+    assert options["argo"]["privileged_engine"] == "argo-privileged"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("[]", "DATA_PARTNER_CLAIMS is JSON"),
+        ('{"a": "claim"}', "DATA_PARTNER_CLAIMS is JSON"),
+        ('{"a": {"b": "claim"}}', "'b' of a is no path"),
+        ('{"a": {"/b": "Not A Claim"}}', "'Not A Claim' of a cannot be the name of a claim"),
+        ('{"a": {"/b": 1}}', "1 of a cannot be the name of a claim"),
+    ],
+)
+def test_claims_that_cannot_be_are_refused(read, given, words):
+    assert words in read("DATA_PARTNER_CLAIMS", DATA_PARTNER_CLAIMS=given, **GIVEN)["error"]

@@ -5,6 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, transaction
 
 from engines.base import WorkflowPhase
+from runs import engines
 from runs.models import RunEvent, RunPhase, RunReason, WorkflowRun
 from runs.owners import RunOwner, register
 from runs.selectors import run_latest, runs_of
@@ -49,6 +50,16 @@ def test_a_new_run_is_queued_with_its_document_and_deadlines(make_run):
 def test_a_run_for_an_unknown_engine_is_refused(make_run):
     with pytest.raises(ImproperlyConfigured, match="elsewhere"):
         make_run(engine="elsewhere")
+
+
+@pytest.mark.parametrize(("host_network", "engine"), [(False, "argo"), (True, "argo-privileged")])
+def test_a_run_goes_where_the_engine_of_new_runs_places_it(make_run, settings, host_network, engine):
+    options = {"privileged_engine": "argo-privileged"}
+    settings.ENGINES = {"argo": {"class": "engines.argo.ArgoEngine", "options": options}, "argo-privileged": {}}
+    settings.ENGINE = "argo"
+    engines.forget_engines()
+
+    assert make_run(manifest={"spec": {"hostNetwork": host_network}}).engine == engine
 
 
 def test_an_attempt_has_one_run(make_run):
