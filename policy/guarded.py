@@ -253,9 +253,7 @@ class Patch(Form):
             self.table.check(patch, "", inner)
             _check_names(patch, inner)
             for fault in inner.faults:
-                found = ManifestFault(at, f"{fault.detail} (in the patch at {fault.pointer or '/'})")
-                if found not in check.faults:
-                    check.faults.append(found)
+                check.add(ManifestFault(at, f"{fault.detail} (in the patch at {fault.pointer or '/'})"))
 
 
 _TAGS = re.compile(r"\{\{.*?\}\}|\{\{", re.DOTALL)
