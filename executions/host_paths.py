@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from policy.guarded import containers_of, templates_of
+from policy.parts import containers_of, templates_of
 
 _TAG = re.compile(r"^\{\{\s*([\w.-]+)\s*\}\}$")
 _WORKFLOW, _INPUT, _ITEM = "workflow.parameters.", "inputs.parameters.", "item.data_path"
