@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from executions.facts import Partner
-from policy.guarded import containers_of, templates_of
+from policy.parts import containers_of, templates_of
 
 # partner -> its system_path -> the claim that holds that folder
 Claims = Mapping[str, Mapping[str, str]]

@@ -13,7 +13,7 @@ from engines.base import FEDERATED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, Man
 from executions.facts import ManagerVariables, Platform, RenderedExecution
 from executions.host_paths import Claims, mounted_read_only, with_claims, without_empty_paths
 from executions.parameters import execution_parameters, platform_vars
-from policy.guarded import PLATFORM_VARS_KEY, containers_of, fixed_platform_vars_names, templates_of
+from policy.parts import PLATFORM_VARS_KEY, containers_of, fixed_platform_vars_names, templates_of
 
 EXECUTION_LABEL = "orchestrator/execution"
 CALLBACK_TOKEN_ENV = "ORCHESTRATOR_CALLBACK_TOKEN"  # noqa: S105 - the variable's name, not its value

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from policy.forms import Form, ListOf, MapOf, Table, canonical
-from policy.guarded import Patch
+from policy.patches import Patch
 from policy.tables import WORKFLOW
 
 _EXAMPLE = '{"/spec/templates/*/tolerations": null}'

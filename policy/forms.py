@@ -19,6 +19,7 @@ from policy.rules import Grant, Policy
 
 Json = Any
 FIELDS, VALUES, NAMES = "allowed-fields", "allowed-values", "names"
+MAX_FAULTS = 200
 _SHOWN = 80
 
 
@@ -39,8 +40,13 @@ class Check:
         self.within = ""
         self.is_patch = False
         self.symbols: Mapping[str, str] = {}
-        self.faults: list[ManifestFault] = []
+        self._faults: dict[ManifestFault, None] = {}
         self.images: dict[str, None] = {}
+
+    @property
+    def faults(self) -> list[ManifestFault]:
+        """Everything that was refused, each once."""
+        return list(self._faults)
 
     def of_patch(self, patch: Json, at: str, symbols: Mapping[str, str]) -> Check:
         """Return a check of a patch that stands at a pointer; `symbols` are the marks in it for what is not known."""
@@ -57,11 +63,13 @@ class Check:
 
     def refuse(self, at: str, rule: str, detail: str) -> None:
         """Note a fault, unless the operator allows what is there."""
-        if self.policy.allowed_fields and self._is_widened(at):
-            return
-        fault = ManifestFault(at, f"refused by the rule {rule}: {detail}")
-        if fault not in self.faults:
-            self.faults.append(fault)
+        if not (self.policy.allowed_fields and self._is_widened(at)):
+            self.add(ManifestFault(at, f"refused by the rule {rule}: {detail}"))
+
+    def add(self, fault: ManifestFault) -> None:
+        """Note a fault; so many are enough for whoever reads them."""
+        if len(self._faults) < MAX_FAULTS:
+            self._faults[fault] = None
 
     def _is_widened(self, at: str) -> bool:
         whole = (self.within + at).split("/")

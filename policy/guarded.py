@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from policy import images
-from policy.faults import ManifestFault, Unreadable, escape
+from policy.faults import escape
 from policy.forms import VALUES, Check, Form, Json, shown
-from policy.outline import SYMBOL, TEMPLATE_DEFAULTS, as_list, as_mapping, symbol
+from policy.outline import as_list, as_mapping, symbol
+from policy.parts import fixed_platform_vars_names
 from policy.places import absolute_path_fault, relative_path_fault
-from policy.reading import read
 
 PARTNER_LABEL = "dataPartner"
 _LIST = "execution_dataPartnerPatientsList"
 PARTNER_SYMBOLS = {symbol("execution_dataPartner"), symbol(f"item.data_partner of {_LIST}")}
 _CONFIG_MAP_SYMBOLS = {symbol(f"aiEngine_{word}VarsConfigMapName") for word in ("plaform", "platform")}
 _OS_LABELS = {"kubernetes.io/os": ("linux",), "kubernetes.io/arch": ("amd64", "arm64")}
-PLATFORM_VARS_KEY = "platform_vars.json"
 
 _LABEL_WORD = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-# Typed by users: good inside the quotes of a JSON text, and nowhere else.
-_USER_TEXT = re.compile(r"\0execution_outputAIModel[^\0]*\0")
 
 
 class Path(Form):
@@ -225,132 +220,6 @@ class NodeTerms(Form):
                 check_node_label(term["key"], each, f"{where}/values/{number}", check)
         if not isinstance(value, list):
             check.refuse(at, "node-selectors", "must be a list")
-
-
-class Patch(Form):
-    """The text of a podSpecPatch, in whatever its references become, held to the table of a pod.
-
-    Argo reads it as YAML, lays it over the pod by Kubernetes' strategic merge, and lets a reader take it that minds no
-    case: so only exact names pass, none of them twice, and no directive (`$patch`).
-    """
-
-    def __init__(self) -> None:
-        self.table: Form | None = None
-
-    def check(self, value: Json, at: str, check: Check) -> None:
-        if not isinstance(value, str):
-            check.refuse(at, "pod-spec-patch", "must be a text")
-            return
-        assert self.table is not None
-        for text in check.becomes(value):
-            opened = _TAGS.search(text) or (None if check.is_rendered else _USER_TEXT.search(text))
-            if opened:
-                check.refuse(at, "pod-spec-patch", f"nobody knows beforehand what {shown(opened[0])} becomes inside it")
-                continue
-            marks = {symbol(name): f"known-later-{number}-" for number, name in enumerate(_names(text))}
-            marked = text
-            for meant, mark in marks.items():
-                marked = marked.replace(meant, mark)
-            try:
-                patch = _read_patch(marked)
-            except Unreadable as error:
-                check.refuse(at, "pod-spec-patch", f"its text {error.fault.detail}")
-                continue
-            inner = check.of_patch(patch, at, {mark: meant for meant, mark in marks.items()})
-            self.table.check(patch, "", inner)
-            _check_names(patch, inner)
-            for fault in inner.faults:
-                found = ManifestFault(at, f"{fault.detail} (in the patch at {fault.pointer or '/'})")
-                if found not in check.faults:
-                    check.faults.append(found)
-
-
-_TAGS = re.compile(r"\{\{.*?\}\}|\{\{", re.DOTALL)
-
-
-def _check_names(patch: Mapping[str, Any], check: Check) -> None:
-    """Refuse changes of containers that are not the manifest's own: others are Argo's, and further ones nobody's."""
-    outline = check.outline
-    own = outline.templates.get(check.template)
-    templates = list(templates_of(outline.spec)) if own is None or check.template == TEMPLATE_DEFAULTS else [own]
-    names = {"main", *(each.get("name") for template in templates for each in containers_of(template))}
-    for kind in ("containers", "initContainers"):
-        for index, container in enumerate(as_list(patch.get(kind))):
-            name = as_mapping(container).get("name")
-            if not isinstance(name, str) or name not in names:
-                words = f"{shown(name)} is none of the manifest's containers"
-                check.refuse(f"/{kind}/{index}/name", "pod-spec-patch", words)
-
-
-def _names(text: str) -> Iterator[str]:
-    """Yield the names of the parameters that only an execution will have a value for."""
-    yield from dict.fromkeys(SYMBOL.findall(text))
-
-
-def _read_patch(text: str) -> dict[str, Any]:
-    """Return the object that a patch holds. Raises Unreadable."""
-    try:
-        patch = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        # Argo's reader takes JSON as YAML; JSON alone is read faster.
-        return read(text.encode("utf-8", "surrogatepass")).value
-    if not isinstance(patch, dict):
-        raise Unreadable(ManifestFault("", "must be an object"))
-    return patch
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise Unreadable(ManifestFault("", "names a key twice"))
-    return found
-
-
-def _no_number(text: str) -> float:
-    raise Unreadable(ManifestFault("", f"holds {text}, which JSON does not know"))
-
-
-def fixed_platform_vars_names(spec: Mapping[str, Any]) -> set[str]:
-    """Return the ConfigMap names that a manifest writes out itself and mounts the platform's variables from.
-
-    The orchestrator makes a ConfigMap of each such name.
-    """
-    templates = list(templates_of(spec))
-    mounted = {
-        as_mapping(mount).get("name")
-        for template in templates
-        for holder in (*containers_of(template), as_mapping(template.get("containerSet")))
-        for mount in as_list(holder.get("volumeMounts"))
-        if as_mapping(mount).get("subPath") == PLATFORM_VARS_KEY
-    }
-    found = set()
-    for holder in (spec, *templates):
-        for volume in as_list(holder.get("volumes")):
-            name = as_mapping(as_mapping(volume).get("configMap")).get("name")
-            if as_mapping(volume).get("name") in mounted and isinstance(name, str) and name and "{{" not in name:
-                found.add(name)
-    return found
-
-
-def templates_of(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield every template of a Workflow's spec, its defaults and those within steps included."""
-    roots = [*as_list(spec.get("templates")), spec.get("templateDefaults")]
-    while roots:
-        template = roots.pop()
-        if isinstance(template, dict):
-            yield template
-            steps = [step for group in as_list(template.get("steps")) for step in as_list(group)]
-            tasks = as_list(as_mapping(template.get("dag")).get("tasks"))
-            roots += [as_mapping(step).get("inline") for step in (*steps, *tasks)]
-
-
-def containers_of(template: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield every container of a template."""
-    grouped = as_list(as_mapping(template.get("containerSet")).get("containers"))
-    beside = [*as_list(template.get("initContainers")), *as_list(template.get("sidecars"))]
-    for container in (template.get("container"), template.get("script"), *beside, *grouped):
-        if isinstance(container, dict):
-            yield container
 
 
 ABSOLUTE_PATH, RELATIVE_PATH = Path(absolute_path_fault), Path(relative_path_fault)

@@ -23,7 +23,7 @@ Json = Any
 # Argo fills the innermost tags first.
 _INNERMOST = re.compile(r"\{\{([^{}]*)\}\}")
 # For all texts of a manifest together: a web of calls can lead to more texts than anybody could look at.
-_MOST_PLACES = 40_000
+_MOST_PLACES = 20_000
 _LONGEST = 64 * 1024
 # A text as long as this is as much work as another place.
 _PLACE_LENGTH = 512

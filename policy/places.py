@@ -41,9 +41,13 @@ def is_below(path: str, roots: Iterable[str]) -> bool:
     """Return whether a path is one of the roots or lies below one, as it is written; `..` leads nowhere."""
     if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
         return False
+    path = _normal(path)
+    return any(path == root or path.startswith(f"{root}/") for root in map(_normal, roots))
+
+
+def _normal(path: str) -> str:
     # Two slashes at the beginning would stay.
-    path = posixpath.normpath("/" + path.lstrip("/"))
-    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in map(posixpath.normpath, roots))
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def folders_of(by_partner: Any, further: Iterable[str]) -> list[str]:

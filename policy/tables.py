@@ -18,13 +18,8 @@ from policy.forms import (
     KEY,
     LOOSE_NAME,
     PARAMETER_NAME,
-    PREFIX,
-    QUANTITY,
     SCALAR,
     TEXT,
-    TEXTS,
-    VALUES,
-    VARIABLE,
     Check,
     Form,
     Items,
@@ -37,216 +32,29 @@ from policy.forms import (
 from policy.guarded import (
     ABSOLUTE_PATH,
     RELATIVE_PATH,
-    Annotations,
-    ClaimName,
-    ConfigMapName,
     HostNetwork,
-    Image,
-    Labels,
-    Namespace,
     NodeSelector,
     NodeTerms,
-    Patch,
-    SecretName,
     ServiceAccount,
     StoreEndpoint,
     StoreSecretName,
 )
 from policy.host_paths import check_spec, check_template
+from policy.patches import Patch
+from policy.pod_tables import (
+    BESIDE,
+    CONTAINER,
+    CONTAINER_FIELDS,
+    METADATA,
+    MOUNTING_FIELDS,
+    POD_METADATA,
+    POD_SECURITY_CONTEXT,
+    VOLUME_MOUNT,
+    VOLUMES,
+)
 
 _OUTSIDE = ("no-outside-templates", "leads out of this manifest")
 _HOST = ("no-host-namespaces", "asks for what belongs to the host")
-
-# Metadata
-
-_RECOMMENDED = [f"app.kubernetes.io/{word}" for word in ("name", "instance", "version", "component", "part-of")]
-_TITLES = [f"workflows.argoproj.io/{word}" for word in ("title", "description")]
-METADATA = Table(
-    {
-        "name": DNS_NAME,
-        "generateName": PREFIX,
-        "namespace": Namespace(),
-        "labels": Labels(*_RECOMMENDED),
-        "annotations": Annotations(*_TITLES),
-    }
-)
-# No labels but plain words: NetworkPolicies choose pods by theirs.
-POD_METADATA = Table({"labels": Labels(), "annotations": Annotations()})
-
-# Who a container is, and what it may do
-
-_NOT_ROOT = Number(1, rule="no-root")
-_PROFILE = {
-    "type": Only("RuntimeDefault", rule="no-unconfined-containers", words="the profile must be RuntimeDefault"),
-}
-_IDENTITY = {
-    "runAsUser": _NOT_ROOT,
-    "runAsGroup": _NOT_ROOT,
-    "runAsNonRoot": Only(True, rule="no-root"),
-    "seccompProfile": Table(_PROFILE),
-    "appArmorProfile": Table(_PROFILE),
-}
-_WINDOWS = {"windowsOptions": ("no-privileged-containers", "asks for a host process container")}
-SECURITY_CONTEXT = Table(
-    {
-        **_IDENTITY,
-        "privileged": Only(False, rule="no-privileged-containers", words="asks for a privileged container"),
-        "allowPrivilegeEscalation": Only(
-            False, rule="no-privilege-escalation", words="asks for allowPrivilegeEscalation"
-        ),
-        "readOnlyRootFilesystem": FLAG,
-        "procMount": Only("Default", rule="no-unmasked-proc"),
-        "capabilities": Table(
-            {"drop": TEXTS, "add": Only([], rule="no-added-capabilities", words="asks for added capabilities")}
-        ),
-    },
-    _WINDOWS,
-)
-POD_SECURITY_CONTEXT = Table(
-    {
-        **_IDENTITY,
-        "fsGroup": _NOT_ROOT,
-        "fsGroupChangePolicy": Only("OnRootMismatch", "Always"),
-        "supplementalGroups": ListOf(_NOT_ROOT),
-    },
-    _WINDOWS,
-)
-
-# What a container reads from elsewhere
-
-_CONFIG_MAP, _SECRET = ConfigMapName(), SecretName()
-_FIELD_REF = Table(
-    {
-        "apiVersion": Only("v1"),
-        "fieldPath": Only(
-            "metadata.name",
-            "metadata.namespace",
-            "metadata.uid",
-            "spec.nodeName",
-            "spec.serviceAccountName",
-            "status.podIP",
-            "status.hostIP",
-        ),
-    }
-)
-_RESOURCES = ("cpu", "memory", "ephemeral-storage")
-ENV = Table(
-    {
-        "name": VARIABLE,
-        "value": TEXT,
-        "valueFrom": Table(
-            {
-                "secretKeyRef": Table({"name": _SECRET, "key": KEY, "optional": FLAG}),
-                "configMapKeyRef": Table({"name": _CONFIG_MAP, "key": KEY, "optional": FLAG}),
-                "fieldRef": _FIELD_REF,
-                "resourceFieldRef": Table(
-                    {
-                        "containerName": DNS_LABEL,
-                        "resource": Only(*(f"{kind}.{name}" for kind in ("limits", "requests") for name in _RESOURCES)),
-                        "divisor": QUANTITY,
-                    }
-                ),
-            }
-        ),
-    }
-)
-ENV_FROM = Table(
-    {
-        "prefix": VARIABLE,
-        "configMapRef": Table({"name": _CONFIG_MAP, "optional": FLAG}),
-        "secretRef": Table({"name": _SECRET, "optional": FLAG}),
-    }
-)
-VOLUME_MOUNT = Table(
-    {
-        "name": DNS_LABEL,
-        "mountPath": ABSOLUTE_PATH,
-        "subPath": RELATIVE_PATH,
-        "readOnly": FLAG,
-        "mountPropagation": Only("None"),
-        "recursiveReadOnly": Only("Disabled", "IfPossible", "Enabled"),
-    }
-)
-_ITEMS = ListOf(Table({"key": KEY, "path": RELATIVE_PATH, "mode": Number()}))
-_SOURCE = {"items": _ITEMS, "optional": FLAG, "defaultMode": Number()}
-
-
-class Volume(Table):
-    """A volume of exactly one kind."""
-
-    def check(self, value: Any, at: str, check: Check) -> None:
-        super().check(value, at, check)
-        if (
-            isinstance(value, dict)
-            and len([key for key, item in value.items() if item is not None and key != "name"]) != 1
-        ):
-            check.refuse(at, VALUES, "a volume is of exactly one kind")
-
-
-_VOLUME_RULE = (
-    "volume-kinds",
-    "a volume is an emptyDir, a configMap, a secret, a data partner's hostPath or a listed claim",
-)
-_OTHER_VOLUMES = (
-    "awsElasticBlockStore azureDisk azureFile cephfs cinder csi downwardAPI ephemeral fc flexVolume flocker "
-    "gcePersistentDisk gitRepo glusterfs image iscsi nfs photonPersistentDisk portworxVolume projected quobyte rbd "
-    "scaleIO storageos vsphereVolume"
-)
-VOLUME = Volume(
-    {
-        "name": DNS_LABEL,
-        "emptyDir": Table({"medium": Only("", "Memory"), "sizeLimit": QUANTITY}),
-        "configMap": Table({"name": _CONFIG_MAP, **_SOURCE}),
-        "secret": Table({"secretName": _SECRET, **_SOURCE}),
-        # What path, check_template says.
-        "hostPath": Table({"path": TEXT, "type": Only("", "Directory")}),
-        "persistentVolumeClaim": Table({"claimName": ClaimName(), "readOnly": FLAG}),
-    },
-    dict.fromkeys(_OTHER_VOLUMES.split(), _VOLUME_RULE),
-)
-_VOLUMES = ListOf(VOLUME, unique="name")
-
-# Containers
-
-_PORT = Table({"name": DNS_LABEL, "containerPort": Number(1), "protocol": Only("TCP", "UDP")})
-_COMMAND = Table({"command": TEXTS})
-PROBE = Table(
-    {
-        **dict.fromkeys(
-            ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold"), Number()
-        ),
-        "terminationGracePeriodSeconds": Number(1),
-        "exec": _COMMAND,
-        # Of the pod itself: another host would be asked by the node.
-        "httpGet": Table({"path": TEXT, "port": COUNT, "scheme": Only("HTTP", "HTTPS")}),
-        "tcpSocket": Table({"port": COUNT}),
-    }
-)
-_AMOUNTS = Table(dict.fromkeys(_RESOURCES, QUANTITY))
-_CONTAINER: dict[str, Form] = {
-    "name": DNS_LABEL,
-    "image": Image(),
-    "imagePullPolicy": Only("Always", "IfNotPresent", "Never"),
-    "command": TEXTS,
-    "args": TEXTS,
-    "workingDir": ABSOLUTE_PATH,
-    "env": ListOf(ENV),
-    "envFrom": ListOf(ENV_FROM),
-    "ports": ListOf(_PORT),
-    "resources": Table({"requests": _AMOUNTS, "limits": _AMOUNTS}),
-    "securityContext": SECURITY_CONTEXT,
-    "livenessProbe": PROBE,
-    "readinessProbe": PROBE,
-    "startupProbe": PROBE,
-    "terminationMessagePath": ABSOLUTE_PATH,
-    "terminationMessagePolicy": Only("File", "FallbackToLogsOnError"),
-    "stdin": FLAG,
-    "stdinOnce": FLAG,
-    "tty": FLAG,
-}
-_MOUNTING = {**_CONTAINER, "volumeMounts": ListOf(VOLUME_MOUNT)}
-CONTAINER = Table(_MOUNTING)
-_BESIDE = ListOf(Table({**_MOUNTING, "mirrorVolumeMounts": FLAG}), unique="name")
 
 # Where a pod may run
 
@@ -375,7 +183,7 @@ _POD: dict[str, Form] = {
     "serviceAccountName": ServiceAccount(),
     "automountServiceAccountToken": FLAG,
     "executor": Table({"serviceAccountName": ServiceAccount()}),
-    "volumes": _VOLUMES,
+    "volumes": VOLUMES,
     "activeDeadlineSeconds": COUNT,
     "parallelism": Number(),
     "retryStrategy": RETRY,
@@ -412,16 +220,16 @@ _NAMELESS = Template(
         "outputs": Table(_PARAMETERS),
         "daemon": FLAG,
         "container": CONTAINER,
-        "script": Table({**_MOUNTING, "source": TEXT}),
+        "script": Table({**MOUNTING_FIELDS, "source": TEXT}),
         "containerSet": Table(
             {
-                "containers": ListOf(Table({**_MOUNTING, "dependencies": ListOf(DNS_LABEL)}), unique="name"),
+                "containers": ListOf(Table({**MOUNTING_FIELDS, "dependencies": ListOf(DNS_LABEL)}), unique="name"),
                 "volumeMounts": ListOf(VOLUME_MOUNT),
                 "retryStrategy": Table({"duration": COUNT, "retries": COUNT}),
             }
         ),
-        "initContainers": _BESIDE,
-        "sidecars": _BESIDE,
+        "initContainers": BESIDE,
+        "sidecars": BESIDE,
         "steps": ListOf(ListOf(STEP, unique="name")),
         "dag": Table({"tasks": ListOf(TASK, unique="name"), "target": TEXT, "failFast": FLAG}),
         "suspend": Table({"duration": COUNT}),
@@ -480,7 +288,7 @@ WORKFLOW = Table(
 )
 
 # A patch changes containers that are there; where its pod runs and what it mounts, the template says.
-_PATCHED = ListOf(Table(_CONTAINER), unique="name")
+_PATCHED = ListOf(Table(CONTAINER_FIELDS), unique="name")
 POD_PATCH = Table(
     {
         "containers": _PATCHED,

@@ -209,6 +209,7 @@ def test_a_federated_training_is_rendered_within_the_rules(make_schema, settings
     [
         ("/a", "/a", True), ("/a/b", "/a", True), ("/a/b", "/a/", True), ("/ab", "/a", False), ("/", "/a", False),
         ("/a/../b", "/a", False), ("a", "/a", False), ("", "/a", False), ("/a\0", "/a", False), ("//a", "/a", True),
+        ("/a/b", "//a", True),
     ],
 )  # fmt: skip
 def test_below_is_meant_as_it_is_written(path, root, is_inside):

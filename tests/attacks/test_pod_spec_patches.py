@@ -6,7 +6,8 @@ import pytest
 
 from policy.check import judge
 from policy.rules import Grant
-from tests.attacks.test_manifest_policy import POLICY, refused, workflow
+from tests.attacks.hostile_manifests import workflow
+from tests.attacks.test_manifest_policy import POLICY, refused
 
 AT = {
     "template": "/spec/templates/0/podSpecPatch",

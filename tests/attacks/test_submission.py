@@ -9,7 +9,7 @@ from policy.rules import PLAIN_IMAGES, SHIPPED_IMAGES, Grant
 from runs import outbox
 from runs.carrier import Carrier
 from runs.owners import Attachments
-from tests.attacks.test_manifest_policy import HOSTILE, workflow
+from tests.attacks.hostile_manifests import HOSTILE, workflow
 from tests.runs.conftest import engine, make_run, owner  # noqa: F401
 from tests.runs.test_outbox import START, now_of
 
