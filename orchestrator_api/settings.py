@@ -243,7 +243,7 @@ CENTRAL_NODE_LABEL_KEY = env.str("CENTRAL_NODE_LABEL_KEY", default="nodeType")
 CENTRAL_NODE_LABEL_VALUE = env.str("CENTRAL_NODE_LABEL_VALUE", default="central")
 
 # Data partners' folders as PersistentVolumeClaims, for an engine on a cluster: {partner: {system_path: claim}}.
-DATA_PARTNER_CLAIMS = claims_from(env.json("DATA_PARTNER_CLAIMS", default={}))
+DATA_PARTNER_CLAIMS = claims_from(env.str("DATA_PARTNER_CLAIMS", default="{}"))
 
 # What every Workflow is told (contracts/workflow-parameters.md)
 
