@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -12,8 +13,12 @@ _CLAIM = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _SHAPE = 'DATA_PARTNER_CLAIMS is JSON: {"PARTNER": {"/its/system_path": "name-of-a-claim"}}'
 
 
-def claims_from(value: Any) -> dict[str, dict[str, str]]:
+def claims_from(text: str) -> dict[str, dict[str, str]]:
     """Return the claims by partner and path. Raises ImproperlyConfigured for anything else."""
+    try:
+        value: Any = json.loads(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{_SHAPE}: {error}.") from error
     if not isinstance(value, dict) or not all(isinstance(paths, dict) for paths in value.values()):
         raise ImproperlyConfigured(f"{_SHAPE}.")
     for partner, paths in value.items():

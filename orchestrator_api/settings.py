@@ -261,7 +261,7 @@ DATA_PARTNER_PATHS = env.json(
     default=dict.fromkeys(VALID_DATA_PARTNERS, LOCAL_ENGINE_HOST_PATHS) if LOCAL_ENGINE_HOST_PATHS else {},
 )
 # Data partners' folders as PersistentVolumeClaims, for an engine on a cluster: {partner: {system_path: claim}}.
-DATA_PARTNER_CLAIMS = claims_from(env.json("DATA_PARTNER_CLAIMS", default={}))
+DATA_PARTNER_CLAIMS = claims_from(env.str("DATA_PARTNER_CLAIMS", default="{}"))
 
 # What every Workflow is told (contracts/workflow-parameters.md)
 

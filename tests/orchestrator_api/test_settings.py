@@ -131,6 +131,7 @@ def test_a_second_namespace_is_an_engine_of_its_own(read):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        ("{", "DATA_PARTNER_CLAIMS is JSON"),
         ("[]", "DATA_PARTNER_CLAIMS is JSON"),
         ('{"a": "claim"}', "DATA_PARTNER_CLAIMS is JSON"),
         ('{"a": {"b": "claim"}}', "'b' of a is no path"),
