@@ -295,10 +295,12 @@ class DiskKeeper:
             return
         own = os.path.basename(self.directory)
         for name, theirs, stamp, busy in self._others():
-            late = busy and stamp < since - _FRESH_SECONDS
+            late = stamp < since - _FRESH_SECONDS
             if late and now - since >= _PATIENCE_SECONDS:
+                # Its supervisor does not answer.
                 continue
-            if late or (theirs, name) > (used, own):
+            # What has no pods takes what it took before.
+            if (late and busy) or (theirs, name) > (used, own):
                 layout.poke(os.path.join(self.root, layout.WORKFLOWS, name), layout.CONTROL, b"!")
                 return
         if not self._take_ending():

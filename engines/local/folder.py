@@ -153,16 +153,30 @@ class Folder:
                 "stamp": time.time_ns(),
             }
             (self.path(name) / layout.SECRETS).unlink(missing_ok=True)
-            # It ran nowhere any more: what its pods have left is of no use.
-            for part in (layout.SANDBOXES, layout.PODS):
-                trees.remove_quietly(str(self.path(name) / part))
-            try:
-                layout.write_last_json(str(self.path(name) / layout.STATUS), record)
-            except OSError as error:
-                if not layout.is_full(error) and not isinstance(error, FileNotFoundError):
-                    raise
+            if not self._write_last(record):
+                self._drop_remains(name)
+                self._write_last(record)
+            self._drop_remains(name)
         layout.wake_watchers(str(self.root), name)
         return record
+
+    def _write_last(self, record: Record) -> bool:
+        """Write a Workflow's last status; return whether there was room."""
+        try:
+            layout.write_last_json(str(self.path(record["name"]) / layout.STATUS), record)
+        except FileNotFoundError:
+            # There is no spare, or it is being deleted.
+            return False
+        except OSError as error:
+            if not layout.is_full(error):
+                raise
+            return False
+        return True
+
+    def _drop_remains(self, name: str) -> None:
+        """Take away what the pods of a supervisor that died have left."""
+        for part in (layout.SANDBOXES, layout.PODS):
+            trees.remove_quietly(str(self.path(name) / part))
 
     # Removing
 

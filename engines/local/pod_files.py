@@ -98,6 +98,7 @@ class PodFiles:
 
     def prepare(self) -> None:
         """Make the pod's directory, volumes and input artifacts. Raises `ArtifactMissing`, `VolumeRefused`."""
+        self._artifact_mounts.clear()
         used = used_volumes(self.template)
         script = self.template.get("script")
         self._litter = bool(used or self.order.artifacts or script)

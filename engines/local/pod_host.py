@@ -17,6 +17,7 @@ from engines.local.images import EnvironmentNotReady, ImageUnknown
 from engines.local.interpreter.machine import Machine
 from engines.local.interpreter.pod_nodes import KILLED_AT_DEADLINE, PodOrder, PodOutcome
 from engines.local.journal import Journal
+from engines.local.layout import is_full
 from engines.local.locks import Locks
 from engines.local.pod_files import ArtifactMissing, OutputMissing, PodFiles, Shop
 from engines.local.pod_machine import Container, PodMachine
@@ -29,6 +30,7 @@ _NOT_READY = (ImageUnknown, EnvironmentNotReady, VolumeNotReady)
 _LOOPBACK = "127.0.0.1"
 _AT_ONCE = 2 * (os.cpu_count() or 1)
 _STEP_SECONDS = 0.1
+_FULL_SECONDS = 1.0
 # Of a long loop, between two looks at what has ended meanwhile: half a millisecond.
 _TURNS = 4
 
@@ -105,7 +107,7 @@ class PodHost:
         # Whether a pod of this Workflow asks for a mutex: then the first in the queue need not be the first to start.
         self.locked = False
         self.limit = int(machine.spec.get("parallelism") or 0)
-        self.begun_at = self.next_start = 0.0
+        self.begun_at = self.next_start = self.full_until = 0.0
 
     # What the machine asks
 
@@ -144,28 +146,33 @@ class PodHost:
         self.locked = self.locked or bool(order.locks)
 
     def _start_waiting(self) -> None:
-        if self.queue and self.disk.free.is_short:
-            self._say_short()
-            self.locks.want_nothing()
+        now = time.monotonic()
+        if self.queue and now < self.full_until:
             return
-        for node_id, pod in self._candidates():
-            if not self.locks.take_mutexes(pod.order):
-                if pod.order.locks:
-                    self.machine.pods.pending(node_id, self.locks.said(pod.order))
-                continue
-            if not self._in_step() or not self.locks.take_place(node_id):
-                break
-            self.begun_at = time.monotonic()
-            if self.queue.pop(node_id, None) is not None:
-                self._begin(pod)
+        try:
+            for node_id, pod in self._candidates():
+                if not self.locks.take_mutexes(pod.order):
+                    if pod.order.locks:
+                        self.machine.pods.pending(node_id, self.locks.said(pod.order))
+                    continue
+                if not self._in_step() or not self.locks.take_place(node_id):
+                    break
+                self.begun_at = time.monotonic()
+                if self.queue.pop(node_id, None) is not None:
+                    self._begin(pod)
+        except OSError as problem:
+            if not is_full(problem):
+                raise
+            self._wait_for_room("the engine's disk is full")
         if not self.queue:
             self.locks.want_nothing()
 
-    def _say_short(self) -> None:
-        """Say of the pods that wait that the disk is short; they start when it is not."""
+    def _wait_for_room(self, why: str) -> None:
+        """Say of the pods that wait why they do, and look again in a while."""
         for node_id in self.queue:
-            self.machine.pods.pending(node_id, f"waiting for room: {self.disk.free.said()}")
-        self._at(self.disk.next_deadline(), lambda: None)
+            self.machine.pods.pending(node_id, f"waiting for room: {why}")
+        self.full_until = time.monotonic() + _FULL_SECONDS
+        self._at(self.full_until, lambda: None)
 
     def _in_step(self) -> bool:
         """Return whether one more pod may start now.
@@ -185,11 +192,16 @@ class PodHost:
         return False
 
     def _candidates(self) -> Iterator[tuple[str, _Pod]]:
-        if self.locked:
+        if self.queue and self.disk.free.is_short:
+            # What comes at the end is small, and a stop waits for it.
+            yield from [(node_id, pod) for node_id, pod in self.queue.items() if pod.order.on_exit]
+            if self.queue:
+                self._wait_for_room(self.disk.free.said())
+        elif self.locked:
             yield from list(self.queue.items())
-            return
-        while self.queue:
-            yield next(iter(self.queue.items()))
+        else:
+            while self.queue and time.monotonic() >= self.full_until:
+                yield next(iter(self.queue.items()))
 
     def _begin(self, pod: _Pod) -> None:
         node_id = pod.order.node_id
@@ -197,9 +209,12 @@ class PodHost:
         try:
             pod.files.prepare()
             self._open_world(pod)
-        except (ArtifactMissing, VolumeRefused, VolumeNotReady, OSError) as problem:
+        except (ArtifactMissing, VolumeRefused, VolumeNotReady, ValueError, OSError) as problem:
             pod.files.clean()
-            self._end(node_id, PodOutcome("Error", str(problem), {}))
+            if isinstance(problem, OSError) and is_full(problem):
+                self._put_back(pod)
+            else:
+                self._end(node_id, PodOutcome("Error", str(problem), {}))
             return
         pod.started = True
         self.live += 1
@@ -208,10 +223,16 @@ class PodHost:
         pod.machine.begin()
         self._follow(pod)
 
+    def _put_back(self, pod: _Pod) -> None:
+        """Let a pod wait for which there was no room: it is not its fault."""
+        self.locks.give_back(pod.order.node_id, keep_place=False)
+        self.queue[pod.order.node_id] = pod
+        self.queue.move_to_end(pod.order.node_id, last=False)
+        self._wait_for_room("the engine's disk is full")
+
     def _open_world(self, pod: _Pod) -> None:
         if self.world and self.world_open:
             return
-        self.world_open = True
         self.runner.open(
             PodSpec(
                 id=self.world or pod.order.node_id,
@@ -220,6 +241,7 @@ class PodHost:
                 hidden_paths=self.options.hidden,
             )
         )
+        self.world_open = True
 
     def _stop(self, node_id: str, why: str) -> None:
         self.queue.pop(node_id, None)

@@ -344,6 +344,7 @@ class Supervisor:
         self._forget_secrets()
         if not self.publisher.publish():
             self._close_pods()
+            self._remove(layout.SANDBOXES)
             self._publish_last()
         self.publisher.give_up_spare()
         self._close_pods()

@@ -18,7 +18,7 @@ from engines.local import LocalEngine, layout, liveness
 from tests.engines.local.harness import shell, wait, workflow
 
 MEBI = 1 << 20
-SECONDS = 40.0
+SECONDS = 90.0
 Seen = dict[str, Any]
 
 
@@ -142,6 +142,10 @@ def paused(disk: Path) -> Seen:
 def short(disk: Path) -> Seen:
     """The reserve is not there."""
     engine = LocalEngine("local", {"root": disk / "engine", "disk_reserve_bytes": "16Mi", "grace_seconds": 1})
+    main = {"name": "main", "container": shell("sleep 60")}
+    handled = workflow(main, {"name": "handler", "container": shell("true")}, onExit="handler")
+    engine.submit(Submission("handled", handled))
+    running(engine, "handled")
     (disk / "filler").write_bytes(b"\0" * 12 * MEBI)
     submit(engine, "waiting", "true")
     submit(engine, "stopped", "true")
@@ -149,7 +153,10 @@ def short(disk: Path) -> Seen:
     time.sleep(1.5)
     seen: Seen = {"before": said(engine, "waiting")}
     engine.stop("stopped")
+    engine.stop("handled")
     seen["stopped"] = [str(wait(engine, "stopped").phase)]
+    nodes = wait(engine, "handled").nodes
+    seen["handler"] = [node["phase"] for node in nodes.values() if node["displayName"].endswith(".onExit")]
     (disk / "filler").unlink()
     wait(engine, "waiting")
     seen["after"] = said(engine, "waiting")

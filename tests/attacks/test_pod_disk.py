@@ -179,7 +179,7 @@ def scene(request: pytest.FixtureRequest, disk: Path) -> Callable[..., dict[str,
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=400,
         )
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
@@ -233,4 +233,5 @@ def test_runs_wait_for_the_reserve(scene: Callable[..., dict[str, Any]]) -> None
     assert seen["before"][0] == "Pending"
     assert "kept in reserve" in seen["before"][1]
     assert seen["stopped"][0] == "Failed"
+    assert seen["handler"] == ["Succeeded"]
     assert seen["after"] == ["Succeeded", ""]
