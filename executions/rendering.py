@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.base import MANAGED_BY, MANAGED_BY_LABEL, Manifest
+from executions.callback_tokens import CALLBACK_TOKEN_ENV, MANAGER_IMAGE, TokenKeys, containers_of, image_name
 from executions.facts import ManagerVariables, Platform, RenderedExecution
 from executions.host_paths import without_empty_paths
 from executions.parameters import execution_parameters, platform_vars
 
 EXECUTION_LABEL = "orchestrator/execution"
-CALLBACK_TOKEN_ENV = "ORCHESTRATOR_CALLBACK_TOKEN"  # noqa: S105 - the variable's name, not its value
-CALLBACK_TOKEN_KEY = "token"  # noqa: S105
-MANAGER_IMAGE = "federated-learning-manager"
 MODEL_SIZE_ANNOTATION = "orchestrator/max-model-bytes"
 PLATFORM_VARS_KEY = "platform_vars.json"
 
@@ -40,7 +38,7 @@ def workflow_name(execution_id: int, attempt: int) -> str:
 
 
 def callback_secret_name(name: str) -> str:
-    """Name the Secret that holds the callback token of the Workflow `name`."""
+    """Name the Secret that holds the callback tokens of the Workflow `name`."""
     return f"{name}-callback"
 
 
@@ -74,11 +72,13 @@ def render(
     partners_have_paths = any(partner.system_path for partner in execution.partners)
     without_empty_paths(spec, {each["name"]: each.get("value", "") for each in spec["arguments"]["parameters"]},
                         partners_have_paths)  # fmt: skip
-    for container in _containers(spec):
-        if _image_name(container) in callback_images:
-            _add_callback_token(container, callback_secret_name(name))
-        if managers is not None and _image_name(container) == MANAGER_IMAGE:
-            _add_manager_variables(container, managers, callback_secret_name(name))
+    keys = TokenKeys(workflow, parameters, [partner.name for partner in execution.partners], execution.federated)
+    for template in _templates(spec):
+        for container in containers_of(template):
+            if image_name(container) in callback_images:
+                _add_callback_token(container, callback_secret_name(name), keys.of(template))
+            if managers is not None and image_name(container) == MANAGER_IMAGE:
+                _add_manager_variables(container, managers, callback_secret_name(name))
     content = {PLATFORM_VARS_KEY: json.dumps(platform_vars(platform), indent=2)}
     names = {chosen_config_map, *_fixed_platform_vars_names(spec)}
     return Rendering(name, workflow, parameters, {each: dict(content) for each in sorted(names)})
@@ -112,22 +112,9 @@ def _templates(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         roots += [step.get("inline") for step in [*steps, *tasks] if isinstance(step, dict)]
 
 
-def _containers(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for template in _templates(spec):
-        grouped = (template.get("containerSet") or {}).get("containers") or []
-        single = [template.get("container"), template.get("script")]
-        beside = [*(template.get("initContainers") or []), *(template.get("sidecars") or [])]
-        yield from (container for container in [*single, *beside, *grouped] if isinstance(container, dict))
-
-
-def _image_name(container: Mapping[str, Any]) -> str:
-    """Return an image's name without registry, tag and digest."""
-    return str(container.get("image", "")).rpartition("/")[2].partition("@")[0].partition(":")[0]
-
-
-def _add_callback_token(container: dict[str, Any], secret_name: str) -> None:
+def _add_callback_token(container: dict[str, Any], secret_name: str, key: str) -> None:
     others = [variable for variable in container.get("env") or [] if variable.get("name") != CALLBACK_TOKEN_ENV]
-    reference = {"secretKeyRef": {"name": secret_name, "key": CALLBACK_TOKEN_KEY}}
+    reference = {"secretKeyRef": {"name": secret_name, "key": str(key)}}
     container["env"] = [*others, {"name": CALLBACK_TOKEN_ENV, "valueFrom": reference}]
 
 
@@ -149,7 +136,8 @@ def _fixed_platform_vars_names(spec: Mapping[str, Any]) -> Iterator[str]:
     """Yield the ConfigMap names that a manifest writes out itself and mounts the platform's variables from."""
     mounted = {
         mount.get("name")
-        for container in _containers(spec)
+        for template in _templates(spec)
+        for container in containers_of(template)
         for mount in container.get("volumeMounts") or []
         if mount.get("subPath") == PLATFORM_VARS_KEY
     } | {

@@ -11,9 +11,19 @@ from registry.authors import author_of
 from registry.models import AIModel
 from registry.serializers import BYTES, JSON_FILE, AIModelIn, AIModelOut
 from registry.services.rows import found
-from registry.views.base import CONFLICT, GONE, RANGE, READ_ACTIONS, REFUSED, WRITE_ACTIONS, RegistryViewSet
+from registry.views.base import (
+    CENTRAL_READ_ACTIONS,
+    CONFLICT,
+    GONE,
+    RANGE,
+    REFUSED,
+    UPSERT_ACTIONS,
+    WRITE_ACTIONS,
+    RegistryViewSet,
+)
 from web.bodies import read_body
 from web.downloads import file_response, json_file_response
+from web.grants import ANY_ROLE
 from web.lists import ListQuery, id_filter, on, text_filter
 
 QUERY = ListQuery(
@@ -34,7 +44,7 @@ QUERY = ListQuery(
     },
 )
 _FILES = {"multipart/form-data": AIModelIn}
-_DOWNLOADS = frozenset({"download_contents", "download_ai_model", "download_ai_engine_version_user_vars"})
+_DOWNLOADS = dict.fromkeys(("download_contents", "download_ai_model", "download_ai_engine_version_user_vars"), ANY_ROLE)
 
 
 @extend_schema_view(
@@ -47,7 +57,7 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
     rows = staticmethod(selectors.ai_models)
     present = staticmethod(presenters.present_ai_model)
     list_query = QUERY
-    workflow_actions = READ_ACTIONS | WRITE_ACTIONS | _DOWNLOADS | {"update_or_create"}
+    workflow_actions = CENTRAL_READ_ACTIONS | WRITE_ACTIONS | UPSERT_ACTIONS | _DOWNLOADS
 
     @extend_schema(request=_FILES, responses={201: AIModelOut, 400: REFUSED})
     def create(self, request: Request) -> Response:
