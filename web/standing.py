@@ -72,7 +72,8 @@ def while_granted(request: Request | HttpRequest, chunks: Iterable[_T]) -> Itera
 
 def _is_let_in_again(request: Request) -> bool:
     try:
-        again = Request(_as_it_came(request._request), authenticators=request.authenticators)
+        ways: Any = request.authenticators
+        again = Request(_as_it_came(request._request), authenticators=ways)
         return bool(again.user == request.user and again.auth == request.auth)
     except APIException:
         return False
@@ -89,5 +90,5 @@ def _as_it_came(request: HttpRequest) -> HttpRequest:
     session: Any = getattr(request, "session", None)
     if session is not None:
         fresh.session = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
-        fresh.user = get_user(fresh)  # type: ignore[assignment] # what the middleware puts there
+        fresh.user = get_user(fresh)
     return fresh

@@ -111,7 +111,7 @@ def ai_model_delete(*, model_id: int, author: Author) -> None:
         raise Conflict("Others have replaced the contents of this AI model.")
     with unless_used(model, model.children.all), transaction.atomic():
         model = found(AIModel.objects.select_for_update(), model_id)
-        versions = [model, *model.earlier_contents.all()]
+        versions: list[AIModel | EarlierContents] = [model, *model.earlier_contents.all()]
         # One file may be part of several versions.
         files = {file.name: file for row in versions for file in (row.contents, row.ai_engine_version_user_vars)}
         AIModel.objects.filter(pk=model_id).delete()
