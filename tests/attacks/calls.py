@@ -50,7 +50,8 @@ def actions_of(address: Address) -> dict[str, str]:
     """Return what an address does by HTTP method: an action's name, or the method itself for a plain view."""
     actions: Mapping[str, str] | None = getattr(address.view, "actions", None)
     if actions is not None:
-        return {method.upper(): action for method, action in actions.items()}
+        # HEAD comes with the first request.
+        return {method.upper(): action for method, action in actions.items() if method != "head"}
     names = [method for method in METHODS if hasattr(address.view.cls, method.lower())]
     return {name: name.lower() for name in names if name not in ("HEAD", "OPTIONS")}
 
