@@ -72,7 +72,7 @@ def render(
     partners_have_paths = any(partner.system_path for partner in execution.partners)
     without_empty_paths(spec, {each["name"]: each.get("value", "") for each in spec["arguments"]["parameters"]},
                         partners_have_paths)  # fmt: skip
-    keys = TokenKeys(workflow, parameters, [partner.name for partner in execution.partners], execution.federated)
+    keys = TokenKeys(spec, [partner.name for partner in execution.partners], execution.federated)
     for template in _templates(spec):
         for container in containers_of(template):
             if image_name(container) in callback_images:

@@ -45,8 +45,15 @@ __all__ = ["engine", "make_federated", "make_run", "owner", "status_of"]
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 LARGE = 9 * 1024**2
-_USERS = "from django.contrib.auth.models import User"
-_TOKENS = "from orchestrator_api.models import ApiToken"
+_NEW_TOKEN = (
+    "from datetime import timedelta; from django.contrib.auth.models import User;"
+    "from orchestrator_api.tokens import token_create;"
+    "print(token_create(user=User.objects.get(), name='stolen', lifetime=timedelta(hours=1))[1])"
+)
+_REVOKE = (
+    "from orchestrator_api.models import ApiToken; from orchestrator_api.tokens import token_revoke;"
+    "token_revoke(tokens=ApiToken.objects.filter(name='stolen'))"
+)
 Caller = tuple[APIClient | Client, Callable[[], object]]
 
 
@@ -288,13 +295,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
         yield running
 
 
-def manage(service: LocalService, *words: str) -> str:
-    """Run a command of the service's operator, with the service's own settings."""
+def in_service(service: LocalService, code: str) -> str:
+    """Run code with the service's own settings, as its operator may, and return what it prints."""
     pairs = Path(f"/proc/{process_ids(service, 'gunicorn')[0]}/environ").read_text().split("\0")
-    settings = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     done = subprocess.run(
-        [sys.executable, "manage.py", *words],
-        cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=60, check=True,
+        [sys.executable, "-c", f"import django; django.setup(); {code}"],
+        cwd=PROJECT, env=dict(pair.split("=", 1) for pair in pairs if "=" in pair),
+        capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     return done.stdout.strip()
 
@@ -303,15 +310,14 @@ def manage(service: LocalService, *words: str) -> str:
 def test_the_shipped_server_cuts_the_followed_log_of_a_revoked_token(service: LocalService) -> None:
     admin = Api(service.url, service.token)
     name = run_of(admin, post(admin, epochs=SLOW))["name"]
-    user = manage(service, "shell", "-v", "0", "-c", f"{_USERS}; print(User.objects.get())")
-    token = manage(service, "create_token", user, "--name", "stolen", "--print-only")
+    token = in_service(service, _NEW_TOKEN)
     stream = requests.get(
         f"{service.url}/api/runs/{name}/logs/?follow=true",
         headers={"Authorization": f"Bearer {token}"}, stream=True, timeout=60,
     )  # fmt: skip
     assert stream.status_code == 200
 
-    manage(service, "revoke_token", *_ids_of(service, "stolen"))
+    in_service(service, _REVOKE)
     began_at = time.monotonic()
 
     with pytest.raises(requests.RequestException):
@@ -319,8 +325,3 @@ def test_the_shipped_server_cuts_the_followed_log_of_a_revoked_token(service: Lo
             assert time.monotonic() - began_at < 30
     assert time.monotonic() - began_at < 30
     assert admin.call("GET", f"runs/{name}/")["phase"] not in ("succeeded", "failed")
-
-
-def _ids_of(service: LocalService, name: str) -> list[str]:
-    code = f"{_TOKENS}; print(*ApiToken.objects.filter(name={name!r}).values_list('pk', flat=True))"
-    return manage(service, "shell", "-v", "0", "-c", code).split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ SHIPPED = {schema.name: yaml.safe_load(schema.manifest_yaml) for schema in shipp
 FEDERATED = [name for name in SHIPPED if name.endswith("federated-learning")]
 PARTNERS = ["data-partner-1", "data-partner-2"]
 PARAMETERS = {
-    "execution_dataPartnerPatientsList": "[]",
+    "execution_dataPartnerPatientsList": json.dumps([{"data_partner": name, "data_path": ""} for name in PARTNERS]),
     "platform_centralNodeLabelKey": "role",
     "platform_centralNodeLabelValue": "central",
 }
@@ -26,8 +27,14 @@ LISTED = "{{inputs.parameters.execution_dataPartnerPatientsList}}"
 ITSELF = "client.{{inputs.parameters.data_partner}}"
 
 
+def tokens(manifest: Any, partners: list[str] = PARTNERS, federated: bool = True) -> TokenKeys:
+    parameters = [{"name": name, "value": value} for name, value in PARAMETERS.items()]
+    manifest["spec"]["arguments"] = {"parameters": parameters}
+    return TokenKeys(manifest["spec"], partners, federated)
+
+
 def keys(manifest: Any, partners: list[str] = PARTNERS, federated: bool = True) -> dict[str, str]:
-    found = TokenKeys(manifest, PARAMETERS, partners, federated)
+    found = tokens(manifest, partners, federated)
     return {template["name"]: found.of(template) for template in manifest["spec"]["templates"]}
 
 
@@ -137,7 +144,7 @@ def test_a_partner_may_be_written_out(selector: Any) -> None:
 def test_an_inline_template_knows_its_partner_by_its_steps_items() -> None:
     inline = {"container": RUNNER, "nodeSelector": {"dataPartner": "{{item.data_partner}}"}}
     manifest = fan_out({"container": RUNNER}, inline=inline)
-    found = TokenKeys(manifest, PARAMETERS, PARTNERS, True)
+    found = tokens(manifest)
 
     assert found.of(manifest["spec"]["templates"][0]["dag"]["tasks"][0]["inline"]) == "client.{{item.data_partner}}"
 
@@ -168,6 +175,37 @@ def test_a_loop_that_may_be_one_over_partners_counts_as_one(loop: Any) -> None:
     assert keys(fan_out({"container": RUNNER}, withParam=None, **loop))["client"] == "client"
 
 
+def test_what_follows_each_turn_of_a_loop_is_of_the_loop_too() -> None:
+    manifest = fan_out({"container": RUNNER}, hooks={"exit": {"template": "after"}})
+    manifest["spec"]["templates"].append({"name": "after", "container": RUNNER})
+
+    assert keys(manifest)["after"] == "client"
+
+
+def test_a_loop_that_an_earlier_step_makes_may_be_one_over_partners() -> None:
+    listed = "{{tasks.list.outputs.result}}"
+
+    assert keys(fan_out({"container": RUNNER}, withParam=listed))["client"] == "client"
+
+
+def test_an_input_by_its_name_alone_is_the_workflows_argument() -> None:
+    selector = {"dataPartner": "{{inputs.parameters.centre}}"}
+    manifest = fan_out({**taking("centre"), "container": RUNNER, "nodeSelector": selector}, withParam=None)
+    tokens(manifest)
+    manifest["spec"]["arguments"]["parameters"].append({"name": "centre", "value": "data-partner-2"})
+    found = TokenKeys(manifest["spec"], PARTNERS, True)
+
+    assert found.of(manifest["spec"]["templates"][1]) == "client.{{inputs.parameters.centre}}"
+
+
+def test_templates_that_call_each_other_in_a_circle_come_to_an_end() -> None:
+    manifest = fan_out({**taking("who"), "container": RUNNER}, withParam=None, **passing(who="central"))
+    again = {"name": "again", "template": "client", **passing(who="{{inputs.parameters.who}}")}
+    manifest["spec"]["templates"][1]["steps"] = [[again]]
+
+    assert keys(manifest)["client"] == "main"
+
+
 def test_a_loop_over_anything_else_is_none_over_partners() -> None:
     assert keys(fan_out({"container": RUNNER}, withParam=None, withItems=["density", "birads"]))["client"] == "main"
 
@@ -193,9 +231,9 @@ def test_the_server_is_the_server_wherever_it_runs() -> None:
 
 
 def test_defaults_of_all_templates_get_the_token_that_reaches_least() -> None:
-    manifest = {"spec": {"templateDefaults": {"container": RUNNER}, "templates": []}}
+    manifest: dict[str, Any] = {"spec": {"templateDefaults": {"container": RUNNER}, "templates": []}}
 
-    assert TokenKeys(manifest, PARAMETERS, PARTNERS, True).of(manifest["spec"]["templateDefaults"]) == "client"
+    assert tokens(manifest).of(manifest["spec"]["templateDefaults"]) == "client"
 
 
 def test_several_partners_are_told_apart_outside_federated_trainings_too() -> None:
