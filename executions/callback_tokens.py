@@ -91,13 +91,13 @@ class TokenKeys:
             verdicts = self._verdicts(text, template, callers)
             # What only the run will tell is good enough here: the container goes where its token belongs.
             if verdicts == {True} or (verdicts == {None} and TAG.fullmatch(text)):
-                return text
+                return text.strip()
             if len(verdicts) > 1:
                 return None
         names = [str(each.get("name")) for each in (template.get("inputs") or {}).get("parameters") or []]
         inputs = (f"{{{{inputs.parameters.{name}}}}}" for name in names)
         texts = [*_client_ids(template), *inputs]
-        return next((text for text in texts if self._verdicts(text, template, callers) == {True}), "")
+        return next((text.strip() for text in texts if self._verdicts(text, template, callers) == {True}), "")
 
     def _verdicts(self, text: str, template: Template, callers: Callers) -> set[bool | None]:
         """Return whether what a text can come from names a data partner; None for what only the run will tell."""

@@ -37,6 +37,7 @@ class Callers:
         listed = [each for each in spec.get("templates") or [] if isinstance(each, dict)]
         self._named = {str(each.get("name")): each for each in listed}
         self._calls: dict[int, list[Call]] = {}
+        self._items: dict[Call, list[Any] | None] = {}
         for name in (spec.get("entrypoint"), spec.get("onExit")):
             self._note(name, Call(None, {}, {}))
         for template in listed:
@@ -69,6 +70,13 @@ class Callers:
 
     def items(self, call: Call) -> list[Any] | None:
         """Return the items that a call is repeated for; [] where it is not, None where only the run will tell."""
+        if call not in self._items:
+            # Of a loop over its own items nobody can tell.
+            self._items[call] = None
+            self._items[call] = self._listed(call)
+        return self._items[call]
+
+    def _listed(self, call: Call) -> list[Any] | None:
         step = call.step
         if step.get("withSequence"):
             return None
@@ -125,9 +133,8 @@ class Callers:
     def _note_steps(self, template: Template) -> None:
         groups = [group if isinstance(group, list) else [] for group in template.get("steps") or []]
         tasks = (template.get("dag") or {}).get("tasks") or []
-        for step in (
-            each for each in [*(each for group in groups for each in group), *tasks] if isinstance(each, dict)
-        ):
+        steps = [*(step for group in groups for step in group), *tasks]
+        for step in (each for each in steps if isinstance(each, dict)):
             call = Call(template, step, _values(step.get("arguments")))
             self._note(step.get("template"), call)
             if isinstance(step.get("inline"), dict):

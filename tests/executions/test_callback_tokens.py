@@ -206,6 +206,19 @@ def test_templates_that_call_each_other_in_a_circle_come_to_an_end() -> None:
     assert keys(manifest)["client"] == "main"
 
 
+def test_a_loop_over_its_own_items_comes_to_an_end() -> None:
+    client = {
+        **taking("who", "list"),
+        "container": RUNNER,
+        "nodeSelector": {"dataPartner": "{{inputs.parameters.who}}"},
+    }
+    manifest = fan_out(client, **passing(who="{{item}}", list="{{item}}"))
+    own = {"name": "own", "template": "client", "withParam": "{{inputs.parameters.list}}"}
+    manifest["spec"]["templates"][1]["steps"] = [[{**own, **passing(who="{{item}}", list="{{item}}")}]]
+
+    assert keys(manifest)["client"] in ("client", "client.{{inputs.parameters.who}}")
+
+
 def test_a_loop_over_anything_else_is_none_over_partners() -> None:
     assert keys(fan_out({"container": RUNNER}, withParam=None, withItems=["density", "birads"]))["client"] == "main"
 
