@@ -90,7 +90,7 @@ def save(field_file: FieldFile, name: str, upload: File[Any]) -> None:
 def is_same_file(stored: FieldFile, upload: File[Any]) -> bool:
     """Return whether a stored file holds just what an upload does."""
     try:
-        if stored.size != upload.size:
+        if not stored or stored.size != upload.size:
             return False
         with stored.storage.open(stored.name or "", "rb") as known:
             # In blocks of one size: those of the upload may be of any.
