@@ -6,13 +6,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from executions import conf
+from executions.callback_tokens import holders
 from executions.facts import OWNER_KIND
 from executions.federation import channel_of
 from executions.granting import workflow_grant
 from executions.models import Execution, ExecutionDataPartner
 from executions.outcomes import failure_amended, reported_success, run_ended
 from executions.partners import awaited_partners, waiting_words
-from executions.rendering import CALLBACK_TOKEN_KEY, callback_secret_name
+from executions.rendering import callback_secret_name
 from federated.services import ChannelRefused, ChannelSpec, ChannelUnavailable, channel_close, channel_open
 from policy.rules import Grant
 from runs.models import WorkflowRun
@@ -24,16 +25,11 @@ __all__ = ["OWNER_KIND", "ExecutionOwner"]
 
 
 class ExecutionOwner(RunOwner):
-    """Gives each Workflow its callback token, and fails executions whose Workflows ended in silence."""
+    """Gives each Workflow its callback tokens, and fails executions whose Workflows ended in silence."""
 
     def prepare(self, run: WorkflowRun) -> Attachments:
-        grant = WorkflowGrant(execution_id=run.owner_id, attempt=run.attempt, name=run.name)
-        ends_at = run.deadline_at or timezone.now() + conf.longest_run()
-        token = issue_token(grant, ends_at + conf.CALLBACK_GRACE)
-        return Attachments(
-            config_maps=run.config_maps,
-            secrets={callback_secret_name(run.name): {**_opened(run), CALLBACK_TOKEN_KEY: token}},
-        )
+        secret = {**_opened(run), **_tokens(run)}
+        return Attachments(config_maps=run.config_maps, secrets={callback_secret_name(run.name): secret})
 
     def grant(self, run: WorkflowRun) -> Grant:
         execution = Execution.objects.prefetch_related("ai_engines", "data_partners").get(pk=run.owner_id)
@@ -45,7 +41,7 @@ class ExecutionOwner(RunOwner):
         )
 
     def needs_release(self, run: WorkflowRun) -> bool:
-        return Execution.objects.filter(pk=run.owner_id, number_iterations__isnull=False).exists()
+        return _is_federated(run)
 
     def release(self, run: WorkflowRun) -> None:
         channel = _channel(run)
@@ -73,6 +69,22 @@ class ExecutionOwner(RunOwner):
 
     def admin_address(self, owner_id: int) -> str:
         return reverse("admin:executions_execution_change", args=[owner_id])
+
+
+def _tokens(run: WorkflowRun) -> dict[str, str]:
+    """Return a token for each role and data partner that the containers of a Workflow need."""
+    partners = ExecutionDataPartner.objects.filter(execution_id=run.owner_id).order_by("position")
+    names = list(partners.values_list("name", flat=True))
+    federated = _is_federated(run)
+    ends_at = (run.deadline_at or timezone.now() + conf.longest_run()) + conf.CALLBACK_GRACE
+    return {
+        key: issue_token(WorkflowGrant(run.owner_id, run.attempt, run.name, each.role, each.partner), ends_at)
+        for key, each in holders(run.manifest, callback_secret_name(run.name), names, federated).items()
+    }
+
+
+def _is_federated(run: WorkflowRun) -> bool:
+    return Execution.objects.filter(pk=run.owner_id, number_iterations__isnull=False).exists()
 
 
 def _channel(run: WorkflowRun) -> ChannelSpec | None:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from rest_framework.request import Request
+
 from executions.models import Execution, ExecutionState
 from executions.partners import AwaitedPartner
 from executions.rendering import Rendering
 from executions.selectors import ShownAttempt, ShownEngine, ShownExecution, executions_shown
 from web.addresses import Addresses, registry_url
+from web.grants import Role, grant_of
 from web.jsontext import escape
 
 _PARTNERS = "/data/input_elements/platform_data/data_partners_patients"
@@ -24,6 +27,17 @@ def present_executions(rows: Sequence[Execution], addresses: Addresses) -> list[
 def present_execution(row: Execution, addresses: Addresses) -> dict[str, Any]:
     """Show one execution."""
     return present_executions([row], addresses)[0]
+
+
+def present_execution_to(request: Request, row: Execution) -> dict[str, Any]:
+    """Show one execution to who asks: a client of a federated training sees its own data partner's patients only."""
+    shown = present_execution(row, Addresses.of(request))
+    grant = grant_of(request)
+    data = shown["input_elements"].get("platform_data")
+    if data and grant is not None and grant.role is Role.CLIENT:
+        patients = data["data_partners_patients"]
+        data["data_partners_patients"] = {name: ids for name, ids in patients.items() if grant.may_read(name)}
+    return shown
 
 
 def present_shown(shown: ShownExecution, addresses: Addresses) -> dict[str, Any]:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import copy
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engines.base import FEDERATED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, Manifest
+from executions.callback_tokens import CALLBACK_TOKEN_ENV, MANAGER_IMAGE, TokenKeys, image_name
 from executions.facts import ManagerVariables, Platform, RenderedExecution
 from executions.host_paths import Claims, mounted_read_only, with_claims, without_empty_paths
 from executions.parameters import execution_parameters, platform_vars
 from policy.parts import PLATFORM_VARS_KEY, containers_of, fixed_platform_vars_names, templates_of
 
 EXECUTION_LABEL = "orchestrator/execution"
-CALLBACK_TOKEN_ENV = "ORCHESTRATOR_CALLBACK_TOKEN"  # noqa: S105 - the variable's name, not its value
-CALLBACK_TOKEN_KEY = "token"  # noqa: S105
-MANAGER_IMAGE = "federated-learning-manager"
 
 ConfigMaps = dict[str, dict[str, str]]
 
@@ -39,7 +37,7 @@ def workflow_name(execution_id: int, attempt: int) -> str:
 
 
 def callback_secret_name(name: str) -> str:
-    """Name the Secret that holds the callback token of the Workflow `name`."""
+    """Name the Secret that holds the callback tokens of the Workflow `name`."""
     return f"{name}-callback"
 
 
@@ -77,11 +75,13 @@ def render(
     without_empty_paths(spec, values, partners_have_paths)
     with_claims(spec, values, execution.partners, claims or {})
     mounted_read_only(spec)
-    for container in _containers(spec):
-        if _image_name(container) in callback_images:
-            _add_callback_token(container, callback_secret_name(name))
-        if managers is not None and _image_name(container) == MANAGER_IMAGE:
-            _add_manager_variables(container, managers, callback_secret_name(name))
+    keys = TokenKeys(spec, [partner.name for partner in execution.partners], execution.federated)
+    for template in templates_of(spec):
+        for container in containers_of(template):
+            if image_name(container) in callback_images:
+                _add_callback_token(container, callback_secret_name(name), keys.of(template))
+            if managers is not None and image_name(container) == MANAGER_IMAGE:
+                _add_manager_variables(container, managers, callback_secret_name(name))
     content = {PLATFORM_VARS_KEY: json.dumps(platform_vars(platform), indent=2)}
     names = {chosen_config_map, *fixed_platform_vars_names(spec)}
     return Rendering(name, workflow, parameters, {each: dict(content) for each in sorted(names)})
@@ -110,19 +110,9 @@ def _merged(declared: Sequence[Mapping[str, Any]], ours: Mapping[str, str]) -> l
     return kept + [{"name": name, "value": value} for name, value in ours.items()]
 
 
-def _containers(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for template in templates_of(spec):
-        yield from containers_of(template)
-
-
-def _image_name(container: Mapping[str, Any]) -> str:
-    """Return an image's name without registry, tag and digest."""
-    return str(container.get("image", "")).rpartition("/")[2].partition("@")[0].partition(":")[0]
-
-
-def _add_callback_token(container: dict[str, Any], secret_name: str) -> None:
+def _add_callback_token(container: dict[str, Any], secret_name: str, key: str) -> None:
     others = [variable for variable in container.get("env") or [] if variable.get("name") != CALLBACK_TOKEN_ENV]
-    reference = {"secretKeyRef": {"name": secret_name, "key": CALLBACK_TOKEN_KEY}}
+    reference = {"secretKeyRef": {"name": secret_name, "key": str(key)}}
     container["env"] = [*others, {"name": CALLBACK_TOKEN_ENV, "valueFrom": reference}]
 
 

@@ -8,21 +8,22 @@ from typing import Any
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from executions import round_serializers as api
-from executions.permissions import check_grant
-from executions.presenters import present_execution
+from executions.permissions import check_grant, client_of
+from executions.presenters import present_execution_to
 from executions.progress import progress_reported, role_to_failed
 from executions.round_presenters import metric_names, present_training
 from executions.rounds import Training, training_of
 from executions.selectors import execution_bare
 from executions.serializers import ExecutionAnswer, FailedForm, FailedInput
-from web.addresses import Addresses
 from web.bodies import read_body
 from web.errors import Fault, InvalidInput, TooLarge
+from web.grants import ANY_ROLE, Role
 
 MAX_PROGRESS_BYTES = 1024 * 1024
 _FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
@@ -31,15 +32,20 @@ _IMAGE = OpenApiResponse(OpenApiTypes.BINARY, description="The plot.")
 
 
 class RoundViewSet(ViewSet):
-    """A federated training's rounds; a Workflow reaches what `workflow_actions` lists, of its own execution only."""
+    """A federated training's rounds; a role reaches what `workflow_actions` lists for it, and speaks for itself."""
 
-    workflow_actions = frozenset({"progress", "update_role_to_failed"})
+    workflow_actions = {
+        "progress": ANY_ROLE - {Role.MAIN},
+        "update_role_to_failed": ANY_ROLE,
+    }
 
     @extend_schema(operation_id="executions_progress", request=api.ProgressDocument, responses={204: None})
     def progress(self, request: Request, execution_id: int) -> Response:
         """Take down how far a role of the federated training is."""
         attempt = check_grant(request, execution_id)
-        progress_reported(execution_id=execution_id, document=_document(request), attempt=attempt)
+        document = _document(request)
+        _refuse_anothers(request, str(document.get("client") or "") if document.get("role") == "client" else None)
+        progress_reported(execution_id=execution_id, document=document, attempt=attempt)
         return Response(status=204)
 
     @extend_schema(
@@ -52,10 +58,11 @@ class RoundViewSet(ViewSet):
         """Take note that a role of the federated training gave up."""
         attempt = check_grant(request, execution_id)
         partner = _query(request, "data_partner").get("data_partner")
+        _refuse_anothers(request, partner)
         execution = role_to_failed(
             execution_id=execution_id, partner=partner, document=_document(request), attempt=attempt
         )
-        return Response(present_execution(execution, Addresses.of(request)))
+        return Response(present_execution_to(request, execution))
 
     @extend_schema(operation_id="executions_rounds", parameters=[_ATTEMPT], responses=api.TrainingAnswer)
     def rounds(self, request: Request, execution_id: int) -> Response:
@@ -88,6 +95,13 @@ class RoundViewSet(ViewSet):
         plots: Any = importlib.import_module("executions.plots")
         drawn = plots.metrics_plot(training, metrics, wanted)
         return HttpResponse(drawn, content_type=_FORMATS[wanted], headers={"Cache-Control": "no-store"})
+
+
+def _refuse_anothers(request: Request, partner: str | None) -> None:
+    """Raise PermissionDenied where a client reports for another role; `partner` is None for the server."""
+    client = client_of(request)
+    if client is not None and partner != client:
+        raise PermissionDenied("This token speaks for another role of the federated training.")
 
 
 def _training(execution_id: int, query: dict[str, str]) -> Training:

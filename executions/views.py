@@ -18,14 +18,22 @@ from executions import serializers as api
 from executions.attempts import execution_retry
 from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner, ExecutionState
 from executions.outcomes import execution_to_failed, execution_to_running, execution_to_succeeded
-from executions.permissions import check_grant
-from executions.presenters import present_execution, present_executions, present_rendering, present_shown
+from executions.permissions import check_grant, check_partner, client_of
+from executions.presenters import (
+    present_execution,
+    present_execution_to,
+    present_executions,
+    present_rendering,
+    present_shown,
+)
+from executions.progress import role_to_failed
 from executions.selectors import execution_bare
 from executions.services import execution_delete, execution_post, execution_preview, execution_stop
 from web.addresses import Addresses
 from web.bodies import read_body
 from web.downloads import file_response, json_file_response
 from web.errors import Fault, InvalidInput
+from web.grants import ANY_ROLE, CENTRAL_ROLES, Role
 from web.lists import ListQuery, choice_filter, moment_filter, on, page_of, search_filter, text_filter
 
 QUERY = ListQuery(
@@ -45,21 +53,20 @@ _JSON_FILE = OpenApiResponse(OpenApiTypes.ANY, description="The file; HEAD and a
 
 
 class ExecutionViewSet(ViewSet):
-    """Executions; a Workflow reaches what `workflow_actions` lists, of its own execution only."""
+    """Executions; a Workflow reaches what `workflow_actions` lists for its role, of its own execution only."""
 
     lookup_url_kwarg = "execution_id"
     lookup_value_converter = "int"
-    workflow_actions = frozenset(
-        {
-            "download_external_data",
-            "download_report_metadata",
-            "download_user_vars",
-            "retrieve_data_partner_information",
-            "update_to_running",
-            "update_to_failed",
-            "update_to_succeeded",
-        }
-    )
+    workflow_actions = {
+        "download_external_data": CENTRAL_ROLES,
+        "download_report_metadata": CENTRAL_ROLES,
+        "download_user_vars": ANY_ROLE,
+        "retrieve_data_partner_information": ANY_ROLE - {Role.SERVER},
+        "update_to_running": ANY_ROLE,
+        # Of a client it is taken for its own failure.
+        "update_to_failed": ANY_ROLE,
+        "update_to_succeeded": CENTRAL_ROLES,
+    }
 
     @extend_schema(parameters=QUERY.parameters(), responses=api.ExecutionPage)
     def list(self, request: Request) -> Response:
@@ -144,7 +151,9 @@ class ExecutionViewSet(ViewSet):
         names = list(partners.values_list("name", flat=True))
         if not names:
             raise InvalidInput("The Schema of this execution takes no platform data.")
-        return Response(partners.get(name=_one_of(request, "data_partner", names)).entry)
+        name = _one_of(request, "data_partner", names)
+        check_partner(request, name)
+        return Response(partners.get(name=name).entry)
 
     @extend_schema(
         request={"multipart/form-data": api.RunningForm, "application/json": api.RunningInput},
@@ -161,7 +170,10 @@ class ExecutionViewSet(ViewSet):
     )
     @action(detail=True, methods=["patch"])
     def update_to_failed(self, request: Request, execution_id: int) -> Response:
-        """Take note that the Workflow gave up."""
+        """Take note that the Workflow gave up, or, of a client, that its part of a federated training did."""
+        partner = client_of(request)
+        if partner is not None:
+            return _called_back(request, execution_id, partial(role_to_failed, partner=partner))
         return _called_back(request, execution_id, execution_to_failed)
 
     @extend_schema(
@@ -175,7 +187,7 @@ class ExecutionViewSet(ViewSet):
 
 
 def _shown(request: Request, execution: Execution) -> Response:
-    return Response(present_execution(execution, Addresses.of(request)))
+    return Response(present_execution_to(request, execution))
 
 
 def _begun(shown: Mapping[str, Any]) -> Response:

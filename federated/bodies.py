@@ -12,9 +12,11 @@ from functools import partial
 
 from django.core.files.base import File
 from django.http import HttpRequest
+from rest_framework.request import Request
 
 from web.bodies import limit_size
 from web.errors import Fault, InvalidInput, TooLarge
+from web.standing import refuse_ended
 
 _BLOCK = 1024 * 1024
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):\s*(?=,|$)")
@@ -49,12 +51,12 @@ class IncomingBody(File[bytes]):
     """The body of a request as a file that is read once, on its way into the storage; nothing of it is kept here.
 
     Whoever reads its last byte learns whether it was whole: raises InvalidInput when the SHA-256 is not `sha256` (''
-    for any), and UnreadablePostError when the body breaks off.
+    for any), UnreadablePostError when the body breaks off, and InvalidToken when the sender's token ends meanwhile.
     """
 
-    def __init__(self, request: HttpRequest, length: int, sha256: str) -> None:
+    def __init__(self, request: Request, length: int, sha256: str) -> None:
         super().__init__(None, "body")
-        self._source = request
+        self._request, self._source = request, request._request
         self.size = length
         self._left = length
         self._wanted = sha256
@@ -64,6 +66,7 @@ class IncomingBody(File[bytes]):
         """Return the next bytes, at most a megabyte at once."""
         wanted = min(_BLOCK if size < 0 else size, self._left)
         block: bytes = self._source.read(wanted) if wanted else b""
+        refuse_ended(self._request)
         self._digest.update(block)
         self._left -= len(block)
         if wanted and not block:

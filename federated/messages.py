@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,9 +77,12 @@ def message_publish(*, channel: Channel, message: Publication) -> Published:
     return Published(row.offset, is_new=True)
 
 
-def stored_model_put(*, channel: Channel, sha256: str, body: File[Any]) -> bool:
-    """Keep a model under its digest; return whether it is new. Raises NotFound, ChannelClosed and StorageFull."""
-    row = StoredModel(channel=channel, sha256=sha256, size=body.size)
+def stored_model_put(*, channel: Channel, sha256: str, body: File[Any], stored_by: str = "") -> bool:
+    """Keep a model under its digest; return whether it is new. `stored_by` is the data partner, '' for the server.
+
+    Raises NotFound, ChannelClosed and StorageFull.
+    """
+    row = StoredModel(channel=channel, sha256=sha256, size=body.size, stored_by=stored_by)
     try:
         with stored_files():
             save(row.contents, "model", body)
@@ -88,6 +92,9 @@ def stored_model_put(*, channel: Channel, sha256: str, body: File[Any]) -> bool:
                     raise _KnownAlready
                 row.save(force_insert=True)
     except _KnownAlready:
+        if not stored_by:
+            # What the server sends is for all, also where it is just what one client sent.
+            StoredModel.objects.filter(channel=channel, sha256=sha256).update(stored_by="")
         return False
     return True
 
@@ -105,9 +112,11 @@ def stored_models_delete(*, channel_id: str) -> None:
         _delete(StoredModel.objects.filter(channel=channel_id))
 
 
-def topic_end(channel_id: str, topic: str) -> int:
-    """Return the offset of a topic's last message, -1 when it is empty."""
+def topic_end(channel_id: str, topic: str, keys: Collection[str] | None = None) -> int:
+    """Return the offset of a topic's last message, of `keys` only where given; -1 when there is none."""
     messages = ChannelMessage.objects.filter(channel=channel_id, topic=topic)
+    if keys is not None:
+        messages = messages.filter(key__in=keys)
     last: int | None = messages.aggregate(last=Max("offset"))["last"]
     return -1 if last is None else last
 

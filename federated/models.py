@@ -73,6 +73,9 @@ class StoredModel(models.Model):
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="stored_models")
     sha256 = models.CharField(max_length=64)
     size = models.PositiveBigIntegerField()
+    stored_by = models.CharField(
+        max_length=200, blank=True, help_text="The data partner whose client stored it; empty for the server's."
+    )
     contents = models.FileField(upload_to=_file_path, max_length=300)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponseBase
@@ -17,6 +18,15 @@ from federated.bodies import IncomingBody, announced_digest, announced_length
 from federated.heads import LONGEST_WAIT_SECONDS, MOST_HEADS, read_head, read_wanted
 from federated.messages import Publication, message_offset, message_publish, stored_model_put
 from federated.models import Channel
+from federated.roles import (
+    MAY_READ,
+    ROLES_IN_CHANNELS,
+    may_store,
+    may_write,
+    readable_keys,
+    readable_storers,
+    storer_of,
+)
 from federated.selectors import (
     channel_found,
     end_of,
@@ -29,6 +39,7 @@ from federated.waiting import wait_for
 from web.downloads import file_response
 from web.errors import Fault, InvalidInput
 from web.grants import WorkflowGrant, grant_of
+from web.standing import refuse_ended, still_granted
 
 _BINARY = {"application/octet-stream": OpenApiTypes.BINARY}
 _FILE = OpenApiResponse(OpenApiTypes.BINARY, description="HEAD and a single Range are honoured.")
@@ -40,21 +51,26 @@ def _header(name: str, description: str) -> OpenApiParameter:
 
 
 class ChannelView(APIView):
-    """What every address of a channel has: people may read, a Workflow what belongs to its own attempt."""
+    """What every address of a channel has: people may read, a Workflow what belongs to its own attempt and role."""
 
     @staticmethod
     def workflow_access(grant: WorkflowGrant, request: Request, view: Any) -> bool:
-        # Whose channel it is, `channel` asks.
-        return True
+        # Whose channel it is, `channel` asks; which topics and keys of it, federated.roles says.
+        return grant.role in ROLES_IN_CHANNELS and request.method != "OPTIONS"
 
-    def channel(self, request: Request, channel_id: str) -> Channel:
-        """Return the open channel that a request may use. Raises NotFound, PermissionDenied and ChannelClosed."""
+    def channel(self, request: Request, channel_id: str, topic: str = "") -> Channel:
+        """Return the open channel that a request may use; a topic of it that a reader may read.
+
+        Raises NotFound, PermissionDenied and ChannelClosed.
+        """
         channel = channel_found(channel_id)
         grant = grant_of(request)
         if grant is not None and (grant.execution_id, grant.attempt) != (channel.execution_id, channel.attempt):
             raise PermissionDenied("This token speaks for another execution, or another attempt.")
         if grant is None and request.method not in ("GET", "HEAD", "OPTIONS"):
             raise PermissionDenied("Only the Workflow of the execution writes into its channel.")
+        if grant is not None and topic and request.method != "POST" and topic not in MAY_READ[grant.role]:
+            raise PermissionDenied(f"This token's role does not read {topic}.")
         refuse_closed(channel)
         return channel
 
@@ -76,6 +92,9 @@ class MessagesView(ChannelView):
         """Append a message to a topic, once for each Message-Id."""
         channel = self.channel(request, channel_id)
         head = read_head(request.headers)
+        grant = grant_of(request)
+        if grant is None or not may_write(grant, channel.pk, topic, head.key):
+            raise PermissionDenied("This token's role does not publish under this key in this topic.")
         length = announced_length(request, channel.max_model_bytes)
         digest = announced_digest(request)
         if head.is_null and length:
@@ -83,7 +102,7 @@ class MessagesView(ChannelView):
         known = message_offset(channel_id=channel.pk, topic=topic, message_id=head.message_id)
         if known is not None:
             return Response({"offset": known})
-        body = None if head.is_null else IncomingBody(request._request, length, digest)
+        body = None if head.is_null else IncomingBody(request, length, digest)
         message = Publication(topic, head.message_id, head.key, head.headers, body)
         published = message_publish(channel=channel, message=message)
         return Response({"offset": published.offset}, 201 if published.is_new else 200)
@@ -100,13 +119,15 @@ class MessagesView(ChannelView):
     def get(self, request: Request, channel_id: str, topic: str) -> Response:
         """List the heads of a topic's messages, the oldest first; wait for one where there is none."""
         wanted = read_wanted(request.query_params)
-        channel = self.channel(request, channel_id)
+        channel = self.channel(request, channel_id, topic)
+        keys = readable_keys(grant_of(request), channel.pk)
 
         def look() -> list[dict[str, Any]] | None:
-            return heads_after(channel.pk, topic, wanted.after, wanted.limit) or None
+            return heads_after(channel.pk, topic, wanted.after, wanted.limit, keys) or None
 
-        heads = wait_for(look, wanted.wait) or []
-        end = end_of(channel.pk, topic, heads, wanted.limit)
+        heads = wait_for(look, wanted.wait, partial(still_granted, request)) or []
+        refuse_ended(request)
+        end = end_of(channel.pk, topic, heads, wanted.limit, keys)
         return Response({"results": heads, "end": end}, headers={"Cache-Control": "no-store"})
 
 
@@ -114,8 +135,9 @@ class ContentView(ChannelView):
     @extend_schema(operation_id="channels_messages_content", responses=_FILES)
     def get(self, request: Request, channel_id: str, topic: str, offset: int) -> HttpResponseBase:
         """Download the value of a message."""
-        channel = self.channel(request, channel_id)
-        return file_response(request, message_found(channel.pk, topic, offset).contents, f"{topic}-{offset}")
+        channel = self.channel(request, channel_id, topic)
+        message = message_found(channel.pk, topic, offset, readable_keys(grant_of(request), channel.pk))
+        return file_response(request, message.contents, f"{topic}-{offset}")
 
 
 class ModelView(ChannelView):
@@ -128,15 +150,19 @@ class ModelView(ChannelView):
     def put(self, request: Request, channel_id: str, sha256: str) -> Response:
         """Store a model under its SHA-256 while its claim goes over a topic."""
         channel = self.channel(request, channel_id)
+        grant = grant_of(request)
+        if grant is None or not may_store(grant):
+            raise PermissionDenied("This token's role stores no models here.")
         length = announced_length(request, channel.max_model_bytes)
         if announced_digest(request) not in ("", sha256):
             raise InvalidInput(faults=[Fault("/headers/Content-Digest", "is not the digest of the address")])
-        body = IncomingBody(request._request, length, sha256)
-        is_new = stored_model_put(channel=channel, sha256=sha256, body=body)
+        body = IncomingBody(request, length, sha256)
+        is_new = stored_model_put(channel=channel, sha256=sha256, body=body, stored_by=storer_of(grant))
         return Response(status=201 if is_new else 204)
 
     @extend_schema(operation_id="channels_models_get", responses=_FILES)
     def get(self, request: Request, channel_id: str, sha256: str) -> HttpResponseBase:
         """Download a model."""
         channel = self.channel(request, channel_id)
-        return file_response(request, stored_model_found(channel.pk, sha256).contents, f"{sha256}.zip")
+        model = stored_model_found(channel.pk, sha256, readable_storers(grant_of(request)))
+        return file_response(request, model.contents, f"{sha256}.zip")

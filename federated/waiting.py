@@ -31,8 +31,8 @@ def tell_of_messages() -> None:
     notify_on_commit(_TOPIC)
 
 
-def wait_for(look: Callable[[], _T | None], seconds: float) -> _T | None:
-    """Return what `look` finds, looking again after each wake-up; None after `seconds`.
+def wait_for(look: Callable[[], _T | None], seconds: float, wanted: Callable[[], bool] = lambda: True) -> _T | None:
+    """Return what `look` finds, looking again after each wake-up; None after `seconds`, or once it is not `wanted`.
 
     Where as many requests wait already as may (settings.FEDERATED_WAITING_REQUESTS), it looks once and doesn't wait.
     """
@@ -41,7 +41,7 @@ def wait_for(look: Callable[[], _T | None], seconds: float) -> _T | None:
         return found
     end = time.monotonic() + seconds
     with _waiters.place() as is_given:
-        while is_given and (left := end - time.monotonic()) > 0:
+        while is_given and (left := end - time.monotonic()) > 0 and wanted():
             heard = _waiters.heard
             found = look()
             if found is not None:

@@ -32,7 +32,7 @@ from orchestrator_api.models import IdempotencyRecord
 from orchestrator_api.problems import problem_of, problem_response
 from web.bodies import limit_size
 from web.errors import Conflict, Fault, InvalidInput, KeyReused
-from web.grants import grant_of
+from web.grants import Role, grant_of
 from web.lives import REQUESTS, has_ended, own_name
 from web.once import noting
 
@@ -151,8 +151,15 @@ def _principal(request: HttpRequest) -> str | None:
     except APIException:
         return None
     if grant is not None:
-        return f"workflow:{grant.execution_id}:{grant.attempt}"
+        of_workflow = f"workflow:{grant.execution_id}:{grant.attempt}"
+        # What one role was answered is not for another.
+        return of_workflow if grant.role is Role.WORKFLOW else f"{of_workflow}:{grant.role}:{_short(grant.partner)}"
     return f"user:{user.pk}" if user.is_authenticated else None
+
+
+def _short(text: str) -> str:
+    """Return a text of any length as one that has room in a column."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _claim(principal: str, key: str, digest: str) -> IdempotencyRecord:

@@ -145,7 +145,10 @@ class AIModelAdmin(RegisteredAdmin):
     list_select_related = ("ai_engine_version__ai_engine",)
     search_fields = ("name", "description", "ai_engine_version__ai_engine__name", "created_by")
     fieldsets = (
-        (None, {"fields": ("name", "description", "version_link", "parent_ai_model", "merge_type", "files")}),
+        (
+            None,
+            {"fields": ("name", "description", "version_link", "parent_ai_model", "merge_type", "files", "earlier")},
+        ),
         ("Data", {"fields": ("patients", "data_hash")}),
         ("Results", {"fields": ("metrics",)}),
         ("Origin", {"fields": ("download_resume_retries", *ORIGIN)}),
@@ -158,6 +161,18 @@ class AIModelAdmin(RegisteredAdmin):
                 (reverse("aimodel-download-contents", args=[model.pk]), "contents"),
                 (reverse("aimodel-download-ai-engine-version-user-vars", args=[model.pk]), "user variables"),
             ]
+        )
+
+    @admin.display(description="earlier files")
+    def earlier(self, model: AIModel) -> str:
+        contents = reverse("aimodel-download-contents", args=[model.pk])
+        rows = model.earlier_contents.order_by("-version")[:50]
+        return links(
+            (
+                f"{contents}?version={row.version}",
+                f"{row}, by {row.stored_by or NOTHING}, {row.stored_at:%Y-%m-%d %H:%M}",
+            )
+            for row in rows
         )
 
     @admin.display(description="AI engine version")

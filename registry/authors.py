@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from web.grants import grant_of
+from web.grants import WorkflowGrant, grant_of
 
 
 @dataclass(frozen=True)
 class Author:
-    """The name that a row remembers; `owns_only` when it may delete nothing but what it made itself."""
+    """The name that a row remembers; `owns_only` when it may change and delete nothing but what it made itself."""
 
     name: str
     owns_only: bool = False
@@ -21,6 +21,9 @@ class Author:
 def author_of(request: Request | HttpRequest) -> Author:
     """Return who sent a request."""
     grant = grant_of(request)
-    if grant is not None:
-        return Author(f"execution:{grant.execution_id}", owns_only=True)
-    return Author(request.user.get_username()[:200])
+    return workflow_author(grant) if grant is not None else Author(request.user.get_username()[:200])
+
+
+def workflow_author(grant: WorkflowGrant) -> Author:
+    """Return an execution, whichever of its attempts and roles writes, as an author."""
+    return Author(f"execution:{grant.execution_id}", owns_only=True)

@@ -98,6 +98,9 @@ class AIModel(Registered):
     download_resume_retries = models.PositiveIntegerField(default=4)
     ai_engine_version_user_vars = models.FileField(upload_to="registry/ai_model_user_vars", max_length=300)
     contents = models.FileField(upload_to="registry/ai_models", max_length=300)
+    contents_version = models.PositiveIntegerField(default=1, help_text="Counts how often its files were replaced.")
+    contents_by = models.CharField(max_length=200, blank=True, help_text="Who replaced them last; empty for nobody.")
+    contents_at = models.DateTimeField(null=True, blank=True, help_text="When they were replaced last.")
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
 
     class Meta:
@@ -110,6 +113,24 @@ class AIModel(Registered):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EarlierContents(models.Model):
+    """The files that a model had before they were replaced; what was stored once stays as it was."""
+
+    ai_model = models.ForeignKey(AIModel, on_delete=models.CASCADE, related_name="earlier_contents")
+    version = models.PositiveIntegerField()
+    ai_engine_version_user_vars = models.FileField(upload_to="registry/ai_model_user_vars", max_length=300)
+    contents = models.FileField(upload_to="registry/ai_models", max_length=300)
+    stored_by = models.CharField(max_length=200, blank=True)
+    stored_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "earlier contents"
+        constraints = [models.UniqueConstraint(fields=["ai_model", "version"], name="registry_contents_version")]
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
 
 
 class EvaluationMetric(Registered):

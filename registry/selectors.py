@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.db.models import F, Prefetch, QuerySet
 
-from registry.models import AIEngine, AIEngineVersion, AIModel, DefaultUserVars, EvaluationMetric, GenericFile
+from registry.models import (
+    AIEngine,
+    AIEngineVersion,
+    AIModel,
+    DefaultUserVars,
+    EarlierContents,
+    EvaluationMetric,
+    GenericFile,
+)
 from web.errors import NotFound
 
 
@@ -42,3 +50,16 @@ def default_user_vars(*, version_id: int, functionality: str) -> DefaultUserVars
     if row is None:
         raise NotFound(f"There are no default user variables for {functionality} in AI engine version {version_id}.")
     return row
+
+
+def files_of_model(*, model_id: int, version: int | None) -> AIModel | EarlierContents:
+    """Return what holds a model's files: the model for the newest (None), else an earlier version. Raises NotFound."""
+    model = AIModel.objects.filter(pk=model_id).first()
+    if model is None:
+        raise NotFound(f"There is no AI model {model_id}.")
+    if version is None or version == model.contents_version:
+        return model
+    earlier = model.earlier_contents.filter(version=version).first()
+    if earlier is None:
+        raise NotFound(f"The AI model {model_id} has {model.contents_version} versions of its files, and no {version}.")
+    return earlier

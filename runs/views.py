@@ -20,6 +20,7 @@ from runs.presenters import present_events, present_nodes, present_run, present_
 from runs.selectors import run_named, run_with_everything
 from web.errors import Fault, InvalidInput
 from web.lists import ListQuery, boolean_filter, choice_filter, integer_filter, moment_filter, on, page_of, text_filter
+from web.standing import still_granted, while_granted
 
 QUERY = ListQuery(
     sorts=("name", "phase", "created_at", "updated_at", "finished_at"),
@@ -90,8 +91,13 @@ class RunViewSet(ViewSet):
         _refuse_other_than(request, "node", "follow")
         run, follow = run_named(name), _flag(request, "follow")
         node_id = node_id_of(run, request.query_params.get("node", ""))
-        is_gone = partial(has_hung_up, request.META.get("gunicorn.socket"))
-        lines = followed_log_lines(run, node_id, is_gone) if follow else log_lines(run, node_id)
+        connection = request.META.get("gunicorn.socket")
+
+        def is_gone() -> bool:
+            return has_hung_up(connection) or not still_granted(request)
+
+        written = followed_log_lines(run, node_id, is_gone) if follow else log_lines(run, node_id)
+        lines = while_granted(request, written)
         accepted = request.headers.get("Accept", "")
         if any(kind in accepted for kind in _JSON_TYPES):
             response = StreamingHttpResponse(as_json(lines), content_type="application/x-ndjson")

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 
 from web.errors import Fault, InvalidInput, TooLarge
 from web.jsontext import escape, parse_json
+from web.standing import refuse_ended
 
 DATA_PART = "data"
 
@@ -31,14 +32,20 @@ def read_body(request: Request) -> Body:
 
     Takes `multipart/form-data` (a part `data` with the document, any other part a file) and plain
     `application/json`. Raises InvalidInput with every fault of the form at `/data` or `/files/<part name>`, TooLarge,
-    and UnsupportedMediaType for another content type.
+    UnsupportedMediaType for another content type, and InvalidToken where the caller's token ended on the way.
     """
     limit_size(request)
     media_type = (request.content_type or "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        return _read_multipart(request)
-    if media_type == "application/json":
-        return Body(_as_object(_raw(request)))
+        body = _read_multipart(request)
+    elif media_type == "application/json":
+        body = Body(_as_object(_raw(request)))
+    else:
+        body = None
+    if body is not None:
+        # It may have been hours on its way.
+        refuse_ended(request)
+        return body
     if not int(request.META.get("CONTENT_LENGTH") or 0):
         raise InvalidInput(faults=[Fault("/data", "is missing")])
     raise UnsupportedMediaType(media_type or "(none)")

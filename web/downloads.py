@@ -15,8 +15,11 @@ from django.utils.http import content_disposition_header
 from rest_framework.request import Request
 
 from web.errors import NotFound, RangeNotSatisfiable
+from web.standing import refuse_ended
 
 _CHUNK_BYTES = 256 * 1024
+# What is larger may take long, so whoever asked is looked at again on the way.
+_LASTING_BYTES = 8 * 1024**2
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*")
 
 
@@ -83,10 +86,10 @@ def download_response(request: Request | HttpRequest, download: Download) -> Htt
     part = range(download.size) if wanted is None else wanted
     if request.method == "HEAD":
         response: HttpResponseBase = HttpResponse()
-    elif wanted is None and download.open_part is None:
+    elif wanted is None and download.open_part is None and download.size < _LASTING_BYTES:
         response = FileResponse(download.open())
     else:
-        response = StreamingHttpResponse(_read(download, part))
+        response = StreamingHttpResponse(_read(request, download, part))
     if wanted is not None:
         response.status_code = 206
         response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{download.size}"
@@ -116,11 +119,12 @@ def _wanted_range(request: Request | HttpRequest, download: Download) -> range |
     return range(int(first), min(int(last) + 1, download.size) if last else download.size)
 
 
-def _read(download: Download, part: range) -> Iterator[bytes]:
+def _read(request: Request | HttpRequest, download: Download, part: range) -> Iterator[bytes]:
     with download.open_part(part) if download.open_part else download.open() as content:
         if not download.open_part:
             content.seek(part.start)
         left = len(part)
         while left and (chunk := content.read(min(_CHUNK_BYTES, left))):
+            refuse_ended(request)
             left -= len(chunk)
             yield chunk

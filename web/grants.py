@@ -1,9 +1,10 @@
-"""What a Workflow may do with its callback token: only what its own execution needs."""
+"""What a Workflow may do with its callback tokens: only what its own execution needs, each role its own part of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from django.core import signing
 from django.http import HttpRequest
@@ -13,20 +14,49 @@ from web.errors import InvalidToken
 
 TOKEN_PREFIX = "wf."  # noqa: S105 - tells a Workflow's token from a person's
 _SALT = "orchestrator.workflow-grant"
+# Of the content of tokens that were issued before there were roles; they live as long as their Workflows.
+_LENGTH_WITHOUT_ROLE = 4
+
+
+class Role(StrEnum):
+    """What a container is there for that holds a token. Views list the roles that may call them."""
+
+    MAIN = "main"
+    """The step runner of a Workflow: it prepares, reports and stores what was made."""
+    SERVER = "server"
+    """The server of a federated training, on the platform's own node."""
+    CLIENT = "client"
+    """What runs beside one data partner's data in a federated training."""
+    WORKFLOW = "workflow"
+    """All of them: tokens of Workflows that were rendered before there were roles."""
+
+
+ANY_ROLE = frozenset(Role)
+CENTRAL_ROLES = ANY_ROLE - {Role.CLIENT}
 
 
 @dataclass(frozen=True)
 class WorkflowGrant:
-    """The right of one attempt's Workflow to speak for its execution; `name` is the Workflow's."""
+    """The right of one attempt's Workflow to speak for its execution, in one role; `name` is the Workflow's.
+
+    `partner` is the data partner whose data it is for; empty for nobody's.
+    """
 
     execution_id: int
     attempt: int
     name: str
+    role: Role = Role.WORKFLOW
+    partner: str = ""
+    expires_at: datetime | None = field(default=None, compare=False)
+
+    def may_read(self, partner: str) -> bool:
+        """Return whether this may read what was posted for a data partner."""
+        return self.role is Role.WORKFLOW or (self.partner == partner != "")
 
 
 def issue_token(grant: WorkflowGrant, expires_at: datetime) -> str:
     """Return a signed token for a grant; nothing of it needs to be stored."""
-    content = [grant.execution_id, grant.attempt, grant.name, int(expires_at.timestamp())]
+    content = [grant.execution_id, grant.attempt, grant.name, int(expires_at.timestamp()), grant.role, grant.partner]
     return TOKEN_PREFIX + signing.dumps(content, salt=_SALT)
 
 
@@ -38,12 +68,17 @@ def read_token(token: str) -> WorkflowGrant:
     if not token.startswith(TOKEN_PREFIX):
         raise InvalidToken
     try:
-        execution_id, attempt, name, expires = signing.loads(token.removeprefix(TOKEN_PREFIX), salt=_SALT)
+        content = signing.loads(token.removeprefix(TOKEN_PREFIX), salt=_SALT)
+        if len(content) == _LENGTH_WITHOUT_ROLE:
+            content += [Role.WORKFLOW, ""]
+        execution_id, attempt, name, expires, role, partner = content
+        expires_at = datetime.fromtimestamp(expires, UTC)
+        grant = WorkflowGrant(execution_id, attempt, name, Role(role), partner, expires_at)
     except (signing.BadSignature, ValueError, TypeError) as error:
         raise InvalidToken from error
-    if datetime.now(UTC).timestamp() >= expires:
+    if datetime.now(UTC) >= expires_at:
         raise InvalidToken("The token has expired.")
-    return WorkflowGrant(execution_id=execution_id, attempt=attempt, name=name)
+    return grant
 
 
 def grant_of(request: Request | HttpRequest) -> WorkflowGrant | None:

@@ -9,6 +9,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from web.grants import grant_of
+from web.standing import note_granted
 
 if TYPE_CHECKING:
     # This module is one of the REST framework's own settings, read while its views are being imported.
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 class IsPerson(BasePermission):
     """Allows every authenticated person, and a Workflow's callback token where the view opens itself to it.
 
-    A view opens itself by `workflow_access(grant, request, view) -> bool`, or by listing its actions (a viewset's
-    action names, or lower-case methods of a plain APIView) in `workflow_actions`; rules about the object are its own.
+    A view opens itself by `workflow_access(grant, request, view) -> bool`, or by `workflow_actions`: its actions (a
+    viewset's action names, or lower-case methods of a plain APIView) to the roles that may call them. Rules about the
+    object are its own.
     With WORKFLOW_CALLBACKS_OPEN the listed actions need no token at all, for images that send none.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
+        note_granted(request)
         if request.user and request.user.is_authenticated:
             return True
         grant = grant_of(request)
@@ -31,5 +34,7 @@ class IsPerson(BasePermission):
         if access is not None and grant is not None:
             return bool(access(grant, request, view))
         action = getattr(view, "action", None) or (request.method or "").lower()
-        is_listed = action in getattr(view, "workflow_actions", ())
-        return is_listed and (grant is not None or settings.WORKFLOW_CALLBACKS_OPEN)
+        roles = getattr(view, "workflow_actions", {}).get(action)
+        if roles is None:
+            return False
+        return grant.role in roles if grant is not None else bool(settings.WORKFLOW_CALLBACKS_OPEN)

@@ -21,6 +21,7 @@ from web.journal import Note
 
 logger = logging.getLogger(__name__)
 
+_BLOCK_BYTES = 256 * 1024
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -84,6 +85,22 @@ def save(field_file: FieldFile, name: str, upload: File[Any]) -> None:
     setattr(field_file.instance, field_file.field.attname, stored)
     field_file.name = stored
     field_file._committed = True  # type: ignore[attr-defined]
+
+
+def is_same_file(stored: FieldFile, upload: File[Any]) -> bool:
+    """Return whether a stored file holds just what an upload does."""
+    try:
+        if not stored or stored.size != upload.size:
+            return False
+        with stored.storage.open(stored.name or "", "rb") as known:
+            # In blocks of one size: those of the upload may be of any.
+            blocks = (
+                known.read(_BLOCK_BYTES) == upload.read(_BLOCK_BYTES) for _ in range(0, stored.size, _BLOCK_BYTES)
+            )
+            upload.seek(0)
+            return all(blocks)
+    except FileNotFoundError:
+        return False
 
 
 def delete_after_commit(*field_files: FieldFile) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from registry.authors import Author
 from registry.forms import Data, Files, form_faults
-from registry.models import AIEngineVersion, AIModel
+from registry.models import AIEngineVersion, AIModel, EarlierContents
 from registry.services.rows import (
     RACE_TRIES,
     duplicate_faults,
@@ -25,10 +27,14 @@ from registry.services.rows import (
 )
 from registry.shapes import AI_MODEL
 from web.errors import Conflict, Fault
-from web.storage import delete_after_commit, save, stored_files
+from web.storage import delete_after_commit, is_same_file, save, stored_files
 
 _FILE_NAMES = {"contents": "contents.zip", "ai_engine_version_user_vars": "user_vars.json"}
 _RELATIONS = {"ai_engine_version": "ai_engine_version_id", "parent_ai_model": "parent_ai_model_id"}
+
+
+class _ChangedMeanwhile(Exception):
+    """A model is not the one any more that an upload was compared with."""
 
 
 def ai_model_create(*, data: Data, files: Files, author: Author) -> AIModel:
@@ -36,7 +42,8 @@ def ai_model_create(*, data: Data, files: Files, author: Author) -> AIModel:
     stored = partial(_stored_faults, data)
     refuse([*form_faults(AI_MODEL, data, files, partial=False), *stored()])
     with stored_files():
-        draft = _draft(data, files, author)
+        draft = AIModel(**{**patients_columns(None), **_columns(data)}, created_by=author.name)
+        _store(draft, files)
         with explained(stored), transaction.atomic():
             draft.save(force_insert=True)
     return draft
@@ -45,27 +52,39 @@ def ai_model_create(*, data: Data, files: Files, author: Author) -> AIModel:
 def ai_model_update_or_create(*, data: Data, files: Files, author: Author) -> tuple[AIModel, bool]:
     """Store a model, over the one of the same key if there is one; tell whether it is new.
 
-    Fields that are not given go back to their defaults, as in a new model. Raises InvalidInput with every fault.
+    Fields that are not given go back to their defaults, as in a new model; files that it had stay, as an earlier
+    version. A Workflow changes no model of another's. Raises InvalidInput with every fault, PermissionDenied and
+    Conflict.
     """
     references = partial(_reference_faults, data)
     refuse([*form_faults(AI_MODEL, data, files, partial=False), *references()])
+    draft = AIModel(**{**patients_columns(None), **_columns(data)}, created_by=author.name)
     with stored_files():
-        draft = _draft(data, files, author)
         for _ in range(RACE_TRIES):
+            known = AIModel.objects.filter(**_unique_key(draft)).first()
+            if known is not None:
+                # Before its contents are stored, which may be large.
+                refuse_foreign(known, author)
+            parts = files if known is None else _changed_files(known, files)
+            _store(draft, {part: upload for part, upload in parts.items() if not getattr(draft, part)})
             try:
                 with transaction.atomic():
-                    return _put(draft)
-            except IntegrityError:
+                    return _put(draft, known, parts, author)
+            except (IntegrityError, _ChangedMeanwhile):
                 # Somebody stored or deleted the same key just now; what it says next time decides.
                 refuse(references())
     raise Conflict("Others keep writing the same AI model; try again.")
 
 
-def ai_model_update(*, model_id: int, data: Data, files: Files) -> AIModel:
-    """Change the given fields and files of a model. Raises NotFound, and InvalidInput with every fault."""
-    model = found(AIModel.objects.all(), model_id)
-    stored = partial(_stored_faults, {**_key_of(model), **data}, model_id)
+def ai_model_update(*, model_id: int, data: Data, files: Files, author: Author) -> AIModel:
+    """Change the given fields and files of a model; files that it had stay as an earlier version.
+
+    Raises NotFound, and InvalidInput with every fault.
+    """
+    known = found(AIModel.objects.all(), model_id)
+    stored = partial(_stored_faults, {**_key_of(known), **data}, model_id)
     refuse([*form_faults(AI_MODEL, data, files, partial=True), *stored()])
+    files = _changed_files(known, files)
     with stored_files():
         draft = AIModel()
         _store(draft, files)
@@ -73,7 +92,7 @@ def ai_model_update(*, model_id: int, data: Data, files: Files) -> AIModel:
             model = found(AIModel.objects.select_for_update(), model_id)
             for name, value in _columns(data).items():
                 setattr(model, name, value)
-            _take_files(model, draft, files)
+            _take_files(model, draft, files, author)
             model.save()
     return model
 
@@ -81,17 +100,22 @@ def ai_model_update(*, model_id: int, data: Data, files: Files) -> AIModel:
 def ai_model_delete(*, model_id: int, author: Author) -> None:
     """Delete a model, its evaluation metrics and its files.
 
-    Raises NotFound, PermissionDenied, and Conflict while it is the parent of others, or has metrics of others where
-    the author may delete only its own.
+    Raises NotFound, PermissionDenied, and Conflict while it is the parent of others, or has metrics or contents of
+    others where the author may delete only its own.
     """
     model = found(AIModel.objects.all(), model_id)
     refuse_foreign(model, author)
     if author.owns_only and model.evaluation_metrics.exclude(created_by=author.name).exists():
         raise Conflict("Others have stored evaluation metrics of this AI model.")
+    if author.owns_only and model.contents_by not in ("", author.name):
+        raise Conflict("Others have replaced the contents of this AI model.")
     with unless_used(model, model.children.all), transaction.atomic():
         model = found(AIModel.objects.select_for_update(), model_id)
+        versions: list[AIModel | EarlierContents] = [model, *model.earlier_contents.all()]
+        # One file may be part of several versions.
+        files = {file.name: file for row in versions for file in (row.contents, row.ai_engine_version_user_vars)}
         AIModel.objects.filter(pk=model_id).delete()
-        delete_after_commit(model.contents, model.ai_engine_version_user_vars)
+        delete_after_commit(*files.values())
 
 
 def _stored_faults(data: Data, model_id: int = 0) -> list[Fault]:
@@ -136,10 +160,8 @@ def _columns(data: Data) -> dict[str, Any]:
     return columns
 
 
-def _draft(data: Data, files: Files, author: Author) -> AIModel:
-    draft = AIModel(**{**patients_columns(None), **_columns(data)}, created_by=author.name)
-    _store(draft, files)
-    return draft
+def _unique_key(model: AIModel) -> dict[str, Any]:
+    return {name: getattr(model, name) for name in ("name", "ai_engine_version_id", "data_hash")}
 
 
 def _store(draft: AIModel, files: Files) -> None:
@@ -147,22 +169,47 @@ def _store(draft: AIModel, files: Files) -> None:
         save(getattr(draft, part), _FILE_NAMES[part], upload)
 
 
-def _take_files(model: AIModel, draft: AIModel, parts: Any) -> None:
+def _changed_files(known: AIModel, files: Files) -> Files:
+    """Return the uploads that are not just what a model has; outside of any transaction, since it reads them."""
+    return {part: upload for part, upload in files.items() if not is_same_file(getattr(known, part), upload)}
+
+
+def _take_files(model: AIModel, draft: AIModel, parts: Collection[str], author: Author) -> None:
+    """Give a model new files, and keep those that it had as an earlier version."""
+    if not parts:
+        return
+    EarlierContents.objects.create(
+        ai_model=model,
+        version=model.contents_version,
+        ai_engine_version_user_vars=model.ai_engine_version_user_vars.name,
+        contents=model.contents.name,
+        stored_by=model.contents_by or model.created_by,
+        stored_at=model.contents_at or model.created_at,
+    )
+    model.contents_version += 1
+    model.contents_by, model.contents_at = author.name, timezone.now()
     for part in parts:
-        delete_after_commit(getattr(model, part))
         setattr(model, part, getattr(draft, part).name)
 
 
-def _put(draft: AIModel) -> tuple[AIModel, bool]:
-    key = {name: getattr(draft, name) for name in ("name", "ai_engine_version_id", "data_hash")}
-    model = AIModel.objects.select_for_update().filter(**key).first()
+def _put(draft: AIModel, known: AIModel | None, parts: Files, author: Author) -> tuple[AIModel, bool]:
+    model = AIModel.objects.select_for_update().filter(**_unique_key(draft)).first()
+    if (model and _file_names(model)) != (known and _file_names(known)):
+        raise _ChangedMeanwhile
     if model is None:
         draft.save(force_insert=True)
         return draft, True
+    refuse_foreign(model, author)
     refuse(_cycle_faults(draft.parent_ai_model_id, model.pk))
     for name in ("merge_type", "parent_ai_model_id", "description", "download_resume_retries"):
         setattr(model, name, getattr(draft, name))
     model.data_partners_patients = draft.data_partners_patients
-    _take_files(model, draft, _FILE_NAMES)
+    _take_files(model, draft, parts, author)
     model.save()
+    # Stored before somebody else was found to have stored just that.
+    delete_after_commit(*(getattr(draft, part) for part in _FILE_NAMES if part not in parts))
     return model, False
+
+
+def _file_names(model: AIModel) -> tuple[str | None, ...]:
+    return tuple(getattr(model, part).name for part in _FILE_NAMES)

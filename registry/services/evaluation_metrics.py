@@ -15,6 +15,7 @@ from registry.services.rows import (
     duplicate_faults,
     explained,
     found,
+    is_foreign,
     is_id,
     patients_columns,
     patients_digest,
@@ -37,7 +38,8 @@ def evaluation_metric_create(*, data: Data, files: Files, author: Author) -> Eva
 def evaluation_metric_update_or_create(*, data: Data, files: Files, author: Author) -> tuple[EvaluationMetric, bool]:
     """Store a metric, over the one of the same key if there is one; tell whether it is new.
 
-    Raises InvalidInput with every fault.
+    A Workflow changes none of another's; one that says the same already is good enough. Raises InvalidInput with every
+    fault, and PermissionDenied.
     """
     references = partial(reference_faults, data, "ai_model", AIModel)
     refuse([*form_faults(EVALUATION_METRIC, data, files, partial=False), *references()])
@@ -46,9 +48,7 @@ def evaluation_metric_update_or_create(*, data: Data, files: Files, author: Auth
     for _ in range(RACE_TRIES):
         try:
             with transaction.atomic():
-                return EvaluationMetric.objects.update_or_create(
-                    **key, defaults=columns, create_defaults={**columns, "created_by": author.name}
-                )
+                return _put(key, columns, author)
         except IntegrityError:
             # Somebody stored or deleted the same key just now; what it says next time decides.
             refuse(references())
@@ -74,6 +74,20 @@ def evaluation_metric_delete(*, metric_id: int, author: Author) -> None:
     refuse_foreign(metric, author)
     with transaction.atomic():
         EvaluationMetric.objects.filter(pk=metric_id).delete()
+
+
+def _put(key: dict[str, Any], columns: dict[str, Any], author: Author) -> tuple[EvaluationMetric, bool]:
+    metric = EvaluationMetric.objects.select_for_update().filter(**key).first()
+    if metric is None:
+        return EvaluationMetric.objects.create(**key, **columns, created_by=author.name), True
+    says_the_same = (metric.value, metric.description) == (columns["value"], columns["description"])
+    if says_the_same and is_foreign(metric, author):
+        return metric, False
+    refuse_foreign(metric, author)
+    for name, value in columns.items():
+        setattr(metric, name, value)
+    metric.save()
+    return metric, False
 
 
 def _stored_faults(data: Data, metric_id: int = 0) -> list[Fault]:

@@ -100,6 +100,15 @@ def unless_used(row: Model, users: Callable[[], QuerySet[Any]]) -> Iterator[None
 
 
 def refuse_foreign(row: Registered, author: Author) -> None:
-    """Raise PermissionDenied when an author may delete only its own and this row is not."""
-    if author.owns_only and row.created_by != author.name:
-        raise PermissionDenied("A Workflow may delete only what its own execution created.")
+    """Raise PermissionDenied when an author may change and delete only its own and this row is not."""
+    if is_foreign(row, author):
+        kind = row._meta.verbose_name
+        raise PermissionDenied(
+            f"The {kind} {row.pk} was created by another: a Workflow may change and delete only what its own "
+            "execution created."
+        )
+
+
+def is_foreign(row: Registered, author: Author) -> bool:
+    """Return whether a row is another's to an author who may change only its own."""
+    return author.owns_only and row.created_by != author.name

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,10 +10,20 @@ from registry import presenters, selectors, services
 from registry.authors import author_of
 from registry.models import AIModel
 from registry.serializers import BYTES, JSON_FILE, AIModelIn, AIModelOut
-from registry.services.rows import found
-from registry.views.base import CONFLICT, GONE, RANGE, READ_ACTIONS, REFUSED, WRITE_ACTIONS, RegistryViewSet
+from registry.views.base import (
+    CENTRAL_READ_ACTIONS,
+    CONFLICT,
+    GONE,
+    RANGE,
+    REFUSED,
+    UPSERT_ACTIONS,
+    WRITE_ACTIONS,
+    RegistryViewSet,
+)
 from web.bodies import read_body
 from web.downloads import file_response, json_file_response
+from web.errors import Fault, InvalidInput
+from web.grants import ANY_ROLE
 from web.lists import ListQuery, id_filter, on, text_filter
 
 QUERY = ListQuery(
@@ -33,8 +43,9 @@ QUERY = ListQuery(
         "parent_ai_model": id_filter,
     },
 )
+_VERSION = OpenApiParameter("version", int, description="An earlier version of its files; the newest without it.")
 _FILES = {"multipart/form-data": AIModelIn}
-_DOWNLOADS = frozenset({"download_contents", "download_ai_model", "download_ai_engine_version_user_vars"})
+_DOWNLOADS = dict.fromkeys(("download_contents", "download_ai_model", "download_ai_engine_version_user_vars"), ANY_ROLE)
 
 
 @extend_schema_view(
@@ -47,7 +58,7 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
     rows = staticmethod(selectors.ai_models)
     present = staticmethod(presenters.present_ai_model)
     list_query = QUERY
-    workflow_actions = READ_ACTIONS | WRITE_ACTIONS | _DOWNLOADS | {"update_or_create"}
+    workflow_actions = CENTRAL_READ_ACTIONS | WRITE_ACTIONS | UPSERT_ACTIONS | _DOWNLOADS
 
     @extend_schema(request=_FILES, responses={201: AIModelOut, 400: REFUSED})
     def create(self, request: Request) -> Response:
@@ -65,7 +76,7 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
     @extend_schema(request=_FILES, responses={200: AIModelOut, 400: REFUSED})
     def partial_update(self, request: Request, pk: str) -> Response:
         body = read_body(request)
-        services.ai_model_update(model_id=int(pk), data=body.data, files=body.files)
+        services.ai_model_update(model_id=int(pk), data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, int(pk))
 
     @extend_schema(responses={204: GONE, 409: CONFLICT})
@@ -73,7 +84,7 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
         services.ai_model_delete(model_id=int(pk), author=author_of(request))
         return Response(status=204)
 
-    @extend_schema(parameters=[RANGE], responses=BYTES)
+    @extend_schema(parameters=[RANGE, _VERSION], responses=BYTES)
     @action(detail=True)
     def download_contents(self, request: Request, pk: str) -> HttpResponseBase:
         return _contents(request, int(pk))
@@ -84,12 +95,22 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
         """Answer the contents under the name that some manifests in the field use."""
         return _contents(request, int(pk))
 
-    @extend_schema(parameters=[RANGE], responses=JSON_FILE)
+    @extend_schema(parameters=[RANGE, _VERSION], responses=JSON_FILE)
     @action(detail=True)
     def download_ai_engine_version_user_vars(self, request: Request, pk: str) -> HttpResponseBase:
-        model = found(AIModel.objects.all(), int(pk))
-        return json_file_response(request, model.ai_engine_version_user_vars, f"ai_model_{pk}_user_vars.json")
+        files = selectors.files_of_model(model_id=int(pk), version=_version(request))
+        return json_file_response(request, files.ai_engine_version_user_vars, f"ai_model_{pk}_user_vars.json")
 
 
 def _contents(request: Request, model_id: int) -> HttpResponseBase:
-    return file_response(request, found(AIModel.objects.all(), model_id).contents, f"ai_model_{model_id}.zip")
+    files = selectors.files_of_model(model_id=model_id, version=_version(request))
+    return file_response(request, files.contents, f"ai_model_{model_id}.zip")
+
+
+def _version(request: Request) -> int | None:
+    text = request.query_params.get("version")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise InvalidInput(faults=[Fault("/query/version", "must be a whole number")])
+    return int(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -12,15 +14,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from registry.authors import workflow_author
 from registry.presenters import Presented, present_all
 from registry.services.rows import found
+from web.grants import ANY_ROLE, CENTRAL_ROLES, Role, WorkflowGrant, grant_of
 from web.lists import ListQuery, StandardPagination, page_of
 
 _M = TypeVar("_M", bound=Model)
 
-# What a Workflow's callback token may do with what it needs, and with what it makes.
-READ_ACTIONS = frozenset({"list", "retrieve"})
-WRITE_ACTIONS = frozenset({"create", "destroy"})
+# What a Workflow's callback token may do with what it needs, and with what it makes. What runs beside a data partner's
+# data makes nothing here, and models and metrics tell of the patients of all partners.
+Actions = dict[str, frozenset[Role]]
+READ_ACTIONS: Actions = dict.fromkeys(("list", "retrieve"), ANY_ROLE)
+CENTRAL_READ_ACTIONS: Actions = dict.fromkeys(READ_ACTIONS, CENTRAL_ROLES)
+WRITE_ACTIONS: Actions = dict.fromkeys(("create", "destroy"), CENTRAL_ROLES)
+UPSERT_ACTIONS: Actions = {"update_or_create": CENTRAL_ROLES}
 
 RANGE = OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="One range of bytes.")
 REFUSED = OpenApiResponse(description="The request has faults; each has a pointer.")
@@ -47,13 +55,30 @@ class RegistryViewSet(GenericViewSet[_M]):
 
     def list(self, request: Request) -> Response:
         queryset = self.list_query.apply(request, type(self).rows())
-        return page_of(request, queryset, present_all(type(self).present, api_root(request)))
+        grant = grant_of(request)
+        present = type(self).present if grant is None else partial(_present_to_workflow, type(self).present, grant)
+        return page_of(request, queryset, present_all(present, api_root(request)))
 
     @extend_schema(responses={404: OpenApiResponse(description="There is no such row.")})
     def retrieve(self, request: Request, pk: str) -> Response:
-        return self.answer(request, int(pk))
+        row, grant = found(type(self).rows(), int(pk)), grant_of(request)
+        if grant is None:
+            return Response(type(self).present(row, api_root(request)))
+        return Response(_present_to_workflow(type(self).present, grant, row, api_root(request)))
 
     def answer(self, request: Request, row_id: int, status: int = 200) -> Response:
         """Answer one row as it is stored now. Raises NotFound."""
         presented = type(self).present(found(type(self).rows(), row_id), api_root(request))
         return Response(presented, status, headers={"Location": presented["url"]} if status == 201 else None)
+
+
+def _present_to_workflow(
+    present: Callable[[Any, str], Presented], grant: WorkflowGrant, row: Any, base: str
+) -> Presented:
+    """Present a row to a Workflow: which patients it is about only where they are its own partner's, or it made it."""
+    presented = present(row, base)
+    patients = presented.get("data_partners_patients")
+    if not patients or row.created_by == workflow_author(grant).name:
+        return presented
+    own = {partner: ids for partner, ids in patients.items() if grant.may_read(partner)}
+    return {**presented, "data_partners_patients": own}

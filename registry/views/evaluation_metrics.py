@@ -9,7 +9,7 @@ from registry import presenters, selectors, services
 from registry.authors import author_of
 from registry.models import EvaluationMetric
 from registry.serializers import EvaluationMetricIn, EvaluationMetricOut
-from registry.views.base import GONE, REFUSED, WRITE_ACTIONS, RegistryViewSet
+from registry.views.base import GONE, REFUSED, UPSERT_ACTIONS, WRITE_ACTIONS, RegistryViewSet
 from web.bodies import read_body
 from web.lists import ListQuery, id_filter, number_filter, text_filter
 
@@ -35,7 +35,7 @@ class EvaluationMetricViewSet(RegistryViewSet[EvaluationMetric]):
     rows = staticmethod(selectors.evaluation_metrics)
     present = staticmethod(presenters.present_evaluation_metric)
     list_query = QUERY
-    workflow_actions = WRITE_ACTIONS | {"update_or_create"}
+    workflow_actions = WRITE_ACTIONS | UPSERT_ACTIONS
 
     @extend_schema(request=EvaluationMetricIn, responses={201: EvaluationMetricOut, 400: REFUSED})
     def create(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ from registry.serializers import JSON_FILE, AIEngineVersionIn, AIEngineVersionOu
 from registry.views.base import CONFLICT, GONE, RANGE, READ_ACTIONS, REFUSED, RegistryViewSet
 from web.bodies import read_body
 from web.downloads import json_file_response
+from web.grants import ANY_ROLE
 from web.lists import ListQuery, id_filter, text_filter
 
 QUERY = ListQuery(
@@ -37,7 +38,9 @@ class AIEngineVersionViewSet(RegistryViewSet[AIEngineVersion]):
     rows = staticmethod(selectors.ai_engine_versions)
     present = staticmethod(presenters.present_ai_engine_version)
     list_query = QUERY
-    workflow_actions = READ_ACTIONS | {"download_default_user_vars", "download_user_vars_config_merging_models"}
+    workflow_actions = READ_ACTIONS | dict.fromkeys(
+        ("download_default_user_vars", "download_user_vars_config_merging_models"), ANY_ROLE
+    )
 
     @extend_schema(request=_FILES, responses={201: AIEngineVersionOut, 400: REFUSED})
     def create(self, request: Request) -> Response:

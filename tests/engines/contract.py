@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -21,6 +22,9 @@ from engines.base import (
     WorkflowPhase,
     WorkflowStatus,
 )
+
+Secrets = Mapping[str, Mapping[str, str]]
+NO_SECRETS: Secrets = {}
 
 
 def manifest(name: str, script: str, **spec: Any) -> dict[str, Any]:
@@ -79,8 +83,10 @@ class EngineContract:
 
     # Helpers
 
-    def submit(self, engine: Engine, name: str, script: str = "true", **spec: Any) -> WorkflowStatus:
-        return engine.submit(Submission(name=name, manifest=manifest(name, script, **spec)))
+    def submit(
+        self, engine: Engine, name: str, script: str = "true", secrets: Secrets = NO_SECRETS, **spec: Any
+    ) -> WorkflowStatus:
+        return engine.submit(Submission(name=name, manifest=manifest(name, script, **spec), secrets=secrets))
 
     def wait_for(self, engine: Engine, name: str, *phases: WorkflowPhase) -> WorkflowStatus:
         until = time.monotonic() + self.patience_seconds
@@ -262,6 +268,28 @@ class EngineContract:
 
         assert [line.text for line in lines] in ([], ["hello"])
         assert engine.get("wf-unread").phase == WorkflowPhase.RUNNING
+
+    def test_a_tag_chooses_the_key_of_a_secret(self, engine: Engine) -> None:
+        reference = {"name": "wf-chosen-callback", "key": "client.{{inputs.parameters.who}}"}
+        container = {
+            "image": "busybox:latest",
+            "command": ["sh", "-c", 'echo "$TOKEN"'],
+            "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": reference}}],
+        }
+        given = {"parameters": [{"name": "who", "value": "{{item.partner}}"}]}
+        each = {"name": "each", "template": "client", "withParam": '[{"partner": "b"}]', "arguments": given}
+        templates = [
+            {"name": "main", "steps": [[each]]},
+            {"name": "client", "inputs": {"parameters": [{"name": "who"}]}, "container": container},
+        ]
+        secrets = {"wf-chosen-callback": {"client.a": "of a", "client.b": "of b", "main": "of all"}}
+
+        self.submit(engine, "wf-chosen", secrets=secrets, templates=templates)
+        self.let_speak(engine, "wf-chosen", "of b")
+        self.let_succeed(engine, "wf-chosen")
+
+        assert self.wait_for(engine, "wf-chosen").phase == WorkflowPhase.SUCCEEDED
+        assert [line.text for line in engine.logs("wf-chosen")] == ["of b"]
 
     def test_another_instance_knows_its_workflows(self, engine: Engine, place: Any) -> None:
         first = self.submit(engine, "wf-kept", "sleep 60")

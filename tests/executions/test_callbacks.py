@@ -128,7 +128,7 @@ def test_open_callbacks_still_hold_a_token_to_its_execution(training: Execution,
 def test_the_token_in_the_secret_opens_the_execution_until_its_workflow_has_ended(training: Execution) -> None:
     run = WorkflowRun.objects.get()
     [secret] = ExecutionOwner().prepare(run).secrets.values()
-    client = APIClient(headers={"authorization": f"Bearer {secret['token']}"})
+    client = APIClient(headers={"authorization": f"Bearer {secret['main']}"})
 
     assert client.patch(url(training, "update_to_running/"), {}, format="json").status_code == 200
     assert client.get("/api/executions/").status_code == 403

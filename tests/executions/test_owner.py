@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +12,11 @@ from executions.models import Execution
 from executions.outcomes import execution_to_failed
 from executions.owner import ExecutionOwner
 from runs.explanations import run_end_explained
-from runs.models import WorkflowRun
+from runs.models import RunDocument, WorkflowRun
 from runs.owners import owner_of
 from runs.services import run_observe, run_vanish
 from web.errors import InvalidToken
-from web.grants import WorkflowGrant, read_token
+from web.grants import Role, WorkflowGrant, read_token
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def run(training: Execution) -> WorkflowRun:
 
 
 def token_of(run: WorkflowRun) -> str:
-    return ExecutionOwner().prepare(run).secrets[f"{run.name}-callback"]["token"]
+    return ExecutionOwner().prepare(run).secrets[f"{run.name}-callback"]["main"]
 
 
 def test_executions_own_their_runs(run: WorkflowRun) -> None:
@@ -32,7 +33,21 @@ def test_executions_own_their_runs(run: WorkflowRun) -> None:
 
 
 def test_the_token_speaks_for_this_attempt_only(run: WorkflowRun) -> None:
-    assert read_token(token_of(run)) == WorkflowGrant(run.owner_id, run.attempt, run.name)
+    grant = WorkflowGrant(run.owner_id, run.attempt, run.name, Role.MAIN, "data-partner-1")
+
+    assert read_token(token_of(run)) == grant
+
+
+def test_a_workflow_that_was_rendered_before_there_were_roles_gets_the_token_that_it_refers_to(
+    run: WorkflowRun,
+) -> None:
+    text = json.dumps(run.manifest).replace('"key": "main"', '"key": "token"')
+    RunDocument.objects.update(manifest=json.loads(text))
+
+    [secret] = ExecutionOwner().prepare(WorkflowRun.objects.get()).secrets.values()
+
+    assert set(secret) == {"token"}
+    assert read_token(secret["token"]) == WorkflowGrant(run.owner_id, run.attempt, run.name)
 
 
 def test_the_token_ends_with_the_runs_deadline(run: WorkflowRun) -> None:

@@ -33,7 +33,7 @@ MANAGERS = ManagerVariables(
 )
 TOKEN = {
     "name": "ORCHESTRATOR_CALLBACK_TOKEN",
-    "valueFrom": {"secretKeyRef": {"name": "execution-13-1-abcdef-callback", "key": "token"}},
+    "valueFrom": {"secretKeyRef": {"name": "execution-13-1-abcdef-callback", "key": "main"}},
 }
 
 

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from engines.base import EngineUnavailable, ManifestRejected, WorkflowConflict, WorkflowNotFound
 from web.bodies import read_body
 from web.errors import Fault, InvalidInput, NotAllowedInState
+from web.grants import ANY_ROLE
 
 ERRORS = {
     "invalid": InvalidInput(faults=[Fault("/data/a", "is missing"), Fault("/files/b", "is missing")]),
@@ -44,7 +45,7 @@ class Counting(APIView):
 
     calls = 0
     fails_with = None
-    workflow_actions = {"post"}
+    workflow_actions = {"post": ANY_ROLE}
 
     def post(self, request):
         type(self).calls += 1
@@ -62,7 +63,7 @@ class Streaming(APIView):
 
 
 class Whoami(APIView):
-    workflow_actions = {"get"}
+    workflow_actions = {"get": ANY_ROLE}
 
     def get(self, request, execution_id=None):
         return Response({"user": request.user.username, "workflow": getattr(request.auth, "execution_id", None)})

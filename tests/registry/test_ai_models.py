@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -162,7 +164,8 @@ def test_update_or_create_creates_then_updates(api, django_capture_on_commit_cal
     assert set(created.json()) == set(updated.json())
     assert updated.json()["description"] == "second"
     row = AIModel.objects.get()
-    assert (stored(), row.contents.name.rpartition("/")[2]) == ([stored()[0]], stored()[0])
+    earlier = row.earlier_contents.get()
+    assert sorted(stored()) == sorted(each.contents.name.rpartition("/")[2] for each in (row, earlier))
     assert row.updated_at > row.created_at
 
 
@@ -175,10 +178,68 @@ def test_patch_changes_fields_by_json_and_files_by_multipart(api, django_capture
 
     assert (by_json.status_code, by_json.json()["merge_type"]) == (200, "fedavg")
     assert (by_form.status_code, by_form.json()["merge_type"]) == (200, "fedavg")
-    assert len(stored()) == len(stored("registry/ai_model_user_vars")) == 1
+    assert (len(stored()), len(stored("registry/ai_model_user_vars"))) == (2, 1)
     row.refresh_from_db()
     assert b"new" in row.contents.read()
     row.contents.close()
+
+
+def downloaded(api, row, name="download_contents", query=""):
+    answer = api.get(f"{URL}{row.pk}/{name}/{query}")
+    assert answer.status_code == 200
+    return b"".join(answer.streaming_content)
+
+
+def test_what_was_stored_stays_as_an_earlier_version(api, person):
+    row = model()
+    before = downloaded(api, row)
+
+    for word in (b"2", b"3"):
+        api.patch(f"{URL}{row.pk}/", form({}, contents=zip_part({"new": word})), format="multipart")
+
+    row.refresh_from_db()
+    assert (row.contents_version, row.contents_by, row.created_by) == (3, person.username, "ada")
+    assert downloaded(api, row, query="?version=1") == before
+    assert downloaded(api, row) == downloaded(api, row, query="?version=3") == zip_bytes({"new": b"3"})
+    assert [each.stored_by for each in row.earlier_contents.order_by("version")] == ["ada", person.username]
+
+
+def test_a_version_of_the_user_variables_is_downloaded_too(api):
+    row = model()
+    api.patch(f"{URL}{row.pk}/", form({}, ai_engine_version_user_vars=json_part({"epochs": 9})), format="multipart")
+
+    name = "download_ai_engine_version_user_vars"
+
+    assert json.loads(downloaded(api, row, name)) == {"epochs": 9}
+    assert json.loads(downloaded(api, row, name, "?version=1")) == {"epochs": 3}
+
+
+@pytest.mark.parametrize(("version", "status"), [("2", 404), ("0", 404), ("x", 400), ("-1", 400), ("", 400)])
+def test_a_version_that_is_not_there(api, version, status):
+    assert api.get(f"{URL}{model().pk}/download_contents/?version={version}").status_code == status
+
+
+def test_the_same_files_once_more_are_no_new_version(api):
+    document, files = data(), {name: file.read() for name, file in model_files().items()}
+
+    def send():
+        parts = {name: SimpleUploadedFile(name, content) for name, content in files.items()}
+        return api.post(f"{URL}update_or_create/", form(document, **parts), format="multipart")
+
+    first, second = send(), send()
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert (AIModel.objects.get().contents_version, len(stored())) == (1, 1)
+
+
+def test_all_versions_go_with_their_model(api, django_capture_on_commit_callbacks):
+    row = model()
+    api.patch(f"{URL}{row.pk}/", form({}, contents=zip_part({"new": b"n"})), format="multipart")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        assert api.delete(f"{URL}{row.pk}/").status_code == 204
+
+    assert (stored(), stored("registry/ai_model_user_vars")) == ([], [])
 
 
 def test_patch_of_the_patients_moves_the_key(api):

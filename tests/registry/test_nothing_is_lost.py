@@ -51,7 +51,9 @@ def test_a_full_disk_leaves_an_updated_model_as_it_was(api, settings, request):
     before = files_below(settings)
     request.getfixturevalue("nearly_full")
 
-    response = api.patch(f"/api/ai_models/{row.pk}/", form({"name": "n"}, contents=zip_part()), format="multipart")
+    response = api.patch(
+        f"/api/ai_models/{row.pk}/", form({"name": "n"}, contents=zip_part({"other": b"1"})), format="multipart"
+    )
 
     row.refresh_from_db()
     assert (response.status_code, row.name, files_below(settings)) == (507, "m", before)

@@ -93,14 +93,32 @@ def test_it_deletes_nothing_of_others(workflow):
     assert workflow.delete(f"/api/generic_files/{archive.pk}/").status_code == 403
 
 
-def test_it_may_update_what_others_created_but_not_delete_it(workflow):
+def test_it_changes_and_deletes_no_metric_of_others(workflow):
     row = metric()
     document = {"ai_model": row.ai_model_id, "name": "auc", "value": 0.1, "data_partners_patients": PATIENTS}
 
     updated = workflow.post("/api/evaluation_metrics/update_or_create/", document, format="json")
 
-    assert (updated.status_code, updated.json()["value"]) == (200, 0.1)
+    row.refresh_from_db()
+    assert (updated.status_code, row.value) == (403, 0.9)
     assert workflow.delete(f"/api/evaluation_metrics/{row.pk}/").status_code == 403
+
+
+def test_a_metric_of_others_that_says_the_same_is_good_enough(workflow):
+    row = metric()
+    document = {"ai_model": row.ai_model_id, "name": "auc", "value": 0.9, "data_partners_patients": PATIENTS}
+
+    answer = workflow.post("/api/evaluation_metrics/update_or_create/", document, format="json")
+
+    row.refresh_from_db()
+    assert (answer.status_code, answer.json()["id"], row.created_by) == (200, row.pk, "ada")
+
+
+def test_its_model_stays_when_others_replaced_its_contents(workflow, api):
+    row = model(author=SEVEN)
+    api.patch(f"/api/ai_models/{row.pk}/", form({}, contents=zip_part({"new": b"n"})), format="multipart")
+
+    assert workflow.delete(f"/api/ai_models/{row.pk}/").status_code == 409
 
 
 def test_its_model_stays_when_others_measured_it(workflow):

@@ -5,7 +5,7 @@ from django.core import signing
 from django.test import RequestFactory
 
 from web.errors import InvalidToken
-from web.grants import TOKEN_PREFIX, WorkflowGrant, grant_of, issue_token, read_token
+from web.grants import _SALT, TOKEN_PREFIX, Role, WorkflowGrant, grant_of, issue_token, read_token
 
 GRANT = WorkflowGrant(execution_id=7, attempt=2, name="execution-7-2-abcdef")
 LATER = timedelta(hours=1)
@@ -13,6 +13,39 @@ LATER = timedelta(hours=1)
 
 def test_a_token_gives_its_grant_back():
     assert read_token(issue_token(GRANT, datetime.now(UTC) + LATER)) == GRANT
+
+
+def test_a_token_of_a_role_gives_role_and_partner_back():
+    grant = WorkflowGrant(7, 2, "execution-7-2-abcdef", Role.CLIENT, "data-partner-1")
+    read = read_token(issue_token(grant, datetime.now(UTC) + LATER))
+    assert (read.role, read.partner) == (Role.CLIENT, "data-partner-1")
+    assert read.expires_at > datetime.now(UTC)
+
+
+def test_a_token_from_before_there_were_roles_is_good_until_it_expires():
+    old = [7, 2, "execution-7-2-abcdef", int((datetime.now(UTC) + LATER).timestamp())]
+    assert read_token(TOKEN_PREFIX + signing.dumps(old, salt=_SALT)) == GRANT
+
+
+@pytest.mark.parametrize("rest", [["king", ""], ["main"], ["main", "a", "b"]])
+def test_a_role_that_nobody_knows_is_refused(rest):
+    content = [7, 2, "x", 2**33, *rest]
+    with pytest.raises(InvalidToken):
+        read_token(TOKEN_PREFIX + signing.dumps(content, salt=_SALT))
+
+
+@pytest.mark.parametrize(
+    ("grant", "partners"),
+    [
+        (GRANT, {"a", "b", ""}),
+        (WorkflowGrant(7, 2, "x", Role.CLIENT, "a"), {"a"}),
+        (WorkflowGrant(7, 2, "x", Role.MAIN, "a"), {"a"}),
+        (WorkflowGrant(7, 2, "x", Role.CLIENT), set()),
+        (WorkflowGrant(7, 2, "x", Role.SERVER), set()),
+    ],
+)
+def test_whose_data_a_grant_reads(grant, partners):
+    assert {partner for partner in ("a", "b", "") if grant.may_read(partner)} == partners
 
 
 def test_an_expired_token_is_refused():

@@ -4,7 +4,7 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from web.grants import WorkflowGrant
+from web.grants import ANY_ROLE, CENTRAL_ROLES, Role, WorkflowGrant
 from web.permissions import IsPerson
 
 GRANT = WorkflowGrant(7, 1, "execution-7-1-abcdef")
@@ -22,7 +22,7 @@ class Closed(APIView):
 
 
 class Listed(APIView):
-    workflow_actions = {"retrieve", "head"}
+    workflow_actions = {"retrieve": CENTRAL_ROLES, "head": ANY_ROLE}
 
 
 class Asked(APIView):
@@ -46,6 +46,14 @@ def test_a_workflow_may_do_the_listed_actions():
     assert not IsPerson().has_permission(request_by(grant=GRANT), view)
     view.action = "retrieve"
     assert IsPerson().has_permission(request_by(grant=GRANT), view)
+
+
+@pytest.mark.parametrize(("role", "may"), [(Role.WORKFLOW, True), (Role.MAIN, True), (Role.CLIENT, False)])
+def test_an_action_is_open_to_the_roles_that_are_listed_for_it(role, may):
+    view = Listed()
+    view.action = "retrieve"
+    grant = WorkflowGrant(7, 1, GRANT.name, role, "data-partner-1")
+    assert IsPerson().has_permission(request_by(grant=grant), view) is may
 
 
 def test_a_view_may_judge_by_itself():

@@ -7,7 +7,7 @@ from django.db import models, transaction
 from django.db.models.fields.files import FieldFile
 
 from web.errors import StorageFull
-from web.storage import delete_after_commit, save, stored_files
+from web.storage import delete_after_commit, is_same_file, save, stored_files
 
 FIELD = models.FileField(upload_to="models")
 FIELD.set_attributes_from_name("contents")
@@ -105,3 +105,29 @@ def test_a_deletion_is_forgotten_when_the_transaction_fails():
         delete_after_commit(file)
         raise ValueError
     assert len(names()) == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        (b"x" * 600_000, True),
+        (b"x" * 599_999 + b"y", False),
+        (b"y" + b"x" * 599_999, False),
+        (b"x", False),
+        (b"", False),
+    ],
+)
+def test_whether_an_upload_is_what_is_stored(other, is_same):
+    file = field_file()
+    with stored_files():
+        save(file, "contents.zip", ContentFile(b"x" * 600_000))
+    assert is_same_file(file, ContentFile(other)) is is_same
+
+
+def test_what_is_no_longer_stored_is_the_same_as_nothing():
+    file = field_file()
+    with stored_files():
+        save(file, "contents.zip", ContentFile(b"abc"))
+    default_storage.delete(file.name)
+    assert not is_same_file(field_file(), ContentFile(b"abc"))
+    assert not is_same_file(FieldFile(Row(), FIELD, file.name), ContentFile(b"abc"))

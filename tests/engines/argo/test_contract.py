@@ -12,7 +12,7 @@ from engines.base import Engine, Submission, WorkflowStatus
 from tests.engines.argo.behaviours import BEHAVIOUR_ANNOTATION, one_pod
 from tests.engines.argo.kubelet import Kubelet
 from tests.engines.argo.standin import ArgoStandin
-from tests.engines.contract import EngineContract, manifest
+from tests.engines.contract import NO_SECRETS, EngineContract, Secrets, manifest
 from tests.services.kubernetes import WORKFLOWS, ApiServer
 
 pytestmark = pytest.mark.kubernetes
@@ -29,10 +29,12 @@ class TestArgoEngine(EngineContract):
         options = {"kubeconfig": str(self.server.kubeconfig), "namespace": place}
         return ArgoEngine("argo", {**options, "requests_per_second": 1000.0, "page_size": 2})
 
-    def submit(self, engine: Engine, name: str, script: str = "true", **spec: Any) -> WorkflowStatus:
+    def submit(
+        self, engine: Engine, name: str, script: str = "true", secrets: Secrets = NO_SECRETS, **spec: Any
+    ) -> WorkflowStatus:
         wanted = manifest(name, script, **spec)
         wanted["metadata"]["annotations"] = {BEHAVIOUR_ANNOTATION: "hold" if "sleep" in script else "succeed"}
-        return engine.submit(Submission(name=name, manifest=wanted))
+        return engine.submit(Submission(name=name, manifest=wanted, secrets=secrets))
 
     def let_succeed(self, engine: Engine, name: str) -> None:
         workflow = f"{WORKFLOWS.format(namespace=self.namespace)}/{name}"
