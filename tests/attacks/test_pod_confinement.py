@@ -405,3 +405,23 @@ def test_many_pods_at_once_leave_nothing(tmp_path):
         assert {end.exit_code for end in world.ended.values()} == {3}
     finally:
         world.runner.close_all()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import os\nos.chdir('%s')\nfor _ in range(1500):\n    os.mkdir('d'); os.chdir('d')",
+        "for number in range(5000): open(f'%s/{number}', 'w').close()",
+        "import os\nos.makedirs('%s/a/b'); open('%s/a/b/c', 'w').close(); os.chmod('%s/a/b', 0); os.chmod('%s/a', 0)",
+    ],
+    ids=["deep", "wide", "shut"],
+)
+@pytest.mark.parametrize("where", ["/tmp", "/dev/shm", "/etc"])
+def test_a_litter_of_files_does_not_stop_the_next_pod(world, where, script):
+    world.run(*python(script.replace("%s", where)))
+    world.runner.close("pod")
+    world.open("next")
+    assert world.shell(f"ls -A {where} | grep -c '^[0-9ad]*$' || true", pod="next") == "0\n"
+    world.runner.close("next")
+    world.runner.close_all()
+    assert not (world.directory / "sandboxes").exists()

@@ -6,15 +6,23 @@ import os
 import time
 from collections.abc import Iterable
 
+from engines.local import trees
+
 # Path, mode, user and group; of all but directories also the inode and when it was last changed.
 Entry = tuple[str, int, int, int, int, int]
 
 # The kernel's file times may lag behind its clock by one tick.
 _SETTLED_NANOSECONDS = 30_000_000
+# A view that nobody has written into holds less.
+_MOST_ENTRIES, _DEEPEST = 2000, 50
+
+
+class TooMuch(Exception):
+    """More lies in a directory than is worth looking at."""
 
 
 def contents(directory: str, name: str) -> list[Entry]:
-    """Return `name` and everything in it, paths from `directory`, sorted, no link followed."""
+    """Return `name` and everything in it, paths from `directory`, sorted, no link followed. Raises `TooMuch`."""
     found: list[Entry] = []
     _list_into(found, f"{directory}/{name}", name)
     found.sort()
@@ -44,6 +52,8 @@ class Unchanged:
 
 
 def _list_into(found: list[Entry], directory: str, prefix: str) -> None:
+    if len(found) > _MOST_ENTRIES or prefix.count("/") > _DEEPEST:
+        raise TooMuch
     status = os.lstat(directory)
     found.append((prefix, status.st_mode, status.st_uid, status.st_gid, 0, 0))
     with os.scandir(directory) as entries:
@@ -58,49 +68,25 @@ def _list_into(found: list[Entry], directory: str, prefix: str) -> None:
 
 def wipe(directory: str) -> None:
     """Delete a directory and all in it, also directories that deny their owner; nothing happens when it is missing."""
-    try:
-        clear(directory)
-    except FileNotFoundError:
-        return
-    os.rmdir(directory)  # noqa: PTH106
+    trees.remove(directory)
 
 
 def clear(directory: str, keep: frozenset[str] = frozenset()) -> None:
     """Delete all that is in a directory but the paths (from it, with a leading slash) in `keep`.
 
-    Its own mode stays unless it denied its owner. Raises FileNotFoundError.
+    A path that is kept is no link. Raises FileNotFoundError.
     """
-    _clear(directory, None, "", keep)
-
-
-def _clear(name: str, parent: int | None, prefix: str, keep: frozenset[str]) -> None:
-    # Names are looked up below descriptors and links refused, so a tree that changes meanwhile cannot lead elsewhere.
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    found = trees.opened(directory)
     try:
-        directory = os.open(name, flags, dir_fd=parent)
-    except PermissionError:
-        os.chmod(name, 0o700, dir_fd=parent)
-        directory = os.open(name, flags, dir_fd=parent)
-    try:
-        if os.fstat(directory).st_mode & 0o700 != 0o700:
-            os.fchmod(directory, 0o700)
-        with os.scandir(directory) as entries:
-            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        for inner, is_directory in found:
-            _remove(directory, inner, is_directory, f"{prefix}/{inner}", keep)
+        if os.fstat(found).st_mode & 0o700 != 0o700:
+            os.fchmod(found, 0o700)
+        names = os.listdir(found)  # noqa: PTH208 - pathlib is slow to import
     finally:
-        os.close(directory)
-
-
-def _remove(directory: int, name: str, is_directory: bool, path: str, keep: frozenset[str]) -> None:
-    if path in keep:
-        if is_directory:
-            _clear(name, directory, path, keep)
-    elif not is_directory:
-        os.unlink(name, dir_fd=directory)
-    else:
-        try:
-            os.rmdir(name, dir_fd=directory)
-        except OSError:
-            _clear(name, directory, path, keep)
-            os.rmdir(name, dir_fd=directory)
+        os.close(found)
+    for name in names:
+        path = f"{directory}/{name}"
+        if f"/{name}" not in keep:
+            trees.remove(path)
+        elif not os.path.islink(path) and os.path.isdir(path):  # noqa: PTH112, PTH114
+            below = (inner.removeprefix(f"/{name}") for inner in keep if inner.startswith(f"/{name}/"))
+            clear(path, frozenset(below))

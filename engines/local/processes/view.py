@@ -59,6 +59,12 @@ class View:
 
     def renew(self) -> bool:
         """Make it as it was built; return False if something was written that cannot be taken back."""
+        try:
+            return self._renew()
+        except (OSError, storage.TooMuch):
+            return False
+
+    def _renew(self) -> bool:
         if self._is_untouched():
             return True
         for place in self.places:
