@@ -53,12 +53,14 @@ def render(
     config_map_name: str = "",
     callback_images: Sequence[str] = (),
     managers: ManagerVariables | None = None,
+    transport: Mapping[str, str] | None = None,
 ) -> Rendering:
     """Render the Workflow of an execution from the manifest its Schema holds.
 
     `config_map_name` is the fixed name of the ConfigMap with the platform's variables; the Workflow's own when empty.
     `callback_images` name the images (without registry and tag) whose containers get the callback token.
     `managers` is what federated managers find in their environment; None where the execution trains alone.
+    `transport` is what those with a token find in theirs: how the orchestrator and the registry are spoken to.
     """
     chosen_config_map = config_map_name or f"{name}-platform-vars"
     parameters = execution_parameters(execution, platform, chosen_config_map)
@@ -77,6 +79,7 @@ def render(
     for container in _containers(spec):
         if _image_name(container) in callback_images:
             _add_callback_token(container, callback_secret_name(name))
+            _add_variables(container, transport or {})
         if managers is not None and _image_name(container) == MANAGER_IMAGE:
             _add_manager_variables(container, managers, callback_secret_name(name))
     content = {PLATFORM_VARS_KEY: json.dumps(platform_vars(platform), indent=2)}
@@ -129,6 +132,13 @@ def _add_callback_token(container: dict[str, Any], secret_name: str) -> None:
     others = [variable for variable in container.get("env") or [] if variable.get("name") != CALLBACK_TOKEN_ENV]
     reference = {"secretKeyRef": {"name": secret_name, "key": CALLBACK_TOKEN_KEY}}
     container["env"] = [*others, {"name": CALLBACK_TOKEN_ENV, "valueFrom": reference}]
+
+
+def _add_variables(container: dict[str, Any], variables: Mapping[str, str]) -> None:
+    """Add variables; on a clash ours stands alone."""
+    if variables:
+        others = [variable for variable in container.get("env") or [] if variable.get("name") not in variables]
+        container["env"] = others + [{"name": name, "value": value} for name, value in variables.items()]
 
 
 def _add_manager_variables(container: dict[str, Any], variables: ManagerVariables, secret_name: str) -> None:

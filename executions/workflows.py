@@ -33,6 +33,7 @@ def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
         config_map_name=settings.AI_ENGINE_CONFIG_MAP_NAME,
         callback_images=settings.CALLBACK_TOKEN_IMAGES,
         managers=_managers(posted, rendered, execution.attempt),
+        transport=conf.transport(),
     )
 
 

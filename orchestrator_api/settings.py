@@ -11,7 +11,9 @@ from typing import Any
 import django_stubs_ext
 import environ
 
+from orchestrator_api.networks import LOOPBACK
 from orchestrator_api.storages import storages_from_url
+from orchestrator_api.variables import certificates, networks, one_of, positive
 
 # Django's classes take type arguments at run time as they do for the type checker.
 django_stubs_ext.monkeypatch()
@@ -31,10 +33,18 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=3600 if HTTPS_ONLY else 0)
-# Workflows and probes call from inside, by plain HTTP; a token that came that way is not saved by a redirect.
+# Programs that come by plain HTTP are refused, not redirected (orchestrator_api.callers); probes come as they like.
 SECURE_REDIRECT_EXEMPT = [r"^api/", r"^health/"]
-# Only behind a proxy that sets this header itself and drops the caller's.
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+PLAIN_HTTP_FROM = networks(env, "PLAIN_HTTP_FROM", LOOPBACK)
+# Whose word on a caller's address and scheme counts: proxies that set these headers, and drop the caller's.
+TRUSTED_PROXIES = networks(env, "TRUSTED_PROXIES", LOOPBACK if env.bool("BEHIND_PROXY", default=False) else ())
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+# A session ends after these hours, and with the browser. Logins that failed are counted (orchestrator_api.logins).
+SESSION_COOKIE_AGE = positive(env, "SESSION_HOURS", 8) * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+LOGIN_FAILURES_PER_ACCOUNT = positive(env, "LOGIN_FAILURES_PER_ACCOUNT", 10)
+LOGIN_FAILURES_PER_ADDRESS = positive(env, "LOGIN_FAILURES_PER_ADDRESS", 20)
+LOGIN_FAILURES_WINDOW_SECONDS = positive(env, "LOGIN_FAILURES_WINDOW_SECONDS", 900)
 # Whether the neighbours of our host name speak HTTPS is not ours to promise.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
@@ -60,9 +70,12 @@ INSTALLED_APPS = [
     "executions",
 ]
 MIDDLEWARE = [
+    "orchestrator_api.callers.CallerMiddleware",
     "orchestrator_api.middleware.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "orchestrator_api.answers.AnswerMiddleware",
+    "orchestrator_api.callers.PlainHttpMiddleware",
     "orchestrator_api.middleware.CleanAddressMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "orchestrator_api.middleware.SlashMiddleware",
@@ -217,6 +230,17 @@ LOGGING: dict[str, Any] = {
 ORCHESTRATOR_API_HOSTNAME = env.str("ORCHESTRATOR_API_HOSTNAME", default="127.0.0.1:8900")
 MAAS_API_HOSTNAME = env.str("MAAS_API_HOSTNAME", default=ORCHESTRATOR_API_HOSTNAME)
 MAAS_API_TOKEN = env.str("MAAS_API_TOKEN", default="")
+# How the two are spoken to, by this service and by Workflows, and who signs certificates beside the known authorities.
+ORCHESTRATOR_API_SCHEME = one_of(env, "ORCHESTRATOR_API_SCHEME", ("http", "https"), "http")
+MAAS_API_SCHEME = one_of(
+    env, "MAAS_API_SCHEME", ("http", "https"),
+    ORCHESTRATOR_API_SCHEME if MAAS_API_HOSTNAME == ORCHESTRATOR_API_HOSTNAME else "http",
+)  # fmt: skip
+API_CA = certificates(env, "API_CA_FILE")
+# Whom we send by plain HTTP we do not refuse for it.
+PLAIN_HTTP_FOR_WORKFLOWS = env.bool(
+    "PLAIN_HTTP_FOR_WORKFLOWS", default="http" in (ORCHESTRATOR_API_SCHEME, MAAS_API_SCHEME)
+)
 VALIDATE_WITH_MAAS = env.bool("VALIDATE_WITH_MAAS", default=True)
 # The registry may be this very service: calls to it must leave threads to answer them.
 REGISTRY_CLIENT_CONCURRENCY = env.int("REGISTRY_CLIENT_CONCURRENCY", default=8)
@@ -343,7 +367,7 @@ FEDERATED_ADAPTER = env.str("FEDERATED_ADAPTER", default="database")
 FEDERATED_ADAPTERS: dict[str, dict[str, Any]] = {
     "database": {
         "class": "federated.adapters.database.DatabaseAdapter",
-        "options": {"api": f"http://{ORCHESTRATOR_API_HOSTNAME}"},
+        "options": {"api": f"{ORCHESTRATOR_API_SCHEME}://{ORCHESTRATOR_API_HOSTNAME}"},
     },
 }
 # Of a model's zip, in kilobytes of 1024 bytes, where neither execution nor Schema says otherwise.
@@ -375,7 +399,9 @@ if FEDERATED_ADAPTER == "kafka" or FEDERATED_KAFKA_BOOTSTRAP_SERVERS:
             "timeout_seconds": env.float("FEDERATED_KAFKA_TIMEOUT_SECONDS", default=15.0),
             # Where models go beside the topics; empty: they go over the topics.
             "claim_check_api": (
-                f"http://{ORCHESTRATOR_API_HOSTNAME}" if env.bool("FEDERATED_CLAIM_CHECK", default=False) else ""
+                f"{ORCHESTRATOR_API_SCHEME}://{ORCHESTRATOR_API_HOSTNAME}"
+                if env.bool("FEDERATED_CLAIM_CHECK", default=False)
+                else ""
             ),
         },
     }
