@@ -12,6 +12,7 @@ import django_stubs_ext
 import environ
 
 from orchestrator_api.networks import LOOPBACK
+from orchestrator_api.privacy import make_private_folder, start_private
 from orchestrator_api.storages import storages_from_url
 from orchestrator_api.variables import certificates, networks, one_of, positive
 
@@ -21,6 +22,9 @@ django_stubs_ext.monkeypatch()
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+# Tokens, secrets and patients' data: every process of the service keeps them from others, however it was started.
+start_private()
+make_private_folder(DATA_DIR)
 
 # Who is asked for, and how it is told whether to trust
 
@@ -142,7 +146,7 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 if not STORAGE_URL:
     # An upload that waits on the storage's own disk is moved into its place, not copied.
     FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
-    FILE_UPLOAD_TEMP_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(FILE_UPLOAD_TEMP_DIR)
 
 # Static files are served from the packages themselves: nothing to collect.
 STATIC_URL = "static/"
