@@ -57,7 +57,7 @@ def check_zip(
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     try:
-        with reading_archive(), zipfile.ZipFile(_Bounded(file, max_files)) as archive:  # type: ignore[call-overload]
+        with reading_archive(), zipfile.ZipFile(_Bounded(file, max_files)) as archive:
             members = archive.infolist()
             problem = _problem(members, max_files, max_bytes, size) or _broken_member(archive, members)
     except _TooManyFiles:
