@@ -7,7 +7,6 @@ import io
 import lzma
 import stat
 import struct
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ _MAX_LIST_BYTES = 64 * 1024**2
 _LIST_ENTRY = b"PK\x01\x02"
 _LOCAL_HEADER_BYTES = 30
 _MAX_NAME_BYTES = 255
-_UNSPEAKABLE = ("Cc", "Cs", "Zl", "Zp")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
@@ -204,7 +202,7 @@ def _member_problem(member: zipfile.ZipInfo) -> str:
     kind = stat.S_IFMT(member.external_attr >> 16)
     problems = {
         "is encrypted": member.flag_bits & 0x1,
-        "has a name that is not allowed": not name or "\\" in name or _is_unspeakable(name),
+        "has a name that is not allowed": not name or "\x00" in name or "\\" in name,
         "has a name that is too long": any(
             len(part.encode(errors="replace")) > _MAX_NAME_BYTES for part in name.split("/")
         ),
@@ -214,8 +212,3 @@ def _member_problem(member: zipfile.ZipInfo) -> str:
         "is packed in a way that is not known here": member.compress_type not in _METHODS,
     }
     return next((problem for problem, found in problems.items() if found), "")
-
-
-def _is_unspeakable(name: str) -> bool:
-    """Return whether a name holds what no file's name should: control characters, ends of lines, halves of pairs."""
-    return not name.isprintable() and any(unicodedata.category(each) in _UNSPEAKABLE for each in name)
