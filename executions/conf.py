@@ -43,6 +43,17 @@ def platform() -> Platform:
     )
 
 
+def transport() -> dict[str, str]:
+    """Return what Workflows are told of HTTPS (runtime.transport): nothing where all is as it always was."""
+    apis = (
+        (settings.ORCHESTRATOR_API_SCHEME, settings.ORCHESTRATOR_API_HOSTNAME),
+        (settings.MAAS_API_SCHEME, settings.MAAS_API_HOSTNAME),
+    )
+    hosts = dict.fromkeys(hostname for scheme, hostname in apis if scheme == "https")
+    told = {"ORCHESTRATOR_HTTPS_HOSTS": ",".join(hosts)} if hosts else {}
+    return told | ({"ORCHESTRATOR_API_CA": settings.API_CA} if hosts and settings.API_CA else {})
+
+
 def rules() -> Rules:
     """Return what settings let an execution ask for."""
     partners = tuple(settings.VALID_DATA_PARTNERS)

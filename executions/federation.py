@@ -28,7 +28,8 @@ def manager_variables(
     size = (options.max_model_size or settings.FEDERATED_MAX_MODEL_KILOBYTES) * KILOBYTE
     spec = ChannelSpec(execution.channel_id, execution.id, attempt, size, ends_at)
     channel = manager_environment(spec)
-    progress = f"http://{settings.ORCHESTRATOR_API_HOSTNAME}/api/executions/{execution.id}/progress/"
+    api = f"{settings.ORCHESTRATOR_API_SCHEME}://{settings.ORCHESTRATOR_API_HOSTNAME}/api"
+    progress = f"{api}/executions/{execution.id}/progress/"
     chosen = _chosen(options)
     if options.max_model_size is not None:
         chosen["COMMUNICATION_ADAPTER_MAX_MODEL_SIZE"] = channel["COMMUNICATION_ADAPTER_MAX_MODEL_SIZE"]

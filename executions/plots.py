@@ -13,6 +13,8 @@ from executions.rounds import Training
 
 MAX_METRICS = 6
 _INCHES_WIDE, _INCHES_HIGH, _COLUMNS = 4.5, 3.2, 3
+# Axes add margins and take differences, which must be numbers too; nothing that is measured comes near.
+_LARGEST = 1e100
 
 
 def metrics_plot(training: Training, metrics: Sequence[str], image_format: str) -> bytes:
@@ -31,12 +33,15 @@ def metrics_plot(training: Training, metrics: Sequence[str], image_format: str) 
 
 
 def _draw(axes: Axes, training: Training, metric: str) -> None:
+    left_out = 0
     for partner in training.partners:
-        points = _points(training, partner.partner, metric)
+        told = _points(training, partner.partner, metric)
+        points = {number: value for number, value in told.items() if abs(value) <= _LARGEST}
+        left_out += len(told) - len(points)
         if points:
             axes.plot(list(points), list(points.values()), marker="o", label=partner.partner)
     # Names are of others' making: none of them is a formula.
-    axes.set_title(metric, parse_math=False)
+    axes.set_title(f"{metric} ({left_out} beyond {_LARGEST:g})" if left_out else metric, parse_math=False)
     axes.set_xlabel("round; the last is the evaluation of the merged model", fontsize="small")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

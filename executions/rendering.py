@@ -51,6 +51,7 @@ def render(
     callback_images: Sequence[str] = (),
     managers: ManagerVariables | None = None,
     claims: Claims | None = None,
+    transport: Mapping[str, str] | None = None,
 ) -> Rendering:
     """Render the Workflow of an execution from the manifest its Schema holds.
 
@@ -58,6 +59,7 @@ def render(
     `callback_images` name the images (without registry and tag) whose containers get the callback token.
     `managers` is what federated managers find in their environment; None where the execution trains alone.
     `claims` are the PersistentVolumeClaims that hold partners' folders, for pods that may have no hostPath volumes.
+    `transport` is what those with a token find in theirs: how the orchestrator and the registry are spoken to.
     """
     chosen_config_map = config_map_name or f"{name}-platform-vars"
     parameters = execution_parameters(execution, platform, chosen_config_map)
@@ -80,6 +82,7 @@ def render(
         for container in containers_of(template):
             if image_name(container) in callback_images:
                 _add_callback_token(container, callback_secret_name(name), keys.of(template))
+                _add_variables(container, transport or {})
             if managers is not None and image_name(container) == MANAGER_IMAGE:
                 _add_manager_variables(container, managers, callback_secret_name(name))
     content = {PLATFORM_VARS_KEY: json.dumps(platform_vars(platform), indent=2)}
@@ -114,6 +117,13 @@ def _add_callback_token(container: dict[str, Any], secret_name: str, key: str) -
     others = [variable for variable in container.get("env") or [] if variable.get("name") != CALLBACK_TOKEN_ENV]
     reference = {"secretKeyRef": {"name": secret_name, "key": str(key)}}
     container["env"] = [*others, {"name": CALLBACK_TOKEN_ENV, "valueFrom": reference}]
+
+
+def _add_variables(container: dict[str, Any], variables: Mapping[str, str]) -> None:
+    """Add variables; on a clash ours stands alone."""
+    if variables:
+        others = [variable for variable in container.get("env") or [] if variable.get("name") not in variables]
+        container["env"] = others + [{"name": name, "value": value} for name, value in variables.items()]
 
 
 def _add_manager_variables(container: dict[str, Any], variables: ManagerVariables, secret_name: str) -> None:

@@ -45,6 +45,7 @@ def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
         callback_images=settings.CALLBACK_TOKEN_IMAGES,
         managers=_managers(posted, rendered, execution.attempt),
         claims=conf.partner_claims(),
+        transport=conf.transport(),
     )
     _hold_to_policy(rendering, rendered)
     return rendering

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from urllib.parse import quote
 
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -23,6 +27,29 @@ from runs.identity import is_any_alive
 logger = logging.getLogger(__name__)
 
 _GOOD_FOR_SECONDS = 5.0
+_LOCK_SECONDS = 2.0
+_SQLITE_REASONS = {
+    sqlite3.SQLITE_BUSY: "is locked",
+    sqlite3.SQLITE_LOCKED: "is locked",
+    sqlite3.SQLITE_READONLY: "is read-only",
+    sqlite3.SQLITE_CORRUPT: "is damaged",
+    sqlite3.SQLITE_NOTADB: "is damaged",
+    sqlite3.SQLITE_CANTOPEN: "is missing",
+    sqlite3.SQLITE_FULL: "has no room",
+    sqlite3.SQLITE_IOERR: "cannot be read or written",
+}
+_SYSTEM_REASONS = {
+    errno.ENOSPC: "has no room",
+    errno.EDQUOT: "has no room",
+    errno.EROFS: "is read-only",
+    errno.EACCES: "is not allowed",
+    errno.EPERM: "is not allowed",
+    errno.ENOENT: "is missing",
+}
+
+
+class NotReady(RuntimeError):
+    """Something is not ready for a reason that everybody may read."""
 
 
 @never_cache
@@ -35,27 +62,42 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when everything that work needs is there, else 503 with the names of what is not."""
-    checks = readiness.checks()
-    is_ready = all(checks.values())
-    content = {
-        "status": "ok" if is_ready else "failing",
-        "checks": {name: "ok" if passed else "failing" for name, passed in checks.items()},
+    """Answer 200 when everything that work needs is there, else 503 with what is not, and why."""
+    failing = readiness.failing()
+    content: dict[str, object] = {
+        "status": "failing" if failing else "ok",
+        "checks": {name: "failing" if name in failing else "ok" for name in CHECKS},
     }
-    return JsonResponse(content, status=200 if is_ready else 503)
+    if failing:
+        content["reasons"] = failing
+    return JsonResponse(content, status=503 if failing else 200)
 
 
 def check_database() -> None:
-    """Ask the database for something."""
+    """Write to SQLite by a connection of its own; ask PostgreSQL whether one may write there.
+
+    The write is a number that nobody reads, in the file's header: a lock that others hold for long, a disk without room
+    and a file that is read-only, damaged at its beginning or gone are all noticed by it, in a second or two.
+    """
+    if connection.vendor == "sqlite":
+        # Of a connection of Django's the process's own turns would be part of the question.
+        address = f"file:{quote(str(connection.settings_dict['NAME']))}?mode=rw"
+        with closing(sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS, isolation_level=None)) as probe:
+            probe.execute("BEGIN IMMEDIATE")
+            probe.execute(f"PRAGMA user_version = {int(time.time()) & 0x7FFFFFFF}")
+            probe.execute("COMMIT")
+        return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+        cursor.execute("SHOW transaction_read_only")
+        if cursor.fetchone() != ("off",):
+            raise NotReady("is read-only")
 
 
 def check_migrations() -> None:
     """Compare the database's tables with the code's."""
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise RuntimeError("there are migrations to apply")
+        raise NotReady("there are migrations to apply")
 
 
 def check_storage() -> None:
@@ -81,7 +123,7 @@ def check_engine() -> None:
 def check_controller() -> None:
     """See whether a controller lives; where the database is shared, it may do so on another machine."""
     if connection.vendor == "sqlite" and not is_any_alive():
-        raise RuntimeError("no controller runs")
+        raise NotReady("no controller runs")
 
 
 CHECKS: dict[str, Callable[[], None]] = {
@@ -98,16 +140,17 @@ class Readiness:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._results: dict[str, bool] = {}
+        self._failing: dict[str, str] = {}
         self._checked_at = float("-inf")
 
-    def checks(self) -> dict[str, bool]:
-        """Return which checks pass."""
+    def failing(self) -> dict[str, str]:
+        """Return the checks that do not pass, each with its reason."""
         with self._lock:
             if time.monotonic() - self._checked_at > _GOOD_FOR_SECONDS:
-                self._results = {name: _passes(name, check) for name, check in CHECKS.items()}
+                reasons = {name: _reason(name, check) for name, check in CHECKS.items()}
+                self._failing = {name: reason for name, reason in reasons.items() if reason}
                 self._checked_at = time.monotonic()
-            return self._results
+            return self._failing
 
     def forget(self) -> None:
         """Check anew when asked next."""
@@ -117,10 +160,22 @@ class Readiness:
 readiness = Readiness()
 
 
-def _passes(name: str, check: Callable[[], None]) -> bool:
+def _reason(name: str, check: Callable[[], None]) -> str:
+    """Return why a check does not pass, in words that all may read; empty where it does."""
     try:
         check()
-    except Exception:  # whatever it is, the answer is the same: not ready
+    except Exception as error:  # whatever it is, the answer is the same: not ready
         logger.exception("not ready: %s", name)
-        return False
-    return True
+        return _public_reason(error)
+    return ""
+
+
+def _public_reason(error: Exception) -> str:
+    if isinstance(error, NotReady):
+        return str(error)
+    driver = error.__cause__ or error
+    if (code := getattr(driver, "sqlite_errorcode", None)) is not None:
+        return _SQLITE_REASONS.get(code & 0xFF, "does not work")
+    if isinstance(error, OSError):
+        return _SYSTEM_REASONS.get(error.errno or 0, "does not work")
+    return "does not answer" if isinstance(error, OperationalError | InterfaceError) else "does not work"

@@ -3,7 +3,8 @@
 The first request under a key notes what it is and takes a lease; its answer is kept for a day and given again to
 every repetition. The lease ends by itself, and with its process, so one that dies in the middle does not block its
 key; what it had created by then is noted in the same transaction (web.once) and answered, not created again. Answers
-that say nothing about the request itself (5XX, 401, 403) are not kept: the next try is a first one.
+that say nothing about the request itself (5XX, 401, 403) are not kept: the next try is a first one. A lease that could
+not be given back, since the database was away, is given back once the database is there again.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import hashlib
 import io
 import logging
 import re
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -41,6 +45,7 @@ logger = logging.getLogger(__name__)
 _KEY = re.compile(r"[!-~]{1,255}")
 _KEPT_BYTES = 8 * 1024**2
 _NOT_KEPT = (401, 403)
+_TRY_AGAIN_SECONDS = 0.5
 
 
 class IdempotencyMiddleware:
@@ -61,8 +66,7 @@ class IdempotencyMiddleware:
             if not _KEY.fullmatch(key):
                 raise InvalidInput("Idempotency-Key must be 1 to 255 visible ASCII characters.")
             limit_size(request)
-            digest = content_digest(request)
-            record = _claim(principal, key, digest)
+            record = _claim(_new_record(principal, key, content_digest(request)))
         except Exception as error:
             problem = problem_of(error)
             if problem is None:
@@ -81,10 +85,11 @@ class IdempotencyMiddleware:
         except BaseException:
             _forget(record)
             raise
-        if _is_kept(response):
-            _keep(record, response)
-        else:
+        if not _is_kept(response):
             _forget(record)
+            return response
+        with _given_back_later(record):
+            _keep(record, response)
         return response
 
     def _found(self, request: HttpRequest, record: IdempotencyRecord) -> HttpResponseBase:
@@ -108,12 +113,13 @@ class IdempotencyMiddleware:
             if hasattr(request, name):
                 setattr(reading, name, getattr(request, name))
         response = self.get_response(reading)
-        if response.status_code == 200:
-            response.status_code = 201
-            response["Location"] = reading.build_absolute_uri()
-            _keep(record, response)
-        else:
-            _release(record)
+        with _given_back_later(record):
+            if response.status_code == 200:
+                response.status_code = 201
+                response["Location"] = reading.build_absolute_uri()
+                _keep(record, response)
+            else:
+                _release(record)
         return response
 
 
@@ -162,15 +168,23 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _claim(principal: str, key: str, digest: str) -> IdempotencyRecord:
+def _new_record(principal: str, key: str, digest: str) -> IdempotencyRecord:
+    now = timezone.now()
+    return IdempotencyRecord(
+        principal=principal,
+        key=key,
+        digest=digest,
+        leased_until=now + timedelta(seconds=settings.IDEMPOTENCY_LEASE_SECONDS),
+        leased_by=own_name(),
+        expires_at=now + timedelta(seconds=settings.IDEMPOTENCY_KEY_LIFETIME_SECONDS),
+    )
+
+
+def _claim(mine: IdempotencyRecord) -> IdempotencyRecord:
     """Return the record of a key: answered, or ours to answer. Raises KeyReused and Conflict."""
     now = timezone.now()
-    lease = now + timedelta(seconds=settings.IDEMPOTENCY_LEASE_SECONDS)
-    expiry = now + timedelta(seconds=settings.IDEMPOTENCY_KEY_LIFETIME_SECONDS)
-    mine = IdempotencyRecord(
-        principal=principal, key=key, digest=digest, leased_until=lease, leased_by=own_name(), expires_at=expiry
-    )
-    with transaction.atomic():
+    # What a COMMIT came to whose answer was lost, nobody knows.
+    with _given_back_later(mine), transaction.atomic():
         IdempotencyRecord.objects.filter(expires_at__lt=now).delete()
         try:
             with transaction.atomic():
@@ -178,14 +192,14 @@ def _claim(principal: str, key: str, digest: str) -> IdempotencyRecord:
             return mine
         except IntegrityError:
             pass
-        record = IdempotencyRecord.objects.select_for_update().get(principal=principal, key=key)
-        if record.digest != digest:
+        record = IdempotencyRecord.objects.select_for_update().get(principal=mine.principal, key=mine.key)
+        if record.digest != mine.digest:
             raise KeyReused(faults=[Fault("/headers/Idempotency-Key", "was sent before with other content")])
         if record.leased_until is not None:
             if record.leased_until > now and not has_ended(REQUESTS, record.leased_by):
                 raise Conflict("The first request under this Idempotency-Key is still under way.")
-            record.leased_until = lease
-            record.leased_by = own_name()
+            record.leased_until = mine.leased_until
+            record.leased_by = mine.leased_by
             record.save(update_fields=["leased_until", "leased_by"])
         return record
 
@@ -220,13 +234,66 @@ def _release(record: IdempotencyRecord) -> None:
 
 def _forget(record: IdempotencyRecord) -> None:
     """Let the next repetition be a first one, unless something was created after all."""
-    IdempotencyRecord.objects.filter(_still_mine(record), created_address="").delete()
-    _release(record)
+    with _given_back_later(record):
+        IdempotencyRecord.objects.filter(_still_mine(record), created_address="").delete()
+        _release(record)
+
+
+@contextmanager
+def _given_back_later(record: IdempotencyRecord) -> Iterator[None]:
+    """Give a lease back once the database is there again, where it goes away inside."""
+    try:
+        yield
+    except (DatabaseError, InterfaceError):
+        _leftovers.add(record)
+        raise
+
+
+class _Leftovers:
+    """Leases that are to be given back, by a thread that lives for as long as there are any."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records: list[IdempotencyRecord] = []
+        self._is_at_work = False
+
+    def add(self, record: IdempotencyRecord) -> None:
+        with self._lock:
+            if record not in self._records:
+                self._records.append(record)
+            if not self._is_at_work:
+                self._is_at_work = True
+                threading.Thread(target=self._work, name="leases", daemon=True).start()
+
+    def _work(self) -> None:
+        while record := self._next():
+            try:
+                IdempotencyRecord.objects.filter(_still_mine(record), created_address="").delete()
+                _release(record)
+            except (DatabaseError, InterfaceError):
+                connection.close()
+                time.sleep(_TRY_AGAIN_SECONDS)
+            else:
+                with self._lock:
+                    self._records.remove(record)
+        connection.close()
+
+    def _next(self) -> IdempotencyRecord | None:
+        """Return a lease that has not ended by itself, or note that there is none."""
+        now = timezone.now()
+        with self._lock:
+            self._records = [each for each in self._records if each.leased_until and each.leased_until > now]
+            self._is_at_work = bool(self._records)
+            return self._records[0] if self._records else None
+
+
+_leftovers = _Leftovers()
 
 
 def _still_mine(record: IdempotencyRecord) -> Q:
-    # A request that took longer than its lease may find that another one has taken its place.
-    return Q(pk=record.pk, leased_until=record.leased_until)
+    # A request that took longer than its lease may find that another one has taken its place. Not by the row's id: of
+    # a row whose COMMIT was not answered it is not known.
+    return Q(principal=record.principal, key=record.key, leased_by=record.leased_by, leased_until=record.leased_until)
 
 
 def _replay(record: IdempotencyRecord) -> HttpResponse:

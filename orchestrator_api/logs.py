@@ -1,12 +1,14 @@
 """Log lines, one JSON object each, that say which request and which execution they belong to.
 
-No line of ours holds a body, the values of a query or anything of a patient.
+No line of ours holds a body, the values of a query or anything of a patient. Whatever a caller sent stays inside its
+own line: both formatters escape what could begin another one, or fool a reader's terminal, once for all loggers.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +17,13 @@ from typing import Any
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 # What Django attaches to its records: whole requests, with everything in them.
 _UNSPOKEN = frozenset({"request", "server_time", "status_code", "sql", "params", "alias"})
+# Control characters (C0, DEL, C1), what else ends a line (NEL, LS, PS), what turns the direction of text, the mark at a
+# file's beginning, and halves of surrogate pairs, which no handler can write.
+_UNSAFE = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_UNSAFE_CHARACTER = re.compile(f"[{_UNSAFE}]")
+# What a field's value may be without quotes: then it can be taken neither for two fields nor for another line.
+_WORD = re.compile(rf"[^\s\"'=\\{_UNSAFE}]+")
+_INDENT = "    "
 
 
 @dataclass(frozen=True)
@@ -46,17 +55,32 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _escaped(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class TextFormatter(logging.Formatter):
-    """Writes a record for people: time, level, message, then its fields."""
+    """Writes a record for people: time, level, message, then its fields; a traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        text = f"{at} {record.levelname.lower():7} {record.name}: {record.getMessage()}{fields}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        fields = "".join(f" {name}={_quoted(value)}" for name, value in _fields(record).items())
+        text = f"{at} {record.levelname.lower():7} {record.name}: {_escaped(record.getMessage())}{fields}"
+        if not record.exc_info:
+            return text
+        # No line of it begins as a record does, whatever an exception's own text holds.
+        traceback = self.formatException(record.exc_info).split("\n")
+        return "\n".join([text, *(f"{_INDENT}{_escaped(line)}" for line in traceback)])
+
+
+def _quoted(value: object) -> str:
+    """Return a field's value as it is, or as a JSON text where it could be misread."""
+    text = str(value)
+    return text if _WORD.fullmatch(text) else _escaped(json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    """Return a text on one line: unsafe characters are written as JSON writes them."""
+    return _UNSAFE_CHARACTER.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -33,6 +33,17 @@ class ApiToken(models.Model):
         return self.revoked_at is None and moment < self.expires_at
 
 
+class LoginCounter(models.Model):
+    """How often logins failed lately under one key (orchestrator_api.logins)."""
+
+    key = models.CharField(max_length=64, primary_key=True, help_text="A digest of whom it counts for.")
+    failures = models.PositiveIntegerField(default=0)
+    ends_at = models.DateTimeField(db_index=True, help_text="From then on they count no more.")
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.failures}"
+
+
 class IdempotencyRecord(models.Model):
     """The first answer to a request that carried an Idempotency-Key, or the note that it is under way."""
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
 from executions.models import Execution, ExecutionState
+from orchestrator_api.logins import ThrottledLoginForm, remember_browser
 from runs.models import WorkflowRun
 
 _ORDER = ("executions", "runs", "schemas", "registry", "orchestrator_api", "auth")
@@ -35,8 +37,20 @@ class OperatorsSite(admin.AdminSite):
     site_title = "Orchestrator"
     index_title = "Operation"
     index_template = "operators/index.html"
+    login_form = ThrottledLoginForm
     # Lists of executions need the width; the first page leads everywhere.
     enable_nav_sidebar = False
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the login, say when to come again to who has to wait, and know a browser again that got in."""
+        response = super().login(request, extra_context)
+        if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
+            remember_browser(request, response)
+        form = (getattr(response, "context_data", None) or {}).get("form")
+        if seconds := getattr(form, "retry_after_seconds", 0):
+            response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+            response.headers["Retry-After"] = str(seconds)
+        return response
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """List the rooms by how often an operator needs them."""

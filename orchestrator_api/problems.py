@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import errno
 import logging
+import sqlite3
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core import exceptions as django_errors
-from django.db import DataError, IntegrityError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
+from django.utils.html import escape as escape_html
 from django.views import defaults
 from rest_framework import exceptions as drf_errors
 from rest_framework.response import Response
@@ -72,8 +76,8 @@ def problem_of(error: Exception) -> Problem | None:
         return _drf(error)
     if isinstance(error, ManifestRejected):
         return _ours(InvalidInput(str(error), [Fault(error.pointer, str(error))]))
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return _ours(StorageFull())
+    if (lost := _lost(error)) is not None:
+        return lost
     for kinds, translated in _FOREIGN:
         if isinstance(error, kinds):
             return translated
@@ -96,6 +100,25 @@ def problem_response(problem: Problem) -> HttpResponse:
     return JsonResponse(
         problem.document(), status=problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE
     )
+
+
+def _lost(error: BaseException) -> Problem | None:
+    """Return the problem where a disk is full, or a database away, locked, read-only or damaged; else None."""
+    if isinstance(error, SessionInterrupted):
+        # Django takes any trouble at the session's row for its deletion.
+        cause = error.__context__ and error.__context__.__context__
+        return _lost(cause) if isinstance(cause, OperationalError | InterfaceError) else None
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return _ours(StorageFull())
+    driver = error.__cause__
+    code = getattr(driver, "sqlite_errorcode", None)
+    if (code is not None and code & 0xFF == sqlite3.SQLITE_FULL) or getattr(driver, "pgcode", None) == _DISK_FULL:
+        return _ours(StorageFull())
+    is_read_only = isinstance(error, InternalError) and getattr(driver, "pgcode", None) == _READ_ONLY
+    # Drivers raise the plain class for a damaged file, and for a connection that broke in the middle of an answer.
+    if isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError or is_read_only:
+        return _DATABASE_AWAY
+    return None
 
 
 def _ours(error: OrchestratorError) -> Problem:
@@ -130,8 +153,10 @@ _FOREIGN: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] = 
     (IntegrityError, _ours(Conflict())),
     (DataError, _ours(InvalidInput("A value is outside of what can be stored."))),
     (OverflowError, _ours(InvalidInput("A number is outside of what can be stored."))),
-    (OperationalError, _ours(ServiceUnavailable("The database does not answer or is too busy."))),
 ]
+_DATABASE_AWAY = _ours(ServiceUnavailable("The database does not answer or is too busy."))
+# PostgreSQL's SQLSTATEs: a standby that has not taken over yet, and a disk without room.
+_READ_ONLY, _DISK_FULL = "25006", "53100"
 _TITLES: dict[type[drf_errors.APIException], str] = {
     drf_errors.NotAuthenticated: "A token or a session is needed.",
     drf_errors.AuthenticationFailed: "The token or session is not valid.",
@@ -178,9 +203,10 @@ def _flatten(detail: Any, pointer: str) -> Iterator[Fault]:
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that Django itself refused."""
-    if not _is_for_programs(request):
-        return defaults.bad_request(request, exception)
-    return problem_response(problem_of(exception) or _BAD_REQUEST)
+    problem = problem_of(exception) or _BAD_REQUEST
+    if _is_for_programs(request):
+        return problem_response(problem)
+    return _problem_page(problem) if problem.status >= 500 else defaults.bad_request(request, exception)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -199,11 +225,27 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """Answer a fault of ours, without a word of what it was: that is in the log, under the request's id."""
+    """Answer what nobody has caught: a database that is away as such, in views and around them.
+
+    Of a fault of ours not a word is said: it is in the log, under the request's id.
+    """
+    error = sys.exception()
+    problem = problem_of(error) if isinstance(error, Exception) else None
+    if problem is not None and problem.status >= 500:
+        return problem_response(problem) if _is_for_programs(request) else _problem_page(problem)
     if not _is_for_programs(request):
         return defaults.server_error(request)
     detail = f"The fault is logged under the request id {current_request_id()}."
     return problem_response(Problem(500, "internal-error", "This is a fault of the orchestrator.", detail))
+
+
+def _problem_page(problem: Problem) -> HttpResponse:
+    """Answer a problem to a person; nothing of the page needs a database."""
+    content = defaults.ERROR_PAGE_TEMPLATE % {
+        "title": escape_html(problem.title),
+        "details": escape_html(problem.detail),
+    }
+    return HttpResponse(content, status=problem.status, headers=dict(problem.headers))
 
 
 def _is_for_programs(request: HttpRequest) -> bool:

@@ -12,8 +12,11 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from orchestrator_api.networks import LOOPBACK
 from orchestrator_api.partner_claims import claims_from
+from orchestrator_api.privacy import make_private_folder, start_private
 from orchestrator_api.storages import storages_from_url
+from orchestrator_api.variables import certificates, networks, one_of, positive
 from policy.places import folders_of
 
 # Django's classes take type arguments at run time as they do for the type checker.
@@ -32,6 +35,9 @@ class _Env(environ.Env):  # type: ignore[misc]
 env = _Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+# Tokens, secrets and patients' data: every process of the service keeps them from others, however it was started.
+start_private()
+make_private_folder(DATA_DIR)
 
 # Who is asked for, and how it is told whether to trust
 
@@ -44,10 +50,18 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=3600 if HTTPS_ONLY else 0)
-# Workflows and probes call from inside, by plain HTTP; a token that came that way is not saved by a redirect.
+# Programs that come by plain HTTP are refused, not redirected (orchestrator_api.callers); probes come as they like.
 SECURE_REDIRECT_EXEMPT = [r"^api/", r"^health/"]
-# Only behind a proxy that sets this header itself and drops the caller's.
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+PLAIN_HTTP_FROM = networks(env, "PLAIN_HTTP_FROM", LOOPBACK)
+# Whose word on a caller's address and scheme counts: proxies that set these headers, and drop the caller's.
+TRUSTED_PROXIES = networks(env, "TRUSTED_PROXIES", LOOPBACK if env.bool("BEHIND_PROXY", default=False) else ())
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+# A session ends after these hours, and with the browser. Logins that failed are counted (orchestrator_api.logins).
+SESSION_COOKIE_AGE = positive(env, "SESSION_HOURS", 8) * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+LOGIN_FAILURES_PER_ACCOUNT = positive(env, "LOGIN_FAILURES_PER_ACCOUNT", 10)
+LOGIN_FAILURES_PER_ADDRESS = positive(env, "LOGIN_FAILURES_PER_ADDRESS", 20)
+LOGIN_FAILURES_WINDOW_SECONDS = positive(env, "LOGIN_FAILURES_WINDOW_SECONDS", 900)
 # The admin, the API's documentation and their files; off where only Workflows call.
 ADMIN_ENABLED = env.bool("ADMIN_ENABLED", default=True)
 # Whether the neighbours of our host name speak HTTPS is not ours to promise.
@@ -75,9 +89,12 @@ INSTALLED_APPS = [
     "executions",
 ]
 MIDDLEWARE = [
+    "orchestrator_api.callers.CallerMiddleware",
     "orchestrator_api.middleware.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "orchestrator_api.answers.AnswerMiddleware",
+    "orchestrator_api.callers.PlainHttpMiddleware",
     "orchestrator_api.middleware.CleanAddressMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "orchestrator_api.middleware.SlashMiddleware",
@@ -146,7 +163,7 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 if not STORAGE_URL:
     # An upload that waits on the storage's own disk is moved into its place, not copied.
     FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
-    FILE_UPLOAD_TEMP_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(FILE_UPLOAD_TEMP_DIR)
 
 # Static files are served from the packages themselves: nothing to collect.
 STATIC_URL = "static/"
@@ -234,6 +251,17 @@ LOGGING: dict[str, Any] = {
 ORCHESTRATOR_API_HOSTNAME = env.str("ORCHESTRATOR_API_HOSTNAME", default="127.0.0.1:8900")
 MAAS_API_HOSTNAME = env.str("MAAS_API_HOSTNAME", default=ORCHESTRATOR_API_HOSTNAME)
 MAAS_API_TOKEN = env.str("MAAS_API_TOKEN", default="")
+# How the two are spoken to, by this service and by Workflows, and who signs certificates beside the known authorities.
+ORCHESTRATOR_API_SCHEME = one_of(env, "ORCHESTRATOR_API_SCHEME", ("http", "https"), "http")
+MAAS_API_SCHEME = one_of(
+    env, "MAAS_API_SCHEME", ("http", "https"),
+    ORCHESTRATOR_API_SCHEME if MAAS_API_HOSTNAME == ORCHESTRATOR_API_HOSTNAME else "http",
+)  # fmt: skip
+API_CA = certificates(env, "API_CA_FILE")
+# Whom we send by plain HTTP we do not refuse for it.
+PLAIN_HTTP_FOR_WORKFLOWS = env.bool(
+    "PLAIN_HTTP_FOR_WORKFLOWS", default="http" in (ORCHESTRATOR_API_SCHEME, MAAS_API_SCHEME)
+)
 VALIDATE_WITH_MAAS = env.bool("VALIDATE_WITH_MAAS", default=True)
 # The registry may be this very service: calls to it must leave threads to answer them.
 REGISTRY_CLIENT_CONCURRENCY = env.int("REGISTRY_CLIENT_CONCURRENCY", default=8)
@@ -395,7 +423,7 @@ FEDERATED_ADAPTER = env.str("FEDERATED_ADAPTER", default="database")
 FEDERATED_ADAPTERS: dict[str, dict[str, Any]] = {
     "database": {
         "class": "federated.adapters.database.DatabaseAdapter",
-        "options": {"api": f"http://{ORCHESTRATOR_API_HOSTNAME}"},
+        "options": {"api": f"{ORCHESTRATOR_API_SCHEME}://{ORCHESTRATOR_API_HOSTNAME}"},
     },
 }
 # Of a model's zip, in kilobytes of 1024 bytes, where neither execution nor Schema says otherwise.
@@ -427,7 +455,9 @@ if FEDERATED_ADAPTER == "kafka" or FEDERATED_KAFKA_BOOTSTRAP_SERVERS:
             "timeout_seconds": env.float("FEDERATED_KAFKA_TIMEOUT_SECONDS", default=15.0),
             # Where models go beside the topics; empty: they go over the topics.
             "claim_check_api": (
-                f"http://{ORCHESTRATOR_API_HOSTNAME}" if env.bool("FEDERATED_CLAIM_CHECK", default=False) else ""
+                f"{ORCHESTRATOR_API_SCHEME}://{ORCHESTRATOR_API_HOSTNAME}"
+                if env.bool("FEDERATED_CLAIM_CHECK", default=False)
+                else ""
             ),
         },
     }

@@ -31,6 +31,7 @@ from typing import IO
 
 from engines.local.priority import give_way
 from orchestrator_api.logs import JsonFormatter, TextFormatter
+from orchestrator_api.privacy import keep_private, start_private
 
 logger = logging.getLogger("orchestrator.standalone")
 
@@ -96,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the service until a signal stops it; return the exit code."""
     options = _parse(arguments)
     data_dir = Path(options.data_dir).absolute()
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    start_private()
+    for path in keep_private(data_dir):
+        print(f"{path} is another user's, and can be read by others.", file=sys.stderr)
     host = options.host or default_host(os.environ)
     if options.manage:
         environment = service_environment(os.environ, data_dir, host, options.port, options.announce)

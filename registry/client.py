@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from urllib3 import PoolManager, Retry, Timeout
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
 from web.errors import OrchestratorError, ServiceUnavailable
 
@@ -86,7 +87,8 @@ class RegistryClient:
 
     Connections are kept; reads are tried again when the registry is not reached, breaks off or is overloaded. At most
     `concurrency` questions are asked at once, four times as many wait in line for some seconds, and the next is refused
-    at once: the registry may be the same server, and must keep threads to answer with.
+    at once: the registry may be the same server, and must keep threads to answer with. With the scheme `https` its
+    certificate is verified, by the authorities that the system knows and by `authority` (PEM).
     """
 
     def __init__(
@@ -94,12 +96,14 @@ class RegistryClient:
         hostname: str,
         *,
         token: str = "",
+        scheme: str = "http",
+        authority: str = "",
         connect_seconds: float = CONNECT_SECONDS,
         read_seconds: float = READ_SECONDS,
         total_seconds: float = TOTAL_SECONDS,
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
-        self._root = f"http://{hostname}/api"
+        self._root = f"{scheme}://{hostname}/api"
         self._total_seconds = total_seconds
         self._longest_line = concurrency * (1 + WAITING_FOR_EACH)
         self._lock = threading.Lock()
@@ -110,6 +114,7 @@ class RegistryClient:
             maxsize=concurrency,
             timeout=Timeout(connect=connect_seconds, read=read_seconds),
             retries=_retries(),
+            ssl_context=_trusting(authority),
             headers={"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
         )
 
@@ -224,6 +229,8 @@ class RegistryClient:
                         raise RegistryUnavailable("The model registry's answer does not come to an end.")
                 return response.status, bytes(content)
         except HTTPError as error:
+            if isinstance(error, MaxRetryError) and isinstance(error.reason, SSLError):
+                raise RegistryUnavailable("The model registry's certificate cannot be verified.") from error
             raise RegistryUnavailable from error
 
 
@@ -233,12 +240,21 @@ def registry_client() -> RegistryClient:
         settings.MAAS_API_HOSTNAME,
         settings.MAAS_API_TOKEN,
         settings.REGISTRY_CLIENT_CONCURRENCY,
+        settings.MAAS_API_SCHEME,
+        settings.API_CA,
     )
 
 
 @lru_cache(maxsize=4)
-def _client(hostname: str, token: str, concurrency: int) -> RegistryClient:
-    return RegistryClient(hostname, token=token, concurrency=concurrency)
+def _client(hostname: str, token: str, concurrency: int, scheme: str, authority: str) -> RegistryClient:
+    return RegistryClient(hostname, token=token, concurrency=concurrency, scheme=scheme, authority=authority)
+
+
+def _trusting(authority: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if authority:
+        context.load_verify_locations(cadata=authority)
+    return context
 
 
 def _retries() -> Retry:

@@ -19,9 +19,11 @@ from runs.nodes import WORKING_TYPES, in_tree_order
 from web.markup import NOTHING, badge, lasting, moment
 
 SHOWN_NODES = 2000
+# As deep as operators.css moves them in: pages have no style attributes (orchestrator_api.answers).
+_DEEPEST = 12
 _TITLES = ("Step", "Type", "Phase", "Started", "Ran for", "Message", "Output")
 _ROW = (
-    '<tr><td class="{}" style="padding-left:{}em">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>'
+    '<tr><td class="{} depth-{}">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>'
     '<td class="text">{}</td><td>{}</td></tr>'
 )
 
@@ -46,7 +48,7 @@ def _cells(depth: int, node: dict[str, Any], logs: str, now: datetime) -> tuple[
     has_log = has_run and kind == "Pod" and node.get("id")
     return (
         "step" if kind in WORKING_TYPES else "group",
-        0.8 + depth,
+        min(depth, _DEEPEST),
         node.get("displayName") or node.get("name") or node.get("id", ""),
         kind,
         badge(node.get("phase", "")),

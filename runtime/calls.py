@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from requests.auth import AuthBase
 
 from runtime.errors import CallError
 from runtime.multipart import FilePart, MultipartBody
+from runtime.transport import AUTHORITY_VARIABLE, Transport
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +68,21 @@ class _Bearer(AuthBase):
 
 
 class Calls:
-    """Make the runtime's HTTP calls; a context manager that closes its connections."""
+    """Make the runtime's HTTP calls; a context manager that closes its connections.
 
-    def __init__(self, settings: CallSettings | None = None, token: str = "") -> None:
+    Raises CallError for certificates in the environment that are none.
+    """
+
+    def __init__(
+        self, settings: CallSettings | None = None, token: str = "", transport: Transport | None = None
+    ) -> None:
         self._settings = settings or CallSettings()
+        self._transport = transport or Transport.from_environment()
         self._session = requests.Session()
+        try:
+            self._session.mount("https://", self._transport.adapter())
+        except (ssl.SSLError, ValueError) as error:
+            raise CallError(f"{AUTHORITY_VARIABLE} holds no certificates (PEM): {error}") from error
         self._session.auth = _Bearer(token)
         # Lengths are compared with what arrived, so nothing may be compressed on the way.
         self._session.headers["Accept-Encoding"] = "identity"
@@ -201,7 +213,8 @@ class Calls:
 
     def _request(self, method: str, url: str, *, allow_redirects: bool = False, **options: Any) -> requests.Response:
         timeouts = (self._settings.connect_timeout, self._settings.read_timeout)
-        return self._session.request(method, url, timeout=timeouts, allow_redirects=allow_redirects, **options)
+        address = self._transport.address(url)
+        return self._session.request(method, address, timeout=timeouts, allow_redirects=allow_redirects, **options)
 
     def _repeat(self, method: str, url: str, send: Callable[[], requests.Response]) -> requests.Response:
         """Send until it's answered for good; raise CallError when it isn't, or when the answer is a refusal.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import lzma
 import stat
 import struct
@@ -20,6 +21,11 @@ MAX_BYTES = 50 * 1024**3
 # Deflate reaches about 1000:1; honest archives of any size stay far below this.
 _MAX_RATIO = 250
 _RATIO_FROM_BYTES = 256 * 1024**2
+# Of the list at an archive's end, which is read as a whole: enough for the most files, with names of ordinary length.
+_MAX_LIST_BYTES = 64 * 1024**2
+_LIST_ENTRY = b"PK\x01\x02"
+_LOCAL_HEADER_BYTES = 30
+_MAX_NAME_BYTES = 255
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
@@ -43,13 +49,17 @@ def check_zip(
 
     `file` is an open binary file and is left at its beginning. `max_bytes` counts what the archive would become.
     Raises InvalidInput at `pointer` for what is no zip or is encrypted, for absolute paths, paths that leave the
-    archive's folder and symbolic links, for a path given twice, and beyond the limits.
+    archive's folder and symbolic links, for a path given twice or as a file and a folder, for files that share their
+    bytes, and beyond the limits.
     """
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
     try:
-        with reading_archive(), zipfile.ZipFile(file) as archive:
+        with reading_archive(), zipfile.ZipFile(_Bounded(file, max_files)) as archive:
             members = archive.infolist()
-            problem = _problem(members, max_files, max_bytes) or _broken_member(archive, members)
+            problem = _problem(members, max_files, max_bytes, size) or _broken_member(archive, members)
+    except _TooManyFiles:
+        problem = f"holds more than {max_files} files"
     except BrokenArchive as error:
         raise InvalidInput(faults=[Fault(pointer, "is not a zip archive, or a broken one")]) from error
     finally:
@@ -57,6 +67,27 @@ def check_zip(
     if problem:
         raise InvalidInput(faults=[Fault(pointer, problem)])
     return _paths_in(members)
+
+
+class _TooManyFiles(Exception):
+    """The list at an archive's end has more entries than it may, whatever number it gives itself."""
+
+
+class _Bounded:
+    """A file whose archive's list is looked at before an object is made for each entry of it."""
+
+    def __init__(self, file: Any, max_files: int) -> None:
+        self._file = file
+        self._max_files = max_files
+        self.seek, self.tell, self.seekable = file.seek, file.tell, lambda: True
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _MAX_LIST_BYTES:
+            raise BrokenArchive("its list is too long")
+        content: bytes = self._file.read(size)
+        if content.count(_LIST_ENTRY) > self._max_files:
+            raise _TooManyFiles
+        return content
 
 
 def zip_paths(file: Any) -> list[str]:
@@ -113,23 +144,55 @@ def _broken_member(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> 
     return ""
 
 
-def _problem(members: list[zipfile.ZipInfo], max_files: int, max_bytes: int) -> str:
+def _problem(members: list[zipfile.ZipInfo], max_files: int, max_bytes: int, size: int) -> str:
     if len(members) > max_files:
         return f"holds more than {max_files} files"
     expanded = sum(member.file_size for member in members)
     if expanded > max_bytes:
         return f"would expand to more than {max_bytes} bytes"
-    packed = sum(member.compress_size for member in members)
-    if expanded > _RATIO_FROM_BYTES and expanded > _MAX_RATIO * max(packed, 1):
+    # By what has arrived: what members say of themselves they may say of the same bytes.
+    if expanded > _RATIO_FROM_BYTES and expanded > _MAX_RATIO * size:
         return f"would expand to more than {_MAX_RATIO} times its size"
-    seen: set[str] = set()
+    places = _Places()
     for member in members:
-        problem = _member_problem(member)
-        if not problem and member.filename in seen:
-            problem = "is there twice"
-        if problem:
+        if problem := _member_problem(member) or places.problem(member):
             return f"holds {member.filename[:200]!r}, which {problem}"
-        seen.add(member.filename)
+    return _overlap(members, size)
+
+
+class _Places:
+    """Which paths of an archive are taken, as files and as folders."""
+
+    def __init__(self) -> None:
+        self._files: set[tuple[str, ...]] = set()
+        self._folders: set[tuple[str, ...]] = set()
+
+    def problem(self, member: zipfile.ZipInfo) -> str:
+        """Take a member's path; return why that cannot be."""
+        # As whoever unpacks it takes it: `a/./b` and `a//b` are `a/b`.
+        path = tuple(part for part in member.filename.split("/") if part not in ("", "."))
+        if path in self._files:
+            return "is there twice"
+        if not path and not member.is_dir():
+            return "has a name that is not allowed"
+        above = [path[:length] for length in range(1, len(path))]
+        if any(folder in self._files for folder in above) or (not member.is_dir() and path in self._folders):
+            return "is a file and a folder at once"
+        self._folders.update(above, [path] if member.is_dir() else [])
+        if not member.is_dir():
+            self._files.add(path)
+        return ""
+
+
+def _overlap(members: list[zipfile.ZipInfo], size: int) -> str:
+    """Say which member has bytes of the one before it, or more than there are: few could become any number of files."""
+    end = 0
+    for member in sorted(members, key=lambda each: each.header_offset):
+        if member.header_offset < end:
+            return f"holds {member.filename[:200]!r}, which shares its bytes with another file"
+        end = member.header_offset + _LOCAL_HEADER_BYTES + member.compress_size
+        if end > size:
+            return f"holds {member.filename[:200]!r}, which is longer than the archive"
     return ""
 
 
@@ -140,6 +203,9 @@ def _member_problem(member: zipfile.ZipInfo) -> str:
     problems = {
         "is encrypted": member.flag_bits & 0x1,
         "has a name that is not allowed": not name or "\x00" in name or "\\" in name,
+        "has a name that is too long": any(
+            len(part.encode(errors="replace")) > _MAX_NAME_BYTES for part in name.split("/")
+        ),
         "is an absolute path": name.startswith("/") or name[1:2] == ":",
         "leaves its folder": ".." in name.split("/"),
         "is a link or another special file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),

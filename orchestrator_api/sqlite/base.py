@@ -3,6 +3,10 @@
 SQLite itself looks again after 1, 2, 5, 10 and up to 100 milliseconds (`sqliteDefaultBusyCallback` in its main.c), so
 that beside a busy controller a request could sleep through several turns. Here it looks every millisecond. A process
 that gives way to others at the processor gives way here too: it leaves them time for a look between two of its turns.
+
+SQLite goes on in a file that somebody has removed or replaced, and all of it is lost at the end; and where a file is
+missing it makes an empty one. Here a connection ends when its file is no longer in its place, and a process that has
+had its database makes no new one.
 """
 
 from __future__ import annotations
@@ -11,12 +15,15 @@ import os
 import sqlite3
 import threading
 import time
+from typing import Any
 
 from django.db.backends.sqlite3 import base
 
 _LOOK_AGAIN_SECONDS = 0.001
 _GAP_SECONDS = 0.0025
 _turn = threading.Lock()
+# The files that this process has been connected to.
+_opened: set[str] = set()
 
 
 class _Gap:
@@ -41,6 +48,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """See the module's docstring."""
 
     _has_turn = False
+    _file: tuple[int, int] | None = None
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> sqlite3.Connection:
+        """Connect. Raises what SQLite says, and the same for a database that was here and is gone."""
+        path = str(conn_params["database"])
+        if path in _opened and _identity(path) is None:
+            raise sqlite3.OperationalError("the database file is gone")
+        made: sqlite3.Connection = super().get_new_connection(conn_params)
+        self._file = _identity(path)
+        if self._file is not None:
+            _opened.add(path)
+        return made
+
+    def ensure_connection(self) -> None:
+        """Connect where that is needed: also where the file is no longer the one that was connected to."""
+        is_settled = self.connection is None or self._file is None or self.in_atomic_block
+        if not is_settled and _identity(str(self.settings_dict["NAME"])) != self._file:
+            self.close()
+        super().ensure_connection()
 
     def _start_transaction_under_autocommit(self) -> None:
         """Begin a transaction. Raises what SQLite says when it is still locked after the option `timeout`."""
@@ -95,3 +121,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             super()._close()  # type: ignore[misc]
         finally:
             self._end_turn()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return which file a path names now; None for none, and for a database in memory."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - at each cursor, so without the detour
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

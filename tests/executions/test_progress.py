@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from django.contrib.auth.models import AnonymousUser
 from rest_framework.test import APIClient
 
 from executions.models import Execution, FederatedProgress
+from executions.plots import metrics_plot
+from executions.rounds import Role, Round, Training
 from executions.services import execution_create
 from runs.models import WorkflowRun
 from schemas.models import Schema
@@ -276,6 +279,42 @@ def test_metrics_are_drawn_as_png(api: APIClient, execution: Execution) -> None:
 
     assert response["Content-Type"] == "image/png"
     assert response.content.startswith(b"\x89PNG")
+
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("image_format", ["svg", "png"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1e308],
+        [1e308, -1e308],
+        [1.7976931348623157e308] * 3,
+        [1e-320, 5e-324, 0],
+        [NAN, INFINITY, -INFINITY],
+        [1e308, NAN, 0.5, -1e308, INFINITY, 1e-320, 1e100, -1e100],
+        [(-1) ** number * 1e308 for number in range(5000)],
+        [number % 7 for number in range(5000)],
+        [],
+    ],
+    ids=["one", "both", "largest", "smallest", "no numbers", "mixed", "many large", "many", "none"],
+)
+def test_no_number_breaks_a_plot(values: list[float], image_format: str) -> None:
+    parts = [Role("a", "ended", 1, "", 0, 0, None), Role("b", "ended", 1, "", 0, 0, None)]
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    told = [
+        Round(number, False, "", [], [], {}, {"a": {"m": value}, "b": {"m": 0.5}}, 0, 0, moment, moment)
+        for number, value in enumerate(values)
+    ]
+    drawn = metrics_plot(Training(1, None, parts, told), ["m"], image_format)
+    assert drawn.startswith(b"\x89PNG" if image_format == "png" else b"<?xml")
+
+
+def test_what_a_plot_leaves_out_is_counted(api: APIClient, execution: Execution) -> None:
+    tell(execution, of_client(metrics={"evaluation_metrics": [{"name": "loss", "value": 1e308}]}))
+    assert b"1 beyond 1e+100" in plot(api, execution).content
 
 
 def test_a_plot_without_metrics_says_so(api: APIClient, execution: Execution) -> None:

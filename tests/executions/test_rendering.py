@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from executions.conf import transport
 from executions.facts import ManagerVariables, OutputModel
 from executions.parameters import platform_vars
 from executions.rendering import Rendering, render, workflow_name
@@ -268,3 +269,29 @@ def test_a_manifest_does_not_set_what_only_we_say() -> None:
         "app.kubernetes.io/managed-by": "orchestrator",
         "orchestrator/execution": "13",
     }
+
+
+def test_containers_with_a_token_are_told_how_to_speak_to_us() -> None:
+    told = {"ORCHESTRATOR_HTTPS_HOSTS": "api:443", "ORCHESTRATOR_API_CA": "pem"}
+    manifest = copy.deepcopy(SHIPPED["training-from-scratch"])
+    workflow = rendered(manifest, transport=told).manifest
+    text = json.dumps(workflow)
+    with_token = text.count('"name": "ORCHESTRATOR_CALLBACK_TOKEN"')
+    assert with_token > 0
+    assert text.count('{"name": "ORCHESTRATOR_HTTPS_HOSTS", "value": "api:443"}') == with_token
+    assert text.count('{"name": "ORCHESTRATOR_API_CA", "value": "pem"}') == with_token
+
+
+@pytest.mark.parametrize(
+    ("schemes", "authority", "told"),
+    [
+        (("http", "http"), "pem", {}),
+        (("https", "http"), "", {"ORCHESTRATOR_HTTPS_HOSTS": "o:1"}),
+        (("http", "https"), "pem", {"ORCHESTRATOR_HTTPS_HOSTS": "r:2", "ORCHESTRATOR_API_CA": "pem"}),
+        (("https", "https"), "", {"ORCHESTRATOR_HTTPS_HOSTS": "o:1,r:2"}),
+    ],
+)
+def test_what_is_told_of_https(settings: Any, schemes: tuple[str, str], authority: str, told: dict[str, str]) -> None:
+    settings.ORCHESTRATOR_API_SCHEME, settings.MAAS_API_SCHEME = schemes
+    settings.ORCHESTRATOR_API_HOSTNAME, settings.MAAS_API_HOSTNAME, settings.API_CA = "o:1", "r:2", authority
+    assert transport() == told

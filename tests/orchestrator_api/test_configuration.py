@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-READS = re.compile(r"""(?:env\.\w+|os\.environ\.get)\(\s*"([A-Z_]+)\"""")
+READS = re.compile(r"""(?:env\.\w+\(|os\.environ\.get\(|\w\(\s*env,)\s*"([A-Z_]+)\"""")
 
 
 def variables_read() -> set[str]:

@@ -1,5 +1,7 @@
+import errno
+
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from engines.argo import ArgoEngine
 from engines.local import LocalEngine
@@ -27,7 +29,7 @@ def test_alive_asks_nothing_of_anybody(anonymous, django_assert_num_queries, db)
         assert anonymous.get("/health/live").json() == {"status": "ok"}
 
 
-def test_ready_names_its_checks(anonymous, db):
+def test_ready_names_its_checks(anonymous, transactional_db):
     response = anonymous.get("/health/ready")
     assert response.status_code == 200
     assert response.json() == {
@@ -37,13 +39,33 @@ def test_ready_names_its_checks(anonymous, db):
     assert "no-cache" in response["Cache-Control"]
 
 
-def test_what_fails_is_named_and_nothing_said_of_it(anonymous, checks, db, caplog):
+def test_what_fails_is_named_and_nothing_said_of_it(anonymous, checks, transactional_db, caplog):
     checks["storage"] = broken
     response = anonymous.get("/health/ready")
     assert response.status_code == 503
     assert response.json()["checks"] == {"database": "ok", "migrations": "ok", "storage": "failing"}
+    assert response.json()["reasons"] == {"storage": "does not work"}
     assert "secret" not in response.text
     assert "/secret/path" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "x", "/secret"), "has no room"),
+        (OSError(errno.EROFS, "x", "/secret"), "is read-only"),
+        (health.NotReady("no controller runs"), "no controller runs"),
+        (OperationalError("could not connect to 10.0.0.7"), "does not answer"),
+        (RuntimeError("secret"), "does not work"),
+    ],
+)
+def test_the_reason_is_one_of_few_words(anonymous, checks, error, reason):
+    def fail() -> None:
+        raise error
+
+    checks.clear()
+    checks["storage"] = fail
+    assert anonymous.get("/health/ready").json()["reasons"] == {"storage": reason}
 
 
 def test_checks_are_not_repeated_for_every_caller(anonymous, checks, db):

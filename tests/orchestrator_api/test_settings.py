@@ -141,3 +141,50 @@ def test_a_second_namespace_is_an_engine_of_its_own(read):
 )
 def test_claims_that_cannot_be_are_refused(read, given, words):
     assert words in read("DATA_PARTNER_CLAIMS", DATA_PARTNER_CLAIMS=given, **GIVEN)["error"]
+
+
+def test_sessions_and_logins_have_their_limits(read):
+    names = ("SESSION_COOKIE_AGE", "SESSION_EXPIRE_AT_BROWSER_CLOSE", "LOGIN_FAILURES_PER_ACCOUNT")
+    assert read(*names, SESSION_HOURS="2", **GIVEN) == dict(zip(names, (7200, True, 10), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("given", "schemes"),
+    [
+        ({}, ["http", "http", True]),
+        ({"ORCHESTRATOR_API_SCHEME": "HTTPS"}, ["https", "https", False]),
+        ({"ORCHESTRATOR_API_SCHEME": "https", "MAAS_API_HOSTNAME": "r:2"}, ["https", "http", True]),
+        ({"MAAS_API_SCHEME": "https"}, ["http", "https", True]),
+    ],
+)
+def test_how_the_apis_are_spoken_to(read, given, schemes):
+    names = ("ORCHESTRATOR_API_SCHEME", "MAAS_API_SCHEME", "PLAIN_HTTP_FOR_WORKFLOWS")
+    assert list(read(*names, **given, **GIVEN).values()) == schemes
+
+
+def test_a_proxy_is_trusted_where_it_is_named(read):
+    names = ("TRUSTED_PROXIES", "SECURE_PROXY_SSL_HEADER")
+    assert read(*names, **GIVEN) == {"TRUSTED_PROXIES": [], "SECURE_PROXY_SSL_HEADER": None}
+    assert read(*names, BEHIND_PROXY="true", **GIVEN)["TRUSTED_PROXIES"] == ["127.0.0.0/8", "::1/128"]
+    assert read(*names, TRUSTED_PROXIES="10.0.0.7, fd00::/8", **GIVEN) == {
+        "TRUSTED_PROXIES": ["10.0.0.7/32", "fd00::/8"],
+        "SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("TRUSTED_PROXIES", "10.0.0.7/8"),
+        ("PLAIN_HTTP_FROM", "*"),
+        ("MAAS_API_SCHEME", "ftp"),
+        ("ORCHESTRATOR_API_SCHEME", ""),
+        ("API_CA_FILE", "/nowhere/ca.pem"),
+        ("API_CA_FILE", "/etc/hostname"),
+        ("SESSION_HOURS", "0"),
+        ("LOGIN_FAILURES_PER_ACCOUNT", "-1"),
+    ],
+)
+def test_a_value_that_cannot_be_is_an_error_that_names_its_variable(read, variable, value):
+    assert variable in read("DEBUG", **{variable: value}, **GIVEN)["error"].splitlines()[-1]

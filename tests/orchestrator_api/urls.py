@@ -4,7 +4,7 @@ import errno
 
 from django.core import exceptions
 from django.db import DataError, IntegrityError, OperationalError
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import include, path
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
@@ -72,7 +72,14 @@ class Whoami(APIView):
         return Response({"user": request.user.username})
 
 
+def touching(request):
+    """Change the session, which is stored once the page is there."""
+    request.session["touched"] = True
+    return HttpResponse()
+
+
 urlpatterns = [
+    path("touching/", touching),
     path("api/failing/<str:name>/", Failing.as_view()),
     path("api/counting/", Counting.as_view()),
     path("api/streaming/", Streaming.as_view()),

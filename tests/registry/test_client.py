@@ -17,6 +17,8 @@ from registry.client import (
 )
 from tests.registry.samples import generic_file, metric, version
 from tests.registry.samples import model as stored_model
+from tests.services.certificates import Authority
+from tests.services.tls import TlsProxy
 from web.errors import ServiceUnavailable
 
 VERSION = {
@@ -230,4 +232,29 @@ def test_our_own_registry_answers_what_the_client_reads(api, registry):
     assert client.get_model(made.pk).ai_engine_version_id == made.ai_engine_version_id
     assert client.has_evaluation_metric(score.pk)
     assert client.has_generic_file(archive.pk)
+    client.close()
+
+
+@pytest.fixture
+def tls(registry, tmp_path):
+    authority = Authority(tmp_path)
+    with TlsProxy(authority.issue("registry"), registry.server_address) as proxy:
+        yield proxy, authority
+
+
+def test_a_registry_that_speaks_https_is_asked_so(registry, tls):
+    proxy, authority = tls
+    registry.answers["/api/ai_models/5/"] = (200, MODEL)
+    client = RegistryClient(proxy.hostname, scheme="https", authority=authority.certificate.read_text(), token="t")
+    assert client.get_model(5) == AIModelInfo(5, 4, 3)
+    assert registry.seen[0][1]["X-Forwarded-Proto"] == "https"
+    client.close()
+
+
+def test_a_registry_whose_certificate_nobody_we_know_has_signed_gets_no_token(registry, tls):
+    proxy, _ = tls
+    client = RegistryClient(proxy.hostname, scheme="https", token="t")
+    with pytest.raises(RegistryUnavailable, match="certificate"):
+        client.get_model(5)
+    assert not registry.seen
     client.close()

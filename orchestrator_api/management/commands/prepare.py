@@ -8,10 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db import connection
 
+from orchestrator_api.privacy import keep_private
 from orchestrator_api.tokens import token_create, token_use
 from web.errors import InvalidToken
 
@@ -27,6 +30,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
+        database = Path(connection.settings_dict["NAME"]) if connection.vendor == "sqlite" else None
+        for path in keep_private(settings.DATA_DIR, database):
+            self.stderr.write(f"{path} is another user's, and can be read by others.")
         call_command("load_schemas", stdout=self.stdout)
         if path := options["admin_token"]:
             self._keep_token(path, _user("admin", is_staff=True, is_superuser=True), "first start")
