@@ -25,10 +25,11 @@ from federated.selectors import (
     refuse_closed,
     stored_model_found,
 )
-from federated.waiting import wait_for
+from federated.waiting import LongPoll, wait_for
 from web.downloads import file_response
 from web.errors import Fault, InvalidInput
 from web.grants import WorkflowGrant, grant_of
+from web.turns import InTurns, takes_turns
 
 _BINARY = {"application/octet-stream": OpenApiTypes.BINARY}
 _FILE = OpenApiResponse(OpenApiTypes.BINARY, description="HEAD and a single Range are honoured.")
@@ -97,7 +98,7 @@ class MessagesView(ChannelView):
         ],
         responses=api.MessageHeads,
     )
-    def get(self, request: Request, channel_id: str, topic: str) -> Response:
+    def get(self, request: Request, channel_id: str, topic: str) -> HttpResponseBase:
         """List the heads of a topic's messages, the oldest first; wait for one where there is none."""
         wanted = read_wanted(request.query_params)
         channel = self.channel(request, channel_id)
@@ -105,9 +106,15 @@ class MessagesView(ChannelView):
         def look() -> list[dict[str, Any]] | None:
             return heads_after(channel.pk, topic, wanted.after, wanted.limit) or None
 
-        heads = wait_for(look, wanted.wait) or []
-        end = end_of(channel.pk, topic, heads, wanted.limit)
-        return Response({"results": heads, "end": end}, headers={"Cache-Control": "no-store"})
+        def answer(heads: list[dict[str, Any]] | None) -> dict[str, Any]:
+            return {"results": heads or [], "end": end_of(channel.pk, topic, heads or [], wanted.limit)}
+
+        headers = {"Cache-Control": "no-store"}
+        if takes_turns(request.META) and wanted.wait > 0:
+            renderer = request.accepted_renderer  # type: ignore[attr-defined]
+            turns = LongPoll(look, lambda heads: renderer.render(answer(heads)), wanted.wait)
+            return InTurns(turns, content_type=renderer.media_type, headers=headers)
+        return Response(answer(wait_for(look, wanted.wait)), headers=headers)
 
 
 class ContentView(ChannelView):

@@ -18,6 +18,7 @@ from engines.base import (
     Engine,
     EngineUnavailable,
     LogLine,
+    LogTail,
     ManifestRejected,
     StopStrategy,
     Submission,
@@ -28,7 +29,7 @@ from engines.base import (
 )
 from engines.local import layout, liveness
 from engines.local.folder import Folder, status_of
-from engines.local.logs import read_logs
+from engines.local.logs import read_logs, tail_logs
 from engines.local.options import Options
 from engines.local.processes import surroundings
 from engines.local.starting import NurseryKeeper, Reaper, spawn
@@ -43,6 +44,7 @@ class LocalEngine(Engine):
     """Runs Workflows as processes of this machine; `engines.local.options.Options` lists its options."""
 
     is_of_this_machine = True
+    tails_by_thread = False
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         super().__init__(alias, options)
@@ -176,6 +178,11 @@ class LocalEngine(Engine):
         folder = self._ready()
         folder.record(self._checked(name))
         return read_logs(folder, name, node, follow, wanted)
+
+    def tail(self, name: str, node: str = "") -> LogTail:
+        folder = self._ready()
+        folder.record(self._checked(name))
+        return tail_logs(folder, name, node)
 
     def nodes(self) -> builtins.list[ClusterNode]:
         return [ClusterNode(node["name"], dict(node["labels"])) for node in self.settings.nodes]
