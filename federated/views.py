@@ -111,9 +111,12 @@ class MessagesView(ChannelView):
 
         headers = {"Cache-Control": "no-store"}
         if takes_turns(request.META) and wanted.wait > 0:
-            renderer = request.accepted_renderer  # type: ignore[attr-defined]
-            turns = LongPoll(look, lambda heads: renderer.render(answer(heads)), wanted.wait)
-            return InTurns(turns, content_type=renderer.media_type, headers=headers)
+            renderer = request.accepted_renderer
+
+            def written(heads: list[dict[str, Any]] | None) -> bytes:
+                return bytes(renderer.render(answer(heads)))  # type: ignore[arg-type]
+
+            return InTurns(LongPoll(look, written, wanted.wait), content_type=renderer.media_type, headers=headers)
         return Response(answer(wait_for(look, wanted.wait)), headers=headers)
 
 

@@ -107,9 +107,10 @@ class _Waiters:
     def take_place(self) -> bool:
         """Take a place until `leave_place`; return whether there was one left."""
         with self._changed:
-            is_given = self._waiting < settings.FEDERATED_WAITING_REQUESTS
-            self._waiting += is_given
-            return is_given
+            if self._waiting >= settings.FEDERATED_WAITING_REQUESTS:
+                return False
+            self._waiting += 1
+            return True
 
     def leave_place(self) -> None:
         """Give a place back."""

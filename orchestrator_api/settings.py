@@ -143,6 +143,7 @@ FILE_UPLOAD_HANDLERS = [
 # The largest request of all, and of its JSON document.
 MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=20 * 1024**3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_DATA_BYTES", default=32 * 1024**2)
+MAX_DATA_VALUES = env.int("MAX_DATA_VALUES", default=2_000_000)
 
 # How many clients there may be at once, and how long they may take (orchestrator_api.server)
 

@@ -30,6 +30,8 @@ _MOST_AHEAD = 16
 # Descriptors for everything but connections: spooled bodies, files that are read, databases, calls to others.
 _OTHER_DESCRIPTORS = 1024
 RETRY_SECONDS = 5
+# Under which a request's scope has its connection.
+EXTENSION = "orchestrator.connection"
 
 SLOW_HEAD = Problem(408, "request-timeout", "The request took too long to arrive.", "Its head is not complete.")
 _BROKEN = Problem(400, "bad-request", "The request cannot be understood.")
@@ -87,7 +89,7 @@ class Connection(HttpToolsProtocol):
             if self._head_bytes > _LARGEST_HEAD:
                 self.refuse(_LARGE_HEAD)
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]
         """Go on with a request under way: its client may only have said that it sends no more."""
         self._end_of_requests()
         return not self._is_idle()
@@ -95,7 +97,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._seen_bytes = 0
-        self.scope["extensions"] = {"orchestrator.connection": self}  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {EXTENSION: cast(Any, self)}
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -218,7 +220,7 @@ class Crowd:
 def most_connections() -> int:
     """Return how many connections there may be: as the setting says, and as there are descriptors for."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, min(settings.MAX_CONNECTIONS, soft - _OTHER_DESCRIPTORS))
+    return max(1, min(int(settings.MAX_CONNECTIONS), soft - _OTHER_DESCRIPTORS))
 
 
 def headers_of(problem: Problem, content: bytes) -> list[tuple[bytes, bytes]]:

@@ -14,7 +14,12 @@ from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import IO
 
-from django.http.multipartparser import FILE, ChunkIter, LazyStream, parse_boundary_stream
+from django.http.multipartparser import (  # type: ignore[attr-defined]
+    FILE,
+    ChunkIter,
+    LazyStream,
+    parse_boundary_stream,
+)
 from django.utils.http import parse_header_parameters
 
 SMALL_BYTES = 1024 * 1024

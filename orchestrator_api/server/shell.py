@@ -19,7 +19,7 @@ from django.conf import settings
 
 from orchestrator_api.middleware import request_id_of
 from orchestrator_api.problems import Problem, problem_of
-from orchestrator_api.server.connections import RETRY_SECONDS, Connection, content_of, headers_of
+from orchestrator_api.server.connections import EXTENSION, RETRY_SECONDS, Connection, content_of, headers_of
 from orchestrator_api.server.documents import Room, RoomTakenError, document_bytes
 from orchestrator_api.server.spool import (
     IN_MEMORY_BYTES,
@@ -49,7 +49,7 @@ _WAITING_FOR_EACH = 16
 _DISK_THREADS = 4
 _TURN_THREADS = 4
 # How long a large document waits for its turn.
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 20.0
 # How long a client that was refused may go on sending, so that it comes to read why.
 _LINGER_SECONDS = 2.0
 
@@ -106,7 +106,8 @@ class Shell:
             raise RefusedError(_BUSY)
         self._under_way += 1
         try:
-            return await self.in_thread(call, self._application, environ)
+            answer: Answer = await self.in_thread(call, self._application, environ)
+            return answer
         finally:
             self._under_way -= 1
 
@@ -127,7 +128,7 @@ class _Request:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._connection: Connection = scope["extensions"]["orchestrator.connection"]
+        self._connection: Connection = scope["extensions"][EXTENSION]
         headers = dict(scope["headers"])
         self._length = int(headers.get(b"content-length") or 0)
         self._request_id = request_id_of(headers.get(b"x-request-id", b"").decode("latin-1"))

@@ -11,7 +11,7 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 
-class Worker(UvicornWorker):
+class Worker(UvicornWorker):  # type: ignore[misc]
     CONFIG_KWARGS: dict[str, Any] = {
         "loop": "asyncio",
         "http": "orchestrator_api.server.connections:Connection",

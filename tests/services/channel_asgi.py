@@ -19,6 +19,7 @@ from orchestrator_api.wsgi import application as service
 # Only after the application, which sets Django up.
 from federated.channels import channel_id  # isort: skip
 from federated.services import ChannelSpec, channel_open  # isort: skip
+from orchestrator_api.server.connections import EXTENSION  # isort: skip
 from orchestrator_api.server.shell import Shell  # isort: skip
 from runs.services import run_create  # isort: skip
 from web.grants import WorkflowGrant, issue_token  # isort: skip
@@ -43,7 +44,7 @@ shell = Shell(with_tools)
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Serve a request, and break the connection where a fault says so."""
-    connection = scope["extensions"]["orchestrator.connection"]
+    connection = scope["extensions"][EXTENSION]
     left = None
     if scope["path"].endswith("/content/") and scope["method"] == "GET" and faults["breaks"]:
         left = faults["breaks"].pop(0)
