@@ -30,9 +30,5 @@ logconfig_dict = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": _format}},
     "root": {"level": "INFO", "handlers": ["stderr"]},
-    "loggers": {
-        "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
-        # It tells of every request that it cannot read.
-        "uvicorn.error": {"level": "ERROR", "handlers": ["stderr"], "propagate": False},
-    },
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False}},
 }

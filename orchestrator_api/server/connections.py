@@ -186,13 +186,15 @@ class Crowd:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._total = 0
         self._waiting: dict[str, dict[Connection, None]] = {}
 
     def enter(self, connection: Connection) -> None:
         """Take a connection in, and send another one away, or this one, where there are too many."""
         self._counts[connection.address] += 1
+        self._total += 1
         crowded = ""
-        if self._counts.total() > most_connections():
+        if self._total > most_connections():
             crowded = max(self._counts, key=self._counts.__getitem__)
         elif self._counts[connection.address] > settings.MAX_CONNECTIONS_PER_ADDRESS:
             crowded = connection.address
@@ -202,6 +204,7 @@ class Crowd:
     def leave(self, connection: Connection) -> None:
         """Forget a connection."""
         self._counts[connection.address] -= 1
+        self._total -= 1
         if not self._counts[connection.address]:
             del self._counts[connection.address]
 
@@ -220,7 +223,8 @@ class Crowd:
 def most_connections() -> int:
     """Return how many connections there may be: as the setting says, and as there are descriptors for."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, min(int(settings.MAX_CONNECTIONS), soft - _OTHER_DESCRIPTORS))
+    wanted = int(settings.MAX_CONNECTIONS)
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _OTHER_DESCRIPTORS))
 
 
 def headers_of(problem: Problem, content: bytes) -> list[tuple[bytes, bytes]]:

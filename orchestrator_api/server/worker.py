@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import resource
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,11 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "server_header": False,
         "access_log": False,
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Gunicorn tells of starts and ends already.
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
     def init_process(self) -> None:
         """Begin with as many descriptors as may be had: each connection needs one."""
