@@ -250,7 +250,8 @@ class _Request:
                 await self._send(message)
         except TimeoutError as error:
             raise GoneError from error
-        if self._connection.transport.is_closing() and message.get("more_body", True):
+        is_last = message["type"] == "http.response.body" and not message.get("more_body")
+        if self._connection.transport.is_closing() and not is_last:
             raise GoneError
 
     async def _refuse(self, problem: Problem) -> None:

@@ -150,6 +150,18 @@ def test_heads_beyond_the_limits_are_problems(service: LocalService, text: str, 
     assert b"application/problem+json" in answer
 
 
+def test_an_answer_arrives_whole_before_its_connection_ends(service: LocalService) -> None:
+    text = "POST /api/executions/ HTTP/1.1\nHost: 127.0.0.1\nConnection: close\nContent-Length: 4\n\n"
+    for _ in range(20):
+        with send(service, text, b"{}  ") as connection:
+            answer = b""
+            # A connection that is reset raises.
+            while chunk := connection.recv(65536):
+                answer += chunk
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert answer.endswith(b"}")
+
+
 def test_requests_sent_far_ahead_are_cut(service: LocalService) -> None:
     one = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
