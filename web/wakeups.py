@@ -102,8 +102,6 @@ class Listener:
         try:
             self._source.drain()
         except DatabaseError:
-            self._source.close()
-            self._source = None
             return False
         return True
 

@@ -90,13 +90,19 @@ class Wakeups:
     def _drop(self, name: str, topic: _Topic) -> None:
         if self._topics.get(name) is topic:
             del self._topics[name]
-        asyncio.get_running_loop().remove_reader(topic.descriptor)
-        if topic.listener is not None:
-            with suppress(OSError, DatabaseError):
-                topic.listener.close()
+        assert topic.listener is not None
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(topic.descriptor)
+        # It may have a connection to the database, which is not closed in an event loop.
+        loop.run_in_executor(None, _close, topic.listener)
         topic.heard.set()
 
 
 def _listener(name: str) -> Listener:
     close_old_connections()
     return Listener(name)
+
+
+def _close(listener: Listener) -> None:
+    with suppress(OSError, DatabaseError):
+        listener.close()
