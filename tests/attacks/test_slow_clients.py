@@ -55,6 +55,25 @@ def crowd(service: LocalService, run: str) -> Iterator[Crowd]:
         yield clients
 
 
+@pytest.fixture(scope="module")
+def readers(service: LocalService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[socket.socket]]:
+    """A hundred clients that asked for a large file and read nothing of it."""
+    contents = tmp_path_factory.mktemp("large") / "c.zip"
+    with zipfile.ZipFile(contents, "w") as archive:
+        archive.writestr("zeros", b"\0" * 64 * 1024**2)
+    with contents.open("rb") as file:
+        made = service.session().post(
+            f"{service.url}/api/generic_files/", data={"data": '{"name": "g"}'}, files={"contents": file}, timeout=60
+        )
+    assert made.status_code == 201, made.text
+    address = f"/api/generic_files/{made.json()['id']}/packed_contents_download/"
+    text = f"GET {address} HTTP/1.1\nHost: 127.0.0.1\nAuthorization: Bearer {service.token}\n\n"
+    with ExitStack() as held:
+        clients = [held.enter_context(send(service, text)) for _ in range(100)]
+        assert all(client.recv(1) == b"H" for client in clients)
+        yield clients
+
+
 def seconds_of(ask: Callable[[], requests.Response]) -> float:
     """Return the median time of an answer, each over a connection of its own."""
     times = []
@@ -73,6 +92,7 @@ def is_heard(service: LocalService) -> None:
     assert seconds_of(lambda: requests.get(f"{service.url}/api/runs/", headers=headers, timeout=30)) < CALL_SECONDS
 
 
+@pytest.mark.usefixtures("readers")
 def test_everybody_at_once_keeps_nobody_out(service: LocalService, crowd: Crowd) -> None:
     before = threads(service)
     assert crowd.open("follower", FOLLOWERS) == FOLLOWERS
@@ -168,23 +188,9 @@ def test_requests_sent_far_ahead_are_cut(service: LocalService) -> None:
     assert answer_of(send(service, "", one * 5000)).count(b"HTTP/1.1 200") < 100
 
 
-def test_who_reads_nothing_holds_no_thread_and_is_cut(service: LocalService, tmp_path: Path) -> None:
-    contents = tmp_path / "c.zip"
-    with zipfile.ZipFile(contents, "w") as archive:
-        archive.writestr("zeros", b"\0" * 64 * 1024**2)
-    with contents.open("rb") as file:
-        made = service.session().post(
-            f"{service.url}/api/generic_files/", data={"data": '{"name": "g"}'}, files={"contents": file}, timeout=60
-        )
-    assert made.status_code == 201, made.text
-    address = f"/api/generic_files/{made.json()['id']}/packed_contents_download/"
-    text = f"GET {address} HTTP/1.1\nHost: 127.0.0.1\nAuthorization: Bearer {service.token}\n\n"
-
-    with ExitStack() as held:
-        readers = [held.enter_context(send(service, text)) for _ in range(100)]
-        assert all(reader.recv(1) == b"H" for reader in readers)
-        is_heard(service)
-        wait_for("the end of those who read nothing", lambda: not any(map(is_open, readers)), CUT_SECONDS)
+def test_who_reads_nothing_is_cut(service: LocalService, readers: list[socket.socket]) -> None:
+    is_heard(service)
+    wait_for("the end of those who read nothing", lambda: not any(map(is_open, readers)), CUT_SECONDS)
 
 
 def is_open(connection: socket.socket) -> bool:
