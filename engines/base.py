@@ -22,7 +22,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
+
+from engines.tails import Pumped
 
 Manifest = dict[str, Any]
 
@@ -149,6 +151,14 @@ class LogLine:
     at: str = ""
 
 
+class LogTail(Protocol):
+    """The lines of a log as they come; None says that there is no more for the time being."""
+
+    def __iter__(self) -> Iterator[LogLine | None]: ...
+    def __next__(self) -> LogLine | None: ...
+    def close(self) -> None: ...
+
+
 def _always() -> bool:
     return True
 
@@ -170,6 +180,8 @@ class Engine(ABC):
     keeps_logs = True
     # Whether it runs Workflows on the machine of whoever speaks to it, and needs something of that machine.
     is_of_this_machine = False
+    # Whether each `tail` has a thread.
+    tails_by_thread = True
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         self.alias = alias
@@ -220,6 +232,13 @@ class Engine(ABC):
     def placed(self, manifest: Manifest) -> str:
         """Return the alias of the engine that shall run a manifest: this one, or one beside it that may do more."""
         return self.alias
+
+    def tail(self, name: str, node: str = "") -> LogTail:
+        """Give the lines that `logs` yields when it follows, with None in place of every wait.
+
+        Where `tails_by_thread`, a thread of its own waits for them. Raises `WorkflowNotFound`.
+        """
+        return Pumped(lambda wanted: self.logs(name, node, follow=True, wanted=wanted))
 
     def nodes(self) -> builtins.list[ClusterNode]:
         """Return the nodes that pods can be placed on, ready or not."""

@@ -35,11 +35,12 @@ from federated.selectors import (
     refuse_closed,
     stored_model_found,
 )
-from federated.waiting import wait_for
+from federated.waiting import LongPoll, wait_for
 from web.downloads import file_response
 from web.errors import Fault, InvalidInput
 from web.grants import WorkflowGrant, grant_of
-from web.standing import refuse_ended, still_granted
+from web.standing import GrantedTurns, refuse_ended, still_granted
+from web.turns import InTurns, takes_turns
 
 _BINARY = {"application/octet-stream": OpenApiTypes.BINARY}
 _FILE = OpenApiResponse(OpenApiTypes.BINARY, description="HEAD and a single Range are honoured.")
@@ -116,7 +117,7 @@ class MessagesView(ChannelView):
         ],
         responses=api.MessageHeads,
     )
-    def get(self, request: Request, channel_id: str, topic: str) -> Response:
+    def get(self, request: Request, channel_id: str, topic: str) -> HttpResponseBase:
         """List the heads of a topic's messages, the oldest first; wait for one where there is none."""
         wanted = read_wanted(request.query_params)
         channel = self.channel(request, channel_id, topic)
@@ -125,10 +126,21 @@ class MessagesView(ChannelView):
         def look() -> list[dict[str, Any]] | None:
             return heads_after(channel.pk, topic, wanted.after, wanted.limit, keys) or None
 
-        heads = wait_for(look, wanted.wait, partial(still_granted, request)) or []
+        def answer(heads: list[dict[str, Any]] | None) -> dict[str, Any]:
+            return {"results": heads or [], "end": end_of(channel.pk, topic, heads or [], wanted.limit, keys)}
+
+        headers = {"Cache-Control": "no-store"}
+        if takes_turns(request.META) and wanted.wait > 0:
+            renderer = request.accepted_renderer
+
+            def written(heads: list[dict[str, Any]] | None) -> bytes:
+                return bytes(renderer.render(answer(heads)))  # type: ignore[arg-type]
+
+            turns = GrantedTurns(request, LongPoll(look, written, wanted.wait))
+            return InTurns(turns, content_type=renderer.media_type, headers=headers)
+        heads = wait_for(look, wanted.wait, partial(still_granted, request))
         refuse_ended(request)
-        end = end_of(channel.pk, topic, heads, wanted.limit, keys)
-        return Response({"results": heads, "end": end}, headers={"Cache-Control": "no-store"})
+        return Response(answer(heads), headers=headers)
 
 
 class ContentView(ChannelView):

@@ -1,4 +1,4 @@
-"""Requests that wait for a message: told of new ones, and never so many that none is left to publish them."""
+"""Requests that wait for a message: told of new ones, and never more than may wait."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError
 
+from web.turns import Turn, Turns
 from web.wakeups import Listener, notify_on_commit
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def wait_for(look: Callable[[], _T | None], seconds: float, wanted: Callable[[],
     """Return what `look` finds, looking again after each wake-up; None after `seconds`, or once it is not `wanted`.
 
     Where as many requests wait already as may (settings.FEDERATED_WAITING_REQUESTS), it looks once and doesn't wait.
+    The thread waits with it: for servers that take no turns (`web.turns`).
     """
     found = look()
     if found is not None or seconds <= 0:
@@ -48,6 +50,34 @@ def wait_for(look: Callable[[], _T | None], seconds: float, wanted: Callable[[],
                 break
             _waiters.wait(heard, min(left, _LOOK_SECONDS))
     return found
+
+
+class LongPoll(Turns, Generic[_T]):
+    """Looks in turns until it finds something, or for so many seconds; `write` makes the answer of what was found.
+
+    It looks once where as many requests wait already as may.
+    """
+
+    def __init__(self, look: Callable[[], _T | None], write: Callable[[_T | None], bytes], seconds: float) -> None:
+        self._look, self._write = look, write
+        self._ends_at = time.monotonic() + seconds
+        self._has_place = _waiters.take_place()
+
+    @property
+    def topic(self) -> str:
+        return _TOPIC
+
+    def take(self) -> Turn:
+        found = self._look()
+        left = self._ends_at - time.monotonic()
+        if found is not None or left <= 0 or not self._has_place:
+            return Turn(self._write(found))
+        return Turn(again_in=min(left, _LOOK_SECONDS))
+
+    def close(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            _waiters.leave_place()
 
 
 class _Waiters:
@@ -65,19 +95,33 @@ class _Waiters:
     @contextmanager
     def place(self) -> Iterator[bool]:
         """Take a place among those who wait; gives False when there is none left."""
-        with self._changed:
-            is_given = self._waiting < settings.FEDERATED_WAITING_REQUESTS
-            if is_given:
-                self._waiting += 1
-                if not self._is_listening:
-                    self._is_listening = True
-                    threading.Thread(target=self._listen, name=LISTENER_NAME, daemon=True).start()
+        is_given = self.take_place()
         try:
+            if is_given:
+                self._listen_for_all()
             yield is_given
         finally:
             if is_given:
-                with self._changed:
-                    self._waiting -= 1
+                self.leave_place()
+
+    def take_place(self) -> bool:
+        """Take a place until `leave_place`; return whether there was one left."""
+        with self._changed:
+            if self._waiting >= settings.FEDERATED_WAITING_REQUESTS:
+                return False
+            self._waiting += 1
+            return True
+
+    def leave_place(self) -> None:
+        """Give a place back."""
+        with self._changed:
+            self._waiting -= 1
+
+    def _listen_for_all(self) -> None:
+        with self._changed:
+            if not self._is_listening:
+                self._is_listening = True
+                threading.Thread(target=self._listen, name=LISTENER_NAME, daemon=True).start()
 
     def wait(self, heard: int, seconds: float) -> None:
         """Wait until something was heard since `heard`."""

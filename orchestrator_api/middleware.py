@@ -33,8 +33,7 @@ class RequestLogMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = request_id_of(request.headers.get("X-Request-ID", ""))
         execution = _EXECUTION.match(request.path_info)
         token = context.set(LogContext(request_id, int(execution[1]) if execution else None))
         started = time.monotonic()
@@ -47,6 +46,11 @@ class RequestLogMiddleware:
             return response
         finally:
             context.reset(token)
+
+
+def request_id_of(given: str) -> str:
+    """Return the id of a request: the one that its caller gave, if it is one, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _line(request: HttpRequest, response: HttpResponseBase, seconds: float) -> dict[str, object]:

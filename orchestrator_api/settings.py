@@ -177,6 +177,25 @@ FILE_UPLOAD_HANDLERS = [
 # The largest request of all, and of its JSON document.
 MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=20 * 1024**3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_DATA_BYTES", default=32 * 1024**2)
+MAX_DATA_VALUES = env.int("MAX_DATA_VALUES", default=2_000_000)
+
+# How many clients there may be at once, and how long they may take (orchestrator_api.server)
+
+WEB_THREADS = env.int("WEB_THREADS", default=64)
+MAX_CONNECTIONS = env.int("MAX_CONNECTIONS", default=8192)
+MAX_CONNECTIONS_PER_ADDRESS = env.int("MAX_CONNECTIONS_PER_ADDRESS", default=4096)
+# Until a request's head is there.
+CLIENT_HEAD_SECONDS = env.float("CLIENT_HEAD_SECONDS", default=10.0)
+# For how long nothing of a body may come, and what has to come on the whole after so many seconds.
+CLIENT_BODY_SECONDS = env.float("CLIENT_BODY_SECONDS", default=20.0)
+CLIENT_BODY_BYTES_PER_SECOND = env.int("CLIENT_BODY_BYTES_PER_SECOND", default=1000)
+# For how long nothing of an answer may be taken.
+CLIENT_READ_SECONDS = env.float("CLIENT_READ_SECONDS", default=30.0)
+# JSON documents of more than a megabyte are worked on one after another when they have more together.
+DOCUMENTS_AT_ONCE_BYTES = env.int("DOCUMENTS_AT_ONCE_BYTES", default=DATA_UPLOAD_MAX_MEMORY_SIZE)
+# How many readers may follow logs in one process, and how many of them where the engine needs a thread for each.
+LOG_FOLLOWERS = env.int("LOG_FOLLOWERS", default=2000)
+LOG_FOLLOWERS_BY_THREAD = env.int("LOG_FOLLOWERS_BY_THREAD", default=64)
 
 # The HTTP API
 
@@ -432,8 +451,8 @@ FEDERATED_MAX_MODEL_KILOBYTES = env.int("FEDERATED_MAX_MODEL_KILOBYTES", default
 FEDERATED_INITIALIZATION_SECONDS = env.int(
     "FEDERATED_INITIALIZATION_SECONDS", default=EXECUTION_PENDING_DEADLINE_SECONDS
 )
-# How many requests of one process may wait for messages at once; the other threads are for those who bring them.
-FEDERATED_WAITING_REQUESTS = env.int("FEDERATED_WAITING_REQUESTS", default=32)
+# How many requests of one process may wait for messages at once.
+FEDERATED_WAITING_REQUESTS = env.int("FEDERATED_WAITING_REQUESTS", default=1000)
 FEDERATED_KAFKA_BOOTSTRAP_SERVERS = env.str("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", default="")
 if FEDERATED_ADAPTER == "kafka" or FEDERATED_KAFKA_BOOTSTRAP_SERVERS:
     FEDERATED_ADAPTERS["kafka"] = {

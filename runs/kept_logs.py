@@ -97,6 +97,11 @@ def _store(kept: RunLog, copy: File[bytes] | None) -> None:
         logger.info("The log of run %s was kept by another, or the run is gone.", kept.run_id)
 
 
+def is_kept(run: WorkflowRun) -> bool:
+    """Return whether a run's log was stored, or why not."""
+    return RunLog.objects.filter(run_id=run.pk).exists()
+
+
 def kept_lines(run: WorkflowRun, node_id: str) -> Iterator[LogLine] | None:
     """Return a run's stored log (of one node, or all), or None where none was stored. Raises NotFound."""
     kept = RunLog.objects.filter(run_id=run.pk).first()

@@ -14,13 +14,16 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from runs import serializers as api
-from runs.logs import as_json, as_text, followed_log_lines, has_hung_up, log_lines, node_id_of
+from runs.following import FollowedLog, Writer
+from runs.kept_logs import is_kept
+from runs.logs import as_json, as_text, log_lines, node_id_of
 from runs.models import RunPhase, RunReason, WorkflowRun
 from runs.presenters import present_events, present_nodes, present_run, present_runs
 from runs.selectors import run_named, run_with_everything
 from web.errors import Fault, InvalidInput
 from web.lists import ListQuery, boolean_filter, choice_filter, integer_filter, moment_filter, on, page_of, text_filter
-from web.standing import still_granted, while_granted
+from web.standing import GrantedTurns, while_granted
+from web.turns import InTurns
 
 QUERY = ListQuery(
     sorts=("name", "phase", "created_at", "updated_at", "finished_at"),
@@ -91,19 +94,18 @@ class RunViewSet(ViewSet):
         _refuse_other_than(request, "node", "follow")
         run, follow = run_named(name), _flag(request, "follow")
         node_id = node_id_of(run, request.query_params.get("node", ""))
-        connection = request.META.get("gunicorn.socket")
-
-        def is_gone() -> bool:
-            return has_hung_up(connection) or not still_granted(request)
-
-        written = followed_log_lines(run, node_id, is_gone) if follow else log_lines(run, node_id)
-        lines = while_granted(request, written)
         accepted = request.headers.get("Accept", "")
+        written: Writer = partial(as_text, with_node=not node_id)
+        content_type = "text/plain; charset=utf-8"
         if any(kind in accepted for kind in _JSON_TYPES):
-            response = StreamingHttpResponse(as_json(lines), content_type="application/x-ndjson")
+            written, content_type = as_json, "application/x-ndjson"
+        response: StreamingHttpResponse
+        if follow and not is_kept(run):
+            turns = GrantedTurns(request, FollowedLog(run, node_id, written))
+            response = InTurns(turns, content_type=content_type)
         else:
-            text = as_text(lines, with_node=not node_id)
-            response = StreamingHttpResponse(text, content_type="text/plain; charset=utf-8")
+            lines = while_granted(request, log_lines(run, node_id))
+            response = StreamingHttpResponse(written(lines), content_type=content_type)
         response.headers["Cache-Control"] = "no-store"
         # A proxy that collects lines would keep them from who follows.
         response.headers["X-Accel-Buffering"] = "no"

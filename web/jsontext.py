@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
-from web.errors import Fault, InvalidInput
+from django.conf import settings
+
+from web.errors import Fault, InvalidInput, TooLarge
 
 MAX_DEPTH = 32
 _MAX_FAULTS = 50
+_UNSTORABLE = "holds a NUL or an unpaired surrogate character"
 
 
 class _DuplicateKey(ValueError):
@@ -26,11 +29,14 @@ def parse_json(text: bytes | str, pointer: str = "/data") -> Any:
     """Return the value of a JSON text.
 
     Raises InvalidInput at `pointer` for text that is not JSON (RFC 8259), names a key twice or is nested deeper than
-    32 levels, and at the place itself for numbers beyond a float and characters that no database takes.
+    32 levels, and at the place itself for numbers beyond a float and characters that no database takes; TooLarge for
+    one that may hold more values than MAX_DATA_VALUES, each of which takes many times its text's size.
     """
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
+        if len(text) > settings.MAX_DATA_VALUES and sum(map(text.count, ",[{")) > settings.MAX_DATA_VALUES:
+            raise TooLarge(faults=[Fault(pointer, f"holds more than {settings.MAX_DATA_VALUES} values")])
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise _invalid(pointer, f"is not UTF-8 (byte {error.start})") from error
@@ -70,26 +76,31 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _faults(value: Any, pointer: str) -> list[Fault]:
     """Return what is wrong inside a parsed value; a stack of its own, since depth is what is being judged."""
     faults: list[Fault] = []
-    # Each value with the keys that lead to it; pointers are written for faults alone, since values are many.
-    stack: list[tuple[Any, tuple[str | int, ...]]] = [(value, ())]
+    # What is left of each container on the way, and the keys that lead to them: no more is held, however many values
+    # there are, and pointers are written for faults alone.
+    stack: list[Iterator[tuple[str | int, Any]]] = [iter([("", value)])]
+    path: list[str | int] = []
     while stack and len(faults) < _MAX_FAULTS:
-        item, path = stack.pop()
-        if isinstance(item, str):
-            if not _is_storable(item):
-                faults.append(Fault(_pointer(pointer, path), "holds a NUL or an unpaired surrogate character"))
+        entry = next(stack[-1], None)
+        if entry is None:
+            stack.pop()
+            del path[len(stack) - 1 :]
+            continue
+        key, item = entry
+        words = ""
+        if isinstance(key, str) and not _is_storable(key):
+            faults.append(Fault(_pointer(pointer, path[1:]), f"{_UNSTORABLE} in a key"))
+        elif isinstance(item, str):
+            words = "" if _is_storable(item) else _UNSTORABLE
         elif isinstance(item, float):
-            if not math.isfinite(item):
-                faults.append(Fault(_pointer(pointer, path), "is a number too large"))
+            words = "" if math.isfinite(item) else "is a number too large"
         elif isinstance(item, (dict, list)):
             if len(path) >= MAX_DEPTH:
                 return [Fault(pointer, f"is nested deeper than {MAX_DEPTH} levels")]
-            children = item.items() if isinstance(item, dict) else enumerate(item)
-            for key, child in children:
-                if isinstance(key, str) and not _is_storable(key):
-                    words = "holds a NUL or an unpaired surrogate character in a key"
-                    faults.append(Fault(_pointer(pointer, path), words))
-                else:
-                    stack.append((child, (*path, key)))
+            stack.append(iter(item.items() if isinstance(item, dict) else enumerate(item)))
+            path.append(key)
+        if words:
+            faults.append(Fault(_pointer(pointer, [*path, key][1:]), words))
     return faults
 
 

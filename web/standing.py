@@ -3,6 +3,7 @@
     refuse_ended(request)                      # between the blocks of a download or an upload
     still_granted(request)                     # while nothing comes that could be sent
     while_granted(request, lines)              # around a stream
+    GrantedTurns(request, turns)               # around an answer that comes in turns
 
 A token that was revoked or has expired, a session that was ended, a Workflow that is over: each ends what it opened,
 within RECHECK_SECONDS, and at the very moment that a token itself names. Knows nothing of the server around it.
@@ -26,6 +27,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from web.errors import InvalidToken
+from web.turns import Turn, Turns
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,24 @@ def while_granted(request: Request | HttpRequest, chunks: Iterable[_T]) -> Itera
         refuse_ended(request)
         yield chunk
     refuse_ended(request)
+
+
+class GrantedTurns(Turns):
+    """Turns that are taken as long as the caller of a request may have them. Raises InvalidToken at the next one."""
+
+    def __init__(self, request: Request | HttpRequest, turns: Turns) -> None:
+        self._request, self._turns = request, turns
+
+    @property
+    def topic(self) -> str:
+        return self._turns.topic
+
+    def take(self) -> Turn:
+        refuse_ended(self._request)
+        return self._turns.take()
+
+    def close(self) -> None:
+        self._turns.close()
 
 
 def _is_let_in_again(request: Request) -> bool:

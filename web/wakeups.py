@@ -80,12 +80,30 @@ class Listener:
             return True
         sources: list[Any] = [self._poke_receiver, *([self._source] if self._source else [])]
         longest = timeout_seconds if self._source else min(timeout_seconds, _AGAIN_SECONDS)
-        ready, _, _ = select.select(sources, [], [], max(0.0, longest))
-        if self._poke_receiver in ready:
+        # Not select(): a process with many connections has descriptors beyond its 1024.
+        waiting = select.poll()
+        for source in sources:
+            waiting.register(source, select.POLLIN)
+        ready = {descriptor for descriptor, _ in waiting.poll(max(0.0, longest) * 1000)}
+        if self._poke_receiver.fileno() in ready:
             _drain(self._poke_receiver)
-        if self._source in ready:
+        if self._source and self._source.fileno() in ready:
             self._drain_source()
         return bool(ready)
+
+    def fileno(self) -> int:
+        """Return the descriptor that a wake-up makes readable, for an event loop; -1 where nobody listens now."""
+        return self._source.fileno() if self._source else -1
+
+    def drain(self) -> bool:
+        """Take the wake-ups that are there, without waiting; return whether it listens still."""
+        if self._source is None:
+            return False
+        try:
+            self._source.drain()
+        except DatabaseError:
+            return False
+        return True
 
     def _drain_source(self) -> None:
         try:

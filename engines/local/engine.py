@@ -18,6 +18,7 @@ from engines.base import (
     Engine,
     EngineUnavailable,
     LogLine,
+    LogTail,
     ManifestRejected,
     StopStrategy,
     Submission,
@@ -29,7 +30,7 @@ from engines.base import (
 from engines.local import layout, liveness
 from engines.local.folder import Folder, status_of
 from engines.local.images import Images, ImageUnknown
-from engines.local.logs import read_logs
+from engines.local.logs import read_logs, tail_logs
 from engines.local.names import key, subdomain
 from engines.local.options import Options
 from engines.local.processes import surroundings
@@ -46,6 +47,7 @@ class LocalEngine(Engine):
     """Runs Workflows as processes of this machine; `engines.local.options.Options` lists its options."""
 
     is_of_this_machine = True
+    tails_by_thread = False
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         super().__init__(alias, options)
@@ -200,6 +202,11 @@ class LocalEngine(Engine):
                 entry = json.dumps(dict(self._images.find(image)), sort_keys=True)
                 found[image] = f"sha256:{hashlib.sha256(entry.encode()).hexdigest()}"
         return found
+
+    def tail(self, name: str, node: str = "") -> LogTail:
+        folder = self._ready()
+        folder.record(self._checked(name))
+        return tail_logs(folder, name, node)
 
     def nodes(self) -> builtins.list[ClusterNode]:
         return [ClusterNode(node["name"], dict(node["labels"])) for node in self.settings.nodes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from engines.base import LogLine, WorkflowNotFound
@@ -82,26 +82,34 @@ def read_logs(
     folder: Folder, name: str, node: str, follow: bool, wanted: Callable[[], bool] = lambda: True
 ) -> Iterator[LogLine]:
     """Yield the lines of one node or of all; with `follow` until that has ended, or is not wanted any more."""
-    tails: dict[Path, _Tail | _GatheredTail] = {}
-    owners = LogOwners(folder.path(name))
     ask_at, pause = time.monotonic() + _ASK_AGAIN_SECONDS, _SOONEST_SECONDS
-    while True:
-        ended = not follow or _ended(folder, name, node)
-        pause = min(_LATEST_SECONDS, pause * 1.5)
-        owners.refresh()
-        for path, owner in _files(folder.path(name) / layout.LOGS, node, owners):
-            if path not in tails:
-                tails[path] = _GatheredTail(path, node, owners) if owner is None else _Tail(path, owner)
-            for line in tails[path].lines(last=ended):
-                pause = _SOONEST_SECONDS
-                yield line
-        if ended:
-            return
+    for line in tail_logs(folder, name, node, follow):
+        if line is not None:
+            pause = _SOONEST_SECONDS
+            yield line
+            continue
         if time.monotonic() >= ask_at:
             if not wanted():
                 return
             ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
         time.sleep(pause)
+        pause = min(_LATEST_SECONDS, pause * 1.5)
+
+
+def tail_logs(folder: Folder, name: str, node: str, follow: bool = True) -> Generator[LogLine | None, None, None]:
+    """Yield the lines of one node or of all, and None whenever there is no more yet."""
+    tails: dict[Path, _Tail | _GatheredTail] = {}
+    owners = LogOwners(folder.path(name))
+    while True:
+        ended = not follow or _ended(folder, name, node)
+        owners.refresh()
+        for path, owner in _files(folder.path(name) / layout.LOGS, node, owners):
+            if path not in tails:
+                tails[path] = _GatheredTail(path, node, owners) if owner is None else _Tail(path, owner)
+            yield from tails[path].lines(last=ended)
+        if ended:
+            return
+        yield None
 
 
 def _files(logs: Path, node: str, owners: LogOwners) -> list[tuple[Path, tuple[str, str, str] | None]]:

@@ -246,6 +246,25 @@ class EngineContract:
         assert texts == ["hello"]
         assert self.wait_for(engine, "wf-followed").phase == WorkflowPhase.SUCCEEDED
 
+    def test_a_tail_gives_what_is_there_and_never_waits(self, engine: Engine) -> None:
+        self.submit(engine, "wf-tailed", "echo hello; sleep 0.3")
+        self.let_speak(engine, "wf-tailed", "hello")
+
+        texts, waits = list[str](), 0
+        for line in engine.tail("wf-tailed"):
+            if line is None:
+                waits += 1
+                time.sleep(0.01)
+                continue
+            texts.append(line.text)
+            self.let_succeed(engine, "wf-tailed")
+
+        assert (texts, waits > 0) == (["hello"], True)
+
+    def test_a_tail_of_nothing_is_refused(self, engine: Engine) -> None:
+        with pytest.raises(WorkflowNotFound):
+            engine.tail("nobody")
+
     def test_its_nodes_have_names_and_labels(self, engine: Engine) -> None:
         self.let_there_be_a_node(engine)
 

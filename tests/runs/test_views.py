@@ -1,12 +1,10 @@
 import json
-import socket
 import threading
 
 import pytest
 from django.db import connections
 
 from engines.base import WorkflowPhase
-from runs.logs import has_hung_up
 from runs.models import WorkflowRun
 from runs.services import run_observe, run_stop
 from tests.runs.conftest import MANIFEST
@@ -190,26 +188,6 @@ def test_following_a_queued_run_waits_for_its_workflow(api, make_run, status_of,
     assert text_of(answer) == "node-1: hello\nnode-1: bye\n"
     thread.join()
     assert WorkflowRun.objects.get(pk=run.pk).phase == "succeeded"
-
-
-def test_a_caller_that_went_away_is_noticed(api, running, monkeypatch):
-    monkeypatch.setattr("runs.views.has_hung_up", lambda _connection: True)
-
-    # The Workflow goes on, and so would the log.
-    assert text_of(api.get(f"/api/runs/{running.name}/logs/?follow=true&node=a")) == "hello\n"
-
-
-def test_a_connection_tells_whether_it_was_closed():
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            assert not has_hung_up(ours)
-            theirs.send(b"GET")
-            assert not has_hung_up(ours)
-            ours.recv(3)
-        assert has_hung_up(ours)
-    assert has_hung_up(ours)
-    assert not has_hung_up(None)
 
 
 def test_nobody_reads_runs_without_a_token(client, db):

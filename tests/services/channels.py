@@ -74,7 +74,7 @@ class ChannelServer:
         command = [sys.executable, "-m", "gunicorn", "--config", "python:orchestrator_api.gunicorn_conf"]
         with (self._data / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "tests.services.channel_wsgi"],
+                [*command, "tests.services.channel_asgi"],
                 cwd=PROJECT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
@@ -108,12 +108,17 @@ class ChannelServer:
         return MadeChannel(made["id"], made["token"], number)
 
     def set_faults(self, **faults: Any) -> None:
-        """Say what goes wrong next: see tests/services/channel_wsgi.py."""
+        """Say what goes wrong next: see tests.services.channel_asgi.py."""
         self._post("faults", **faults)
 
     def stored_files(self) -> list[Path]:
         """Return the files in the storage, and those that are on their way there."""
         return [path for name in ("media", "uploads") for path in (self._data / name).rglob("*") if path.is_file()]
+
+    def spooled_bytes(self) -> int:
+        """Return how much of bodies on their way has been written to files, which have no names."""
+        held = [link for path in self._processes() for link in (path / "fd").iterdir()]
+        return sum(link.stat().st_size for link in held if f"{self._data}/uploads/" in str(link.readlink()))
 
     def stored_models(self) -> list[Path]:
         """Return the files of models that lie beside the topics."""
@@ -121,10 +126,12 @@ class ChannelServer:
 
     def peak_memory(self) -> int:
         """Return the most bytes that one of its processes ever had in memory."""
-        assert self.process is not None
-        group = [path for path in Path("/proc").glob("[0-9]*") if _group_of(path) == self.process.pid]
-        lines = [line for path in group for line in (path / "status").read_text().splitlines()]
+        lines = [line for path in self._processes() for line in (path / "status").read_text().splitlines()]
         return max(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+    def _processes(self) -> list[Path]:
+        assert self.process is not None
+        return [path for path in Path("/proc").glob("[0-9]*") if _group_of(path) == self.process.pid]
 
     @property
     def log(self) -> str:

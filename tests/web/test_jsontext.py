@@ -1,6 +1,6 @@
 import pytest
 
-from web.errors import Fault, InvalidInput
+from web.errors import Fault, InvalidInput, TooLarge
 from web.jsontext import parse_json
 
 
@@ -47,3 +47,13 @@ def test_values_that_cannot_be_stored_are_pointed_at(value):
 def test_a_key_that_cannot_be_stored_is_a_fault_of_its_object():
     [fault] = faults_of('{"o": {"\\u0000": 1}}')
     assert fault.pointer == "/data/o"
+
+
+def test_a_text_of_too_many_values_is_too_large(settings):
+    settings.MAX_DATA_VALUES = 10
+    assert parse_json("[" + ",".join(["1"] * 10) + "]")
+
+    with pytest.raises(TooLarge) as caught:
+        parse_json("[" + ",".join(["1"] * 11) + "]")
+
+    assert caught.value.faults == (Fault("/data", "holds more than 10 values"),)

@@ -1,0 +1,130 @@
+"""The log of a run as it comes, in turns: whoever follows costs no thread between two lines.
+
+Who follows a run that is still queued waits for its Workflow first.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+from django.conf import settings
+
+from engines.base import EngineError, LogLine, LogTail
+from runs.logs import engine_of
+from runs.models import WorkflowRun
+from web.errors import ServiceUnavailable
+from web.turns import Turn, Turns
+from web.wakeups import run_topic
+
+logger = logging.getLogger(__name__)
+
+Writer = Callable[[Iterator[LogLine]], Iterator[bytes]]
+
+LOOK_SECONDS = 2.0
+# Whoever speaks is read soon again, whoever is silent ever less often.
+_SOONEST_SECONDS, _LATEST_SECONDS = 0.05, 1.0
+_TURN_BYTES = 256 * 1024
+
+
+class _Places:
+    """How many follow at once in this process, in all and by engines that need a thread for each."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = {False: 0, True: 0}
+
+    def take(self, by_thread: bool) -> None:
+        """Take a place. Raises ServiceUnavailable where there is none left."""
+        with self._lock:
+            is_full = sum(self._taken.values()) >= settings.LOG_FOLLOWERS
+            if is_full or (by_thread and self._taken[True] >= settings.LOG_FOLLOWERS_BY_THREAD):
+                raise ServiceUnavailable("As many logs are followed already as may be at once.")
+            self._taken[by_thread] += 1
+
+    def leave(self, by_thread: bool) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._taken[by_thread] -= 1
+
+
+_places = _Places()
+
+
+class FollowedLog(Turns):
+    """What was written, and what will be, until the run ends.
+
+    Raises EngineUnavailable, WorkflowNotFound where the engine has forgotten the Workflow, NotFound where there is no
+    such engine any more, and ServiceUnavailable where too many follow, at once.
+    """
+
+    def __init__(self, run: WorkflowRun, node_id: str, written: Writer) -> None:
+        self._run, self._node_id, self._written = run, node_id, written
+        self._tail: LogTail | None = None
+        self._pause = _SOONEST_SECONDS
+        if run.submitted_at is not None:
+            engine_of(run).get(run.name)
+        self._by_thread = run.engine not in settings.ENGINES or engine_of(run).tails_by_thread
+        _places.take(self._by_thread)
+        self._has_place = True
+
+    @property
+    def topic(self) -> str:
+        return "" if self._tail is not None else run_topic(self._run.pk)
+
+    def take(self) -> Turn:
+        if self._tail is None and (turn := self._begun()) is not None:
+            return turn
+        assert self._tail is not None
+        try:
+            return self._lines(self._tail)
+        except EngineError as error:
+            # The answer breaks off, which tells the reader that it is not complete.
+            logger.warning("The log of run %s broke off: %s", self._run.name, error)
+            raise
+
+    def close(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            _places.leave(self._by_thread)
+        if self._tail is not None:
+            self._tail.close()
+
+    def _begun(self) -> Turn | None:
+        """Open the log once there is a Workflow; return the turn where there is none yet, or won't be."""
+        if self._run.submitted_at is None:
+            known = WorkflowRun.objects.filter(pk=self._run.pk).first()
+            if known is None or (known.submitted_at is None and known.is_terminal):
+                return Turn()
+            if known.submitted_at is None:
+                return Turn(again_in=LOOK_SECONDS)
+            self._run = known
+        self._tail = engine_of(self._run).tail(self._run.name, self._node_id)
+        return None
+
+    def _lines(self, tail: LogTail) -> Turn:
+        said, content = _Said(tail), bytearray()
+        for piece in self._written(iter(said)):
+            content += piece
+            if len(content) >= _TURN_BYTES:
+                return Turn(bytes(content), 0.0)
+        if said.has_ended:
+            return Turn(bytes(content))
+        self._pause = _SOONEST_SECONDS if content else min(_LATEST_SECONDS, self._pause * 1.5)
+        return Turn(bytes(content), self._pause)
+
+
+class _Said:
+    """The lines up to the next None."""
+
+    def __init__(self, tail: LogTail) -> None:
+        self._tail = tail
+        self.has_ended = True
+
+    def __iter__(self) -> Iterator[LogLine]:
+        for line in self._tail:
+            if line is None:
+                self.has_ended = False
+                return
+            yield line
