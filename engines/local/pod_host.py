@@ -375,12 +375,20 @@ class PodHost:
         if pod is not None and pod.started:
             self.live -= 1
             self.disk.release(node_id)
-            if not self.world:
+            if self.world:
+                self._forget(pod)
+            else:
                 self.runner.close(node_id)
             pod.files.clean()
         self.locks.give_back(node_id, keep_place=bool(self.queue))
         self.journal.write_done(self.machine.now(), node_id, pod.place if pod is not None else "", outcome)
         self.machine.pods.done(node_id, outcome)
+
+    def _forget(self, pod: _Pod) -> None:
+        """Let go of a pod's containers where the world that they ran in goes on."""
+        names = [*pod.machine.containers, *([pod.probe.name] if pod.probe is not None else [])]
+        for name in names:
+            self.runner.forget(self.world, self._run_name(pod, name))
 
     def abandon(self) -> None:
         """Kill every pod without an outcome; whoever takes the Workflow up again runs them from their beginning."""

@@ -134,6 +134,9 @@ class PodRunner(ABC):
     def poll(self) -> list[ContainerExit]:
         """Return the containers that ended since the last call, without waiting."""
 
+    def forget(self, pod_id: str, container: str) -> None:
+        """Let go of a container that has ended, in a pod that goes on: nothing of it is read any more."""
+
     @abstractmethod
     def close(self, pod_id: str) -> None:
         """Kill whatever still runs in the pod and give its world back; its directory stays."""

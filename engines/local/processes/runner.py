@@ -165,6 +165,11 @@ class ProcessPodRunner(PodRunner):
             sandbox.send(["read", container, path], [theirs.fileno()])
         return outputs.receive(ours)
 
+    def forget(self, pod_id: str, container: str) -> None:
+        sandbox = self._pods.get(pod_id)
+        if sandbox is not None:
+            sandbox.send(["forget", container])
+
     def storage(self, pod_id: str) -> Sequence[str]:
         sandbox = self._pods.get(pod_id)
         return (sandbox.directory,) if sandbox is not None else ()

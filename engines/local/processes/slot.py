@@ -8,6 +8,7 @@ from the supervisor                          to the supervisor
 ["start", {...}]                             ["ready"] with the listening sockets of the gateways
 ["signal", container, number]                ["exit", container, exit code, reason, message, whether nothing is left]
 ["read", container, path] with a socket      (see outputs.py)
+["forget", container]
 ["close", whether to answer at once]         ["killed"], then ["closed", whether another pod may follow]
                                              ["failed", message]
 
@@ -224,6 +225,8 @@ class Init:
             self._signal(*rest)
         elif verb == "read":
             self._read(*rest)
+        elif verb == "forget":
+            self._forget(*rest)
         elif verb == "close":
             self._close_pod(*rest)
 
@@ -380,6 +383,12 @@ class Init:
         else:
             # It never ran, so it left nothing.
             outputs.send_nothing(socket.socket(fileno=descriptor))
+
+    def _forget(self, name: str) -> None:
+        container = self._containers.get(name)
+        if container is not None and not container.running:
+            del self._containers[name]
+            self._give_back(container)
 
     def _watch_memory(self) -> None:
         for container in self._containers.values():

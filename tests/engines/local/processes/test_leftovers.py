@@ -109,3 +109,24 @@ def test_pods_die_with_their_supervisor(tmp_path):
         supervisor.kill()
         supervisor.wait()
         supervisor.stdout.close()
+
+
+def test_a_container_that_is_forgotten_leaves_no_process(world, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    world.open()
+    world.start("sleep", "1000", name="daemon")
+    for number in range(20):
+        world.start("true", name=f"step-{number}", mounts=[Mount(source, "/ws")])
+        world.wait("pod", f"step-{number}")
+        world.runner.forget("pod", f"step-{number}")
+    world.run("true", name="last")
+    (sandbox,) = (tmp_path / "sandboxes").iterdir()
+    assert len(list(sandbox.glob("view-*"))) <= 8
+    assert descendants(os.getpid()) <= 6
+    assert ("pod", "daemon") not in world.ended
+
+
+def descendants(pid: int) -> int:
+    below = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return len(below) + sum(descendants(each) for each in below)
