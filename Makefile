@@ -93,6 +93,7 @@ golden: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.measure --with-kfp $(ARGS)
+	$(BIN)/python -m benchmarks.confinement
 	tests/services/kubernetes.sh
 	$(BIN)/python -m benchmarks.scale
 	tests/services/kafka.sh
