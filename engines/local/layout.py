@@ -51,14 +51,17 @@ SPARE_BYTES = 64 << 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_json(path: str, value: Any, mode: int = 0o644) -> int:
-    """Replace a file as a whole; return its length. Raises OSError, and leaves what was there."""
-    return _replace(path, _encoded(value), mode)
+def write_json(path: str, value: Any, mode: int = 0o644, *, lenient: bool = False) -> int:
+    """Replace a file as a whole; return its length. Raises OSError, and leaves what was there.
+
+    Raises UnicodeEncodeError for text that is no text, unless `lenient`: then it has question marks there.
+    """
+    return _replace(path, _encoded(value, lenient), mode)
 
 
 def write_last_json(path: str, value: Any) -> None:
     """Replace a file as a whole, on a disk that is full by what lies in its spare. Raises OSError."""
-    content = _encoded(value)
+    content = _encoded(value, lenient=True)
     try:
         _replace(path, content, 0o644)
     except OSError as error:
@@ -98,8 +101,9 @@ def mark(directory: str, name: str, existing: str = ORDER) -> None:
             os.link(os.path.join(directory, existing), path)
 
 
-def _encoded(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def _encoded(value: Any, lenient: bool) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="replace" if lenient else "strict")
 
 
 def _replace(path: str, content: bytes, mode: int) -> int:

@@ -77,6 +77,17 @@ def absolute(value: Any) -> str:
     return f"{value!r} is no absolute path: it begins with '/', names something and has no part '..'"
 
 
+def _mount_path(value: Any) -> str:
+    # The engine looks again, when links are resolved.
+    problem = absolute(value)
+    if problem:
+        return problem
+    parts = parts_of(value)
+    if parts[:1] == ["proc"] or (parts[:1] == ["dev"] and parts[:2] != ["dev", "shm"]):
+        return f"{value!r} is no path to mount at: /proc and, but for /dev/shm, /dev are the container's own"
+    return ""
+
+
 def _host_path(value: Any) -> str:
     # One that is empty once rendered stands for an emptyDir.
     return "" if value == "" else absolute(value)
@@ -111,7 +122,7 @@ FORMS: dict[str, dict[str, Form]] = {
     "userContainer": {"name": label},
     "setContainer": {"name": label},
     "volume": {"name": label},
-    "volumeMount": {"name": label, "mountPath": absolute, "subPath": relative},
+    "volumeMount": {"name": label, "mountPath": _mount_path, "subPath": relative},
     "configMap": {"name": subdomain},
     "secret": {"secretName": subdomain},
     "keyRef": {"name": subdomain, "key": key},

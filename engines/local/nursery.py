@@ -10,6 +10,7 @@ when its socket is gone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -49,6 +50,11 @@ def ask(directory: str, name: str, workflow: str, lock: int) -> int | None:
                 return 0
         return int(answer) if answer else None
     except (ConnectionError, FileNotFoundError, TimeoutError):
+        return None
+    except OSError as error:
+        if error.errno != errno.ETOOMANYREFS:
+            raise
+        # Other processes of this user have too many descriptors on their way.
         return None
     finally:
         os.close(folder)

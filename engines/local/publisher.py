@@ -83,7 +83,8 @@ class Publisher:
         if last:
             layout.write_last_json(self._path, status)
         else:
-            self._length = layout.write_json(self._path, status)
+            # A message may name a file that a pod has called by bytes that are no text.
+            self._length = layout.write_json(self._path, status, lenient=True)
 
     def _keep_spare(self) -> None:
         # The last status says of every node how it ended.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import resource
 import select
 import signal
 import sys
@@ -35,6 +36,7 @@ from engines.local.volumes import HostPaths, Volumes
 _LONGEST_SLEEP = 3600.0
 _DELETE, _STOP, _TERMINATE, _RESUME, _PAUSE = "delete", "stop", "terminate", "resume", "pause"
 _AGAIN_SECONDS = 0.5
+_DESCRIPTORS = 1 << 15
 
 
 class Deleted(Exception):
@@ -400,10 +402,19 @@ def _mutexes(spec: dict[str, Any]) -> list[str]:
     return sorted({mutex["name"] for mutex in mutexes})
 
 
+def _open_many_files() -> None:
+    """Take more descriptors than are usual: containers may have half of them (processes/container_init.py)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(arguments: list[str]) -> int:
     """Run the Workflow that `[root, name]` names; descriptor 3 holds its lock."""
     root, name = arguments
     give_way(BEYOND_THE_CONTROLLER)
+    _open_many_files()
     Supervisor(root, name).run()
     sys.stdout.flush()
     return 0

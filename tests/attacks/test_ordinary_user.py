@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.engines.local.processes.test_ordinary_user import NOBODY, command
 
-ON_PODS = ("test_pod_confinement.py", "test_pod_names.py", "test_pod_disk.py")
+ON_PODS = ("test_pod_confinement.py", "test_pod_findings.py", "test_pod_names.py", "test_pod_disk.py")
 
 
 def test_attacks_on_an_ordinary_users_pods():

@@ -13,11 +13,15 @@ import os
 import stat
 from collections.abc import Sequence
 
+from engines.local import beneath
 from engines.local.processes import host_files, kernel
 from engines.local.processes.host_files import HostPath
 from engines.local.processes.identity import OwnerMaps
 from engines.local.processes.view import Place, Sight, View
 
+# What a container's init process finds out about itself there must be the kernel's word. /dev/shm is nobody's word.
+_KERNELS_OWN, _FREE = ("/proc", "/dev"), "/dev/shm"  # noqa: S108 - a path inside pods
+_PATH = os.O_PATH | os.O_CLOEXEC
 _READ_ONLY_ERRORS = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -97,14 +101,40 @@ class ViewBuilder:
 
 def place_mounts(trees: kernel.Trees, user: int | None) -> None:
     """Mount in this process's view what was taken for it; a volume's new directories are `user`'s. Raises OSError."""
-    for tree, target in trees:
-        path = os.path.realpath(target)
-        if not os.path.lexists(path):
-            # It lies inside another mount, made a moment ago: the directory is made there, as kubelets do.
+    # As long as nothing of pods is seen, the links are the machine's.
+    found = sorted((os.path.realpath(target), tree) for tree, target in trees)
+    placed: list[str] = []
+    for path, tree in found:
+        if any(_lies_in(path, own) for own in _KERNELS_OWN) and not _lies_in(path, _FREE):
+            raise OSError(errno.EPERM, "nothing is mounted over the kernel's own files", path)
+        outer = max((one for one in placed if _lies_in(path, one)), key=len, default="")
+        place = _place_in(outer, path[len(outer) + 1 :], tree, user) if outer else os.open(path, _PATH)
+        try:
+            kernel.place_tree(tree, place)
+        finally:
+            os.close(place)
+        placed.append(path)
+
+
+def _place_in(outer: str, rest: str, tree: int, user: int | None) -> int:
+    """Open a place inside another mount, made where it is missing, as kubelets do. Raises OSError for a link."""
+    folder = os.open(outer, _PATH)
+    try:
+        try:
+            return beneath.open_beneath(folder, rest)
+        except FileNotFoundError:
+            parts = rest.split("/")
             with kernel.files_as(user):
-                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-                make_node(path, stat.S_ISDIR(os.fstat(tree).st_mode))
-        kernel.place_tree(tree, path)
+                if stat.S_ISDIR(os.fstat(tree).st_mode):
+                    return beneath.make_directories(folder, parts, 0o755)
+                beneath.make_file(folder, parts, b"", 0o644)
+            return beneath.open_beneath(folder, rest)
+    finally:
+        os.close(folder)
+
+
+def _lies_in(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")
 
 
 def make_node(path: str, directory: bool, parent: int | None = None) -> None:

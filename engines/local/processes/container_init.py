@@ -29,8 +29,15 @@ from engines.local.processes.seccomp import container_filter
 from engines.local.processes.wire import Channel, keep_only
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What of /proc tells of others than the container: the keys of the service's user.
-_MASKED = ("/proc/keys", "/proc/key-users")
+# What of /proc tells of others than the container: keys of the service's user, what the machine was started with, where
+# the kernel lies, what hardware does.
+_MASKED = (
+    "/proc/keys", "/proc/key-users", "/proc/cmdline", "/proc/config.gz", "/proc/interrupts", "/proc/iomem",
+    "/proc/ioports", "/proc/kallsyms", "/proc/latency_stats", "/proc/locks", "/proc/sched_debug", "/proc/timer_list",
+)  # fmt: skip
+# Descriptors in messages are counted for all processes of a user, and refused by the limit of whoever sends. So a
+# container may have half as many as this process, which must get its own through.
+_MOST_DESCRIPTORS = 1 << 14
 # struct signalfd_siginfo
 _SIGNAL_BYTES = 128
 # When memory runs out the kernel ends programs of containers first, and this process, which knows their ends, later.
@@ -63,8 +70,12 @@ def enter(connection: socket.socket, view: int, trees: kernel.Trees, confinement
         _show_processes()
         place_mounts(trees, confinement.user)
         channel = keep_only(connection, quiet=True)
-        identity.become(confinement.user)
-        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        proc = kernel.take_tree("/proc")
+        # Else a program would write there that it is not the first to go when memory runs out.
+        kernel.forbid_writing("/proc")
+        identity.become(confinement.user, proc)
+        score = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        os.close(proc)
         _confine(confinement)
         _Program(channel, confinement.ignored_signals, score).serve()
         status = 0
@@ -87,6 +98,9 @@ def _confine(confinement: Confinement) -> None:
     # In a user namespace of its own nobody else's processes count.
     _limit(resource.RLIMIT_NPROC, confinement.most_processes)
     _limit(resource.RLIMIT_CORE, 0)
+    own = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    half = _MOST_DESCRIPTORS if own == resource.RLIM_INFINITY else own // 2
+    _limit(resource.RLIMIT_NOFILE, min(_MOST_DESCRIPTORS, half))
     if confinement.file_bytes is not None:
         _limit(resource.RLIMIT_FSIZE, confinement.file_bytes)
     kernel.drop_capabilities()

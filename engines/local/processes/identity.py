@@ -23,11 +23,11 @@ def high_id(name: str) -> int:
     return _LOWEST + zlib.crc32(name.encode()) % _COUNT
 
 
-def become(user: int | None) -> None:
+def become(user: int | None, proc: int) -> None:
     """Become the user of a container, in a user namespace of its own: `user` outside, or, if None, who this is.
 
-    This process keeps its capabilities inside that namespace, and has none anywhere else. `/proc` must be that of its
-    own process namespace.
+    This process keeps its capabilities inside that namespace, and has none anywhere else. `proc` is a
+    descriptor of the /proc of its own process namespace, one that may be written.
     """
     if user is not None:
         os.setgroups([])
@@ -37,13 +37,13 @@ def become(user: int | None) -> None:
         kernel.set_dumpable(True)
     outside = os.geteuid(), os.getegid()
     kernel.unshare(kernel.NEW_USER)
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/uid_map", f"{INSIDE} {outside[0]} 1")
-    _write("/proc/self/gid_map", f"{INSIDE} {outside[1]} 1")
+    _write("self/setgroups", "deny", proc)
+    _write("self/uid_map", f"{INSIDE} {outside[0]} 1", proc)
+    _write("self/gid_map", f"{INSIDE} {outside[1]} 1", proc)
 
 
-def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+def _write(path: str, text: str, directory: int | None = None) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
         os.write(descriptor, text.encode())
     finally:
@@ -67,6 +67,11 @@ class OwnerMaps:
             os.chmod(path, mode)  # noqa: PTH101
         if self._user is not None:
             os.chown(path, self._user, self._user)
+
+    def own_descriptor(self, descriptor: int) -> None:
+        """Make what a descriptor stands for the container's own. Raises OSError."""
+        if self._user is not None:
+            os.fchown(descriptor, self._user, self._user)
 
     def give(self, tree: int, read_only: bool) -> None:
         """Show the files of a mount that is not placed yet as the container's own, if they have the mount's owner.

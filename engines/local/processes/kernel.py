@@ -33,6 +33,7 @@ _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_FROM_EMPTY_PATH = 4
+_MOVE_MOUNT_TO_EMPTY_PATH = 0x40
 _ATTRIBUTE_READ_ONLY = 1
 _ATTRIBUTE_NO_SUID = 2
 _ATTRIBUTE_NO_DEVICES = 4
@@ -217,15 +218,26 @@ def _set_attributes(tree: int, attributes_set: int, user_namespace: int = 0) -> 
     _checked(result, "mount_setattr")
 
 
-def place_tree(tree: int, target: str) -> None:
-    """Mount at `target` what `take_tree` returned; the descriptor stays the caller's to close."""
+def forbid_writing(path: str) -> None:
+    """Make what is mounted at and below `path` read-only here."""
+    found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        _set_attributes(found, _ATTRIBUTE_READ_ONLY)
+    finally:
+        os.close(found)
+
+
+def place_tree(tree: int, target: str | int) -> None:
+    """Mount at `target`, a path or a descriptor, what `take_tree` returned; descriptors stay the caller's to close."""
+    place, path = (_AT_CWD, target) if isinstance(target, str) else (target, "")
+    flags = _MOVE_MOUNT_FROM_EMPTY_PATH | (0 if path else _MOVE_MOUNT_TO_EMPTY_PATH)
     result = _libc.syscall(
         ctypes.c_long(_SYS_MOVE_MOUNT),
         ctypes.c_int(tree),
         b"",
-        ctypes.c_int(_AT_CWD),
-        os.fsencode(target),
-        ctypes.c_uint(_MOVE_MOUNT_FROM_EMPTY_PATH),
+        ctypes.c_int(place),
+        os.fsencode(path),
+        ctypes.c_uint(flags),
     )
     _checked(result, f"mount at {target}")
 

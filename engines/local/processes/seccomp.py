@@ -34,11 +34,21 @@ _NOT_THERE = 0x00050000 | errno.ENOSYS
 _NEW_NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 # AF_UNIX, AF_INET, AF_INET6; AF_NETLINK only to ask for addresses and routes (NETLINK_ROUTE).
 _FAMILIES = (1, 2, 10)
+# IPPROTO_IP (the usual one), ICMP, TCP, UDP, ICMPV6: another one has the kernel load a module.
+_PROTOCOLS = (0, 1, 6, 17, 58)
 _NETLINK, _ROUTES = 16, 0
 # PER_LINUX, PER_LINUX32, and the question what it is
 _PERSONALITIES = (0, 8, 0xFFFFFFFF)
-# TIOCSTI and TIOCLINUX put words into the mouth of whoever sits at a terminal.
-_TERMINAL_TRICKS = (0x5412, 0x541C)
+# TIOCSTI and TIOCLINUX put words into the mouth of whoever sits at a terminal; TIOCSETD has the kernel load a module.
+_TERMINAL_TRICKS = (0x5412, 0x541C, 0x5423)
+# Descriptors, locks, owners of signals, pipes and seals. Not F_SETLEASE: who holds a lease on a file keeps others from
+# opening it, and files of the service are shown as the container's own. Not F_NOTIFY, which tells of others' accesses.
+_FILE_COMMANDS = (*range(12), 15, 16, 36, 37, 38, 1025, 1027, 1028, *range(1030, 1039))
+# The container's init process: its limits and its priority are those of what it starts next.
+_INIT = 1
+_ITS_PROCESS_ARGUMENT = ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
+# PRIO_USER, IOPRIO_WHO_USER: everybody in the container
+_OF_ALL = {"setpriority": 2, "ioprio_set": 3}
 _SET_ID_BITS = stat.S_ISUID | stat.S_ISGID
 _MAKES_A_FILE = os.O_CREAT | 0o20000000  # O_CREAT, __O_TMPFILE
 # System call: which of its arguments is the mode that it gives to a file.
@@ -79,12 +89,20 @@ def _one_of(index: int, values: Iterable[int]) -> _Check:
 def _opens_known_sockets() -> _Check:
     asks_routes = [_argument(2), *_one_of_loaded((_ROUTES,))]
     is_netlink = [_argument(0), _instruction(_JUMP_IF_EQUAL, _NETLINK, 0, len(asks_routes)), *asks_routes]
-    return [*is_netlink, *_one_of_loaded(_FAMILIES)]
+    is_unix = [_instruction(_JUMP_IF_EQUAL, _FAMILIES[0], 0, 1), _answer(_ALLOW)]
+    # Each jumps over the refusal to the look at the protocol.
+    internet = [_instruction(_JUMP_IF_EQUAL, _FAMILIES[1], 2, 0), _instruction(_JUMP_IF_EQUAL, _FAMILIES[2], 1, 0)]
+    return [*is_netlink, *is_unix, *internet, _answer(_REFUSE), *_one_of(2, _PROTOCOLS)]
 
 
 def _none_of(index: int, values: Iterable[int]) -> _Check:
     checks = [part for value in values for part in (_instruction(_JUMP_IF_EQUAL, value, 0, 1), _answer(_REFUSE))]
     return [_argument(index), *checks, _answer(_ALLOW)]
+
+
+def _not_for_all(scope: int) -> _Check:
+    """Refuse a scope, and the init process; the arguments are the scope and whose priority it is."""
+    return [_argument(0), _instruction(_JUMP_IF_EQUAL, scope, 0, 1), _answer(_REFUSE), *_none_of(1, (_INIT,))]
 
 
 def _no_bit_of(index: int, bits: int) -> _Check:
@@ -102,8 +120,11 @@ def _argument_checks() -> dict[str, _Check]:
         "clone": _no_bit_of(0, _NEW_NAMESPACES),
         "socket": _opens_known_sockets(),
         "socketpair": _one_of(0, _FAMILIES),
+        "fcntl": _one_of(1, _FILE_COMMANDS),
         "personality": _one_of(0, _PERSONALITIES),
         "ioctl": _none_of(1, _TERMINAL_TRICKS),
+        **{name: _none_of(0, (_INIT,)) for name in _ITS_PROCESS_ARGUMENT},
+        **{name: _not_for_all(scope) for name, scope in _OF_ALL.items()},
         **{name: _no_bit_of(index, _SET_ID_BITS) for name, index in _MODE_ARGUMENTS.items()},
         **{name: _opens_without_set_id(*indices) for name, indices in _OPEN_ARGUMENTS.items()},
     }

@@ -240,6 +240,9 @@ class Init:
         try:
             gathered = self._gathered_in(order["gathered"])
             container.output = Output(order["stdout"], order["stderr"], gathered, order["log_limit"])
+            for outlet in container.output.outlets:
+                # Programs open /dev/stdout again.
+                self._owners.own_descriptor(outlet.writer)
             cage = container.cage = self._cage_for(order)
             env = {"HOSTNAME": order["hostname"], **order["env"]} if order["hostname"] else order["env"]
             cage.start({"argv": order["argv"], "env": env, "cwd": order["cwd"]}, container.output)

@@ -1,7 +1,7 @@
 """The system calls that a container may make, with their numbers on x86-64 and on 64-bit ARM (None: there is none).
 
 The list follows what the usual container runtimes allow without any capability. What is not here makes or enters
-namespaces, mounts, looks into other processes, loads code into the kernel, keeps keys, or passes a filter by (io_uring).
+namespaces, mounts, looks into other processes, loads code into the kernel, keeps keys, passes a filter by (io_uring), or takes of what the whole machine has little of (io_setup).
 The numbers are those of Linux's `unistd_64.h` and `asm-generic/unistd.h`.
 """
 
@@ -128,12 +128,6 @@ ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "pselect6": (270, 72),
     "memfd_create": (319, 279),
     "readahead": (187, 213),
-    "io_setup": (206, 0),
-    "io_submit": (209, 2),
-    "io_getevents": (208, 4),
-    "io_pgetevents": (333, 292),
-    "io_destroy": (207, 1),
-    "io_cancel": (210, 3),
     # memory
     "mmap": (9, 222),
     "mprotect": (10, 226),
