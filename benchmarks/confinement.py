@@ -81,7 +81,7 @@ def stages() -> dict[str, Callable[[], None]]:
     held = container_filter(os.uname().machine)
     steps: list[tuple[str, Callable[[], object]]] = [
         ("+ mounts and /proc of its own", _private_mounts),
-        ("+ a user of its own", lambda: identity.become(user)),
+        ("+ a user of its own", lambda: identity.become(user, os.open("/proc", os.O_RDONLY | os.O_DIRECTORY))),
         ("+ no capabilities", kernel.drop_capabilities),
         ("+ no gain by programs", kernel.stay_unprivileged),
         ("+ a seccomp filter", lambda: kernel.filter_system_calls(held)),
