@@ -172,7 +172,7 @@ class Init:
         self._proc = f"{directory}/proc"
         self._shared = f"{directory}/dev/shm"  # noqa: S108
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self._owners = OwnerMaps(self._proc, plan.user)
+        self._owners = OwnerMaps(self._proc, plan.user, plan.run)
         self._builder = ViewBuilder(directory, plan.readable, self._owners)
         self._census = Census(self._proc, self._shared, listeners)
         self._groups = Groups.here(plan.owner)
@@ -282,7 +282,7 @@ class Init:
                 os.close(found)
             kernel.forbid_devices(tree)
             if as_owner:
-                self._owners.give(tree, read_only)
+                self._owners.give(tree, source, read_only)
             targets.append((target, stat.S_ISDIR(os.fstat(tree).st_mode)))
         return tuple(targets)
 
