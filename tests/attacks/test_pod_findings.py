@@ -213,6 +213,31 @@ def test_the_init_process_keeps_its_limits(world):
     assert world.run(*python(says), pod="next") == before
 
 
+@pytest.mark.parametrize("where", ["/tmp", "/", "/etc", "/dev/shm"])
+def test_no_access_list_is_left_to_the_next_pod(world, where):
+    # With such a default the next pod could not read what it wrote there itself.
+    denies = (
+        "import os, struct, sys\n"
+        "try:\n"
+        "    denied = [struct.pack('<HHI', who, 0, 0xffffffff) for who in (1, 4, 32)]\n"
+        "    os.setxattr(sys.argv[1], 'system.posix_acl_default', struct.pack('<I', 2) + b''.join(denied))\n"
+        "    os.setxattr(sys.argv[1], 'user.left', b'x')\n"
+        "except OSError: pass"
+    )
+    world.run(*python(denies), where)
+    world.runner.close("pod")
+    world.open("next")
+    says = "import os, sys; print([name for name in os.listxattr(sys.argv[1]) if name[:3] != 'sec'])"
+    assert world.run(*python(says), where, pod="next") == "[]\n"
+
+
+def test_shared_memory_is_open_to_the_next_pod(world):
+    before = world.shell("stat -c %a /dev/shm; chmod 0 /dev/shm 2>/dev/null; true")
+    world.runner.close("pod")
+    world.open("next")
+    assert world.shell("stat -c %a /dev/shm", pod="next") == before
+
+
 def test_a_program_stays_the_first_to_go(world):
     tries = "echo 0 > /proc/self/oom_score_adj; echo 0 > /proc/$$/oom_adj; cat /proc/self/oom_score_adj"
     assert world.shell(f"({tries}) 2>/dev/null") == "800\n"
