@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from engines.local import trees
 
-# Path, mode, user and group; of all but directories also the inode and when it was last changed; of directories how many
-# extended attributes they have, for access control lists are such.
+# Path, mode, user and group; of all but directories also the inode and when it was last changed; of directories, in the
+# last place, how many extended attributes they have, for access control lists are such.
 Entry = tuple[str, int, int, int, int, int]
 
 # The kernel's file times may lag behind its clock by one tick.
