@@ -75,13 +75,20 @@ def _private_mounts() -> None:
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID)
 
 
+def _become(user: int | None) -> None:
+    proc = kernel.take_tree("/proc")
+    kernel.forbid_writing("/proc")
+    identity.become(user, proc)
+    os.close(proc)
+
+
 def stages() -> dict[str, Callable[[], None]]:
     """Return what a container's init process does, one measure more each time."""
     user = _HIGH_ID if kernel.is_privileged() else None
     held = container_filter(os.uname().machine)
     steps: list[tuple[str, Callable[[], object]]] = [
         ("+ mounts and /proc of its own", _private_mounts),
-        ("+ a user of its own", lambda: identity.become(user, os.open("/proc", os.O_RDONLY | os.O_DIRECTORY))),
+        ("+ a user of its own", lambda: _become(user)),
         ("+ no capabilities", kernel.drop_capabilities),
         ("+ no gain by programs", kernel.stay_unprivileged),
         ("+ a seccomp filter", lambda: kernel.filter_system_calls(held)),

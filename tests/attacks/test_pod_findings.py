@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -211,6 +213,31 @@ def test_the_init_process_keeps_its_limits(world):
     assert world.run(*python(says), pod="next") == before
 
 
+@pytest.mark.parametrize("where", ["/tmp", "/", "/etc", "/dev/shm"])
+def test_no_access_list_is_left_to_the_next_pod(world, where):
+    # With such a default the next pod could not read what it wrote there itself.
+    denies = (
+        "import os, struct, sys\n"
+        "try:\n"
+        "    denied = [struct.pack('<HHI', who, 0, 0xffffffff) for who in (1, 4, 32)]\n"
+        "    os.setxattr(sys.argv[1], 'system.posix_acl_default', struct.pack('<I', 2) + b''.join(denied))\n"
+        "    os.setxattr(sys.argv[1], 'user.left', b'x')\n"
+        "except OSError: pass"
+    )
+    world.run(*python(denies), where)
+    world.runner.close("pod")
+    world.open("next")
+    says = "import os, sys; print([name for name in os.listxattr(sys.argv[1]) if name[:3] != 'sec'])"
+    assert world.run(*python(says), where, pod="next") == "[]\n"
+
+
+def test_shared_memory_is_open_to_the_next_pod(world):
+    before = world.shell("stat -c %a /dev/shm; chmod 0 /dev/shm 2>/dev/null; true")
+    world.runner.close("pod")
+    world.open("next")
+    assert world.shell("stat -c %a /dev/shm", pod="next") == before
+
+
 def test_a_program_stays_the_first_to_go(world):
     tries = "echo 0 > /proc/self/oom_score_adj; echo 0 > /proc/$$/oom_adj; cat /proc/self/oom_score_adj"
     assert world.shell(f"({tries}) 2>/dev/null") == "800\n"
@@ -258,3 +285,69 @@ def test_a_program_opens_its_streams_again(world):
     world.shell("echo out > /dev/stdout; echo err > /dev/stderr; echo more > /proc/self/fd/1")
     assert world.output() == "out\nmore\n"
     assert world.output(stream="stderr") == "err\n"
+
+
+def test_cores_are_given_to_nobody(world):
+    # A limit of 1 is the only one that keeps the kernel from starting the program that core_pattern names.
+    script = (
+        "import ctypes, resource\n"
+        "most = resource.getrlimit(resource.RLIMIT_CORE); print(most)\n"
+        "for limit in (0, 1): resource.setrlimit(resource.RLIMIT_CORE, (0, limit))\n"
+        "resource.prlimit(0, resource.RLIMIT_CORE, (0, 0))\n"
+        "import mmap\n"
+        "c = ctypes.CDLL(None, use_errno=True); c.mmap.restype = ctypes.c_void_p\n"
+        "at = c.mmap(ctypes.c_void_p(1 << 32), ctypes.c_size_t(4096), 3, 0x100022, -1, ctypes.c_long(0))\n"
+        "assert at == 1 << 32, at\n"
+        "c.prlimit(0, 4, ctypes.c_void_p(at), None); c.setrlimit(4, ctypes.c_void_p(at))\n"
+        "print(resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    assert world.run(*python(script)) == "(1, 1)\n(1, 1)\n(64, 64)\n"
+
+
+def test_many_descriptors_hide_no_memory(world):
+    # Where no control group counts, all descriptors of a container were looked through first, for seconds.
+    script = (
+        "import os, time\n"
+        "null = os.open('/dev/null', 0)\n"
+        "for _ in range(500):\n"
+        "    if not os.fork():\n"
+        "        for _ in range(900): os.dup(null)\n"
+        "        time.sleep(1000)\n"
+        "time.sleep(2); held = b'x' * (200 << 20); time.sleep(0.5); print('got away with it', flush=True)\n"
+        "time.sleep(1000)"
+    )
+    world.start(*python(script), memory_limit_bytes=100 * MEBIBYTE)
+    assert world.wait().reason == "OOMKilled"
+    assert world.output() == ""
+
+
+def test_a_folder_of_the_operator_keeps_its_mode(tmp_path):
+    # On a file system without id-mapped mounts a writable hostPath was opened to everybody on the host, for good.
+    if os.geteuid():
+        # There the ids are the same, and nothing is opened.
+        return
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from engines.local.pods import Mount\n"
+        "from tests.engines.local.processes.world import World\n"
+        "base = Path(sys.argv[1]); partner = base / 'merged' / 'partner'; partner.mkdir(mode=0o700)\n"
+        "world = World(base / 'world'); world.open()\n"
+        "(base / 'world' / 'volume').mkdir()\n"
+        "try: print(world.shell('cat /data/x 2>/dev/null; echo x > /ws/x; cat /ws/x',\n"
+        "    mounts=[Mount(partner, '/data'), Mount(base / 'world' / 'volume', '/ws')]), end='')\n"
+        "finally: world.runner.close_all()\n"
+        "print(oct(partner.stat().st_mode))"
+    )
+    for name in ("lower", "upper", "work", "merged", "world"):
+        (tmp_path / name).mkdir()
+    layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    mount = f"mount -t overlay overlay -o {layers} {tmp_path}/merged"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", sys.executable, "-c", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "x\n0o40700\n", done.stderr

@@ -59,7 +59,7 @@ class ViewBuilder:
             if os.path.islink(path):  # noqa: PTH114
                 links.append((path, os.readlink(path)))  # noqa: PTH115
             elif (tree := trees.try_take(path, path)) >= 0 and own:
-                self._owners.give(tree, read_only=True)
+                self._owners.give(tree, path, read_only=True)
         return links
 
     def _take_own(self, trees: kernel.Trees) -> None:

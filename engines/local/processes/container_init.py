@@ -97,7 +97,8 @@ def _confine(confinement: Confinement) -> None:
     """Give up everything that the container is not to have."""
     # In a user namespace of its own nobody else's processes count.
     _limit(resource.RLIMIT_NPROC, confinement.most_processes)
-    _limit(resource.RLIMIT_CORE, 0)
+    # With 0 a program of the host that cores are piped to (core_pattern) is started all the same, with 1 none: core(5).
+    _limit(resource.RLIMIT_CORE, 1)
     own = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     half = _MOST_DESCRIPTORS if own == resource.RLIM_INFINITY else own // 2
     _limit(resource.RLIMIT_NOFILE, min(_MOST_DESCRIPTORS, half))

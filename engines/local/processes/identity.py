@@ -53,12 +53,14 @@ def _write(path: str, text: str, directory: int | None = None) -> None:
 class OwnerMaps:
     """Makes mounts whose files belong to a container's user; works in a sandbox's init process, as root.
 
-    `proc` is the sandbox's own. Where `user` is None containers have the ids of the service, and nothing is mapped.
+    `proc` is the sandbox's own; `run` the folder of the run, where modes are the engine's to set. Where `user` is None
+    containers have the ids of the service, and nothing is mapped.
     """
 
-    def __init__(self, proc: str, user: int | None) -> None:
+    def __init__(self, proc: str, user: int | None, run: str) -> None:
         self._proc = proc
         self._user = user
+        self._run = run
         self._namespaces: dict[tuple[int, int], int] = {}
 
     def own(self, path: str, mode: int | None = None) -> None:
@@ -73,10 +75,11 @@ class OwnerMaps:
         if self._user is not None:
             os.fchown(descriptor, self._user, self._user)
 
-    def give(self, tree: int, read_only: bool) -> None:
+    def give(self, tree: int, source: str, read_only: bool) -> None:
         """Show the files of a mount that is not placed yet as the container's own, if they have the mount's owner.
 
-        A file system that cannot do so keeps its owners; what is to be written is opened to everybody there.
+        A file system that cannot do so keeps its owners; a volume of the run that is to be written, by its `source`, is
+        opened to everybody there.
         """
         if self._user is None:
             return
@@ -86,7 +89,7 @@ class OwnerMaps:
         try:
             kernel.map_owners(tree, self._namespace(status.st_uid, status.st_gid))
         except OSError:
-            if not read_only:
+            if not read_only and source.startswith(f"{self._run}/"):
                 # O_PATH descriptors take no fchmod.
                 with contextlib.suppress(OSError):
                     os.chmod(f"/proc/self/fd/{tree}", status.st_mode | 0o777)  # noqa: PTH101, S103

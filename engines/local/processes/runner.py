@@ -94,7 +94,8 @@ class ProcessPodRunner(PodRunner):
         self._made += 1
         owner = f"{os.getpid()}-{self._made}"
         directory = f"{self._directory}/sandbox-{owner}"
-        plan = SandboxPlan(directory, texts, self._readable, self._user, self._most_processes, owner)
+        run = self._directory.rpartition("/")[0]
+        plan = SandboxPlan(directory, run, texts, self._readable, self._user, self._most_processes, owner)
         sandbox = Sandbox(plan, gateways, Exchange(self._board, most))
         sandbox.connect_gateways([self._address(gateway) for gateway in gateways])
         self._sandboxes[sandbox] = texts

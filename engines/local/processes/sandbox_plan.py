@@ -8,7 +8,7 @@ from engines.local.processes.host_files import HostPath
 
 
 class SandboxPlan(NamedTuple):
-    """A sandbox's own folder, the ways out of it, and what its containers are held to.
+    """A sandbox's own folder, that of its run, the ways out of it, and what its containers are held to.
 
     `gateways` are host:port texts; `readable` what of the host containers see; `user` the id they have
     outside, None for the service's own; `most_processes` how many (threads included) one container may have; `owner`
@@ -16,6 +16,7 @@ class SandboxPlan(NamedTuple):
     """
 
     directory: str
+    run: str
     gateways: tuple[str, ...]
     readable: tuple[HostPath, ...]
     user: int | None

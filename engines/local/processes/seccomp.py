@@ -29,6 +29,7 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _ALLOW = 0x7FFF0000
 _REFUSE = 0x00050000 | errno.EPERM
 _NOT_THERE = 0x00050000 | errno.ENOSYS
+_DONE_NOTHING = 0x00050000
 
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 _NEW_NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
@@ -46,8 +47,9 @@ _TERMINAL_TRICKS = (0x5412, 0x541C, 0x5423)
 _FILE_COMMANDS = (*range(12), 15, 16, 36, 37, 38, 1025, 1027, 1028, *range(1030, 1039))
 # The container's init process: its limits and its priority are those of what it starts next.
 _INIT = 1
-_ITS_PROCESS_ARGUMENT = ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
+_ITS_PROCESS_ARGUMENT = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
 # PRIO_USER, IOPRIO_WHO_USER: everybody in the container
+_CORE = 4  # RLIMIT_CORE
 _OF_ALL = {"setpriority": 2, "ioprio_set": 3}
 _SET_ID_BITS = stat.S_ISUID | stat.S_ISGID
 _MAKES_A_FILE = os.O_CREAT | 0o20000000  # O_CREAT, __O_TMPFILE
@@ -100,6 +102,17 @@ def _none_of(index: int, values: Iterable[int]) -> _Check:
     return [_argument(index), *checks, _answer(_ALLOW)]
 
 
+def _keeps_core_limit(resource: int, new: int) -> _Check:
+    """Answer whoever would set the limit of core dumps that this is done, and leave it; arguments, as in prlimit64."""
+    half = _ARGUMENTS + 8 * new
+    sets = [
+        part
+        for offset in (half, half + 4)
+        for part in (_load(offset), _instruction(_JUMP_IF_EQUAL, 0, 1, 0), _answer(_DONE_NOTHING))
+    ]
+    return [_argument(resource), _instruction(_JUMP_IF_EQUAL, _CORE, 0, len(sets)), *sets, _answer(_ALLOW)]
+
+
 def _not_for_all(scope: int) -> _Check:
     """Refuse a scope, and the init process; the arguments are the scope and whose priority it is."""
     return [_argument(0), _instruction(_JUMP_IF_EQUAL, scope, 0, 1), _answer(_REFUSE), *_none_of(1, (_INIT,))]
@@ -123,6 +136,13 @@ def _argument_checks() -> dict[str, _Check]:
         "fcntl": _one_of(1, _FILE_COMMANDS),
         "personality": _one_of(0, _PERSONALITIES),
         "ioctl": _none_of(1, _TERMINAL_TRICKS),
+        "setrlimit": _keeps_core_limit(0, 1),
+        "prlimit64": [
+            _argument(0),
+            _instruction(_JUMP_IF_EQUAL, _INIT, 0, 1),
+            _answer(_REFUSE),
+            *_keeps_core_limit(1, 2),
+        ],
         **{name: _none_of(0, (_INIT,)) for name in _ITS_PROCESS_ARGUMENT},
         **{name: _not_for_all(scope) for name, scope in _OF_ALL.items()},
         **{name: _no_bit_of(index, _SET_ID_BITS) for name, index in _MODE_ARGUMENTS.items()},

@@ -46,7 +46,7 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
 _DEVICE_LINKS["stderr"] = "/proc/self/fd/2"
 # What container runtimes give a pod: https://github.com/opencontainers/runtime-spec has no default, all use 64 MiB.
-_SHARED_MEMORY_BYTES = 64 << 20
+_SHARED_MEMORY_BYTES, _SHARED_MEMORY_MODE = 64 << 20, 0o1777
 _MEMORY_PERIOD_MS = 50
 # struct signalfd_siginfo
 _SIGNAL_BYTES = 128
@@ -148,7 +148,11 @@ def _furnish(directory: str, hosts: str) -> None:
     for name in ("shm", "pts"):
         os.mkdir(f"{dev}/{name}")  # noqa: PTH102
     kernel.mount(
-        "tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=1777,size={_SHARED_MEMORY_BYTES}"
+        "tmpfs",
+        f"{dev}/shm",
+        "tmpfs",
+        kernel.MS_NOSUID | kernel.MS_NODEV,
+        f"mode={_SHARED_MEMORY_MODE:o},size={_SHARED_MEMORY_BYTES}",
     )
     with contextlib.suppress(OSError):
         kernel.mount("devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID, "newinstance,ptmxmode=0666,mode=620")
@@ -173,7 +177,7 @@ class Init:
         self._proc = f"{directory}/proc"
         self._shared = f"{directory}/dev/shm"  # noqa: S108
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self._owners = OwnerMaps(self._proc, plan.user)
+        self._owners = OwnerMaps(self._proc, plan.user, plan.run)
         self._builder = ViewBuilder(directory, plan.readable, self._owners)
         self._census = Census(self._proc, self._shared, listeners)
         self._groups = Groups.here(plan.owner)
@@ -285,7 +289,7 @@ class Init:
                 os.close(found)
             kernel.forbid_devices(tree)
             if as_owner:
-                self._owners.give(tree, read_only)
+                self._owners.give(tree, source, read_only)
             targets.append((target, stat.S_ISDIR(os.fstat(tree).st_mode)))
         return tuple(targets)
 
@@ -424,7 +428,7 @@ class Init:
             self._give_back(container)
         self._containers = {}
         if not self._shared_unchanged:
-            storage.clear(self._shared)
+            storage.reset(self._shared, _SHARED_MEMORY_MODE)
             self._shared_unchanged.note([self._shared])
 
     def _give_back(self, container: Container) -> None:

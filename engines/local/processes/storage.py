@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
 
 from engines.local import trees
 
-# Path, mode, user and group; of all but directories also the inode and when it was last changed.
+# Path, mode, user and group; of all but directories also the inode and when it was last changed; of directories, in the
+# last place, how many extended attributes they have, for access control lists are such.
 Entry = tuple[str, int, int, int, int, int]
 
 # The kernel's file times may lag behind its clock by one tick.
@@ -55,7 +57,7 @@ def _list_into(found: list[Entry], directory: str, prefix: str) -> None:
     if len(found) > _MOST_ENTRIES or prefix.count("/") > _DEEPEST:
         raise TooMuch
     status = os.lstat(directory)
-    found.append((prefix, status.st_mode, status.st_uid, status.st_gid, 0, 0))
+    found.append((prefix, status.st_mode, status.st_uid, status.st_gid, 0, len(_attributes(directory))))
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -64,6 +66,24 @@ def _list_into(found: list[Entry], directory: str, prefix: str) -> None:
                 status = entry.stat(follow_symlinks=False)
                 changed = status.st_ino, status.st_ctime_ns
                 found.append((f"{prefix}/{entry.name}", status.st_mode, status.st_uid, status.st_gid, *changed))
+
+
+def _attributes(directory: str) -> list[str]:
+    try:
+        return os.listxattr(directory, follow_symlinks=False)
+    except OSError:
+        # The file system knows none.
+        return []
+
+
+def reset(directory: str, mode: int) -> None:
+    """Take away all that is in a directory and what was made of itself. Raises OSError."""
+    clear(directory)
+    for name in _attributes(directory):
+        with contextlib.suppress(PermissionError):
+            os.removexattr(directory, name, follow_symlinks=False)
+    if os.stat(directory).st_mode & 0o7777 != mode:  # noqa: PTH116
+        os.chmod(directory, mode)  # noqa: PTH101
 
 
 def wipe(directory: str) -> None:
