@@ -167,7 +167,7 @@ def host():
 
 def test_files_of_the_host_are_out_of_sight(world, host):
     (host / "secret").write_text(SECRET)
-    targets = [host / "secret", "/etc/shadow", "/etc/ssh", "/root/.ssh", "/home", "/var/lib", "/proc/kcore", "/dev/mem",
+    targets = [host / "secret", "/etc/shadow", "/etc/ssh", "/root/.ssh", "/home", "/var/log", "/proc/kcore", "/dev/mem",
                "/sys/fs/cgroup", "/sys/kernel", "/run/dbus", Path.cwd() / "manage.py", Path.cwd() / ".git"]  # fmt: skip
     shown = world.shell("; ".join(f"head -c 9 '{each}' 2>/dev/null; ls -A '{each}' 2>/dev/null" for each in targets)
                         + "; true")  # fmt: skip
@@ -177,6 +177,7 @@ def test_files_of_the_host_are_out_of_sight(world, host):
 def test_roots_own_files_stay_shut_where_pods_may_read(tmp_path, host):
     host.chmod(0o755)
     (host / "open").write_text("open")
+    (host / "open").chmod(0o644)
     (host / "shut").write_text(SECRET)
     (host / "shut").chmod(0o600)
     world = World(tmp_path, readable=[str(host)])

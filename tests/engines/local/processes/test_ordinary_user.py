@@ -21,6 +21,7 @@ from tests.engines.local.processes.world import World, open_descriptors, python
 from tests.engines.local.processes.test_network import KNOCK, FETCH, SERVE, serving, echo
 
 directory = Path(sys.argv[1])
+directory.mkdir()
 answers = {"user": os.getuid(), "surroundings": surroundings(directory)}
 source, patients = directory / "source", directory / "patients"
 (patients / "deep").mkdir(parents=True)
@@ -73,33 +74,41 @@ def home():
     shutil.rmtree(name)
 
 
-def open_python() -> list[str]:
-    """Return a Python of this version that an ordinary user may run: this one, or the system's where this is closed."""
+def open_python(home: Path) -> str:
+    """Return a Python of this version, with the packages of this one, that an ordinary user may run."""
+    places = (Path(sys.base_prefix), Path(sys.prefix))
     try:
-        closed = any(
-            not path.stat().st_mode & 0o005 for path in (Path(sys.base_prefix), *Path(sys.base_prefix).parents)
-        )
+        closed = any(not one.stat().st_mode & 0o005 for place in places for one in (place, *place.parents))
     except OSError:
         closed = True
     if not closed:
-        return [sys.executable]
-    found = f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
-    assert Path(found).exists(), f"{sys.base_prefix} is closed to ordinary users, and {found} is not installed"
-    return ["env", f"PYTHONPATH={os.pathsep.join((str(Path.cwd()), *site.getsitepackages()))}", found]
+        return sys.executable
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    system = Path("/usr/bin", version)
+    assert system.exists(), f"{sys.base_prefix} is closed to ordinary users, and {system} is not installed"
+    own = home / "python"
+    subprocess.run([system, "-m", "venv", "--without-pip", own], check=True)
+    packages = own / "lib" / version / "site-packages"
+    for source in site.getsitepackages():
+        # Linked where that goes: there is much of it.
+        link = ["cp", "--archive", "--link", f"{source}/.", packages]
+        if subprocess.run(link, capture_output=True, check=False).returncode:
+            shutil.copytree(source, packages, symlinks=True, dirs_exist_ok=True)
+    return str(own / "bin" / "python")
 
 
-def command() -> list[str]:
+def command(home: Path) -> list[str]:
     """Return how to run Python as an ordinary user; where the project lies may be closed to him, reading is not."""
     if os.getuid():
         return [sys.executable]
     reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
     user = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
-    return ["setpriv", *user, *reading, *open_python()]
+    return ["setpriv", *user, *reading, open_python(home)]
 
 
 def test_an_ordinary_user_runs_pods(home):
     done = subprocess.run(
-        [*command(), "-c", SCRIPT, str(home)], capture_output=True, text=True, check=False, timeout=120
+        [*command(home), "-c", SCRIPT, str(home / "pods")], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout)
