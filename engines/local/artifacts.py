@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -14,7 +16,7 @@ from typing import Any
 from engines.local import trees
 from engines.local.disk import DiskBudget
 from engines.local.interpreter.calls import Artifact, location_of
-from engines.local.pods import OutputEntry
+from engines.local.pods import OutputEntry, OutputUnreadable
 
 _PIECE_BYTES = 8 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -27,6 +29,10 @@ class ArtifactMissing(Exception):
 
 class _NoFile(Exception):
     """What lies in the store is nothing to copy."""
+
+
+class _EndOfData(Exception):
+    """Nothing but holes follows."""
 
 
 _At = tuple[str, int | None]
@@ -104,13 +110,29 @@ class ArtifactStore:
             writer = os.open(target[0], _WRITE, 0o600, dir_fd=target[1])
             try:
                 self.budget.spend(trees.ENTRY_BYTES)
-                while piece := os.sendfile(writer, reader, None, _PIECE_BYTES):
-                    self.budget.spend(piece)
+                self._copy_content(reader, writer)
                 os.fchmod(writer, stat.S_IMODE(mode) & 0o777)
             finally:
                 os.close(writer)
         finally:
             os.close(reader)
+
+    def _copy_content(self, reader: int, writer: int) -> None:
+        """Copy a regular file; what is a hole in it stays one."""
+        data = 0
+        with contextlib.suppress(_EndOfData):
+            while True:
+                data = _next_data(reader, data)
+                end = os.lseek(reader, data, os.SEEK_HOLE)
+                os.lseek(writer, data, os.SEEK_SET)
+                while data < end:
+                    piece = os.sendfile(writer, reader, data, min(_PIECE_BYTES, end - data))
+                    if not piece:
+                        break
+                    self.budget.spend(piece)
+                    data += piece
+                data = end
+        os.ftruncate(writer, os.fstat(reader).st_size)
 
     def keep(self, artifact: Artifact, entries: Iterable[OutputEntry], default_key: str) -> Artifact | None:
         """Store what a container left and return the artifact as a node shows it, None where nothing was left.
@@ -136,17 +158,20 @@ class ArtifactStore:
         return shown | location
 
     def _lay_down(self, entry: OutputEntry, path: str) -> None:
-        """Write one entry of a container's output to a path at which nothing is."""
+        """Write one entry of a container's output to a path at which nothing is. Raises OutputUnreadable."""
+        if entry.name and any(part in ("", ".", "..") for part in entry.name.split("/")):
+            raise OutputUnreadable(f"{entry.name!r} is no name of an output")
         self.budget.spend(trees.ENTRY_BYTES)
         if entry.kind == "directory":
             os.mkdir(path)
         elif entry.kind == "link":
             os.symlink(entry.target, path)
         else:
+            if not stat.S_ISREG(os.fstat(entry.descriptor).st_mode):
+                raise OutputUnreadable(f"{entry.name!r} is no regular file")
             writer = os.open(path, _WRITE, 0o600)
             try:
-                while piece := os.sendfile(writer, entry.descriptor, None, _PIECE_BYTES):
-                    self.budget.spend(piece)
+                self._copy_content(entry.descriptor, writer)
                 # Who takes it up again is the owner; whoever wrote it may have denied that to himself.
                 os.fchmod(writer, entry.mode | 0o600)
             finally:
@@ -155,3 +180,12 @@ class ArtifactStore:
     def _path(self, location: dict[str, Any]) -> str:
         text = json.dumps(location, sort_keys=True)
         return os.path.join(self.directory, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _next_data(file: int, start: int) -> int:
+    try:
+        return os.lseek(file, start, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise _EndOfData from error
+        raise

@@ -7,8 +7,8 @@ ordinary one; where the service is root it is a high id that no user of the mach
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
-import zlib
 
 from engines.local.processes import kernel
 
@@ -20,7 +20,7 @@ _COUNT = 0x0FFFFFFF
 
 def high_id(name: str) -> int:
     """Return the user and group id that stands for a Workflow's containers on a machine where the service is root."""
-    return _LOWEST + zlib.crc32(name.encode()) % _COUNT
+    return _LOWEST + int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % _COUNT
 
 
 def become(user: int | None, proc: int) -> None:

@@ -436,7 +436,13 @@ class Init:
         cage, container.cage = container.cage, None
         if cage is None:
             return
-        stays = cage.pid and not container.running and not cage.has_mounts
+        if any(one.running for one in self._containers.values()):
+            # Another container may have been passed a descriptor of a directory in there.
+            self._drop(cage)
+            with contextlib.suppress(OSError):
+                cage.view.close()
+            return
+        stays = cage.pid and not cage.has_mounts
         if not stays:
             self._drop(cage)
         # What cannot be deleted stays until the sandbox goes; the next container gets another view.
