@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -44,7 +45,7 @@ def version(service: LocalService) -> int:
 
 def most_memory(service: LocalService) -> int:
     """Return the most bytes that the API's process ever had in memory."""
-    status = Path(f"/proc/{process_ids(service, 'gunicorn')[-1]}/status").read_text()
+    status = Path(f"/proc/{_worker(service)[0]}/status").read_text()
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
@@ -118,7 +119,7 @@ def begin(service: LocalService, path: str, length: int, sent: int) -> socket.so
 
 def held(service: LocalService) -> int:
     """Return how many bytes of uploads the API's process holds in files, with names or without."""
-    folder = Path(f"/proc/{process_ids(service, 'gunicorn')[-1]}/fd")
+    folder = Path(f"/proc/{_worker(service)[0]}/fd")
     links = [link for link in folder.iterdir() if link.is_symlink()]
     return sum(link.stat().st_size for link in links if str(service.data_dir / "uploads") in str(link.readlink()))
 
@@ -148,16 +149,25 @@ def test_nothing_large_is_taken_outside_of_the_api(service: LocalService) -> Non
 
 def test_a_killed_worker_leaves_no_upload(service: LocalService) -> None:
     folder = service.data_dir / "uploads"
-    lives = Path(f"/proc/{process_ids(service, 'gunicorn')[-1]}/fd").iterdir()
-    name = next(link.readlink().name for link in lives if link.readlink().parent == service.data_dir / "requests")
+    worker, name = _worker(service)
     with begin(service, "/api/generic_files/", 100 * MEGABYTE, 20 * MEGABYTE):
         wait_for("the beginning of it", lambda: held(service) > 10 * MEGABYTE, 20)
         # As a form's parser leaves it when its process dies while it writes.
         (folder / f"{name}.abcdefgh.upload").write_bytes(b"x")
-        os.kill(process_ids(service, "gunicorn")[-1], signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
 
     wait_for("the next worker", lambda: _is_alive(service), 60)
     assert list(folder.iterdir()) == []
+
+
+def _worker(service: LocalService) -> tuple[int, str]:
+    """Return the process that answers requests, and the name under which it says that it lives."""
+    for pid in process_ids(service, "gunicorn"):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if link.readlink().parent == service.data_dir / "requests":
+                    return pid, link.readlink().name
+    raise AssertionError("no worker holds its file")
 
 
 def _is_alive(service: LocalService) -> bool:

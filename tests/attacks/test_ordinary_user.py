@@ -48,6 +48,7 @@ def test_attacks_on_an_ordinary_users_instance():
             text=True,
             check=False,
             timeout=900,
+            umask=0o022,
         )
     finally:
         shutil.rmtree(home)

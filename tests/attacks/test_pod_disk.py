@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -160,8 +161,17 @@ def disk() -> Iterator[Path]:
     Path(name).rmdir()
 
 
+@pytest.fixture(scope="module")
+def ordinary_home() -> Iterator[Path]:
+    """A folder for an ordinary user's Python, which may lie where he sees it."""
+    name = tempfile.mkdtemp(prefix="orchestrator-home-", dir="/var/lib" if os.getuid() == 0 else Path.home())
+    Path(name).chmod(0o755)
+    yield Path(name)
+    shutil.rmtree(name)
+
+
 @pytest.fixture(params=["service", "ordinary"])
-def scene(request: pytest.FixtureRequest, disk: Path) -> Callable[..., dict[str, Any]]:
+def scene(request: pytest.FixtureRequest, disk: Path, ordinary_home: Path) -> Callable[..., dict[str, Any]]:
     """Plays a scene of `disk_scenes` on a disk of some MiB, and returns what it saw."""
     user, apart, program = "0", ["unshare", "--mount"], [sys.executable]
     if os.getuid():
@@ -169,7 +179,7 @@ def scene(request: pytest.FixtureRequest, disk: Path) -> Callable[..., dict[str,
         apart = ["unshare", "--user", "--map-root-user", "--mount"]
         program = ["unshare", "--user", f"--map-user={os.getuid()}", f"--map-group={os.getgid()}", sys.executable]
     elif request.param == "ordinary":
-        user, program = str(NOBODY), command()
+        user, program = str(NOBODY), command(ordinary_home)
 
     def play(name: str, size: str) -> dict[str, Any]:
         prepare = ["sh", "-c", PREPARE, "sh", disk, size, user]

@@ -24,7 +24,8 @@ from orchestrator_api import standalone
 
 standalone.STOP_SECONDS = 0.5
 standalone.signal.pthread_sigmask(standalone.signal.SIG_BLOCK, standalone._SIGNALS)
-wait = "import os, time; print({!r}, os.getpid(), flush=True); time.sleep(3600)"
+# In one write: both children have the same pipe.
+wait = "import os, time; os.write(1, ('{} %d' % os.getpid() + os.linesep).encode()); time.sleep(3600)"
 second = wait.format("two")
 if "deaf" in sys.argv:
     second = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + second

@@ -1,5 +1,6 @@
 import pytest
 
+from runs import following
 from runs.following import FollowedLog
 from runs.logs import as_text
 from runs.services import run_stop
@@ -8,6 +9,12 @@ from web.turns import Turn
 from web.wakeups import run_topic
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def places(monkeypatch):
+    """Places of this test's own: who followed in another one may not have been told to close yet."""
+    monkeypatch.setattr(following, "_places", following._Places())
 
 
 def followed(run):

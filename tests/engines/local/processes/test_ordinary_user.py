@@ -87,7 +87,8 @@ def open_python(home: Path) -> str:
     system = Path("/usr/bin", version)
     assert system.exists(), f"{sys.base_prefix} is closed to ordinary users, and {system} is not installed"
     own = home / "python"
-    subprocess.run([system, "-m", "venv", "--without-pip", own], check=True)
+    # Where the service was loaded in this process, it keeps what it makes to itself.
+    subprocess.run([system, "-m", "venv", "--without-pip", own], check=True, umask=0o022)
     packages = own / "lib" / version / "site-packages"
     for source in site.getsitepackages():
         # Linked where that goes: there is much of it.
