@@ -18,7 +18,6 @@ ATTACKS = (
     "test_pod_names.py",
     "test_pod_disk.py",
     "test_data_dir_permissions.py",
-    "test_stolen_tokens.py",
 )
 
 
