@@ -20,7 +20,6 @@ from engines.local.quantities import bytes_of
 
 _TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _DEEPEST = 40
-_LOCATIONS = ("from", "raw", "s3", "azure", "gcs", "oss", "hdfs", "artifactory")
 
 
 def runnable(manifest: Manifest, name: str) -> dict[str, Any]:

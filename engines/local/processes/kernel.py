@@ -127,11 +127,6 @@ def mount(source: str, target: str, kind: str, flags: int = 0, options: str = ""
     _checked(result, f"mount {kind} at {target}")
 
 
-def unmount(target: str) -> None:
-    """Take a mount away, also while it is in use."""
-    _checked(_libc.umount2(os.fsencode(target), ctypes.c_int(_DETACH)), f"unmount {target}")
-
-
 def make_private() -> None:
     """Stop mounts made here from reaching the namespace that this one was copied from."""
     result = _libc.mount(None, b"/", None, ctypes.c_ulong(MS_RECURSIVE | MS_PRIVATE), None)

@@ -45,7 +45,7 @@ _SPACES = kernel.NEW_MOUNTS | kernel.NEW_NETWORK | kernel.NEW_IPC
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
 _DEVICE_LINKS["stderr"] = "/proc/self/fd/2"
-# What container runtimes give a pod: https://github.com/opencontainers/runtime-spec has no default, all use 64 MiB.
+# What container runtimes give a pod where nothing else is asked for.
 _SHARED_MEMORY_BYTES, _SHARED_MEMORY_MODE = 64 << 20, 0o1777
 _MEMORY_PERIOD_MS = 50
 # struct signalfd_siginfo
