@@ -20,7 +20,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import get_resolver
 
-from orchestrator_api import health
+from orchestrator_api import health, idempotency
 from orchestrator_api.models import IdempotencyRecord
 from orchestrator_api.sqlite import base
 from orchestrator_api.tokens import token_create
@@ -64,11 +64,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
     monkeypatch.setattr(health, "_LOCK_SECONDS", 0.05)
     monkeypatch.setattr(health, "CHECKS", {"database": health.check_database})
+    monkeypatch.setattr(idempotency, "_TRY_AGAIN_SECONDS", 0.05)
     connection.close()
     health.readiness.forget()
     yield
     connection.close()
     health.readiness.forget()
+    # Leases are given back by a thread, which may not find the database of a later test, or none.
+    for thread in threading.enumerate():
+        if thread.name == "leases":
+            thread.join(timeout=30)
+            assert not thread.is_alive(), "leases were not given back although the database is there again"
 
 
 @contextmanager
