@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from engines.local.processes.identity import INSIDE
@@ -40,16 +40,22 @@ class HostPath(NamedTuple):
 def readable_paths(own: Iterable[str], more: Iterable[str]) -> list[HostPath]:
     """Return what of this machine containers see, parents first: its programs, the service's `own`, and `more`.
 
-    What lies in another one of them is left out, for it is seen there.
+    What lies in another one of them is left out, for it is seen there. Of a link that `own` or `more` name, what it
+    leads to is seen too.
     """
-    wanted = dict.fromkeys((*own,), True)
-    wanted |= dict.fromkeys((*_PROGRAMS, *_HARDWARE, *more), False)
+    wanted = dict.fromkeys(_with_targets(own), True)
+    wanted |= dict.fromkeys((*_PROGRAMS, *_HARDWARE, *_with_targets(more)), False)
     wanted |= {path: False for pattern in _SETTINGS for path in glob.glob(f"/etc/{pattern}")}  # noqa: PTH207
     found: list[HostPath] = []
     for path in sorted(os.path.normpath(path) for path in wanted if path.startswith("/")):
         if os.path.lexists(path) and path != "/" and not _lies_in(path, [one.path for one in found]):
             found.append(HostPath(path, wanted.get(path, False)))
     return found
+
+
+def _with_targets(paths: Iterable[str]) -> Iterator[str]:
+    for path in paths:
+        yield from (path, os.path.realpath(path))
 
 
 def _lies_in(path: str, directories: Sequence[str]) -> bool:

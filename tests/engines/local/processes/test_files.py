@@ -9,7 +9,7 @@ import pytest
 
 from engines.local.pods import Mount, OutputUnreadable
 from engines.local.processes.host_files import ACCOUNTS
-from tests.engines.local.processes.world import World
+from tests.engines.local.processes.world import World, leading_to_programs
 
 
 @pytest.fixture
@@ -72,8 +72,10 @@ def test_the_host_cannot_be_written(pod):
 
 def test_the_temporary_directory_is_empty_and_private(pod):
     pod.start("sleep", "1000", name="other")
-    assert pod.shell("ls -A /tmp; echo mine > /tmp/only-of-this-pod; cat /tmp/only-of-this-pod") == "mine\n"
-    assert pod.shell("ls -A /tmp", name="second") == ""
+    nothing = leading_to_programs("/tmp")
+    shown = pod.shell("ls -A /tmp; echo mine > /tmp/only-of-this-pod; cat /tmp/only-of-this-pod")
+    assert shown.split() == [*nothing, "mine"]
+    assert pod.shell("ls -A /tmp", name="second").split() == nothing
     assert pod.text("/tmp/only-of-this-pod") == "mine\n"
     assert not Path("/tmp/only-of-this-pod").exists()
 
@@ -187,9 +189,10 @@ def test_no_traces_pass_to_the_next_pod(world, source):
         pod = f"pod-{number}"
         world.open(pod)
         mounts = [Mount(source, "/tmp/input")] if number % 2 else []
-        listing = "ls -A /tmp /var/tmp; cat /etc/mine 2>/dev/null; stat -c %a /tmp"
+        listing = "LC_ALL=C ls -A /tmp /var/tmp; cat /etc/mine 2>/dev/null; stat -c %a /tmp"
         shown = world.shell(f"{listing}; {writes}", pod=pod, mounts=mounts)
-        assert shown.split() == ["/tmp:", *(["input"] if number % 2 else []), "/var/tmp:", "1777"]
+        listed = sorted([*leading_to_programs("/tmp"), *(["input"] if number % 2 else [])])
+        assert shown.split() == ["/tmp:", *listed, "/var/tmp:", *leading_to_programs("/var/tmp"), "1777"]
         world.runner.close(pod)
         world.until(lambda: world.runner.idle() == 1)
 
@@ -208,3 +211,16 @@ def test_the_interpreter_and_the_pods_programs_can_be_used(pod):
 
 def test_a_container_that_never_ran_left_nothing(pod):
     assert pod.left("/tmp", name="unknown") == {}
+
+
+def test_what_a_readable_link_leads_to_is_seen(tmp_path, source):
+    link = tmp_path / "link"
+    link.symlink_to(source)
+    source.chmod(0o755)
+    (source / "file").chmod(0o644)
+    world = World(tmp_path, readable=[str(link)])
+    try:
+        world.open()
+        assert world.shell(f"cat {link}/file") == "from the host"
+    finally:
+        world.runner.close_all()

@@ -12,6 +12,7 @@ from pathlib import Path
 from engines.local.options import OWN_PROGRAMS
 from engines.local.pods import ContainerExit, ContainerSpec, Mount, PodSpec
 from engines.local.processes import ProcessPodRunner
+from engines.local.processes.host_files import readable_paths
 
 PATIENCE_SECONDS = 60.0
 
@@ -98,6 +99,12 @@ class World:
     def text(self, path: str, pod: str = "pod", name: str = "main") -> str:
         """Return the text of a file that a container left."""
         return self.left(path, pod, name)[""]
+
+
+def leading_to_programs(directory: str) -> list[str]:
+    """Return the entries of a directory that lead to this Python and the programs of pods, where those lie below it."""
+    paths = [Path(one.path) for one in readable_paths(OWN_PROGRAMS, ())]
+    return sorted({path.relative_to(directory).parts[0] for path in paths if path.is_relative_to(directory)})
 
 
 def python(script: str) -> tuple[str, ...]:
