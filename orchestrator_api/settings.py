@@ -265,10 +265,14 @@ LOGGING: dict[str, Any] = {
     },
 }
 
-# Where callers and Workflows find the orchestrator and the model registry (host:port).
+# Where Workflows find the orchestrator and the model registry (host:port), and callers unless the next says otherwise.
 
 ORCHESTRATOR_API_HOSTNAME = env.str("ORCHESTRATOR_API_HOSTNAME", default="127.0.0.1:8900")
 MAAS_API_HOSTNAME = env.str("MAAS_API_HOSTNAME", default=ORCHESTRATOR_API_HOSTNAME)
+# Where this service listens, if Workflows of the local engine know it by an address that stays when the port changes.
+LISTEN_ADDRESS = env.str("LISTEN_ADDRESS", default="")
+# Where this service and its callers find the registry.
+MAAS_API_ADDRESS = (MAAS_API_HOSTNAME == ORCHESTRATOR_API_HOSTNAME and LISTEN_ADDRESS) or MAAS_API_HOSTNAME
 MAAS_API_TOKEN = env.str("MAAS_API_TOKEN", default="")
 # How the two are spoken to, by this service and by Workflows, and who signs certificates beside the known authorities.
 ORCHESTRATOR_API_SCHEME = one_of(env, "ORCHESTRATOR_API_SCHEME", ("http", "https"), "http")
@@ -389,8 +393,10 @@ if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
             "gateways": list(
                 dict.fromkeys(
                     [
-                        ORCHESTRATOR_API_HOSTNAME,
-                        MAAS_API_HOSTNAME,
+                        f"{ORCHESTRATOR_API_HOSTNAME}={LISTEN_ADDRESS}"
+                        if LISTEN_ADDRESS
+                        else ORCHESTRATOR_API_HOSTNAME,
+                        *([MAAS_API_HOSTNAME] if MAAS_API_HOSTNAME != ORCHESTRATOR_API_HOSTNAME else []),
                         *env.list("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", default=[]),
                         *env.list("FEDERATED_KAFKA_WORKFLOW_BOOTSTRAP_SERVERS", default=[]),
                         *env.list("LOCAL_ENGINE_GATEWAYS", default=[]),

@@ -46,6 +46,8 @@ _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGH
 _SOMEWHERE_ELSE = ("192.0.2.1", 9)
 # Whoever sends a request waits for the API; what is to be run can wait a moment. Pods give way further.
 _CONTROLLER_NICENESS = 5
+# What pods of the local engine call whatever the service's port: what goes on over a restart still finds it.
+_ADDRESS_IN_PODS = "127.0.0.1:8900"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -213,6 +215,7 @@ def service_environment(
     `announce` is the host, or host:port, under which Workflows find the service; where it listens when empty.
     """
     reachable = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
+    listens_at = f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
     announced_host, _, announced_port = announce.partition(":")
     hosts = ["127.0.0.1", "localhost", reachable, *([announced_host] if announce else [])]
     defaults = {
@@ -220,10 +223,16 @@ def service_environment(
         # Nobody between the caller and this port speaks TLS for it.
         "HTTPS_ONLY": "false",
         "LOG_FORMAT": "text",
-        "ORCHESTRATOR_API_HOSTNAME": f"{reachable}:{port}",
         "PYTHONUNBUFFERED": "1",
     }
-    announced = {"ORCHESTRATOR_API_HOSTNAME": f"{announced_host}:{announced_port or port}"} if announce else {}
+    if announce:
+        announced = {"ORCHESTRATOR_API_HOSTNAME": f"{announced_host}:{announced_port or port}"}
+    elif "ORCHESTRATOR_API_HOSTNAME" in given:
+        announced = {}
+    elif given.get("ENGINE", "local") == "local":
+        announced = {"ORCHESTRATOR_API_HOSTNAME": _ADDRESS_IN_PODS, "LISTEN_ADDRESS": listens_at}
+    else:
+        announced = {"ORCHESTRATOR_API_HOSTNAME": listens_at}
     environment = {
         **defaults,
         **given,

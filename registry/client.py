@@ -237,7 +237,7 @@ class RegistryClient:
 def registry_client() -> RegistryClient:
     """Return this process's client of the registry that the settings name."""
     return _client(
-        settings.MAAS_API_HOSTNAME,
+        settings.MAAS_API_ADDRESS,
         settings.MAAS_API_TOKEN,
         settings.REGISTRY_CLIENT_CONCURRENCY,
         settings.MAAS_API_SCHEME,

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 def registry_url(resource: str, id: int) -> str:
     """Return the URL of something in the model registry, e.g. `registry_url("ai_models", 3)`."""
-    return f"{settings.MAAS_API_SCHEME}://{settings.MAAS_API_HOSTNAME}/api/{resource}/{id}/"
+    return f"{settings.MAAS_API_SCHEME}://{settings.MAAS_API_ADDRESS}/api/{resource}/{id}/"
 
 
 @dataclass(frozen=True)

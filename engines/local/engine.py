@@ -127,10 +127,10 @@ class LocalEngine(Engine):
                 order = layout.read_json(str(path / layout.ORDER))
                 if lock is None or order is None or not self.folder.is_paused(name):
                     continue
-                # The service may have moved meanwhile; what the Workflow was told to call stays open to it.
+                # What the Workflow was told to call stays open to it, and leads where that is now.
                 fresh = self.settings.for_supervisor()
-                gateways = dict.fromkeys([*fresh["gateways"], *order["options"]["gateways"]])
-                order["options"] = {**fresh, "gateways": [*gateways]}
+                ways = {way.partition("=")[0]: way for way in (*order["options"]["gateways"], *fresh["gateways"])}
+                order["options"] = {**fresh, "gateways": [*ways.values()]}
                 try:
                     layout.write_json(str(path / layout.ORDER), order)
                 except OSError as error:

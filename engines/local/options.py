@@ -74,7 +74,7 @@ class Options:
     - `nodes`: the declared nodes, a list of their labels; the first takes pods without a nodeSelector.
     - `max_pods`: how many pods of all Workflows run at a time. Pods mostly wait for each other, so the default is far
       above the number of cores: a server that waits for clients must not keep them from starting.
-    - `gateways`: host:port addresses that pods reach.
+    - `gateways`: host:port addresses that pods reach. `host:port=host:port`: pods reach the second by the first.
     - `hostpath_allow`: directories below which hostPath volumes may lie; pods read them.
     - `hostpath_writable`: those of them that pods write as well.
     - `disk_bytes`: what one run may take of the disk, with its logs and artifacts; bytes or a Kubernetes quantity.

@@ -32,7 +32,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class PodSpec:
-    """A pod's world: `directory` is its own folder on the host, `gateways` the host:port addresses it may reach."""
+    """A pod's world: `directory` is its own folder on the host, `gateways` the addresses it may reach."""
 
     id: str
     directory: str | Path

@@ -73,8 +73,8 @@ def test_the_day_survives_the_death_of_controller_and_api_in_turn(own_service: L
 
 def test_one_signal_ends_every_process_and_a_second_start_carries_on(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    port = free_port()  # the same both times: a Workflow that goes on calls back where it was told to
-    with local_service(data_dir, port) as service:
+    with local_service(data_dir) as service:
+        first_url = service.url
         api = Api(service.url, service.token)
         version = register_sample_ai_engine(api)
         partner = "data-partner-1"
@@ -99,7 +99,9 @@ def test_one_signal_ends_every_process_and_a_second_start_carries_on(tmp_path: P
     ]
     assert leftovers == []
 
-    with local_service(data_dir, port) as service:
+    # On another port: a Workflow that goes on calls the same address and still finds the service.
+    with local_service(data_dir, free_port()) as service:
+        assert service.url != first_url
         api = Api(service.url, service.token)
         wait_for("an end", lambda: api.call("GET", path)["state"]["status"] in ("succeeded", "failed"))
         assert api.call("GET", path)["state"]["status"] == "succeeded"

@@ -70,6 +70,19 @@ def test_the_local_engine_knows_its_nodes_gateways_and_what_to_hide(read, tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("registry", "gateways", "found_at"),
+    [(None, ["o:1=l:3"], "l:3"), ("o:1", ["o:1=l:3"], "l:3"), ("r:2", ["o:1=l:3", "r:2"], "r:2")],
+)
+def test_workflows_may_know_the_service_by_an_address_of_their_own(read, registry, gateways, found_at):
+    given = {**GIVEN, "ORCHESTRATOR_API_HOSTNAME": "o:1", "LISTEN_ADDRESS": "l:3"}
+    if registry:
+        given["MAAS_API_HOSTNAME"] = registry
+    found = read("ENGINES", "MAAS_API_ADDRESS", **given)
+    assert found["ENGINES"]["local"]["options"]["gateways"] == gateways
+    assert found["MAAS_API_ADDRESS"] == found_at
+
+
+@pytest.mark.parametrize(
     ("given", "engines"),
     [
         ({}, ["local"]),

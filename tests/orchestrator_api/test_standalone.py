@@ -113,7 +113,7 @@ def test_children_die_with_a_parent_that_is_killed(two_children):
 def test_the_environment_of_one_machine(tmp_path):
     environment = service_environment({"PATH": "/bin"}, tmp_path, "127.0.0.1", 8901)
     assert environment["DATA_DIR"] == str(tmp_path)
-    assert environment["ORCHESTRATOR_API_HOSTNAME"] == "127.0.0.1:8901"
+    assert environment["LISTEN_ADDRESS"] == "127.0.0.1:8901"
     assert environment["HTTPS_ONLY"] == "false"
     assert environment["PATH"] == "/bin"
 
@@ -122,7 +122,7 @@ def test_what_was_given_counts(tmp_path):
     given = {"SECRET_KEY": "mine", "ALLOWED_HOSTS": "example.org", "LOG_FORMAT": "json", "DATA_DIR": "/elsewhere"}
     environment = service_environment(given, tmp_path, "0.0.0.0", 80)
     assert {name: environment[name] for name in given} == {**given, "DATA_DIR": str(tmp_path)}
-    assert environment["ORCHESTRATOR_API_HOSTNAME"] == "127.0.0.1:80"
+    assert environment["LISTEN_ADDRESS"] == "127.0.0.1:80"
     assert not (tmp_path / "secret-key").exists()
 
 
@@ -200,11 +200,18 @@ def test_a_cluster_reaches_the_service_at_this_machines_own_address(tmp_path):
         host = default_host({"ENGINE": "argo"})
     except OSError:
         pytest.skip("this machine has no address for others")
-    environment = service_environment({}, tmp_path, host, 8900)
+    environment = service_environment({"ENGINE": "argo"}, tmp_path, host, 8900)
 
     assert not host.startswith("127.")
     assert environment["ORCHESTRATOR_API_HOSTNAME"] == f"{host}:8900"
     assert host in environment["ALLOWED_HOSTS"].split(",")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1"])
+def test_pods_of_this_machine_call_an_address_that_outlives_the_port(tmp_path, host):
+    first, second = (service_environment({}, tmp_path, host, port) for port in (8900, 43211))
+    assert first["ORCHESTRATOR_API_HOSTNAME"] == second["ORCHESTRATOR_API_HOSTNAME"] == "127.0.0.1:8900"
+    assert second["LISTEN_ADDRESS"] == ("[::1]:43211" if host == "::1" else "127.0.0.1:43211")
 
 
 @pytest.mark.parametrize("given", [{}, {"ENGINE": "local"}])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import socket
 import struct
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 _SET_FLAGS = 0x8914
 _SET_ADDRESS = 0x8916
@@ -15,24 +17,16 @@ _UP_AND_RUNNING = 0x41
 _IPV6_FREEBIND = 78
 _LOOPBACK = b"lo"
 _BACKLOG = 512
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 
 
-class Gateway(tuple[str, str, int]):
-    """A way out of a pod: the host name as it was given, the address it has inside the pod, and the port."""
+class Gateway(NamedTuple):
+    """A way out of a pod: the host as pods name it, the address it has inside them, its port, and where it leads."""
 
-    __slots__ = ()
-
-    @property
-    def name(self) -> str:
-        return self[0]
-
-    @property
-    def address(self) -> str:
-        return self[1]
-
-    @property
-    def port(self) -> int:
-        return self[2]
+    name: str
+    address: str
+    port: int
+    target: tuple[str, int]
 
 
 def _is_address(host: str) -> bool:
@@ -46,20 +40,27 @@ def _is_address(host: str) -> bool:
 
 
 def parse_gateways(texts: Iterable[str]) -> list[Gateway]:
-    """Read `host:port` texts. A host name gets a loopback address of its own inside the pod.
+    """Read `host:port` or `host:port=host:port` texts; of the latter the second is where the first leads.
 
-    Raises ValueError for a text without a host or a port.
+    A host name gets a loopback address of its own inside the pod. Raises ValueError for any other text.
     """
     gateways = []
     names: dict[str, str] = {"localhost": "127.0.0.1"}
     for text in texts:
-        host, _, port = text.rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError(f"gateway {text!r} is not host:port")
+        known_as, _, leads_to = text.partition("=")
+        host, port = _host_and_port(known_as)
         address = host if _is_address(host) else names.setdefault(host, f"127.77.0.{len(names)}")
-        gateways.append(Gateway((host, address, int(port))))
+        gateways.append(Gateway(host, address, port, _host_and_port(leads_to) if leads_to else (host, port)))
     return gateways
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    is_host = _is_address(host) or _HOST_NAME.fullmatch(host)
+    if not is_host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+        raise ValueError(f"gateway {text!r} is not host:port")
+    return host, int(port)
 
 
 def hosts_file(gateways: Sequence[Gateway]) -> str:

@@ -105,8 +105,9 @@ class ProcessPodRunner(PodRunner):
     def _address(self, gateway: Gateway) -> tuple[str, int] | None:
         if gateway not in self._resolved:
             try:
-                found = socket.getaddrinfo(gateway.name, gateway.port, type=socket.SOCK_STREAM)
-                self._resolved[gateway] = (str(found[0][4][0]), gateway.port)
+                host, port = gateway.target
+                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                self._resolved[gateway] = (str(found[0][4][0]), port)
             except OSError:
                 # The name may be known later; until then connections are refused.
                 return None

@@ -10,9 +10,9 @@ from engines.local.processes.host_files import HostPath
 class SandboxPlan(NamedTuple):
     """A sandbox's own folder, that of its run, the ways out of it, and what its containers are held to.
 
-    `gateways` are host:port texts; `readable` what of the host containers see; `user` the id they have
-    outside, None for the service's own; `most_processes` how many (threads included) one container may have; `owner`
-    says whose control groups they are (cgroups.py).
+    `gateways` are as `network.parse_gateways` reads them; `readable` what of the host containers see; `user` the id
+    they have outside, None for the service's own; `most_processes` how many (threads included) one container may have;
+    `owner` says whose control groups they are (cgroups.py).
     """
 
     directory: str

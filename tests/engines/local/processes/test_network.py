@@ -113,6 +113,13 @@ def test_a_gateway_leads_to_the_host_and_keeps_half_closed_connections(world):
         assert world.run(*python(FETCH), "127.0.0.1", str(port)) == "echo question\n"
 
 
+def test_a_gateway_may_lead_to_another_address(world):
+    with serving(echo) as port:
+        world.open(gateways=[f"127.0.0.1:8900=127.0.0.1:{port}", f"api.example:80=localhost:{port}"])
+        assert world.run(*python(FETCH), "127.0.0.1", "8900") == "echo question\n"
+        assert world.run(*python(FETCH), "api.example", "80") == "echo question\n"
+
+
 def test_a_gateway_by_name(world):
     with serving(echo) as port:
         world.open(gateways=[f"localhost:{port}", f"{socket.gethostname()}:{port}"])
@@ -217,7 +224,16 @@ def test_closing_a_pod_breaks_its_connections(world):
 
 
 def test_a_bad_gateway_is_refused(world):
-    for text in ("nowhere", "host:", ":80", "host:99999"):
+    for text in (
+        "nowhere",
+        "host:",
+        ":80",
+        "host:99999",
+        "host:80=nowhere",
+        "nowhere=host:80",
+        "a:1=b:2=c:3",
+        "a b:80",
+    ):
         with pytest.raises(ValueError, match="host:port"):
             world.open(gateways=[text])
 
