@@ -23,18 +23,22 @@ CHECK_ENV := SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxy
 venv: $(VENV)/.installed
 
 $(VENV)/.python:
+	@echo "Installing into $(VENV), on first use only."
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed (set PYTHON=...)."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@echo "1. A virtual environment of $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 # What the service and the demo need, and on top of it what tests and checks need: only files whose hashes stand in the
 # lock files, and no source archives, which would run and fetch what they please while they are built.
 $(VENV)/.installed-service: requirements.lock | $(VENV)/.python
-	$(PIP_INSTALL) -r requirements.lock
+	@echo "2. The service's packages (a minute or so)"
+	@$(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
 $(VENV)/.installed: requirements-dev.lock $(VENV)/.installed-service
-	$(PIP_INSTALL) -r requirements-dev.lock
+	@echo "3. The packages of tests and checks (half a minute or so)"
+	@$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@
 
 demo: $(VENV)/.installed-service

@@ -11,7 +11,9 @@ With ENGINE=argo the Workflows run on the cluster of KUBECONFIG; with --url it a
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -88,20 +90,48 @@ def show_on_own_service(options: argparse.Namespace, console: Console) -> None:
     started = time.monotonic()
     channel = {"FEDERATED_ADAPTER": options.channel} if options.channel else {}
     with local_service(data_dir, host=options.host, announce=options.announce, **channel) as service:
-        console.print(f"The service runs at {service.url} (log: {service.log})")
-        show(Api(service.url, service.token), options, console)
-    console.print(
-        f"Done in {time.monotonic() - started:.1f} s; the service has been stopped. All of it is in {data_dir}."
+        _say(console, f"The service runs at {service.url} (log: {service.log}).")
+        api = Api(service.url, service.token)
+        if left := _under_way(api):
+            _say(console, f"From an earlier start, these executions go on: {', '.join(left)}.")
+        try:
+            show(api, options, console)
+        except KeyboardInterrupt:
+            _say(console, f"Interrupted. Executions under way: {', '.join(_under_way(api)) or 'none'}.")
+            raise
+    _say(
+        console, f"Done in {time.monotonic() - started:.1f} s. The service has been stopped. Its data is in {data_dir}."
     )
-    engine = os.environ.get("ENGINE", "local")
-    again, host = f"make run{'' if engine == 'local' else f' ENGINE={engine}'}", urlsplit(service.url).hostname
-    console.print(f"Look at it again with: [bold]{again}[/bold], then http://{host}:8900/admin/ or")
-    curl = f'curl -H "Authorization: Bearer $(cat {data_dir}/token)" http://{host}:8900/api/executions/'
-    console.print(f"  {curl}", soft_wrap=True)
+    host = urlsplit(service.url).hostname
+    _say(console, f"Look at it again: {_again(data_dir)}, then http://{host}:8900/admin/ or")
+    _say(console, f'  curl -H "Authorization: Bearer $(cat {shlex.quote(f"{data_dir}/token")})" '
+                  f"http://{host}:8900/api/executions/")  # fmt: skip
+
+
+def _again(data_dir: Path) -> str:
+    engine, here = os.environ.get("ENGINE", "local"), os.environ.get("DATA_DIR")
+    words = ["make run", *([f"ENGINE={engine}"] if engine != "local" else [])]
+    if data_dir != PROJECT / "var" and str(data_dir) != here:
+        words.append(f"DATA_DIR={shlex.quote(str(data_dir))}")
+    return " ".join(words)
+
+
+def _under_way(api: Api) -> list[str]:
+    """Return the ids of the executions that have not ended, oldest first."""
+    found = [api.call("GET", "executions/", params={"state": state})["results"] for state in ("pending", "running")]
+    return [str(number) for number in sorted(execution["id"] for page in found for execution in page)]
+
+
+def _say(console: Console, text: str) -> None:
+    """Print a line as it is: a terminal wraps it, and a pipe gets it whole."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def main() -> int:
     options = _parse()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whoever reads a pipe sees each line when it is said.
+        sys.stdout.reconfigure(line_buffering=True)
     console = Console()
     try:
         if options.url:
@@ -109,11 +139,16 @@ def main() -> int:
         else:
             show_on_own_service(options, console)
     except (DemoFailedError, ServiceFailedError, requests.RequestException, OSError) as error:
-        console.print(f"[red]The demo failed:[/red] {error}")
+        _say(console, f"The demo failed: {error}")
         return 1
     except KeyboardInterrupt:
-        console.print("[red]The demo failed:[/red] interrupted")
-        return 1
+        if options.url:
+            _say(console, f"Interrupted. What is under way goes on in the service at {options.url}.")
+        else:
+            data_dir = options.data_dir.resolve()
+            _say(console, f"The service has been stopped. Its data is in {data_dir}.")
+            _say(console, f"What was under way goes on with the next start: {_again(data_dir)}, or the demo once more.")
+        return 130
     return 0
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import requests
 from rich.console import Console
-from rich.live import Live
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from runtime.sample_ai_engine import sample_data
+from usage_scripts.demo_view import View, view_of
 
 RETRY_AFTER_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 DATA_PARTNERS = ("data-partner-1", "data-partner-2", "data-partner-3")
@@ -114,7 +113,7 @@ class Day:
         self._version = version
         self._console = console
         self._patience_seconds = patience_seconds
-        self.summary = Table("AI service", "execution", "seconds", "what came of it", title="Stored")
+        self.summary = Table("AI service", "execution", "seconds", "model registry", title="Stored")
         self.metrics = Table("model", "metric", "value on held-back patients", title="Metrics")
 
     def run(self, service: Service) -> Json:
@@ -126,20 +125,18 @@ class Day:
 
         Raises DemoFailedError where one does not succeed.
         """
-        progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
-                            TextColumn("{task.fields[state]}"), TimeElapsedColumn(), console=self._console)  # fmt: skip
         started = time.monotonic()
-        followed = [_Followed(service, self._post(service), progress) for service in services]
-        with Live(progress, console=self._console, refresh_per_second=8):
+        followed = [_Followed(service, self._post(service)) for service in services]
+        with view_of(self._console) as view:
             while not all(each.done for each in followed):
                 for each in followed:
                     if not each.done:
-                        self._look(progress, each, time.monotonic() - started)
+                        self._look(view, each, time.monotonic() - started)
                 time.sleep(0.2)
         for each in followed:
             if each.status != "succeeded":
                 raise DemoFailedError(f"{each.service.title} failed: {each.execution['state']}")
-            stored = ", ".join(_resources(each.execution["output_elements"]))
+            stored = _by_kind(_resources(each.execution["output_elements"]))
             self.summary.add_row(each.service.title, str(each.execution["id"]), f"{each.seconds:.1f}", stored)
         return [each.execution for each in followed]
 
@@ -165,15 +162,16 @@ class Day:
             self._console.print(f"[yellow]{service.title}:[/yellow] {warning}")
         return execution
 
-    def _look(self, progress: Progress, followed: _Followed, seconds: float) -> None:
+    def _look(self, view: View, followed: _Followed, seconds: float) -> None:
         execution = followed.execution = self._api.call("GET", f"executions/{followed.execution['id']}/")
-        over = self._show_steps(progress, followed.steps, execution)
+        view.show(followed.key, followed.service.title, f"{followed.status}{self._round(execution)}", done=False)
+        over = self._show_steps(view, execution)
         # The execution has ended with its callback; its last step and the exit handler end a moment later.
         followed.done = followed.status == "failed" or (followed.status == "succeeded" and over)
         followed.seconds = seconds
-        shown = followed.status if followed.done else f"{followed.status}{self._round(execution)}"
-        progress.update(followed.task, state=shown, completed=1 if followed.done else 0)
-        if not followed.done and seconds > self._patience_seconds:
+        if followed.done:
+            view.show(followed.key, followed.service.title, followed.status, done=True)
+        elif seconds > self._patience_seconds:
             late = f"{followed.service.title} did not end within {self._patience_seconds:.0f} s"
             raise DemoFailedError(f"{late}: {execution['state']}")
 
@@ -188,7 +186,7 @@ class Day:
         last = rounds[-1]
         return ", evaluating" if last["is_evaluation"] else f", round {last['round'] + 1} of {number}"
 
-    def _show_steps(self, progress: Progress, steps: dict[str, Any], execution: Json) -> bool:
+    def _show_steps(self, view: View, execution: Json) -> bool:
         """Show the steps of the execution's Workflow, and return whether it has ended."""
         query = {"owner_kind": "execution", "owner_id": execution["id"]}
         runs = self._api.call("GET", "runs/", params=query)["results"]
@@ -196,13 +194,10 @@ class Day:
             return False
         run = self._api.call("GET", f"runs/{runs[0]['name']}/")
         for node in run["nodes"]:
-            if node["type"] not in ("Pod", "Container"):
+            if node["type"] != "Pod":
                 continue
-            task = steps.get(node["id"])
-            if task is None:
-                task = steps[node["id"]] = progress.add_task(f"  {node['display_name']}", total=1, state="")
             done = node["phase"] in ("Succeeded", "Failed", "Error", "Skipped", "Omitted")
-            progress.update(task, state=node["phase"].lower(), completed=1 if done else 0)
+            view.show(node["id"], f"  {node['display_name']}", node["phase"].lower(), done)
         return run["finished_at"] is not None
 
 
@@ -219,6 +214,15 @@ def _resources(value: Any) -> list[str]:
     return [value.split("/api/", 1)[1]] if isinstance(value, str) and "/api/" in value else []
 
 
+def _by_kind(resources: Sequence[str]) -> str:
+    """Return paths such as `ai_models/3/` as one text, the ids of a kind behind its name."""
+    ids: dict[str, list[str]] = {}
+    for resource in resources:
+        kind, number = resource.strip("/").split("/")
+        ids.setdefault(kind, []).append(number)
+    return "; ".join(f"{kind} {', '.join(numbers)}" for kind, numbers in ids.items())
+
+
 def model_id(execution: Json) -> int:
     return int(execution["output_elements"]["ai_model"]["ai_model"].rstrip("/").rsplit("/", 1)[1])
 
@@ -233,12 +237,11 @@ def ai_model(name: str) -> Json:
 
 
 class _Followed:
-    """An execution while it is looked at: its bar and those of its steps."""
+    """An execution while it is looked at."""
 
-    def __init__(self, service: Service, execution: Json, progress: Progress) -> None:
+    def __init__(self, service: Service, execution: Json) -> None:
         self.service, self.execution = service, execution
-        self.task: TaskID = progress.add_task(f"[bold]{service.title}", total=1, state="pending")
-        self.steps: dict[str, Any] = {}
+        self.key = f"execution {execution['id']}"
         self.done = False
         self.seconds = 0.0
 

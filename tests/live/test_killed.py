@@ -54,8 +54,8 @@ def test_the_day_survives_the_death_of_controller_and_api_in_turn(own_service: L
     class DeadlyDay(Day):
         """A day on which, whenever a step of an execution is under way, the next process dies."""
 
-        def _show_steps(self, progress, steps, execution) -> bool:  # type: ignore[no-untyped-def]
-            over = super()._show_steps(progress, steps, execution)
+        def _show_steps(self, view, execution) -> bool:  # type: ignore[no-untyped-def]
+            over = super()._show_steps(view, execution)
             word = ("run_controller", "gunicorn")[len(killed) % 2]
             victims = process_ids(own_service, word)
             if execution["state"]["status"] == "running" and len(killed) < 4 and victims:
