@@ -18,6 +18,7 @@ from engines.base import WorkflowPhase
 from engines.local import LocalEngine, trees
 from tests.engines.local.harness import run, shell, workflow
 from tests.engines.local.processes.test_ordinary_user import NOBODY, command
+from tests.engines.local.processes.world import place_outside_tmp
 
 MakeEngine = Callable[..., LocalEngine]
 MEBI = 1 << 20
@@ -155,7 +156,7 @@ exec "$@"
 @pytest.fixture
 def disk() -> Iterator[Path]:
     """Where a small disk is mounted; that lies where pods of any user find it."""
-    name = tempfile.mkdtemp(prefix="orchestrator-disk-", dir="/var/lib" if os.getuid() == 0 else Path.home())
+    name = tempfile.mkdtemp(prefix="orchestrator-disk-", dir=place_outside_tmp())
     Path(name).chmod(0o755)
     yield Path(name)
     Path(name).rmdir()
@@ -164,7 +165,7 @@ def disk() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def ordinary_home() -> Iterator[Path]:
     """A folder for an ordinary user's Python, which may lie where he sees it."""
-    name = tempfile.mkdtemp(prefix="orchestrator-home-", dir="/var/lib" if os.getuid() == 0 else Path.home())
+    name = tempfile.mkdtemp(prefix="orchestrator-home-", dir=place_outside_tmp())
     Path(name).chmod(0o755)
     yield Path(name)
     shutil.rmtree(name)

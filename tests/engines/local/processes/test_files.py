@@ -9,7 +9,7 @@ import pytest
 
 from engines.local.pods import Mount, OutputUnreadable
 from engines.local.processes.host_files import ACCOUNTS
-from tests.engines.local.processes.world import World, leading_to_programs
+from tests.engines.local.processes.world import World, leading_to_programs, place_outside_tmp
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_the_temporary_directory_is_empty_and_private(pod):
     pod.start("sleep", "1000", name="other")
     nothing = leading_to_programs("/tmp")
     shown = pod.shell("ls -A /tmp; echo mine > /tmp/only-of-this-pod; cat /tmp/only-of-this-pod")
-    assert shown.split() == [*nothing, "mine"]
-    assert pod.shell("ls -A /tmp", name="second").split() == nothing
+    assert shown.splitlines() == [*nothing, "mine"]
+    assert pod.shell("ls -A /tmp", name="second").splitlines() == nothing
     assert pod.text("/tmp/only-of-this-pod") == "mine\n"
     assert not Path("/tmp/only-of-this-pod").exists()
 
@@ -127,8 +127,7 @@ def test_what_was_not_written_is_not_there(pod):
 @pytest.fixture
 def outside():
     """A directory that isn't below /tmp, which pods don't see anyway."""
-    base = Path("/var/lib") if os.access("/var/lib", os.W_OK) else Path.home()
-    with tempfile.TemporaryDirectory(dir=base, prefix="orchestrator-test-") as name:
+    with tempfile.TemporaryDirectory(dir=place_outside_tmp(), prefix="orchestrator-test-") as name:
         yield Path(name)
 
 
@@ -192,7 +191,7 @@ def test_no_traces_pass_to_the_next_pod(world, source):
         listing = "LC_ALL=C ls -A /tmp /var/tmp; cat /etc/mine 2>/dev/null; stat -c %a /tmp"
         shown = world.shell(f"{listing}; {writes}", pod=pod, mounts=mounts)
         listed = sorted([*leading_to_programs("/tmp"), *(["input"] if number % 2 else [])])
-        assert shown.split() == ["/tmp:", *listed, "/var/tmp:", *leading_to_programs("/var/tmp"), "1777"]
+        assert shown.splitlines() == ["/tmp:", *listed, "", "/var/tmp:", *leading_to_programs("/var/tmp"), "1777"]
         world.runner.close(pod)
         world.until(lambda: world.runner.idle() == 1)
 

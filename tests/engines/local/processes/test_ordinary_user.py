@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.local.processes.world import place_outside_tmp
+
 NOBODY = 65534
 SCRIPT = """
 import json, os, sys
@@ -54,7 +56,7 @@ with serving(echo) as port:
     world.runner.close("pod")
     world.until(lambda: world.runner.idle() == 1)
     world.open("next", gateways=[f"127.0.0.1:{port}", "192.0.2.7:80"])
-    shown = world.shell("ls -A /tmp; cat /result || true", pod="next").split()
+    shown = world.shell("ls -A /tmp; cat /result || true", pod="next").splitlines()
     answers["next"] = [name for name in shown if name not in leading_to_programs("/tmp")]
     world.start("sh", "-c", "x=a; while true; do x=$x$x; done", pod="next", memory_limit_bytes=32 << 20)
     answers["limit"] = world.wait("next").reason
@@ -68,7 +70,7 @@ print(json.dumps(answers))
 @pytest.fixture
 def home():
     """A directory that an ordinary user may write, and that isn't below a directory closed to him."""
-    name = tempfile.mkdtemp(prefix="orchestrator-test-", dir="/var/lib" if os.getuid() == 0 else Path.home())
+    name = tempfile.mkdtemp(prefix="orchestrator-test-", dir=place_outside_tmp())
     if os.getuid() == 0:
         os.chown(name, NOBODY, NOBODY)
     yield Path(name)
@@ -82,12 +84,14 @@ def open_python(home: Path) -> str:
         closed = any(not one.stat().st_mode & 0o005 for place in places for one in (place, *place.parents))
     except OSError:
         closed = True
-    if not closed:
-        return sys.executable
+    return own_python(home / "python") if closed else sys.executable
+
+
+def own_python(own: Path) -> str:
+    """Make a virtual environment of this version of Python, with the packages of this one, for everybody's use."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     system = Path("/usr/bin", version)
-    assert system.exists(), f"{sys.base_prefix} is closed to ordinary users, and {system} is not installed"
-    own = home / "python"
+    assert system.exists(), f"{system} is not installed, and {sys.base_prefix} may be closed to ordinary users"
     # Where the service was loaded in this process, it keeps what it makes to itself.
     subprocess.run([system, "-m", "venv", "--without-pip", own], check=True, umask=0o022)
     packages = own / "lib" / version / "site-packages"

@@ -101,6 +101,11 @@ class World:
         return self.left(path, pod, name)[""]
 
 
+def place_outside_tmp() -> Path:
+    """Return a directory that this user may write in, not below the /tmp that each pod has for itself."""
+    return next(path for path in (Path("/var/lib"), Path.home(), Path("/var/tmp")) if os.access(path, os.W_OK))
+
+
 def leading_to_programs(directory: str) -> list[str]:
     """Return the entries of a directory that lead to this Python and the programs of pods, where those lie below it."""
     paths = [Path(one.path) for one in readable_paths(OWN_PROGRAMS, ())]
