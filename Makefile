@@ -18,7 +18,7 @@ DATABASE_SUITES := tests/web tests/runs tests/registry tests/schemas tests/feder
 CHECK_ENV := SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxyz ALLOWED_HOSTS=orchestrator.example \
 	DATA_DIR=$(VENV)/check-data
 
-.PHONY: venv demo run admin-password test test-postgres test-kubernetes chaos test-kafka test-argo check format golden bench lock sbom image-digest clean
+.PHONY: venv demo run admin-password test test-postgres test-kubernetes chaos test-kafka test-argo check format golden configuration bench lock sbom image-digest clean
 
 venv: $(VENV)/.installed
 
@@ -94,6 +94,10 @@ format: $(VENV)/.installed
 golden: $(VENV)/.installed
 	$(BIN)/python -m templates.build
 	GOLDEN=write $(BIN)/python -m pytest -q tests/executions tests/templates
+
+# The tables of docs/reference/configuration.md, from orchestrator_api/environment/table.py.
+configuration: $(VENV)/.installed-service
+	$(BIN)/python -m orchestrator_api.environment.page
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.measure --with-kfp $(ARGS)

@@ -4,8 +4,24 @@
 import os
 import sys
 
+from django.conf import settings
 from django.core.management import execute_from_command_line
 
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_api.settings")
+from orchestrator_api.environment.reading import WrongSettings
+from orchestrator_api.environment.telling import SETTINGS, checked_environment, end_with
+
+
+def main() -> None:
+    """Look at the settings, then run the command; wrong settings end the process with a line each and exit code 2."""
+    if os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS) == SETTINGS:
+        checked_environment()
+    try:
+        # Django would go on without them, and say that it knows no such command.
+        settings.DEBUG  # noqa: B018 - a property that loads
+    except WrongSettings as error:
+        end_with(error.faults)
     execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

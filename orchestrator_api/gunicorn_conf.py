@@ -6,11 +6,24 @@ be this very service, so there are more threads than the five times REGISTRY_CLI
 
 import os
 from pathlib import Path
+from typing import Any
 
-bind = os.environ.get("BIND", "0.0.0.0:8900")
+from orchestrator_api.environment.choices import DEFAULT_DATA_DIR
+from orchestrator_api.environment.ports import complaint_of
+from orchestrator_api.environment.reading import WrongSettings, own_folder
+from orchestrator_api.environment.telling import checked_environment, end_with
+
+# Here, in the first process: a worker that ends is only started again.
+_env = checked_environment(serves=True)
+try:
+    own_folder("DATA_DIR", Path(_env.str("DATA_DIR", default=str(DEFAULT_DATA_DIR))))
+except WrongSettings as error:
+    end_with(error.faults)
+
+bind = _env.str("BIND", default="0.0.0.0:8900")
 wsgi_app = "orchestrator_api.asgi"
 worker_class = "orchestrator_api.server.worker.Worker"
-workers = int(os.environ.get("WEB_WORKERS", "1"))
+workers = _env.int("WEB_WORKERS", default=1)
 timeout = 120
 graceful_timeout = 10
 keepalive = 30
@@ -20,7 +33,7 @@ if Path("/dev/shm").is_dir():  # noqa: S108 - a heartbeat file that must not wai
 
 # Requests are logged by the project itself, with what belongs to them.
 accesslog = None
-_format = os.environ.get("LOG_FORMAT", "json")
+_format = _env.str("LOG_FORMAT", default="json")
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -32,3 +45,12 @@ logconfig_dict = {
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False}},
 }
+
+
+def on_starting(server: Any) -> None:
+    """End where another program has the address; gunicorn itself would try again for a while, and say less."""
+    if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
+        return  # the sockets are there already
+    complaints = [complaint_of(address) for address in server.cfg.address if isinstance(address, tuple)]
+    if any(complaints):
+        end_with([f"BIND={complaint}" for complaint in complaints if complaint])

@@ -55,7 +55,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return _escaped(json.dumps(line, ensure_ascii=False, default=str))
+        return escaped(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class TextFormatter(logging.Formatter):
@@ -64,21 +64,21 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         fields = "".join(f" {name}={_quoted(value)}" for name, value in _fields(record).items())
-        text = f"{at} {record.levelname.lower():7} {record.name}: {_escaped(record.getMessage())}{fields}"
+        text = f"{at} {record.levelname.lower():7} {record.name}: {escaped(record.getMessage())}{fields}"
         if not record.exc_info:
             return text
         # No line of it begins as a record does, whatever an exception's own text holds.
         traceback = self.formatException(record.exc_info).split("\n")
-        return "\n".join([text, *(f"{_INDENT}{_escaped(line)}" for line in traceback)])
+        return "\n".join([text, *(f"{_INDENT}{escaped(line)}" for line in traceback)])
 
 
 def _quoted(value: object) -> str:
     """Return a field's value as it is, or as a JSON text where it could be misread."""
     text = str(value)
-    return text if _WORD.fullmatch(text) else _escaped(json.dumps(text, ensure_ascii=False))
+    return text if _WORD.fullmatch(text) else escaped(json.dumps(text, ensure_ascii=False))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text on one line: unsafe characters are written as JSON writes them."""
     return _UNSAFE_CHARACTER.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

@@ -1,48 +1,38 @@
-"""Settings, all by environment; docs/reference/configuration.md lists them.
+"""Settings, all by environment; orchestrator_api/environment/table.py has every variable, and how it is checked.
 
 Production is the default: without DEBUG there is no default secret and no default host, and cookies want HTTPS.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
-import environ
-from django.core.exceptions import ImproperlyConfigured
 
+from orchestrator_api.environment.choices import DEFAULT_DATA_DIR, adapter_of, engine_of
+from orchestrator_api.environment.reading import Environment, own_folder
 from orchestrator_api.networks import LOOPBACK
-from orchestrator_api.partner_claims import claims_from
-from orchestrator_api.privacy import make_private_folder, start_private
+from orchestrator_api.privacy import start_private
 from orchestrator_api.storages import storages_from_url
-from orchestrator_api.variables import certificates, networks, one_of, positive
 from policy.places import folders_of
 
 # Django's classes take type arguments at run time as they do for the type checker.
 django_stubs_ext.monkeypatch()
 
 
-class _Env(environ.Env):  # type: ignore[misc]
-    def json(self, var: str, default: Any = environ.Env.NOTSET) -> Any:
-        """Return a variable that is JSON. Raises ImproperlyConfigured, which names it."""
-        try:
-            return super().json(var, default)
-        except ValueError as error:
-            raise ImproperlyConfigured(f"{var} is not JSON: {error}") from error
-
-
-env = _Env()
+env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+DATA_DIR = Path(env.str("DATA_DIR", default=str(DEFAULT_DATA_DIR))).absolute()
 # Tokens, secrets and patients' data: every process of the service keeps them from others, however it was started.
 start_private()
-make_private_folder(DATA_DIR)
+own_folder("DATA_DIR", DATA_DIR)
 
 # Who is asked for, and how it is told whether to trust
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="insecure-debug-key" if DEBUG else environ.Env.NOTSET)
+SECRET_KEY = env.str("SECRET_KEY", default="") or ("insecure-debug-key" if DEBUG else "")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -52,16 +42,16 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=3600 if HTTPS_ONLY else 0)
 # Programs that come by plain HTTP are refused, not redirected (orchestrator_api.callers); probes come as they like.
 SECURE_REDIRECT_EXEMPT = [r"^api/", r"^health/"]
-PLAIN_HTTP_FROM = networks(env, "PLAIN_HTTP_FROM", LOOPBACK)
+PLAIN_HTTP_FROM = env.networks("PLAIN_HTTP_FROM", default=LOOPBACK)
 # Whose word on a caller's address and scheme counts: proxies that set these headers, and drop the caller's.
-TRUSTED_PROXIES = networks(env, "TRUSTED_PROXIES", LOOPBACK if env.bool("BEHIND_PROXY", default=False) else ())
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES", default=LOOPBACK if env.bool("BEHIND_PROXY", default=False) else ())
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 # A session ends after these hours, and with the browser. Logins that failed are counted (orchestrator_api.logins).
-SESSION_COOKIE_AGE = positive(env, "SESSION_HOURS", 8) * 3600
+SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=8) * 3600
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-LOGIN_FAILURES_PER_ACCOUNT = positive(env, "LOGIN_FAILURES_PER_ACCOUNT", 10)
-LOGIN_FAILURES_PER_ADDRESS = positive(env, "LOGIN_FAILURES_PER_ADDRESS", 20)
-LOGIN_FAILURES_WINDOW_SECONDS = positive(env, "LOGIN_FAILURES_WINDOW_SECONDS", 900)
+LOGIN_FAILURES_PER_ACCOUNT = env.int("LOGIN_FAILURES_PER_ACCOUNT", default=10)
+LOGIN_FAILURES_PER_ADDRESS = env.int("LOGIN_FAILURES_PER_ADDRESS", default=20)
+LOGIN_FAILURES_WINDOW_SECONDS = env.int("LOGIN_FAILURES_WINDOW_SECONDS", default=900)
 # The admin, the API's documentation and their files; off where only Workflows call.
 ADMIN_ENABLED = env.bool("ADMIN_ENABLED", default=True)
 # Whether the neighbours of our host name speak HTTPS is not ours to promise.
@@ -135,7 +125,7 @@ FORMAT_MODULE_PATH = ["orchestrator_api.formats"]
 # Where things are kept
 
 DATABASES: dict[str, Any] = {
-    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'orchestrator.sqlite3'}")
+    "default": env.database or {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "orchestrator.sqlite3")}
 }
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONNECTION_MAX_AGE_SECONDS", default=600)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -154,7 +144,10 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 
-MEDIA_ROOT = DATA_DIR / "media"
+MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default="") or DATA_DIR / "media")
+MEDIA_URL = env.str("MEDIA_URL", default="")
+if MEDIA_URL and not MEDIA_URL.endswith("/"):
+    MEDIA_URL += "/"
 STORAGE_URL = env.str("STORAGE_URL", default="")
 STORAGES = storages_from_url(STORAGE_URL)
 # Patients' data: nobody else on the machine reads it.
@@ -163,10 +156,11 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 if not STORAGE_URL:
     # An upload that waits on the storage's own disk is moved into its place, not copied.
     FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
-    make_private_folder(FILE_UPLOAD_TEMP_DIR)
+    own_folder("DATA_DIR", FILE_UPLOAD_TEMP_DIR)
 
-# Static files are served from the packages themselves: nothing to collect.
+# Static files are served from the packages themselves: nothing to collect, but who has a server for them may.
 STATIC_URL = "static/"
+STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
 WHITENOISE_USE_FINDERS = True
 
 FILE_UPLOAD_HANDLERS = [
@@ -275,12 +269,12 @@ LISTEN_ADDRESS = env.str("LISTEN_ADDRESS", default="")
 MAAS_API_ADDRESS = (MAAS_API_HOSTNAME == ORCHESTRATOR_API_HOSTNAME and LISTEN_ADDRESS) or MAAS_API_HOSTNAME
 MAAS_API_TOKEN = env.str("MAAS_API_TOKEN", default="")
 # How the two are spoken to, by this service and by Workflows, and who signs certificates beside the known authorities.
-ORCHESTRATOR_API_SCHEME = one_of(env, "ORCHESTRATOR_API_SCHEME", ("http", "https"), "http")
-MAAS_API_SCHEME = one_of(
-    env, "MAAS_API_SCHEME", ("http", "https"),
-    ORCHESTRATOR_API_SCHEME if MAAS_API_HOSTNAME == ORCHESTRATOR_API_HOSTNAME else "http",
-)  # fmt: skip
-API_CA = certificates(env, "API_CA_FILE")
+ORCHESTRATOR_API_SCHEME = env.str("ORCHESTRATOR_API_SCHEME", default="http")
+MAAS_API_SCHEME = env.str(
+    "MAAS_API_SCHEME", default=ORCHESTRATOR_API_SCHEME if MAAS_API_HOSTNAME == ORCHESTRATOR_API_HOSTNAME else "http"
+)
+# The text of the file.
+API_CA = env.str("API_CA_FILE", default="")
 # Whom we send by plain HTTP we do not refuse for it.
 PLAIN_HTTP_FOR_WORKFLOWS = env.bool(
     "PLAIN_HTTP_FOR_WORKFLOWS", default="http" in (ORCHESTRATOR_API_SCHEME, MAAS_API_SCHEME)
@@ -302,6 +296,9 @@ VALID_AI_ENGINE_FUNCTIONALITIES = env.list(
         "inferencing_from_pretrained_model",
     ],
 )
+# What the model registry takes as an AI engine's role type and data types; empty takes any.
+VALID_AI_ENGINE_ROLE_TYPES = env.list("VALID_AI_ENGINE_ROLE_TYPES", default=[])
+VALID_AI_ENGINE_DATA_TYPES = env.list("VALID_AI_ENGINE_DATA_TYPES", default=[])
 CENTRAL_NODE_LABEL_KEY = env.str("CENTRAL_NODE_LABEL_KEY", default="nodeType")
 CENTRAL_NODE_LABEL_VALUE = env.str("CENTRAL_NODE_LABEL_VALUE", default="central")
 
@@ -312,7 +309,7 @@ DATA_PARTNER_PATHS = env.json(
     default=dict.fromkeys(VALID_DATA_PARTNERS, LOCAL_ENGINE_HOST_PATHS) if LOCAL_ENGINE_HOST_PATHS else {},
 )
 # Data partners' folders as PersistentVolumeClaims, for an engine on a cluster: {partner: {system_path: claim}}.
-DATA_PARTNER_CLAIMS = claims_from(env.str("DATA_PARTNER_CLAIMS", default="{}"))
+DATA_PARTNER_CLAIMS = env.json("DATA_PARTNER_CLAIMS", default={})
 
 # What every Workflow is told (contracts/workflow-parameters.md)
 
@@ -327,7 +324,7 @@ AI_ENGINE_API_URLS = {
     "api_run_url": env.str("AI_ENGINE_API_RUN_URL", default="/api/run"),
     "api_end_url": env.str("AI_ENGINE_API_END_URL", default="/api/end"),
 }
-# Each by AI_ENGINE_<NAME>, e.g. AI_ENGINE_INPUT_MODEL.
+# Each by AI_ENGINE_<NAME>, e.g. AI_ENGINE_INPUT_MODEL, or AI_ENGINE_PLATFORM_VARS_<NAME>.
 AI_ENGINE_PATHS = {
     name: env.str(f"AI_ENGINE_{name.upper()}", default=default)
     for name, default in {
@@ -376,7 +373,7 @@ ALLOWED_IMAGES = env.list("ALLOWED_IMAGES", default=[])
 
 # Engines by alias; ENGINE names the one that new runs go to.
 
-ENGINE = env.str("ENGINE", default="local")
+ENGINE = env.str("ENGINE", default=engine_of(os.environ))
 ENGINES: dict[str, dict[str, Any]] = {}
 # Whoever has a cluster does not want Workflows on the service's own machine as well.
 if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
@@ -403,7 +400,7 @@ if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
                     ]
                 )
             ),
-            "hidden_paths": [str(DATA_DIR)],
+            "hidden_paths": [str(DATA_DIR), *([] if MEDIA_ROOT.is_relative_to(DATA_DIR) else [str(MEDIA_ROOT)])],
             "readable_paths": env.list("LOCAL_ENGINE_READABLE_PATHS", default=[]),
             "max_processes": env.int("LOCAL_ENGINE_MAX_PROCESSES", default=1024),
             "hostpath_allow": folders_of(DATA_PARTNER_PATHS, LOCAL_ENGINE_HOST_PATHS),
@@ -444,7 +441,7 @@ if ENGINE == "argo" or ARGO_KUBECONFIG or ARGO_NAMESPACE:
 
 # Channels of federated training: adapters by alias; FEDERATED_ADAPTER names the one that new channels go to.
 
-FEDERATED_ADAPTER = env.str("FEDERATED_ADAPTER", default="database")
+FEDERATED_ADAPTER = env.str("FEDERATED_ADAPTER", default=adapter_of(os.environ))
 FEDERATED_ADAPTERS: dict[str, dict[str, Any]] = {
     "database": {
         "class": "federated.adapters.database.DatabaseAdapter",

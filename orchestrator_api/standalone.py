@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import IO
 
 from engines.local.priority import give_way
+from orchestrator_api.environment.choices import DEFAULT_DATA_DIR, TOLD, engine_of, is_development
+from orchestrator_api.environment.ports import reason_of
 from orchestrator_api.logs import JsonFormatter, TextFormatter
 from orchestrator_api.privacy import keep_private, start_private
 
@@ -37,6 +39,9 @@ logger = logging.getLogger("orchestrator.standalone")
 
 PROJECT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 15.0
+# As wrong settings end every program of the service.
+_WRONG_SETTINGS = 2
+_LOCK = "standalone.lock"
 _FIRST_BACKOFF_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 30.0
 # A child that lived as long as this has started well: its next restart is at once.
@@ -50,6 +55,10 @@ _CONTROLLER_NICENESS = 5
 _ADDRESS_IN_PODS = "127.0.0.1:8900"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+class WrongOption(Exception):
+    """An option or a setting that cannot be; the text is one line that names it."""
 
 
 @dataclass
@@ -98,11 +107,19 @@ class Child:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the service until a signal stops it; return the exit code."""
     options = _parse(arguments)
-    data_dir = Path(options.data_dir).absolute()
     start_private()
-    for path in keep_private(data_dir):
+    try:
+        return _run(options)
+    except WrongOption as error:
+        print(error, file=sys.stderr)
+        return _WRONG_SETTINGS
+
+
+def _run(options: argparse.Namespace) -> int:
+    data_dir = Path(options.data_dir).absolute()
+    for path in _closed_to_others(data_dir):
         print(f"{path} is another user's, and can be read by others.", file=sys.stderr)
-    host = options.host or default_host(os.environ)
+    host = options.host or _own_host()
     if options.manage:
         environment = service_environment(os.environ, data_dir, host, options.port, options.announce)
         return _manage(options.manage, environment, data_dir)
@@ -120,6 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code := _prepare(environment, data_dir):
             return code
         environment.setdefault("MAAS_API_TOKEN", (data_dir / "registry-token").read_text().strip())
+        # Told by the process before; not by each of these once more.
+        environment[TOLD] = "true"
         logger.info("http://%s:%s serves %s; a token is in %s", host, port, data_dir, data_dir / "token")
         return Service(_children(listener.fileno()), environment).run()
 
@@ -200,7 +219,7 @@ def default_host(given: Mapping[str, str]) -> str:
     Pods of the local engine reach the loopback address; those of a cluster need the address that this machine has for
     others. Raises OSError where it has none.
     """
-    if given.get("ENGINE", "local") == "local":
+    if engine_of(given) == "local":
         return "127.0.0.1"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(_SOMEWHERE_ELSE)
@@ -229,7 +248,7 @@ def service_environment(
         announced = {"ORCHESTRATOR_API_HOSTNAME": f"{announced_host}:{announced_port or port}"}
     elif "ORCHESTRATOR_API_HOSTNAME" in given:
         announced = {}
-    elif given.get("ENGINE", "local") == "local":
+    elif engine_of(given) == "local":
         announced = {"ORCHESTRATOR_API_HOSTNAME": _ADDRESS_IN_PODS, "LISTEN_ADDRESS": listens_at}
     else:
         announced = {"ORCHESTRATOR_API_HOSTNAME": listens_at}
@@ -240,7 +259,7 @@ def service_environment(
         "DATA_DIR": str(data_dir),
         "DJANGO_SETTINGS_MODULE": "orchestrator_api.settings",
     }
-    if "SECRET_KEY" not in given and given.get("DEBUG", "").lower() not in ("1", "true", "yes", "on"):
+    if not given.get("SECRET_KEY") and not is_development(given):
         environment["SECRET_KEY"] = _secret_key(data_dir / "secret-key")
     return environment
 
@@ -250,18 +269,24 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--host", default="", help="address to listen on: the loopback one, or this machine's own with ENGINE=argo"
     )
-    parser.add_argument("--port", type=int, default=8900, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--port", type=_port, default=8900, help="port to listen on; 0 takes a free one")
     parser.add_argument(
         "--announce", default="", metavar="HOST[:PORT]", help="where Workflows find the service, if not there"
     )
     parser.add_argument(
-        "--data-dir", default=os.environ.get("DATA_DIR", str(PROJECT / "var")), help="where all is kept"
+        "--data-dir", default=os.environ.get("DATA_DIR", str(DEFAULT_DATA_DIR)), help="where all is kept"
     )
     parser.add_argument(
         "--manage", nargs=argparse.REMAINDER, metavar="COMMAND",
         help="run one of manage.py's commands on this data instead of the service, e.g. `changepassword admin`",
     )  # fmt: skip
     return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) >= 2**16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: expected a whole number from 0 to {2**16 - 1}")
+    return int(text)
 
 
 def _set_up_logging(log_format: str) -> None:
@@ -272,7 +297,7 @@ def _set_up_logging(log_format: str) -> None:
 
 def _lock(data_dir: Path) -> IO[str] | None:
     """Take the data folder for this process; None when another has it."""
-    file = (data_dir / "standalone.lock").open("w")
+    file = (data_dir / _LOCK).open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -283,7 +308,29 @@ def _lock(data_dir: Path) -> IO[str] | None:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=512)
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise WrongOption(f"--host={host} --port={port}: {reason_of(error)}") from error
+
+
+def _own_host() -> str:
+    try:
+        return default_host(os.environ)
+    except OSError as error:
+        raise WrongOption(f"--host: expected an address that pods of a cluster reach ({error.strerror})") from error
+
+
+def _closed_to_others(data_dir: Path) -> list[Path]:
+    """Make the data folder and close it to others; return what is not ours to close."""
+    try:
+        foreign = keep_private(data_dir)
+        (data_dir / _LOCK).touch(0o600)
+    except OSError as error:
+        raise WrongOption(
+            f"DATA_DIR={data_dir}: expected a folder that can be written to ({error.strerror})"
+        ) from error
+    return foreign
 
 
 def _secret_key(path: Path) -> str:

@@ -190,6 +190,16 @@ def test_an_api_is_alive_when_it_answers_to_its_own_name(
     assert (result.returncode, hosts) == (0, ["api.example"])
 
 
+def test_an_api_is_asked_at_the_port_that_gunicorns_own_options_name(
+    first_process: Callable[[str], int], asked: tuple[int, list[str]], tmp_path: Path
+) -> None:
+    port, hosts = asked
+    surroundings = {"GUNICORN_CMD_ARGS": f"--workers 2 --bind=0.0.0.0:{port}", "ALLOWED_HOSTS": "api.example"}
+
+    assert run("health", str(first_process("gunicorn")), tmp_path=tmp_path, **surroundings).returncode == 0
+    assert hosts == ["api.example"]
+
+
 def test_an_api_that_does_not_answer_is_not_alive(first_process: Callable[[str], int], tmp_path: Path) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

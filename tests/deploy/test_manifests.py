@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator_api.partner_claims import claims_from
+from orchestrator_api.environment.documents import CLAIMS
 from tests.deploy.conftest import (
     COMPONENTS,
     KUBERNETES,
@@ -240,7 +240,7 @@ def test_all_that_runs_workflows_is_bounded() -> None:
 
 
 def test_the_example_of_a_partner_is_one_that_the_service_takes() -> None:
-    claims = claims_from(component_settings("partners")["DATA_PARTNER_CLAIMS"])
+    claims = CLAIMS.read(component_settings("partners")["DATA_PARTNER_CLAIMS"])
     objects = {each["kind"]: each for each in component_objects("partners")}
     volume, claim = objects["PersistentVolume"]["spec"], objects["PersistentVolumeClaim"]
 

@@ -1,10 +1,24 @@
+import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.test import Client
 
 from orchestrator_api.tokens import token_create
 from tests.orchestrator_api.urls import Counting
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+READ = """
+import json, sys
+from django.conf import settings
+print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))
+"""
+# What every installation has to say.
+GIVEN = {"SECRET_KEY": "x" * 60, "ALLOWED_HOSTS": "orchestrator.example"}
 
 
 @pytest.fixture
@@ -34,3 +48,22 @@ def counting():
     Counting.calls, Counting.fails_with = 0, None
     yield Counting
     Counting.calls, Counting.fails_with = 0, None
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read settings as another process would, from nothing but its environment."""
+
+    def read_settings(*names: str, **environment: str) -> dict:
+        clean = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "orchestrator_api.settings"}
+        done = subprocess.run(
+            [sys.executable, "-c", READ, *names],
+            cwd=PROJECT,
+            env={**clean, "DATA_DIR": str(tmp_path), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr}
+
+    return read_settings

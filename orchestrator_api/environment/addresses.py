@@ -1,0 +1,76 @@
+"""Addresses with a password in them: the database's, and the object store's. No message holds anything of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+
+from orchestrator_api.environment.forms import Form
+from orchestrator_api.storages import storages_from_url
+
+POSTGRES, SQLITE = "django.db.backends.postgresql", "django.db.backends.sqlite3"
+ENGINES = {"postgresql": POSTGRES, "sqlite3": SQLITE}
+_SCHEMES = {"postgres", "postgresql", "psql", "pgsql", "sqlite"}
+_PORTS = re.compile(r"([0-9]{1,5}(,[0-9]{1,5})*)?")
+# What Django calls the part of an address that a variable names.
+PARTS = {
+    "DATABASE_NAME": "NAME",
+    "DATABASE_USERNAME": "USER",
+    "DATABASE_PASSWORD": "PASSWORD",
+    "DATABASE_HOST": "HOST",
+    "DATABASE_PORT": "PORT",
+}
+
+
+def database_from_url(value: str) -> dict[str, Any]:
+    """Return Django's settings of a database. Raises ValueError."""
+    value = value.strip()
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        raise ValueError
+    if scheme == "sqlite":
+        if not rest.startswith("/") and rest != ":memory:":
+            raise ValueError
+        # Not as an address: a folder's name may hold what has a meaning there.
+        return {"ENGINE": SQLITE, "NAME": rest[1:] if rest.startswith("/") and rest != "/" else ":memory:"}
+    try:
+        found: dict[str, Any] = environ.Env.db_url_config(value)
+    except (ValueError, IndexError, TypeError):
+        # Its message may hold the password.
+        raise ValueError("it is no address; what separates its parts is written %2F in a password, and so on") from None
+    if not found.get("NAME") or urlsplit(value).fragment or not _PORTS.fullmatch(str(found.get("PORT", ""))):
+        raise ValueError("it names no database, or its password holds / ? # or @, which are written as %2F %3F %23 %40")
+    return found
+
+
+def database_from_parts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Django's settings of a database whose parts have a variable each."""
+    engine = ENGINES[values["DATABASE_ENGINE"]]
+    if engine == SQLITE:
+        return {"ENGINE": engine, "NAME": values["DATABASE_NAME"]}
+    return {"ENGINE": engine, **{part: values.get(name, "") for name, part in PARTS.items()}}
+
+
+def parts_that_differ(url: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the variables that say something else than the database's address does."""
+    said = {"DATABASE_ENGINE": url["ENGINE"], **{name: url.get(part, "") for name, part in PARTS.items()}}
+    meant = {**values, "DATABASE_ENGINE": ENGINES.get(values.get("DATABASE_ENGINE", ""), said["DATABASE_ENGINE"])}
+    return [name for name, value in meant.items() if name in said and str(value) != str(said[name])]
+
+
+def _storage(value: str) -> str:
+    try:
+        storages_from_url(value.strip())
+    except ValueError:
+        raise ValueError from None
+    return value.strip()
+
+
+DATABASE_URL = Form(
+    "`postgres://user:password@host:5432/name` or `sqlite:////path/of/a/file`", database_from_url, is_secret=True
+)
+STORAGE_URL = Form("`s3://key:secret@bucket/prefix?endpoint_url=https://…&region_name=…`", _storage, is_secret=True)

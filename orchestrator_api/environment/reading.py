@@ -1,0 +1,158 @@
+"""The environment as the settings read it: every value is checked at once, by the table."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, cast
+
+from django.core.exceptions import ImproperlyConfigured
+
+from orchestrator_api.environment import forms
+from orchestrator_api.environment.choices import FALSE, TOLD, TRUE
+from orchestrator_api.environment.forms import FOLDER, Form
+from orchestrator_api.environment.likeness import is_of_a_service, unknown_like_ours
+from orchestrator_api.environment.rules import look_at
+from orchestrator_api.environment.shown import LONGEST_REASON, one_line, shown
+from orchestrator_api.environment.table import BY_FIELD_NAME, BY_NAME, Variable, variables
+from orchestrator_api.networks import Networks
+from orchestrator_api.privacy import make_private_folder
+
+_NEEDED: Any = object()
+_LISTED = forms.names("names")
+
+
+class WrongSettings(ImproperlyConfigured):
+    """Settings that cannot be; each fault is one line, which names its variable. `notes` are warnings beside them."""
+
+    def __init__(self, faults: Sequence[str], notes: Sequence[str] = ()) -> None:
+        super().__init__("\n".join(faults))
+        self.faults, self.notes = faults, notes
+
+
+class Environment:
+    """What environment variables say, asked for by the names of the table.
+
+    `notes` are warnings for the operator; `asked` what has been asked for, with its default; `database` Django's
+    settings of a database that variables name. Raises WrongSettings with all faults there are. `serves`: whether
+    callers come to this process, by a host's name.
+    """
+
+    def __init__(self, given: Mapping[builtins.str, builtins.str], *, serves: bool = False) -> None:
+        self.given = given
+        self.asked: dict[builtins.str, Any] = {}
+        self._values: dict[builtins.str, Any] = {}
+        self._faults: builtins.list[builtins.str] = []
+        self._wrong: set[builtins.str] = set()
+        self._words: builtins.list[builtins.str] = []
+        for variable in variables():
+            self._read(variable)
+        found = look_at(self._values, given, serves=serves)
+        self.database = found.database
+        known = [*BY_NAME, *BY_FIELD_NAME, TOLD]
+        unknown = list(unknown_like_ours(given, known))
+        self.notes = [*self._words, *found.notes, *unknown]
+        # A wrong value is not missing as well.
+        missing = [name for name in found.missing if name not in self._wrong]
+        if faults := [*([_missing(missing)] if missing else []), *self._faults, *found.faults]:
+            # Of the warnings those that may be the reason.
+            raise WrongSettings(faults, unknown)
+
+    def str(self, name: builtins.str, default: Any = _NEEDED) -> builtins.str:
+        """Return a variable that is a text; a list is put together again."""
+        value = self._get(name, default, forms.text())
+        return ",".join(value) if isinstance(value, list) else cast(builtins.str, value)
+
+    def int(self, name: builtins.str, default: Any = _NEEDED) -> builtins.int:
+        """Return a variable that is a whole number."""
+        return cast(builtins.int, self._get(name, default, forms.whole()))
+
+    def float(self, name: builtins.str, default: Any = _NEEDED) -> builtins.float:
+        """Return a variable that is a number."""
+        return cast(builtins.float, self._get(name, default, forms.number()))
+
+    def bool(self, name: builtins.str, default: Any = _NEEDED) -> builtins.bool:
+        """Return a variable that is true or false."""
+        return cast(builtins.bool, self._get(name, default, forms.FLAG))
+
+    def list(self, name: builtins.str, default: Any = _NEEDED) -> builtins.list[Any]:
+        """Return a variable that holds several values."""
+        return list(self._get(name, default, _LISTED))
+
+    def networks(self, name: builtins.str, default: Iterable[builtins.str]) -> Networks:
+        """Return a variable that is ranges of addresses."""
+        return cast(Networks, self._get(name, tuple(map(ip_network, default)), forms.NETWORKS))
+
+    def json(self, name: builtins.str, default: Any = _NEEDED) -> Any:
+        """Return a variable that is JSON."""
+        return self._get(name, default, forms.json_object("{}", lambda _: ()))
+
+    def _get(self, name: builtins.str, default: Any, form: Form) -> Any:
+        self.asked[name] = default
+        if name in self._values:
+            return self._values[name]
+        if name in self.given and name not in BY_NAME:
+            # Asked for by code whose row the table does not have yet.
+            self._read(Variable(name, form, default, ""))
+            if self._faults:
+                raise WrongSettings(self._faults)
+            return self._values[name]
+        if default is _NEEDED:
+            raise WrongSettings([_missing([name])])
+        return default
+
+    def _read(self, variable: Variable) -> None:
+        """Take a variable's value, by the one name or the other."""
+        texts = {name: self.given[name] for name in (variable.name, variable.field_name) if name in self.given}
+        texts = {name: text for name, text in texts.items() if self._says_something(variable, name, text)}
+        values = {name: self._value_of(name, text, variable.form) for name, text in texts.items()}
+        if None in values.values():
+            self._wrong.add(variable.name)
+        if None in values.values() or not values:
+            return
+        first, *others = values.values()
+        if others and others[0] != first:
+            said = " and ".join(f"{name}={shown(text, variable.form)}" for name, text in texts.items())
+            self._faults.append(f"{said} are two names of one setting: expected one of them, or the same value twice")
+            return
+        self._values[variable.name] = first
+        for name, text in texts.items():
+            if variable.form is forms.DEVELOPMENT and text.strip().lower() not in (*TRUE, *FALSE, ""):
+                said = f"{name}={shown(text, variable.form)}"
+                self._words.append(f"{said} counts as false: expected {variable.form.expected}")
+
+    def _says_something(self, variable: Variable, name: builtins.str, text: builtins.str) -> builtins.bool:
+        """Return whether a variable's text counts as one: an installation's own names, left empty, say nothing."""
+        is_field_name = name == variable.field_name or name.startswith("DATABASE_")
+        return not (is_field_name and not text.strip()) and not is_of_a_service(name, text)
+
+    def _value_of(self, name: builtins.str, text: builtins.str, form: Form) -> Any:
+        """Return a value, None where it is wrong."""
+        try:
+            return form.read(text)
+        except ValueError as error:
+            reason = f" ({one_line(str(error), LONGEST_REASON)})" if str(error) else ""
+            self._faults.append(f"{name}={shown(text, form)}: expected {form.expected}{reason}")
+            return None
+
+
+def _missing(names: Sequence[str]) -> str:
+    return f"settings that are missing: {'; '.join(map(_described, names))}"
+
+
+def _described(name: str) -> str:
+    variable = BY_NAME.get(name)
+    if variable is None:
+        return name
+    return f"{' or '.join(filter(None, (name, variable.field_name)))} (expected {variable.form.expected})"
+
+
+def own_folder(name: str, folder: Path) -> None:
+    """Make a folder that a setting names, for this service's eyes alone. Raises WrongSettings."""
+    try:
+        make_private_folder(folder)
+    except OSError as error:
+        said = f"{name}={one_line(str(folder))}"
+        raise WrongSettings([f"{said}: expected {FOLDER.expected} ({error.strerror})"]) from error

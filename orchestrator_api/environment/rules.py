@@ -1,0 +1,128 @@
+"""What settings have to be together: what is needed where, and what cannot go along with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator_api.environment.addresses import PARTS, database_from_parts, parts_that_differ
+from orchestrator_api.environment.choices import DEFAULT_DATA_DIR, adapter_of, engine_of
+from orchestrator_api.environment.shown import one_line
+from orchestrator_api.environment.table import BY_NAME
+
+_DATABASE_PARTS = ("DATABASE_ENGINE", *PARTS)
+_SASL = ("FEDERATED_KAFKA_USERNAME", "FEDERATED_KAFKA_PASSWORD")
+
+
+@dataclass
+class Findings:
+    """Which settings are missing, what is wrong, and what an operator should know: each text is a line, or part of one.
+
+    `database` is Django's settings of the database that variables name, None for SQLite in the data folder.
+    """
+
+    missing: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    database: dict[str, Any] | None = None
+
+
+def look_at(values: Mapping[str, Any], given: Mapping[str, str], *, serves: bool) -> Findings:
+    """Return what there is to say of values that are right each for itself; `serves`: callers come to a host's name."""
+    found = Findings()
+    _look_at_secret_and_hosts(found, values, serves)
+    _look_at_database(found, values)
+    _look_at_places(found, values)
+    _look_at_partners(found, values)
+    _look_at_engine(found, values, given)
+    _look_at_kafka(found, values, given)
+    found.notes += _notices(values)
+    return found
+
+
+def _look_at_secret_and_hosts(found: Findings, values: Mapping[str, Any], serves: bool) -> None:
+    if values.get("DEBUG"):
+        return
+    has_secret, has_hosts = values.get("SECRET_KEY"), values.get("ALLOWED_HOSTS")
+    if not has_secret:
+        found.missing.append("SECRET_KEY")
+    if not has_hosts and (serves or not has_secret):
+        found.missing.append("ALLOWED_HOSTS")
+    elif not has_hosts:
+        found.notes.append("ALLOWED_HOSTS is not set: an API with these settings answers to no host name")
+    for host in has_hosts or ():
+        if "/" in host or (host.rpartition(":")[2].isdecimal() and not host.startswith("[")):
+            found.notes.append(f"ALLOWED_HOSTS: {host} matches no host: names stand there, without scheme and port")
+
+
+def _look_at_database(found: Findings, values: Mapping[str, Any]) -> None:
+    url = values.get("DATABASE_URL")
+    parts = {name: values[name] for name in _DATABASE_PARTS if values.get(name)}
+    if values.get("DEBUG") and parts:
+        found.notes.append(f"{', '.join(parts)}: not used with DEBUG, which has SQLite, or what DATABASE_URL names")
+    elif url and (differing := parts_that_differ(url, parts)):
+        found.faults.append(f"DATABASE_URL and {', '.join(differing)} name two databases: expected one of them")
+    elif parts and not url:
+        is_sqlite = parts.get("DATABASE_ENGINE") == "sqlite3"
+        needed = ("DATABASE_ENGINE", "DATABASE_NAME", *(() if is_sqlite else ("DATABASE_USERNAME", "DATABASE_HOST")))
+        missing = [name for name in needed if name not in parts]
+        found.missing += missing
+        found.database = None if missing else database_from_parts(parts)
+    elif not url and not values.get("DEBUG"):
+        found.notes.append("the database is SQLite: neither DATABASE_URL nor DATABASE_ENGINE and its like are set")
+    found.database = url or found.database
+
+
+def _look_at_places(found: Findings, values: Mapping[str, Any]) -> None:
+    # What lies in STATIC_ROOT is served to everybody.
+    data_dir = Path(values.get("DATA_DIR") or DEFAULT_DATA_DIR)
+    media = Path(values.get("MEDIA_ROOT") or data_dir / "media")
+    static = Path(values["STATIC_ROOT"]) if values.get("STATIC_ROOT") else None
+    if static and (static.is_relative_to(media) or media.is_relative_to(static) or data_dir.is_relative_to(static)):
+        found.faults.append(f"STATIC_ROOT={one_line(str(static))}: expected a folder without DATA_DIR and MEDIA_ROOT")
+    if values.get("STORAGE_URL") and values.get("MEDIA_ROOT"):
+        found.notes.append("MEDIA_ROOT: not used with STORAGE_URL")
+
+
+def _look_at_partners(found: Findings, values: Mapping[str, Any]) -> None:
+    partners = values.get("VALID_DATA_PARTNERS", BY_NAME["VALID_DATA_PARTNERS"].default)
+    for name in ("DATA_PARTNER_PATHS", "DATA_PARTNER_CLAIMS"):
+        for partner in values.get(name, {}):
+            if partner not in partners:
+                found.faults.append(f"{name}: {partner} is not one of VALID_DATA_PARTNERS")
+
+
+def _look_at_engine(found: Findings, values: Mapping[str, Any], given: Mapping[str, str]) -> None:
+    engine = engine_of(given)
+    if engine == "local" and values.get("LOCAL_ENGINE") is False:
+        found.faults.append("LOCAL_ENGINE=false: expected true where ENGINE is local")
+    if engine == "argo" and not values.get("ORCHESTRATOR_API_HOSTNAME"):
+        found.notes.append(
+            "ORCHESTRATOR_API_HOSTNAME is not set: Workflows are told "
+            f"{BY_NAME['ORCHESTRATOR_API_HOSTNAME'].default}, where pods of a cluster find nobody"
+        )
+
+
+def _look_at_kafka(found: Findings, values: Mapping[str, Any], given: Mapping[str, str]) -> None:
+    if values.get("FEDERATED_ADAPTER", adapter_of(given)) != "kafka":
+        return
+    if not values.get("FEDERATED_KAFKA_BOOTSTRAP_SERVERS"):
+        found.missing.append("FEDERATED_KAFKA_BOOTSTRAP_SERVERS")
+    if not values.get("FEDERATED_KAFKA_SECURITY_PROTOCOL", "").startswith("SASL_"):
+        return
+    found.missing += [name for name in _SASL if not values.get(name)]
+    if values.get("FEDERATED_KAFKA_WORKFLOW_USERNAME"):
+        needed = ["FEDERATED_KAFKA_WORKFLOW_PASSWORD"]
+    elif values.get("FEDERATED_KAFKA_SASL_MECHANISM") == "PLAIN":
+        needed = ["FEDERATED_KAFKA_WORKFLOW_USERNAME", "FEDERATED_KAFKA_WORKFLOW_PASSWORD"]
+    else:
+        needed = []
+    found.missing += [name for name in needed if not values.get(name)]
+
+
+def _notices(values: Mapping[str, Any]) -> Iterator[str]:
+    for name, variable in BY_NAME.items():
+        if variable.notice and values.get(name):
+            yield f"{name} is set, but {variable.notice}"

@@ -1,0 +1,49 @@
+"""Before a program starts: its settings are looked at, and what there is to say is said on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from orchestrator_api.environment.choices import TOLD
+from orchestrator_api.environment.reading import Environment, WrongSettings
+from orchestrator_api.logs import JsonFormatter, TextFormatter
+
+SETTINGS = "orchestrator_api.settings"
+WRONG_SETTINGS = 2
+_LOGGER = "orchestrator.settings"
+
+
+def checked_environment(*, serves: bool = False) -> Environment:
+    """Return this process's environment; with wrong settings the process ends with exit code 2, and a line for each.
+
+    Warnings are told once, by the first process that looks: those that it starts find a mark. `serves`: as Environment.
+    """
+    try:
+        found = Environment(os.environ, serves=serves)
+    except WrongSettings as error:
+        tell(error.notes)
+        end_with(error.faults)
+    tell(found.notes)
+    return found
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Write warnings as the lines of a log, before there is one, where no parent has told them."""
+    if os.environ.get(TOLD):
+        return
+    os.environ[TOLD] = "true"
+    formatter = TextFormatter() if os.environ.get("LOG_FORMAT", "").lower() == "text" else JsonFormatter()
+    for note in notes:
+        record = logging.LogRecord(_LOGGER, logging.WARNING, __file__, 0, note, None, None)
+        print(formatter.format(record), file=sys.stderr, flush=True)
+
+
+def end_with(faults: Sequence[str]) -> NoReturn:
+    """End the process as one whose settings are wrong."""
+    for fault in faults:
+        print(fault, file=sys.stderr, flush=True)
+    sys.exit(WRONG_SETTINGS)

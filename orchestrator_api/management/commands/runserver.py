@@ -1,0 +1,53 @@
+"""Django's development server, which says what it is not: it runs no Workflows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.management.commands.runserver import Command as StaticFilesServer
+
+from orchestrator_api.environment.ports import complaint_of
+from orchestrator_api.environment.telling import WRONG_SETTINGS
+from runs.identity import is_any_alive
+
+
+class Command(StaticFilesServer):
+    help = f"{StaticFilesServer.help} It runs no Workflows: `run_controller` does, beside it."
+
+    addr: str
+    port: str
+
+    def run(self, **options: Any) -> None:
+        """Serve; end with exit code 2 where another program has the port."""
+        is_first = "RUN_MAIN" not in os.environ
+        if is_first and (complaint := complaint_of((self.addr, int(self.port)))):
+            self.stderr.write(complaint)
+            sys.exit(WRONG_SETTINGS)
+        super().run(**options)
+
+    def on_bind(self, server_port: int) -> None:
+        """Say where the server is, and what is missing beside it."""
+        super().on_bind(server_port)
+        for line in _what_is_missing(server_port):
+            self.stdout.write(self.style.WARNING(line))
+        # Also where it goes into a file.
+        self.stdout.flush()
+
+
+def _what_is_missing(port: int) -> list[str]:
+    lines = []
+    if not is_any_alive():
+        lines.append(
+            "No controller runs: executions are taken, but none starts. "
+            f"In a second terminal, with the same environment: {sys.executable} {sys.argv[0]} run_controller"
+        )
+    hostname = settings.ORCHESTRATOR_API_HOSTNAME
+    if hostname.rpartition(":")[2] != str(port):
+        lines.append(
+            f"Workflows look for the API at {hostname}, which is not this server: "
+            f"set ORCHESTRATOR_API_HOSTNAME=127.0.0.1:{port} for both."
+        )
+    return lines
