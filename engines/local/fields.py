@@ -42,8 +42,9 @@ KINDS: dict[str, dict[str, str]] = {
             "entrypoint onExit serviceAccountName automountServiceAccountToken imagePullSecrets hostNetwork "
             "dnsPolicy dnsConfig ttlStrategy podGC podMetadata tolerations priority podPriorityClassName "
             "schedulerName securityContext activeDeadlineSeconds parallelism workflowMetadata archiveLogs "
-            "artifactRepositoryRef artifactGC podDisruptionBudget executor metrics"
+            "artifactRepositoryRef artifactGC podDisruptionBudget executor metrics nodeSelector"
         ),
+        "affinity": "affinity",
         "arguments": "arguments",
         "templates": "[template]",
         "templateDefaults": "template",
@@ -78,7 +79,17 @@ KINDS: dict[str, dict[str, str]] = {
         "volumes": "[volume]",
         "retryStrategy": "retryStrategy",
         "synchronization": "synchronization",
+        "affinity": "affinity",
     },
+    "affinity": {"nodeAffinity": "nodeAffinity"},
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": "nodeTerms",
+        "preferredDuringSchedulingIgnoredDuringExecution": "[preferredTerm]",
+    },
+    "nodeTerms": {"nodeSelectorTerms": "[nodeTerm]"},
+    "preferredTerm": {"weight": ANYTHING, "preference": "nodeTerm"},
+    "nodeTerm": {"matchExpressions": "[nodeRequirement]"},
+    "nodeRequirement": _plain("key operator values"),
     "container": _CONTAINER,
     "script": {**_CONTAINER, "source": ANYTHING},
     "userContainer": {**_CONTAINER, "mirrorVolumeMounts": ANYTHING},
@@ -152,6 +163,9 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "keyRef": ("name", "key"),
     "objectRef": ("name",),
     "item": ("key", "path"),
+    "nodeTerms": ("nodeSelectorTerms",),
+    "preferredTerm": ("weight", "preference"),
+    "nodeRequirement": ("key", "operator"),
     "dag": ("tasks",),
     "containerSet": ("containers",),
 }
@@ -165,4 +179,5 @@ FIELD_PATHS = (
     "status.podIP",
     "status.hostIP",
 )
+NODE_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 RETRY_POLICIES = ("Always", "OnFailure", "OnError", "OnTransientError")

@@ -127,7 +127,7 @@ class PodHost:
     def _accept(self, order: PodOrder) -> None:
         pods = self.machine.pods
         files = PodFiles(self.shop, order)
-        place = place_for(files.template.get("nodeSelector"), self.options.nodes)
+        place = place_for(files.template, self.options.nodes)
         if place is None:
             pods.pending(order.node_id, unschedulable(len(self.options.nodes)))
             return

@@ -79,14 +79,47 @@ def used_volumes(template: Template) -> set[str]:
     return {mount["name"] for role, spec in containers_of(template) for mount in volume_mounts(template, role, spec)}
 
 
-def place_for(selector: Mapping[str, Any] | None, nodes: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return the name of the first declared node that a selector matches, None when there is none."""
-    wanted = {str(key): str(value) for key, value in (selector or {}).items()}
-    for node in nodes:
-        labels = node["labels"]
-        if all(labels.get(key) == value for key, value in wanted.items()):
-            return str(node["name"])
-    return None
+def place_for(template: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the name of the declared node that a pod goes to by its template, None when there is none.
+
+    Of those that fit its `nodeSelector` and `affinity` the one that the affinity prefers, else the first.
+    """
+    selector = {str(key): str(value) for key, value in (template.get("nodeSelector") or {}).items()}
+    affinity = (template.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    fitting = [
+        node
+        for node in nodes
+        if all(node["labels"].get(key) == value for key, value in selector.items())
+        and (not required or any(_meets(node, term) for term in required.get("nodeSelectorTerms") or ()))
+    ]
+    preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+
+    def weight(node: Mapping[str, Any]) -> int:
+        return sum(int(term["weight"]) for term in preferred if _meets(node, term["preference"]))
+
+    return str(max(fitting, key=weight)["name"]) if fitting else None
+
+
+def _meets(node: Mapping[str, Any], term: Mapping[str, Any]) -> bool:
+    """Return whether a node has all that a term asks for; one that asks for nothing fits none."""
+    wanted = term.get("matchExpressions") or ()
+    return bool(wanted) and all(_has(node["labels"], requirement) for requirement in wanted)
+
+
+def _has(labels: Mapping[str, str], requirement: Mapping[str, Any]) -> bool:
+    label, operator = labels.get(str(requirement["key"])), requirement["operator"]
+    values = [str(value) for value in requirement.get("values") or ()]
+    if operator in ("Exists", "DoesNotExist"):
+        return (label is not None) == (operator == "Exists")
+    if operator in ("In", "NotIn"):
+        return (label in values) == (operator == "In")
+    try:
+        return (
+            label is not None and (int(label) > int(values[0])) == (operator == "Gt") and int(label) != int(values[0])
+        )
+    except ValueError:
+        return False
 
 
 def unschedulable(count: int) -> str:

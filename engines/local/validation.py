@@ -11,7 +11,7 @@ from typing import Any, cast
 import yaml
 
 from engines.base import Manifest, ManifestRejected
-from engines.local.fields import ANYTHING, FIELD_PATHS, KINDS, REQUIRED, RETRY_POLICIES
+from engines.local.fields import ANYTHING, FIELD_PATHS, KINDS, NODE_OPERATORS, REQUIRED, RETRY_POLICIES
 from engines.local.interpreter.calls import CallError
 from engines.local.interpreter.conditions import InvalidCondition, parsed
 from engines.local.interpreter.retries import limit_of, seconds_of
@@ -184,7 +184,25 @@ def _check_env_from(source: dict[str, Any], pointer: str) -> None:
         raise ManifestRejected("envFrom names a configMapRef or a secretRef", pointer)
 
 
+def _check_requirement(requirement: dict[str, Any], pointer: str) -> None:
+    if requirement["operator"] not in NODE_OPERATORS:
+        raise ManifestRejected(f"operator is one of {', '.join(NODE_OPERATORS)}", f"{pointer}/operator")
+    values = requirement.get("values") or []
+    if not isinstance(values, list):
+        raise ManifestRejected("a list is expected here", f"{pointer}/values")
+    if bool(values) == requirement["operator"].endswith(("Exists", "Exist")):
+        some = "no" if values else "some"
+        raise ManifestRejected(f"the operator {requirement['operator']} has {some} values", f"{pointer}/values")
+
+
+def _check_preferred(term: dict[str, Any], pointer: str) -> None:
+    if not isinstance(term["weight"], int):
+        raise ManifestRejected("weight is a number", f"{pointer}/weight")
+
+
 _CHECKS = {
+    "preferredTerm": _check_preferred,
+    "nodeRequirement": _check_requirement,
     "template": _check_template,
     "container": _check_container,
     "script": _check_container,

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from engines.local.interpreter.nodes import Node
 
 Artifact = dict[str, Any]
+# What of a template says where its pods go; those that it calls go there too, unless they say so themselves.
+PLACES = ("nodeSelector", "affinity")
 
 
 class CallError(Exception):
@@ -39,6 +41,7 @@ class Call:
         "on_exit",
         "owner",
         "parameters",
+        "placement",
         "template",
     )
 
@@ -56,6 +59,7 @@ class Call:
         depth: int = 0,
         capture: bool = False,
         flag: dict[str, bool] | None = None,
+        placement: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.display = display
@@ -68,6 +72,8 @@ class Call:
         self.depth = depth
         self.capture = capture
         self.flag = flag
+        # Where pods go by the template that calls, unless they say so themselves.
+        self.placement = placement or {}
         self.local: dict[str, str] = {}
 
 

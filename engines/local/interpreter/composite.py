@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from engines.local.interpreter.calls import Artifact, Bound, Call, CallError, Owner, arguments_of
+from engines.local.interpreter.calls import PLACES, Artifact, Bound, Call, CallError, Owner, arguments_of
 from engines.local.interpreter.conditions import InvalidCondition, when_holds
 from engines.local.interpreter.items import LOOPS, InvalidLoop, instance, items_of
 from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
 from engines.local.interpreter.outputs import composite_outputs, publish_globals
-from engines.local.interpreter.tags import Scope, Unresolved, fill, part, text_of
+from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill, part, text_of
 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
@@ -122,6 +123,7 @@ class Composite(Owner):
                 raise CallError(f"template '{name}' not found")
             filled = fill(part(ready, "arguments"), scope.lookup)
             parameters, artifacts = arguments_of(filled, self._visible_artifacts())
+            placement = self.placement
         except StepFault as fault:
             return machine.faulty(full_name, turn.name, boundary, self, str(fault))
         return machine.call(
@@ -136,8 +138,16 @@ class Composite(Owner):
                 on_exit=self.call.on_exit,
                 depth=self.call.depth + 1,
                 capture=f"{self.prefix}.{step['name']}.outputs.result" in self.asked,
+                placement=placement,
             )
         )
+
+    @cached_property
+    def placement(self) -> dict[str, Any]:
+        """Where the pods that it calls go, unless they say so themselves. Raises `Unresolved`."""
+        own = {key: self.template[key] for key in PLACES if self.template.get(key)}
+        placement: dict[str, Any] = fill(compiled(own), self.scope.lookup)
+        return placement
 
     def _visible_artifacts(self) -> dict[str, Artifact]:
         shared = self.machine.artifacts

@@ -18,6 +18,7 @@ from engines.local.interpreter.calls import Artifact, Call, CallError, Owner, bi
 from engines.local.interpreter.checks import InvalidSpec, check_spec
 from engines.local.interpreter.conditions import InvalidCondition
 from engines.local.interpreter.dag import Dag
+from engines.local.interpreter.defaults import with_defaults, with_volumes
 from engines.local.interpreter.nodes import ENDED, UNSUCCESSFUL, Node, NodeStore
 from engines.local.interpreter.pod_nodes import PAST_DEADLINE, PodNodes
 from engines.local.interpreter.retries import Retries, limit_of, seconds_of
@@ -67,16 +68,23 @@ class Machine:
         self._suspended: dict[str, Node] = {}
         self._over: set[str] = set()
         self._tags: dict[int, frozenset[str]] = {}
-        defaults = self.spec.get("templateDefaults") or {}
-        shared = self.spec.get("volumes") or []
-        self.templates: dict[str, dict[str, Any]] = {}
-        for template in self.spec.get("templates") or ():
-            whole = {**defaults, **template}
-            if shared and not (template.get("steps") or template.get("dag")):
-                own = whole.get("volumes") or ()
-                taken = {volume["name"] for volume in own}
-                whole["volumes"] = [*(volume for volume in shared if volume["name"] not in taken), *own]
-            self.templates[template["name"]] = whole
+        self.templates: dict[str, dict[str, Any]] = {
+            template["name"]: self._whole(template) for template in self.spec.get("templates") or ()
+        }
+
+    def _whole(self, template: dict[str, Any]) -> dict[str, Any]:
+        """Return a template, and those that stand within its steps, with what the Workflow gives to all of them."""
+        whole = with_defaults(template, self.spec.get("templateDefaults") or {})
+        whole = with_volumes(whole, self.spec.get("volumes") or ())
+        if whole.get("steps"):
+            whole = {**whole, "steps": [[self._whole_call(step) for step in group] for group in whole["steps"]]}
+        elif whole.get("dag"):
+            dag = whole["dag"]
+            whole = {**whole, "dag": {**dag, "tasks": [self._whole_call(task) for task in dag["tasks"]]}}
+        return whole
+
+    def _whole_call(self, step: dict[str, Any]) -> dict[str, Any]:
+        return {**step, "inline": self._whole(step["inline"])} if step.get("inline") else step
 
     # Events
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engines.local.interpreter.calls import Artifact, Bound, Call
+from engines.local.interpreter.calls import PLACES, Artifact, Bound, Call
 from engines.local.interpreter.nodes import ENDED, Node
 from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.retries import seconds_of
@@ -114,6 +114,7 @@ class PodNodes:
             ready = self._compiled[id(template)] = compiled(template)
         try:
             filled = fill(ready, scope.inside(local).lookup)
+            filled = {**filled, **self._placement(filled, call)}
         except Unresolved as error:
             machine.finish(node, "Error", str(error))
             return node
@@ -123,6 +124,18 @@ class PodNodes:
         order = PodOrder(node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=call.capture)
         machine.act("run", order)
         return node
+
+    def _placement(self, template: dict[str, Any], call: Call) -> dict[str, Any]:
+        """Return where a pod goes: by its template, else by the one that calls it, else by the Workflow."""
+        found: dict[str, Any] = {}
+        for key in PLACES:
+            if template.get(key):
+                continue
+            if call.placement.get(key):
+                found[key] = call.placement[key]
+            elif self.machine.spec.get(key):
+                found[key] = fill(compiled(self.machine.spec[key]), Scope(self.machine.values).lookup)
+        return found
 
     def _add_containers(self, node: Node, template: dict[str, Any], call: Call) -> None:
         containers = (template.get("containerSet") or {}).get("containers") or ()

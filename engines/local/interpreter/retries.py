@@ -85,6 +85,7 @@ class Retries(Owner):
             depth=call.depth,
             capture=call.capture,
             flag={**(call.flag or {}), "retried": True},
+            placement=call.placement,
         )
         attempt.local = {**call.local, "retries": str(number), **self.last}
         node = self.machine.call(attempt, attempt_of_retry=True)
