@@ -121,7 +121,8 @@ class PodHost:
                 else:
                     self._stop(*what)
             self._start_waiting()
-            if not actions or self.machine.has_turns:
+            # A pod that waited and failed at its start is news too.
+            if self.machine.has_turns or not (actions or self.machine.has_news):
                 return
 
     def _accept(self, order: PodOrder) -> None:

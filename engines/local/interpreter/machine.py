@@ -144,6 +144,11 @@ class Machine:
         """Whether turns of a loop are left to begin."""
         return bool(self._turns)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something has happened that `take_actions` has not dealt with."""
+        return bool(self._queue or self._actions)
+
     def take_actions(self, turns: int | None = None) -> list[tuple[str, Any]]:
         """Return what is to be done since the last call, and begin so many of the turns that are left, or all."""
         self._begin_turns(turns)
