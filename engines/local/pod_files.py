@@ -123,7 +123,7 @@ class PodFiles:
     def _write_script(self, text: str) -> None:
         folder = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            beneath.make_file(folder, ["script"], text.encode(), 0o644)
+            beneath.make_file(folder, ["script"], text.encode(), 0o755)
         finally:
             os.close(folder)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from engines.local.interpreter.depends import dependency_of
 from engines.local.interpreter.items import loops
-from engines.local.interpreter.tags import tags_in
+from engines.local.interpreter.tags import tags_in, text_of
 
 _LOCAL = frozenset({"pod.name", "node.name", "retries", "item", "workflow.failures", "inputs.parameters"})
 _LOCAL_PREFIXES = ("item.", "lastRetry.", "outputs.")
@@ -50,6 +50,7 @@ class _Check:
                     f"spec.arguments.{parameter['name']}.value or spec.arguments.{parameter['name']}"
                     ".valueFrom is required"
                 )
+        _check_choices(self.spec, "spec")
         self._enter(entrypoint, "")
         if self.spec.get("onExit"):
             self._enter(self.spec["onExit"], "")
@@ -98,14 +99,15 @@ class _Check:
 
     def _dag(self, template: Template, where: str) -> None:
         tasks = {task["name"]: task for task in template["dag"]["tasks"]}
-        conditions = {name: dependency_of(task, tasks) for name, task in tasks.items()}
+        conditions = {name: dependency_of(task) for name, task in tasks.items()}
         for name, condition in conditions.items():
             for dependency in condition.tasks:
                 if dependency not in tasks:
                     raise InvalidSpec(f"{where}.tasks.{name} dependency '{dependency}' not defined")
         _check_cycles({name: condition.tasks for name, condition in conditions.items()}, where)
         for name in str(template["dag"].get("target") or "").split():
-            if name not in tasks:
+            # One with a tag is looked up when it runs.
+            if name not in tasks and "{{" not in name and "}}" not in name:
                 raise InvalidSpec(f"{where}.targets target '{name}' is not defined")
         for name, task in tasks.items():
             at = f"{where}.tasks.{name}"
@@ -114,6 +116,7 @@ class _Check:
         self._resolve(template.get("outputs"), template, f"{where}.outputs", "tasks", tasks)
 
     def _callee(self, step: dict[str, Any], where: str) -> None:
+        _check_choices(step, where)
         given = {parameter["name"] for parameter in (step.get("arguments") or {}).get("parameters") or ()}
         if step.get("inline"):
             self._supplied(step["inline"], f"{where} ", given, entry=False)
@@ -146,7 +149,8 @@ class _Check:
             return tag.removeprefix("inputs.artifacts.").removesuffix(".path") in artifacts
         if prefix and tag.startswith(f"{prefix}."):
             rest = tag.removeprefix(f"{prefix}.")
-            return any(rest.startswith(f"{name}.") for name in siblings)
+            parts = rest.split(".")
+            return any(".".join(parts[:end]) in siblings for end in range(1, len(parts)))
         return tag in self.global_outputs
 
 
@@ -159,13 +163,34 @@ def _global_outputs(templates: Collection[Template]) -> Iterator[str]:
                     yield f"workflow.outputs.{kind}.{output['globalName']}"
 
 
+def _check_choices(holder: Mapping[str, Any], where: str) -> None:
+    """Check arguments that say which values they may have; Argo asks nobody else. Raises `InvalidSpec`."""
+    for parameter in (holder.get("arguments") or {}).get("parameters") or ():
+        choices, name = parameter.get("enum"), f"{where}.arguments.{parameter['name']}"
+        if choices is None:
+            continue
+        if not choices:
+            raise InvalidSpec(f"{name}.enum should contain at least one value")
+        value = next((parameter[key] for key in ("value", "default") if parameter.get(key) is not None), None)
+        if value is None:
+            raise InvalidSpec(f"{name}.value is required")
+        if text_of(value) not in map(text_of, choices):
+            raise InvalidSpec(f"{name}.value should be present in {name}.enum list")
+
+
 def _check_cycles(edges: dict[str, list[str]], where: str) -> None:
-    done: set[str] = set()
-    remaining = dict(edges)
-    while remaining:
-        free = [name for name, needed in remaining.items() if all(other in done for other in needed)]
-        if not free:
-            raise InvalidSpec(f"{where}.tasks has a dependency cycle among: {', '.join(remaining)}")
-        done.update(free)
-        for name in free:
-            del remaining[name]
+    waiting = {name: len(needed) for name, needed in edges.items()}
+    dependents: dict[str, list[str]] = {}
+    for name, needed in edges.items():
+        for other in needed:
+            dependents.setdefault(other, []).append(name)
+    free = [name for name, count in waiting.items() if not count]
+    while free:
+        done = free.pop()
+        del waiting[done]
+        for name in dependents.get(done, ()):
+            waiting[name] -= 1
+            if not waiting[name]:
+                free.append(name)
+    if waiting:
+        raise InvalidSpec(f"{where}.tasks has a dependency cycle among: {', '.join(waiting)}")

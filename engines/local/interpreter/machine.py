@@ -55,6 +55,7 @@ class Machine:
         self.strategy = ""
         self.expired = False
         self.values: dict[str, str] = {}
+        self._began = 0.0
         self.artifacts: dict[str, Artifact] = {}
         self.parameters: dict[str, str] = {}
         self.owners: dict[str, Owner] = {}
@@ -75,6 +76,8 @@ class Machine:
     def _whole(self, template: dict[str, Any]) -> dict[str, Any]:
         """Return a template, and those that stand within its steps, with what the Workflow gives to all of them."""
         whole = with_defaults(template, self.spec.get("templateDefaults") or {})
+        # Nobody reads them here, and their tags have values only at the end.
+        whole = {key: value for key, value in whole.items() if key != "metrics"}
         whole = with_volumes(whole, self.spec.get("volumes") or ())
         if whole.get("steps"):
             whole = {**whole, "steps": [[self._whole_call(step) for step in group] for group in whole["steps"]]}
@@ -91,6 +94,7 @@ class Machine:
     def start(self) -> None:
         """Begin. An invalid spec ends the Workflow at once, as Failed, with Argo's words."""
         self.started_at = self.store.now()
+        self._began = self.now()
         self.phase = "Running"
         self.parameters = parameters_of(self.spec)
         self.values.update(workflow_values(self.manifest, self.parameters, uid=self._uid, created_at=self._created_at))
@@ -201,20 +205,13 @@ class Machine:
         if owner is not None:
             self._queue.append(lambda: owner.child_done(node))
 
-    def skipped(
-        self, name: str, display: str, boundary: str, owner: Owner | None, message: str, *, phase: str = "Skipped"
+    def leaf(
+        self, name: str, display: str, phase: str, message: str, *, template: str, boundary: str, owner: Owner | None
     ) -> Node:
-        """Add the node of something that does not run."""
-        return self._leaf(name, display, "Skipped", phase, boundary, owner, message)
-
-    def faulty(self, name: str, display: str, boundary: str, owner: Owner, message: str) -> Node:
-        """Add the node of a call that cannot be made."""
-        return self._leaf(name, display, "Skipped", "Error", boundary, owner, message)
-
-    def _leaf(  # noqa: PLR0917
-        self, name: str, display: str, kind: str, phase: str, boundary: str, owner: Owner | None, message: str
-    ) -> Node:
-        node = self.store.create(name, display, kind, phase, boundary=boundary, message=message)
+        """Add the node of something that does not run: it is skipped, omitted, or cannot be called."""
+        node = self.store.create(
+            name, display, "Skipped", phase, template=template, boundary=boundary, message=message, flag={}
+        )
         if owner is not None:
             self.owners[node["id"]] = owner
         self.finish(node, phase, message)
@@ -225,7 +222,7 @@ class Machine:
         template = call.template
         strategy = template.get("retryStrategy")
         kind = next((name for key, name in _TYPES.items() if template.get(key) is not None), "Pod")
-        scope = Scope(self.values)
+        scope = Scope(*call.outer, self.values)
         try:
             halt = self.halted(call.on_exit)
             if halt:
@@ -362,6 +359,8 @@ class Machine:
 
     def _drain(self) -> None:
         queue = self._queue
+        if queue:
+            self.values["workflow.duration"] = f"{self.now() - self._began:f}"
         while queue:
             queue.popleft()()
 

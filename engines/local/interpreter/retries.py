@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Call, CallError, Owner
-from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
+from engines.local.interpreter.nodes import UNSUCCESSFUL, Node, seconds_between
 from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.tags import text_of
 
@@ -86,6 +86,8 @@ class Retries(Owner):
             capture=call.capture,
             flag={**(call.flag or {}), "retried": True},
             placement=call.placement,
+            outer=call.outer,
+            absent=call.absent,
         )
         attempt.local = {**call.local, "retries": str(number), **self.last}
         node = self.machine.call(attempt, attempt_of_retry=True)
@@ -113,7 +115,8 @@ class Retries(Owner):
 
     def _remember(self, node: Node) -> None:
         outputs = node.get("outputs") or {}
-        values = (outputs.get("exitCode", "-1"), node["phase"], "0", node.get("message", ""))
+        duration = seconds_between(node["startedAt"], node["finishedAt"])
+        values = (outputs.get("exitCode", "-1"), node["phase"], duration, node.get("message", ""))
         self.last = dict(zip(_LAST_RETRY, values, strict=True))
 
     def _wanted(self, phase: str) -> bool:

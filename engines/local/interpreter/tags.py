@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from engines.local.interpreter.texts import number_text
+
 # Outputs with a `globalName`. Where no step came to give one, Argo leaves its tag as it is.
 _GLOBAL_PREFIX = "workflow.outputs.parameters."
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -156,10 +158,16 @@ def tags_in(value: Any) -> Iterator[str]:
             yield from tags_in(item)
 
 
+def sole_tag(value: Any) -> str:
+    """Return the tag that a text is, and nothing beside it; else ''."""
+    match = _TAG.fullmatch(value) if isinstance(value, str) else None
+    return match[1].strip() if match and "{{" not in match[1] and "}}" not in match[1] else ""
+
+
 def text_of(value: Any) -> str:
     """Return a parameter's value as Argo holds it: always a string."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return number_text(value) if isinstance(value, float) else str(value)
