@@ -195,3 +195,61 @@ def test_a_pipe_in_an_artifact_is_passed_over(engine: LocalEngine) -> None:
     status = run(engine, "pipe", workflow(make))
 
     assert (status.phase, len(node(status, "pipe")["outputs"]["artifacts"])) == ("Succeeded", 1)
+
+
+def test_a_folder_stored_as_it_is_is_read_by_key(engine: LocalEngine) -> None:
+    write = {
+        "name": "write",
+        "outputs": {"artifacts": [{"name": "d", "path": "/tmp/d", "archive": {"none": {}}, "s3": {"key": "m/parts/"}}]},
+        "container": shell("mkdir /tmp/d; echo 1 > /tmp/d/x.json"),
+    }
+    read = {
+        "name": "read",
+        "inputs": {"artifacts": [{"name": "f", "path": "/tmp/f", "s3": {"key": "m/parts/x.json"}}]},
+        "container": shell("cat /tmp/f"),
+    }
+
+    status = run(engine, "key-dir", workflow(steps([step("a", "write")], [step("b", "read")]), write, read))
+
+    assert (status.phase, text(engine, "key-dir")) == ("Succeeded", "1")
+
+
+LONG = 700_000
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "size"),
+    [
+        ("parameter", f"head -c {LONG} /dev/zero | tr '\\0' x > /tmp/o", LONG),
+        ("result", f"head -c {LONG} /dev/zero | tr '\\0' x", LONG),
+    ],
+)
+def test_a_long_output_is_whole(engine: LocalEngine, name: str, written: str, size: int) -> None:
+    make = {"name": "p", "container": shell(written)}
+    if name == "parameter":
+        make |= {"outputs": {"parameters": [{"name": "m", "valueFrom": {"path": "/tmp/o"}}]}}
+    asked = "{{steps.a.outputs.result}}" if name == "result" else "{{steps.a.outputs.parameters.m}}"
+    outputs = {"parameters": [{"name": "o", "valueFrom": {"parameter": asked}}]}
+
+    status = run(engine, f"long-{name}", workflow(steps([step("a", "p")], outputs=outputs), make))
+
+    assert len(node(status, f"long-{name}")["outputs"]["parameters"][0]["value"]) == size
+
+
+@pytest.mark.parametrize("name", ["parameter", "result"])
+def test_an_output_that_is_too_long_is_refused_with_its_name(engine: LocalEngine, name: str) -> None:
+    written = "head -c 1100000 /dev/zero | tr '\\0' x"
+    make = {"name": "p", "container": shell(f"{written} > /tmp/o" if name == "parameter" else written)}
+    if name == "parameter":
+        make |= {"outputs": {"parameters": [{"name": "m", "valueFrom": {"path": "/tmp/o"}}]}}
+    use = step("b", "say", arguments=parameters(x="{{steps.a.outputs.result}}" if name == "result" else "x"))
+
+    status = run(engine, f"too-long-{name}", workflow(steps([step("a", "p")], [use]), make, SAY))
+
+    said = node(status, "a")["message"]
+    assert node(status, "a")["phase"] == "Error"
+    assert said.startswith(
+        "failed to save outputs: "
+        + ("parameter m: /tmp/o is larger" if name == "parameter" else "result: the standard output is larger")
+    )
+    assert "1048576 bytes" in said
