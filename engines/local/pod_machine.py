@@ -10,6 +10,7 @@ from typing import Any
 
 from engines.local.interpreter.retries import seconds_of
 from engines.local.interpreter.tags import text_of
+from engines.local.templates import main_of
 
 _SIGKILLED, _SIGTERMED, _DEPENDENCY_FAILED = 137, 143, 64
 
@@ -55,7 +56,7 @@ class PodMachine:
             for spec in container_set["containers"]:
                 self._add("main", spec, spec["name"])
         else:
-            self._add("main", template.get("script") or template["container"], "main")
+            self._add("main", main_of(template), "main")
         for spec in template.get("sidecars") or ():
             self._add("sidecar", spec, spec["name"])
         strategy = (container_set or {}).get("retryStrategy") or {}

@@ -25,7 +25,7 @@ def patched(template: Template) -> Template:
 def _lay_over(template: Template, change: dict[str, Any]) -> None:
     name = change.get("name")
     if name == "main" and not template.get("containerSet"):
-        key = "script" if template.get("script") else "container"
+        key = "container" if template.get("script") is None else "script"
         template[key] = _merged(template[key], change)
         return
     for key in ("initContainers", "sidecars"):
@@ -49,6 +49,12 @@ def _merged(base: Any, change: Any) -> Any:
     return change
 
 
+def main_of(template: Template) -> dict[str, Any]:
+    """Return the one main container of a template that has no set of them."""
+    main: dict[str, Any] = template["container"] if template.get("script") is None else template["script"]
+    return main
+
+
 def containers_of(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield role and spec of every container of a pod."""
     for spec in template.get("initContainers") or ():
@@ -57,7 +63,7 @@ def containers_of(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
         for spec in template["containerSet"]["containers"]:
             yield "main", spec
     else:
-        yield "main", template.get("script") or template["container"]
+        yield "main", main_of(template)
     for spec in template.get("sidecars") or ():
         yield "sidecar", spec
 

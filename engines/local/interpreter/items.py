@@ -33,6 +33,8 @@ def items_of(rendered: dict[str, Any]) -> list[Any]:
     if rendered.get("withItems") is not None:
         items = rendered["withItems"]
     elif rendered.get("withParam") is not None:
+        if not isinstance(rendered["withParam"], str):
+            raise InvalidLoop("withParam is no text")
         try:
             items = parsed_json(rendered["withParam"])
         except ValueError as error:
