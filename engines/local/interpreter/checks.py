@@ -5,12 +5,12 @@ Only templates reachable from the entrypoint and the exit handler are looked at,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from engines.local.interpreter.depends import dependency_of
 from engines.local.interpreter.items import loops
-from engines.local.interpreter.tags import tags_in, text_of
+from engines.local.interpreter.tags import UNTOLD, tags_in, text_of
 
 _LOCAL = frozenset({"pod.name", "node.name", "retries", "item", "workflow.failures", "inputs.parameters"})
 _LOCAL_PREFIXES = ("item.", "lastRetry.", "outputs.")
@@ -35,6 +35,8 @@ class _Check:
         self.values = values
         self.arguments = {parameter["name"] for parameter in (spec.get("arguments") or {}).get("parameters") or ()}
         self.seen: set[str] = set()
+        # What is known around a template that stands within its step.
+        self.around: Callable[[str], bool] | None = None
         self.global_outputs = set(_global_outputs(templates.values()))
 
     def run(self) -> None:
@@ -62,7 +64,12 @@ class _Check:
         self._supplied(template, f"{prefix}templates.{name} ", given, entry=not prefix)
         if name not in self.seen:
             self.seen.add(name)
-            self._template(template, f"{prefix}templates.{name}")
+            self._within(None, template, f"{prefix}templates.{name}")
+
+    def _within(self, around: Callable[[str], bool] | None, template: Template, where: str) -> None:
+        before, self.around = self.around, around
+        self._template(template, where)
+        self.around = before
 
     def _supplied(self, template: Template, where: str, given: Collection[str], entry: bool) -> None:
         for parameter in (template.get("inputs") or {}).get("parameters") or ():
@@ -92,8 +99,7 @@ class _Check:
                 if step["name"] in names:
                     raise InvalidSpec(f"{at} name '{step['name']}' is not unique")
                 names.add(step["name"])
-                self._resolve(step, template, at, "steps", known)
-                self._callee(step, at)
+                self._callee(step, at, self._resolve(_call_alone(step), template, at, "steps", known))
             known |= {step["name"] for step in group}
         self._resolve(template.get("outputs"), template, f"{where}.outputs", "steps", known)
 
@@ -111,16 +117,15 @@ class _Check:
                 raise InvalidSpec(f"{where}.targets target '{name}' is not defined")
         for name, task in tasks.items():
             at = f"{where}.tasks.{name}"
-            self._resolve(task, template, at, "tasks", tasks)
-            self._callee(task, at)
+            self._callee(task, at, self._resolve(_call_alone(task), template, at, "tasks", tasks))
         self._resolve(template.get("outputs"), template, f"{where}.outputs", "tasks", tasks)
 
-    def _callee(self, step: dict[str, Any], where: str) -> None:
+    def _callee(self, step: dict[str, Any], where: str, known: Callable[[str], bool]) -> None:
         _check_choices(step, where)
         given = {parameter["name"] for parameter in (step.get("arguments") or {}).get("parameters") or ()}
         if step.get("inline"):
             self._supplied(step["inline"], f"{where} ", given, entry=False)
-            self._template(step["inline"], where)
+            self._within(known, step["inline"], where)
             return
         name = str(step.get("template") or "")
         if "{{" not in name:
@@ -130,18 +135,27 @@ class _Check:
 
     def _resolve(
         self, value: Any, template: Template, where: str, prefix: str = "", siblings: Collection[str] = ()
-    ) -> None:
+    ) -> Callable[[str], bool]:
+        """Return whether tags are known in a template, after those of a value."""
         inputs = template.get("inputs") or {}
         parameters = {parameter["name"] for parameter in inputs.get("parameters") or ()}
         artifacts = {artifact["name"] for artifact in inputs.get("artifacts") or ()}
+
+        around = self.around
+
+        def known(tag: str) -> bool:
+            here = self._known(tag, prefix, siblings, parameters, artifacts)
+            return here or (around is not None and around(tag))
+
         for tag in tags_in(value):
-            if not self._known(tag, prefix, siblings, parameters, artifacts):
+            if not known(tag):
                 raise InvalidSpec(f"{where}: failed to resolve {{{{{tag}}}}}")
+        return known
 
     def _known(
         self, tag: str, prefix: str, siblings: Collection[str], parameters: set[str], artifacts: set[str]
     ) -> bool:
-        if tag in self.values or tag in _LOCAL or tag.startswith(_LOCAL_PREFIXES):
+        if tag in self.values or tag in _LOCAL or tag.startswith((*_LOCAL_PREFIXES, UNTOLD)):
             return True
         if tag.startswith("inputs.parameters."):
             return tag.removeprefix("inputs.parameters.") in parameters
@@ -152,6 +166,11 @@ class _Check:
             parts = rest.split(".")
             return any(".".join(parts[:end]) in siblings for end in range(1, len(parts)))
         return tag in self.global_outputs
+
+
+def _call_alone(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step without the template that stands within it, which is looked at by itself."""
+    return {key: value for key, value in step.items() if key != "inline"}
 
 
 def _global_outputs(templates: Collection[Template]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from engines.local.interpreter.outputs import (
     publish_loop,
     publish_skipped,
 )
-from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill, part, sole_tag, text_of
+from engines.local.interpreter.tags import UNTOLD, Scope, Unresolved, compiled, fill, part, sole_tag, text_of
 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
@@ -71,6 +71,7 @@ class Composite(Owner):
         self.limit = int(limit) if limit else 0
         self.active = 0
         self.asked = machine.tags_of(self.template)
+        self.captures_all = any(tag.startswith(UNTOLD) and tag.endswith(".outputs.result") for tag in self.asked)
         self.broken = False
         # Outputs of what did not run, without a default.
         self.absent: set[str] = set()
@@ -152,7 +153,7 @@ class Composite(Owner):
                 boundary=boundary,
                 on_exit=self.call.on_exit,
                 depth=self.call.depth + 1,
-                capture=f"{self.prefix}.{step['name']}.outputs.result" in self.asked,
+                capture=self.captures_all or f"{self.prefix}.{step['name']}.outputs.result" in self.asked,
                 placement=placement,
                 outer=scope.layers[:-1] if step.get("inline") else (),
                 absent=absent,
