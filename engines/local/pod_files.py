@@ -19,7 +19,7 @@ from engines.local.interpreter.tags import text_of
 from engines.local.log_index import LogIndex
 from engines.local.pods import ContainerSpec, Mount, OutputEntry, OutputUnreadable
 from engines.local.quantities import memory_limit, storage_limit
-from engines.local.templates import Template, containers_of, patched, used_volumes, volume_mounts
+from engines.local.templates import Template, containers_of, mounted_twice, patched, used_volumes, volume_mounts
 from engines.local.volumes import Made, VolumeRefused, Volumes, mounts_of
 
 SCRIPT_PATH = "/argo/staging/script"
@@ -93,6 +93,8 @@ class PodFiles:
             self.shop.images.find(text_of(spec.get("image") or ""))
             if spec.get("env") or spec.get("envFrom"):
                 environment(spec, self._surroundings)
+        if twice := mounted_twice(self.template):
+            raise VolumeRefused(twice)
         used = used_volumes(self.template)
         if used:
             self.shop.volumes.check(self.template, used)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -78,6 +79,19 @@ def volume_mounts(template: Template, role: str, spec: Mapping[str, Any]) -> lis
             if other_role == "main":
                 mounts += volume_mounts(template, other_role, other)
     return list({mount["mountPath"]: mount for mount in mounts}.values())
+
+
+def mounted_twice(template: Template) -> str:
+    """Return what an API server says of a container that has two volumes at one path, or ''."""
+    shared = (template.get("containerSet") or {}).get("volumeMounts") or ()
+    for role, spec in containers_of(template):
+        seen: set[str] = set()
+        for mount in (*(shared if role == "main" else ()), *(spec.get("volumeMounts") or ())):
+            path = os.path.normpath(mount["mountPath"])
+            if path in seen:
+                return f'{spec.get("name") or "main"}: volumeMounts: mountPath: Invalid value: "{path}": must be unique'
+            seen.add(path)
+    return ""
 
 
 def used_volumes(template: Template) -> set[str]:
