@@ -338,3 +338,18 @@ def test_two_artifacts_at_one_path_are_refused():
     found = faults(manifest(MOUNTS.replace("PATH", "/data/b").replace("ARTIFACT", "/in")))
 
     assert list(found) == ["/spec/templates/0/inputs/artifacts/1/path"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_good"),
+    [
+        ("federated-learning-manager-client", True),
+        ("federated-learning-manager-server-staging", True),
+        ("federated-learning-manager-other", False),
+        ("somebody-elses", False),
+    ],
+)
+def test_config_maps_of_the_federated_manager_are_provided(name, is_good):
+    text = "  - name: main\n    container: {image: x, envFrom: [{configMapRef: {name: NAME}}]}\n".replace("NAME", name)
+
+    assert (not faults(manifest(text))) is is_good
