@@ -151,7 +151,7 @@ def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: 
             missing = "was not supplied" if given is None else "missing location information"
             raise CallError(f"inputs.artifacts.{name} {missing}")
         artifact = dict(own)
-        if given is not None:
+        if given:
             for kind in LOCATIONS:
                 artifact.pop(kind, None)
             artifact.update({kind: given[kind] for kind in LOCATIONS if kind in given})

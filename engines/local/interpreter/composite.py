@@ -78,9 +78,23 @@ class Composite(Owner):
         self.waiting: deque[tuple[dict[str, Any], Any, Turn, str, str]] = deque()
 
     def items(self, step: dict[str, Any], ready: Any) -> list[Any]:
-        """Return what a step that is a loop goes through. Raises one of `StepFault`."""
+        """Return what a step that is a loop goes through. Raises one of `StepFault`.
+
+        That is nothing where it cannot be told, but its `when` says without an item that it does not run.
+        """
         loop = {key: part(ready, key) for key in LOOPS}
-        return items_of({key: fill(value, self.scope.lookup) for key, value in loop.items() if value is not None})
+        try:
+            return items_of({key: fill(value, self.scope.lookup) for key, value in loop.items() if value is not None})
+        except StepFault:
+            if self._is_left_out(step, ready):
+                return []
+            raise
+
+    def _is_left_out(self, step: dict[str, Any], ready: Any) -> bool:
+        try:
+            return bool(step.get("when")) and not when_holds(fill(part(ready, "when"), self.scope.lookup))
+        except StepFault:
+            return False
 
     def launch(self, step: dict[str, Any], ready: Any, turn: Turn, full_name: str, parent: str) -> None:
         """Call a step's template, now or when the template's parallelism lets it."""
@@ -192,6 +206,10 @@ class Composite(Owner):
         publish(prefix, node, self.values, self.artifacts)
         if node["phase"] in ("Skipped", "Omitted") and not node.get("outputs"):
             publish_skipped(prefix, self._callee(step), self.values, self.absent)
+            self.publish_nothing(step)
+
+    def publish_nothing(self, step: dict[str, Any]) -> None:
+        """Add what stands for the artifacts of a step that does not run."""
 
     def publish_loop(self, step: dict[str, Any], nodes: list[Node]) -> None:
         """Add the gathered outputs of a step's loop."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -194,6 +195,13 @@ class Machine:
         if self.strategy == "Terminate" or (self.strategy and not on_exit):
             return f"workflow shutdown with strategy:  {self.strategy}"
         return PAST_DEADLINE if self.expired and not on_exit else ""
+
+    def said_of_retry(self) -> str:
+        """Return what Argo says of a node that is not tried again because the Workflow comes to its end."""
+        if self.strategy:
+            return f"Stopped with strategy '{self.strategy}'"
+        deadline = time.gmtime(int(self._began) + int(self.spec.get("activeDeadlineSeconds") or 0))
+        return f"retry exceeded workflow deadline {time.strftime('%Y-%m-%d %H:%M:%S +0000 UTC', deadline)}"
 
     def finish(self, node: Node, phase: str, message: str) -> None:
         """End a node and tell its owner."""

@@ -113,7 +113,7 @@ def composite_outputs(
         outputs.setdefault("parameters", []).append({**parameter, "value": value})
     for artifact in declared.get("artifacts") or ():
         source_name = str(artifact.get("from", "")).strip().removeprefix("{{").removesuffix("}}").strip()
-        found = artifacts.get(source_name)
+        found = artifacts.get(source_name) or None
         if found is None:
             if artifact.get("optional"):
                 continue

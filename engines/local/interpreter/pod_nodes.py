@@ -229,6 +229,9 @@ class PodNodes:
             node["outputs"] = outcome.outputs
             publish_globals(outcome.outputs, machine.values, machine.artifacts)
         phase, message = outcome.phase, outcome.message
+        if phase == "Succeeded" and live.call.template.get("daemon") and not live.stopping:
+            # One that serves others is not to end by itself.
+            phase = "Failed"
         if live.stopping == KILLED_AT_DEADLINE:
             phase, message = "Failed", KILLED_AT_DEADLINE
         if live.ready:

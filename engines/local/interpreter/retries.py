@@ -104,7 +104,10 @@ class Retries(Owner):
                     self.node[key] = node[key]
             machine.finish(self.node, "Running" if node.get("daemoned") else node["phase"], "")
             return
-        if not self._wanted(node["phase"]) or machine.halted(self.call.on_exit):
+        if machine.halted(self.call.on_exit):
+            machine.finish(self.node, node["phase"], machine.said_of_retry())
+            return
+        if not self._wanted(node["phase"]):
             machine.finish(self.node, node["phase"], node.get("message", ""))
             return
         if self.limit is not None and self.attempts > self.limit:
@@ -132,9 +135,13 @@ class Retries(Owner):
         if self.backoff.get("cap"):
             wait = min(wait, seconds_of(self.backoff["cap"]))
         longest = self.backoff.get("maxDuration")
-        if longest and self.machine.now() + wait > self.began + seconds_of(longest):
-            self.machine.finish(self.node, node["phase"], "Max duration limit exceeded")
-            return
+        if longest:
+            ends = self.began + seconds_of(longest)
+            if self.machine.now() + wait > ends:
+                late = self.machine.now() > ends
+                said = "Max duration limit exceeded" if late else "Backoff would exceed max duration limit"
+                self.machine.finish(self.node, node["phase"], said)
+                return
         self.machine.store.mark(self.node, "Running", f"Backoff for {_spoken(wait)}")
         self.machine.later(self.machine.now() + wait, self._after_backoff)
 

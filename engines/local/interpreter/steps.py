@@ -83,6 +83,10 @@ class Steps(Composite):
         if step["name"] in self.looped:
             self.looped[step["name"]].append(node)
 
+    def publish_nothing(self, step: dict[str, Any]) -> None:
+        for artifact in (self._callee(step).get("outputs") or {}).get("artifacts") or ():
+            self.artifacts[f"steps.{step['name']}.outputs.artifacts.{artifact['name']}"] = {}
+
     def child_done(self, node: Node) -> None:
         step = self.step_of[node["id"]]
         if step["name"] not in self.looped:

@@ -238,7 +238,35 @@ class TestRetries:
 
         driver.end("wf(0)", failed())
 
+        message = "Backoff would exceed max duration limit"
+        assert (driver.machine.phase, driver.machine.message) == ("Failed", message)
+
+    def test_it_gives_up_once_the_longest_duration_has_passed(self) -> None:
+        template = {**WORK, "retryStrategy": {"backoff": {"duration": "10", "maxDuration": "5"}}}
+        driver = Driver(workflow(template))
+
+        driver.sleep(6)
+        driver.end("wf(0)", failed())
+
         assert (driver.machine.phase, driver.machine.message) == ("Failed", "Max duration limit exceeded")
+
+    def test_what_is_stopped_is_not_tried_again(self) -> None:
+        driver = Driver(workflow(steps([call("a")]), {**WORK, "retryStrategy": {"limit": "3"}}))
+
+        driver.machine.stop("Stop")
+        driver.end("a(0)", failed())
+
+        assert driver.nodes["a"]["message"] == "Stopped with strategy 'Stop'"
+
+    def test_what_is_past_the_workflows_deadline_is_not_tried_again(self) -> None:
+        again = {**WORK, "retryStrategy": {"limit": "3"}}
+        driver = Driver(workflow(steps([call("a")]), again, activeDeadlineSeconds=60))
+
+        driver.sleep(60)
+        driver.end("a(0)", failed())
+
+        message = "retry exceeded workflow deadline 2027-01-15 08:01:00 +0000 UTC"
+        assert driver.nodes["a"]["message"] == message
 
     def test_the_limit_may_come_from_a_parameter(self) -> None:
         strategy = {"limit": "{{workflow.parameters.n}}", "retryPolicy": "Always"}
@@ -396,3 +424,35 @@ class TestInputs:
         assert (driver.machine.phase, driver.machine.message) == ("Failed", f"invalid spec: {message}")
         assert driver.machine.finished
         assert not driver.machine.store.nodes
+
+
+class TestWhatDidNotRun:
+    PRODUCER: dict[str, Any] = {
+        "name": "p",
+        "container": shell("true"),
+        "outputs": {"artifacts": [{"name": "f", "path": "/f"}]},
+    }
+
+    @pytest.mark.parametrize(("optional", "phase"), [(True, "Running"), (False, "Error")])
+    def test_an_artifact_of_a_skipped_step(self, optional: bool, phase: str) -> None:
+        takes = {
+            "name": "takes",
+            "container": shell("true"),
+            "inputs": {"artifacts": [{"name": "f", "path": "/f", "optional": optional}]},
+        }
+        given = {"artifacts": [{"name": "f", "from": "{{steps.p.outputs.artifacts.f}}"}]}
+        main = steps([call("p", "p", when="false")], [call("c", "takes", arguments=given)])
+
+        driver = Driver(workflow(main, self.PRODUCER, takes))
+
+        assert driver.phases["c"] == phase
+        if not optional:
+            assert driver.nodes["c"]["message"] == "inputs.artifacts.f missing location information"
+
+    def test_a_daemon_is_not_to_end_by_itself(self) -> None:
+        driver = Driver(workflow(steps([call("d", "d")], [call("a")]), {**WORK, "name": "d", "daemon": True}, WORK))
+
+        driver.machine.pods.ready(driver.orders["d"].node_id, "127.0.0.1")
+        driver.end("d")
+
+        assert driver.phases["d"] == "Failed"
