@@ -97,13 +97,15 @@ class Submission:
     """A Workflow to run, with what travels with it.
 
     `manifest` is a whole Argo Workflow object (apiVersion, kind, metadata, spec). `config_maps` and `secrets` map
-    object names to their keys and values; they belong to the Workflow and go with it.
+    object names to their keys and values; they belong to the Workflow and go with it. `of_installation` names the
+    ConfigMaps among them that an installation may have made itself: then that one is used as it is.
     """
 
     name: str
     manifest: Manifest
     config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    of_installation: frozenset[str] = frozenset()
 
     @property
     def digest(self) -> str:

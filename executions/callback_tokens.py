@@ -100,7 +100,9 @@ class TokenKeys:
     def _placements(self, template: Template) -> Iterator[str]:
         """Yield the texts that say on which data partner's node a template's pods run."""
         layers = (template, self._spec.get("templateDefaults") or {}, self._spec)
-        selector: Mapping[str, Any] = next((each["nodeSelector"] for each in layers if each.get("nodeSelector")), {})
+        own, default, shared = (each.get("nodeSelector") or {} for each in layers)
+        # As the engines place it: the defaults' labels stay beside the template's own.
+        selector: Mapping[str, Any] = {**default, **own} or shared
         if selector.get(_PARTNER_LABEL):
             yield str(selector[_PARTNER_LABEL])
         affinity: Mapping[str, Any] = next((each["affinity"] for each in layers if each.get("affinity")), {})

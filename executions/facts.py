@@ -145,6 +145,7 @@ class ManagerVariables:
     `channel`: how to reach the channel, where the manifest does not say so itself. `defaults`: the same, but for
     containers that take variables from elsewhere (`envFrom`), whose names are not known here. `chosen`: what the
     execution, or its Schema, asks for, whatever the manifest says. `secret`: names that the callback's Secret holds.
+    `installed`: by role, what an installation's ConfigMaps of the managers hold; the same for all executions.
     """
 
     channel: Mapping[str, str]
@@ -152,6 +153,7 @@ class ManagerVariables:
     chosen: Mapping[str, str]
     secret: tuple[str, ...]
     max_model_bytes: int
+    installed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

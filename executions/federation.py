@@ -18,6 +18,7 @@ from schemas.federated import FederatedOptions
 KILOBYTE = 1024
 # On top of an AI engine's own time: for models to travel, and for a pod that was lost to start again.
 ROUND_MARGIN_SECONDS = 300
+_OF_CHANNEL = ("COMMUNICATION_ADAPTER", "COMMUNICATION_ADAPTER_BOOTSTRAP_SERVERS_CONFIG")
 _OF_ROUND = ("COMMUNICATION_ADAPTER_MAX_ITERATION_TIME", "COMMUNICATION_ADAPTER_START_ITERATION_MESSAGE_TIME_OUT")
 
 
@@ -39,10 +40,11 @@ def manager_variables(
         chosen |= {name: times[name] for name in _OF_ROUND}
     return ManagerVariables(
         channel={**channel, "FEDERATED_PROGRESS_ENDPOINT": progress},
-        defaults=times,
+        defaults={**times, **_linkage(longest)},
         chosen=chosen,
         secret=secret_variables(),
         max_model_bytes=size,
+        installed=_installed(channel),
     )
 
 
@@ -69,6 +71,61 @@ def _chosen(options: FederatedOptions) -> dict[str, str]:
         "FEDERATED_TRIM": options.trim,
     }
     return {name: str(value) for name, value in named.items() if value is not None}
+
+
+def _linkage(longest_use_case: int) -> dict[str, str]:
+    """Return how a manager drives its AI engine: what it cannot do without, times in seconds."""
+    own = {
+        "MAX_ITERATION_TIME": longest_use_case,
+        "MAX_INITIALIZATION_TIME": 240,
+        "MAX_FINALIZATION_TIME": 30,
+        "MAX_FINALIZATION_RETRIES": 4,
+    }
+    return {f"AI_ENGINE_LINKAGE_ADAPTER_{name}": str(value) for name, value in own.items()}
+
+
+def _installed(channel: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return what the managers' ConfigMaps hold by role (contracts/environment.md), from our own settings.
+
+    It is the same for all executions: on a cluster they share the ConfigMaps.
+    """
+    urls, paths = settings.AI_ENGINE_API_URLS, settings.AI_ENGINE_PATHS
+    longest = settings.FEDERATED_ITERATION_SECONDS
+    linkage = {
+        "CLIENT_HOST": settings.AI_ENGINE_API_HOST,
+        "SERVER_HOST": settings.PROCESSOR_RESOURCE_MANAGER_API_HOST,
+        "PING_URL": urls["api_ping_url"],
+        "RUN_URL": urls["api_run_url"],
+        "END_URL": urls["api_end_url"],
+        "CALLBACK_URL": settings.PROCESSOR_RESOURCE_MANAGER_CALLBACK_URL,
+    }
+    common = {
+        "AI_ENGINE_LINKAGE_ADAPTER": "ASYNC_REST_API",
+        "AI_ENGINE_MODEL_MANAGEMENT_ADAPTER": "DEFAULT",
+        "PLATFORM_ADAPTER": "INCISIVE",
+        **{name: channel[name] for name in _OF_CHANNEL if name in channel},
+        "COMMUNICATION_ADAPTER_MAX_MODEL_SIZE": str(settings.FEDERATED_MAX_MODEL_KILOBYTES),
+        "COMMUNICATION_ADAPTER_POLL_TIME_OUT": "60",
+        **_time_outs(longest, None),
+        **_linkage(longest),
+        **{f"AI_ENGINE_LINKAGE_ADAPTER_{name}": value for name, value in linkage.items()},
+    }
+    models = {
+        "client": {
+            "INPUT_MERGED_MODEL_PATH": paths["input_model"],
+            "OUTPUT_UNMERGED_MODEL_PATH": paths["output_model"],
+            "OUTPUT_EVALUATION_METRICS_PATH": paths["output_evaluation_metrics"],
+        },
+        "server": {
+            "INPUT_UNMERGED_MODELS_DIRECTORY_PATH": paths["input_models"],
+            "OUTPUT_MERGED_MODEL_PATH": paths["output_model"],
+            "INPUT_EVALUATION_METRICS_DIRECTORY_PATH": f"{paths['output_elements'].rstrip('/')}/evaluation_metrics/",
+        },
+    }
+    return {
+        role: {**common, **{f"AI_ENGINE_MODEL_MANAGEMENT_ADAPTER_{name}": path for name, path in own.items()}}
+        for role, own in models.items()
+    }
 
 
 def _time_outs(longest_use_case: int, round_deadline: int | None) -> dict[str, str]:

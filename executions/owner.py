@@ -15,6 +15,7 @@ from executions.outcomes import failure_amended, reported_success, run_ended
 from executions.partners import awaited_partners, waiting_words
 from executions.rendering import callback_secret_name
 from federated.services import ChannelRefused, ChannelSpec, ChannelUnavailable, channel_close, channel_open
+from policy.parts import manager_role
 from policy.rules import Grant
 from runs.models import WorkflowRun
 from runs.owners import Attachments, CannotPrepare, NotReady, RunOwner
@@ -29,7 +30,11 @@ class ExecutionOwner(RunOwner):
 
     def prepare(self, run: WorkflowRun) -> Attachments:
         secret = {**_opened(run), **_tokens(run)}
-        return Attachments(config_maps=run.config_maps, secrets={callback_secret_name(run.name): secret})
+        return Attachments(
+            config_maps=run.config_maps,
+            secrets={callback_secret_name(run.name): secret},
+            of_installation=frozenset(name for name in run.config_maps if manager_role(name)),
+        )
 
     def grant(self, run: WorkflowRun) -> Grant:
         execution = Execution.objects.prefetch_related("ai_engines", "data_partners").get(pk=run.owner_id)

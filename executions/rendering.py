@@ -14,7 +14,14 @@ from executions.callback_tokens import CALLBACK_TOKEN_ENV, MANAGER_IMAGE, TokenK
 from executions.facts import ManagerVariables, Platform, RenderedExecution
 from executions.host_paths import Claims, mounted_read_only, with_claims, without_empty_paths
 from executions.parameters import execution_parameters, platform_vars
-from policy.parts import PLATFORM_VARS_KEY, containers_of, fixed_platform_vars_names, templates_of
+from policy.parts import (
+    PLATFORM_VARS_KEY,
+    containers_of,
+    fixed_platform_vars_names,
+    manager_config_maps,
+    manager_role,
+    templates_of,
+)
 
 EXECUTION_LABEL = "orchestrator/execution"
 
@@ -87,7 +94,12 @@ def render(
                 _add_manager_variables(container, managers, callback_secret_name(name))
     content = {PLATFORM_VARS_KEY: json.dumps(platform_vars(platform), indent=2)}
     names = {chosen_config_map, *fixed_platform_vars_names(spec)}
-    return Rendering(name, workflow, parameters, {each: dict(content) for each in sorted(names)})
+    config_maps = {each: dict(content) for each in sorted(names)}
+    if managers is not None:
+        config_maps |= {
+            each: dict(managers.installed.get(manager_role(each), {})) for each in sorted(manager_config_maps(spec))
+        }
+    return Rendering(name, workflow, parameters, config_maps)
 
 
 def _metadata(metadata: Mapping[str, Any], name: str, execution_id: int) -> dict[str, Any]:

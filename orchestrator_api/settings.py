@@ -454,6 +454,8 @@ FEDERATED_MAX_MODEL_KILOBYTES = env.int("FEDERATED_MAX_MODEL_KILOBYTES", default
 FEDERATED_INITIALIZATION_SECONDS = env.int(
     "FEDERATED_INITIALIZATION_SECONDS", default=EXECUTION_PENDING_DEADLINE_SECONDS
 )
+# How long an iteration may take for managers that take their variables from the installation's ConfigMaps.
+FEDERATED_ITERATION_SECONDS = env.int("FEDERATED_ITERATION_SECONDS", default=24 * 3600)
 # How many requests of one process may wait for messages at once.
 FEDERATED_WAITING_REQUESTS = env.int("FEDERATED_WAITING_REQUESTS", default=1000)
 FEDERATED_KAFKA_BOOTSTRAP_SERVERS = env.str("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", default="")

@@ -9,7 +9,7 @@ from policy import images
 from policy.faults import escape
 from policy.forms import VALUES, Check, Form, Json, shown
 from policy.outline import as_list, as_mapping, symbol
-from policy.parts import fixed_platform_vars_names
+from policy.parts import fixed_platform_vars_names, manager_config_maps
 from policy.places import absolute_path_fault, relative_path_fault
 
 PARTNER_LABEL = "dataPartner"
@@ -123,7 +123,8 @@ class ConfigMapName(Form):
 
     def _is_made(self, name: str, check: Check) -> bool:
         """Return whether the orchestrator will make a ConfigMap of that name, or fail where somebody else has."""
-        return not check.is_rendered and name in fixed_platform_vars_names(check.outline.spec)
+        spec = check.outline.spec
+        return not check.is_rendered and (name in fixed_platform_vars_names(spec) or name in manager_config_maps(spec))
 
 
 class SecretName(Form):

@@ -7,7 +7,7 @@ from typing import Any
 
 from policy.forms import Check, shown
 from policy.guarded import PARTNER_LABEL
-from policy.outline import TEMPLATE_DEFAULTS, as_list, as_mapping, symbol
+from policy.outline import TEMPLATE_DEFAULTS, Outline, as_list, as_mapping, symbol
 from policy.places import is_below
 
 RULE = "host-path"
@@ -40,7 +40,7 @@ def check_template(template: Mapping[str, Any], at: str, check: Check) -> None:
     everything = {**shared, **by_default, **own}
     for name, (path, where) in everything.items():
         if name in own or name in mounted:
-            _check_path(path, where, _partners(template, defaults, spec), check)
+            _check_path(path, where, _partners(template, at, check), check)
     for where, mount in mounts if check.is_rendered else ():
         if mount.get("name") in everything and mount.get("readOnly") is not True:
             check.refuse(where, RULE, "a data partner's path is mounted with readOnly: true")
@@ -70,23 +70,53 @@ def _mounts(template: Mapping[str, Any], at: str) -> Iterator[tuple[str, Mapping
             yield f"{where}/volumeMounts/{index}", as_mapping(mount)
 
 
-def _partners(template: Mapping[str, Any], defaults: Mapping[str, Any], spec: Mapping[str, Any]) -> list[str]:
-    """Return whose nodes a template's pods may come to, as the manifest writes it; '' where it does not say."""
+def _partners(template: Mapping[str, Any], at: str, check: Check) -> list[str]:
+    """Return whose nodes a template's pods may come to, as the manifest writes it; '' where it does not say.
+
+    Each of nodeSelector and affinity is the template's own, else that of the template that calls it, else the
+    Workflow's; templateDefaults lie below both templates.
+    """
+    outline, found = check.outline, dict[str, None]()
+    for caller in {call.within: None for call in outline.calls_of(at)} or {"": None}:
+        calling = outline.templates.get(caller, {})
+        holders = [(_placing(template, outline), ""), (_placing(calling, outline) if caller else {}, caller)]
+        holders.append((outline.spec, ""))
+        for name, read in (("nodeSelector", _of_selector), ("affinity", _of_affinity)):
+            holder, where = next((each for each in holders if each[0].get(name)), ({}, ""))
+            texts = read(as_mapping(holder.get(name)))
+            if texts:
+                # A caller's words are filled in where it stands.
+                found.update(
+                    (each, None) for text in texts for each in (outline.becomes(text, where) if where else [text])
+                )
+                break
+        else:
+            found[""] = None
+    return list(found)
+
+
+def _placing(template: Mapping[str, Any], outline: Outline) -> dict[str, Any]:
+    defaults = as_mapping(outline.spec.get("templateDefaults"))
     selector = {**as_mapping(defaults.get("nodeSelector")), **as_mapping(template.get("nodeSelector"))}
-    wanted = (selector or as_mapping(spec.get("nodeSelector"))).get(PARTNER_LABEL)
-    if isinstance(wanted, str):
-        return [wanted]
-    affinity = template.get("affinity") or defaults.get("affinity") or spec.get("affinity")
-    required = as_mapping(as_mapping(affinity).get("nodeAffinity")).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
+    return {"nodeSelector": selector, "affinity": template.get("affinity") or defaults.get("affinity")}
+
+
+def _of_selector(selector: Mapping[str, Any]) -> list[str]:
+    wanted = selector.get(PARTNER_LABEL)
+    return [wanted] if isinstance(wanted, str) else []
+
+
+def _of_affinity(affinity: Mapping[str, Any]) -> list[str]:
+    required = as_mapping(
+        as_mapping(affinity.get("nodeAffinity")).get("requiredDuringSchedulingIgnoredDuringExecution")
     )
     found: list[str] = []
-    for term in as_list(as_mapping(required).get("nodeSelectorTerms")):
+    for term in as_list(required.get("nodeSelectorTerms")):
         expressions = as_list(as_mapping(term).get("matchExpressions"))
         values = [as_list(each.get("values")) for each in expressions if as_mapping(each).get("key") == PARTNER_LABEL]
         # One of several terms is enough for a node, all expressions of a term are needed.
         found += [str(value) for value in values[0]] if values else [""]
-    return found or [""]
+    return found
 
 
 def _check_path(path: str, at: str, partners: list[str], check: Check, *, is_placed: bool = True) -> None:

@@ -21,6 +21,7 @@ SYMBOL = re.compile("\0([^\0]*)\0")
 Json = Any
 
 # Argo fills the innermost tags first.
+_BRACES = re.compile(r"\{\{|\}\}")
 _INNERMOST = re.compile(r"\{\{([^{}]*)\}\}")
 # For all texts of a manifest together: a web of calls can lead to more texts than anybody could look at.
 _MOST_PLACES = 20_000
@@ -76,6 +77,16 @@ def text_of(value: Json) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, (str, int, float)) else None
+
+
+def tags_of(text: str) -> Iterator[str]:
+    """Yield what stands between the braces of every reference of a text, of those inside the names of others too."""
+    begun: list[int] = []
+    for braces in _BRACES.finditer(text):
+        if braces[0] == "{{":
+            begun.append(braces.end())
+        elif begun:
+            yield text[begun.pop() : braces.start()].strip()
 
 
 def symbol(name: str) -> str:
@@ -138,13 +149,21 @@ class Outline:
             return (text,)
         key = (text, template)
         if key not in self._becomes:
-            self._becomes[key] = self._followed(text, template)
+            self._becomes[key] = self._followed(text, template, None)
         return self._becomes[key]
 
-    def _followed(self, text: str, template: str) -> tuple[str, ...]:
+    def becomes_at(self, text: str, entry: Entry) -> tuple[str, ...]:
+        """Return all that a text at an entry can be: as `becomes`, in a step with the items of its loop."""
+        steps = _steps(self.templates.get(entry.template, _NOTHING), entry.template)
+        step = next((step for where, step in steps if entry.pointer.startswith(f"{where}/")), None)
+        if step is None or "{{item" not in text.replace(" ", ""):
+            return self.becomes(text, entry.template)
+        return self._followed(text, entry.template, Call("", entry.template, step, _NOTHING))
+
+    def _followed(self, text: str, template: str, call: Call | None) -> tuple[str, ...]:
         found: dict[str, None] = {}
         seen: set[_Place] = set()
-        todo: list[_Place] = [(text, template, None)]
+        todo: list[_Place] = [(text, template, call)]
         while todo:
             place = todo.pop()
             if place in seen:

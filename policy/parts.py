@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from policy.outline import as_list, as_mapping
 
 PLATFORM_VARS_KEY = "platform_vars.json"
+# From which federated managers take their variables; what follows the role names an installation.
+_OF_MANAGERS = re.compile(r"federated-learning-manager-(client|server)(-[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?)?")
 
 
 def fixed_platform_vars_names(spec: Mapping[str, Any]) -> set[str]:
@@ -30,6 +33,27 @@ def fixed_platform_vars_names(spec: Mapping[str, Any]) -> set[str]:
             if as_mapping(volume).get("name") in mounted and isinstance(name, str) and name and "{{" not in name:
                 found.add(name)
     return found
+
+
+def manager_role(config_map: str) -> str:
+    """Return the role whose variables a ConfigMap holds by its name, `client` or `server`; '' for any other."""
+    match = _OF_MANAGERS.fullmatch(config_map)
+    return match[1] if match else ""
+
+
+def manager_config_maps(spec: Mapping[str, Any]) -> set[str]:
+    """Return the ConfigMaps of federated managers that a manifest's containers take variables from.
+
+    The orchestrator provides them, as far as the installation does not.
+    """
+    found = set()
+    for template in templates_of(spec):
+        for container in containers_of(template):
+            sources = [as_mapping(each).get("configMapRef") for each in as_list(container.get("envFrom"))]
+            values = [as_mapping(as_mapping(each).get("valueFrom")) for each in as_list(container.get("env"))]
+            sources += [value.get("configMapKeyRef") for value in values]
+            found |= {name for source in sources if isinstance(name := as_mapping(source).get("name"), str)}
+    return {name for name in found if manager_role(name)}
 
 
 def templates_of(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """YAML text to plain JSON data and the place of every value, within bounds.
 
 Reads as Kubernetes does (https://pkg.go.dev/sigs.k8s.io/yaml): YAML 1.1 without times and base-60 numbers, text keys,
-merge keys; tags beyond those of JSON are refused.
+merge keys, numbers as JSON has them (`1e3` is 1000, `1.0` is 1); tags beyond those of JSON are refused.
 """
 
 from __future__ import annotations
@@ -30,6 +30,14 @@ class _Loader(_BaseLoader):  # type: ignore[misc]
         first: [(tag, pattern) for tag, pattern in resolvers if tag not in (f"{_TAG}timestamp", f"{_TAG}value")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+
+# PyYAML wants a dot in a number with an exponent, and a sign after the e.
+_Loader.add_implicit_resolver(
+    f"{_TAG}float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z"), list("-+.0123456789")
+)
+# From here on a number without a fraction has an exponent.
+_LARGE = 1e21
 
 
 # "8001:8001" and "12:30" are text to Kubernetes; YAML 1.1 would make numbers in base 60 of them.
@@ -64,7 +72,7 @@ def read(content: bytes) -> Document:
         loader = _Loader(text)
         try:
             reader = _Reader(loader)
-            value = reader.value_of(loader.get_single_node(), "", 1)
+            value = reader.value_of(_only_node(loader), "", 1)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -86,12 +94,17 @@ def _place(mark: Any) -> Place | None:
 def _check_outline(text: str) -> None:
     """Look at depth, number and kind of what the text holds, before anything recursive reads it."""
     depth = documents = values = 0
+    start: Any = None
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
+            start = event
+        elif start is not None:
+            # The first node of a document says whether there is anything in it.
+            documents += not _is_nothing(event)
             if documents > 1:
-                raise _unreadable("", "holds several documents; a Schema has one Workflow", event)
-        elif isinstance(event, (yaml.CollectionStartEvent, yaml.ScalarEvent, yaml.AliasEvent)):
+                raise _unreadable("", "holds several documents; a Schema has one Workflow", start)
+            start = None
+        if isinstance(event, (yaml.CollectionStartEvent, yaml.ScalarEvent, yaml.AliasEvent)):
             values += 1
             if values > 2 * MAX_VALUES:
                 raise _unreadable("", f"holds more than {MAX_VALUES} values", event)
@@ -103,6 +116,20 @@ def _check_outline(text: str) -> None:
             depth -= 1
     if not documents:
         raise Unreadable(ManifestFault("", "is empty"))
+
+
+def _is_nothing(node: Any) -> bool:
+    """Return whether a document's node, or its event, is none: a file may end in `---`, and begin so."""
+    is_scalar = isinstance(node, (yaml.ScalarEvent, yaml.ScalarNode))
+    return is_scalar and node.style in (None, "") and not node.value
+
+
+def _only_node(loader: Any) -> Any:
+    while loader.check_node():
+        node = loader.get_node()
+        if not _is_nothing(node):
+            return node
+    return None
 
 
 def _unreadable(pointer: str, detail: str, marked: Any) -> Unreadable:
@@ -175,6 +202,8 @@ class _Reader:
             raise _unreadable(pointer, f"is no {kind}", node) from error
         if isinstance(value, float) and not math.isfinite(value):
             raise _unreadable(pointer, "is a number that JSON does not know", node)
+        if isinstance(value, float) and value.is_integer() and abs(value) < _LARGE:
+            return int(value)
         return value
 
     def _expect(self, node: Any, pointer: str, kind: str) -> None:

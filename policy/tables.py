@@ -40,6 +40,7 @@ from policy.guarded import (
     StoreSecretName,
 )
 from policy.host_paths import check_spec, check_template
+from policy.mounts import check_mounts
 from policy.patches import Patch
 from policy.pod_tables import (
     BESIDE,
@@ -202,6 +203,7 @@ class Template(Table):
             super().check(value, at, check)
             if isinstance(value, dict):
                 check_template(value, at, check)
+                check_mounts(value, at, check)
         finally:
             check.template = outer
 

@@ -99,6 +99,7 @@ class Carrier:
                 manifest=run.manifest,
                 config_maps={**run.config_maps, **attachments.config_maps},
                 secrets=attachments.secrets,
+                of_installation=attachments.of_installation,
             )
             images = admitted(submission, self._engine, owner_of(run).grant(run))
             status = self._engine.submit(submission)

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Attachments:
-    """What travels with a Workflow beside its manifest: names of Secrets and ConfigMaps to their keys and values."""
+    """What travels with a Workflow beside its manifest: names of Secrets and ConfigMaps to their keys and values.
+
+    `of_installation` are the ConfigMaps that an installation may have made itself (engines.base.Submission).
+    """
 
     config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    of_installation: frozenset[str] = frozenset()
 
 
 class NotReady(Exception):

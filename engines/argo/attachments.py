@@ -39,7 +39,7 @@ class Attachments:
         Raises `WorkflowConflict` where a name is taken, `ManifestRejected` where the API server does not take one.
         """
         for name, values in submission.config_maps.items():
-            self._make("configmaps", workflow, name, dict(values))
+            self._make("configmaps", workflow, name, dict(values), name in submission.of_installation)
         for name, values in submission.secrets.items():
             encoded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
             self._make("secrets", workflow, name, encoded)
@@ -50,7 +50,9 @@ class Attachments:
             for name in names if resource in RESOURCES else []:
                 self._give_up(resource, workflow, str(name))
 
-    def _make(self, resource: str, workflow: Json, name: str, data: Mapping[str, str]) -> None:
+    def _make(
+        self, resource: str, workflow: Json, name: str, data: Mapping[str, str], of_installation: bool = False
+    ) -> None:
         kind = RESOURCES[resource]
         metadata = {"name": name, "labels": _labels(workflow), "ownerReferences": [_reference(workflow)]}
         wanted: Json = {"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": data}
@@ -58,14 +60,14 @@ class Attachments:
             self._client.post(f"{self._path}/{resource}", wanted)
         except Refused as refused:
             if refused.status == 409:
-                self._share(resource, workflow, wanted)
+                self._share(resource, workflow, wanted, of_installation)
                 return
             wrong = rejection(refused)
             if wrong is None:
                 raise
             raise ManifestRejected(f"the {kind} {name} cannot be made: {wrong}") from refused
 
-    def _share(self, resource: str, workflow: Json, wanted: Json) -> None:
+    def _share(self, resource: str, workflow: Json, wanted: Json, of_installation: bool) -> None:
         """Make a Workflow an owner of what has the wanted name, or find that it cannot be."""
         name = wanted["metadata"]["name"]
         path = f"{self._path}/{resource}/{name}"
@@ -73,7 +75,7 @@ class Attachments:
             found = self._client.find(path)
             if found is None:
                 break
-            patch = _shared(found, wanted, workflow)
+            patch = _shared(found, wanted, workflow, of_installation)
             if patch is None or self._has_changed(path, found, patch):
                 return
         raise EngineUnavailable(f"the {RESOURCES[resource]} {name} keeps changing")
@@ -122,16 +124,17 @@ def _owns(workflow: Json, found: Json) -> bool:
     return any(owner.get("uid") == workflow["metadata"]["uid"] for owner in _owners(found))
 
 
-def _shared(found: Json, wanted: Json, workflow: Json) -> Json | None:
+def _shared(found: Json, wanted: Json, workflow: Json, of_installation: bool) -> Json | None:
     """Return the patch by which a Workflow comes to own an object that was there, or None where it needs none.
 
+    One `of_installation` is used as whoever made it has it; where that was us, the latest Workflow says what it holds.
     Raises `WorkflowConflict` where the object holds other data for somebody else.
     """
     data, owners = found.get("data") or {}, _owners(found)
     same = data == wanted["data"]
     metadata = found["metadata"]
     if (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
-        if same:
+        if same or of_installation:
             return None
         raise WorkflowConflict(
             f"the {wanted['kind']} {metadata['name']} exists with other data and is not the orchestrator's"
@@ -143,6 +146,10 @@ def _shared(found: Json, wanted: Json, workflow: Json) -> Json | None:
             return None
         gone = dict.fromkeys(data.keys() - wanted["data"].keys())
         return {"metadata": {"ownerReferences": [_reference(workflow)]}, "data": {**wanted["data"], **gone}}
+    if not same and of_installation:
+        gone = dict.fromkeys(data.keys() - wanted["data"].keys())
+        others = [owner for owner in owners if owner.get("uid") != workflow["metadata"]["uid"]]
+        return {"metadata": {"ownerReferences": [*others, _reference(workflow)]}, "data": {**wanted["data"], **gone}}
     if not same:
         raise WorkflowConflict(f"the {wanted['kind']} {metadata['name']} serves other Workflows with other data")
     return None if _owns(workflow, found) else {"metadata": {"ownerReferences": [*owners, _reference(workflow)]}}

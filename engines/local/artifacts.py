@@ -1,6 +1,6 @@
 """Artifacts on one machine: whatever store a manifest names, they lie in the Workflow's own folder."""
 
-# ruff: noqa: PTH102, PTH103, PTH104, PTH118, PTH208, PTH211
+# ruff: noqa: PTH102, PTH103, PTH104, PTH110, PTH112, PTH118, PTH123, PTH208, PTH211
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from engines.local import trees
+from engines.local import layout, trees
 from engines.local.disk import DiskBudget
 from engines.local.interpreter.calls import Artifact, location_of
 from engines.local.pods import OutputEntry, OutputUnreadable
 
 _PIECE_BYTES = 8 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Beside an artifact that is stored as it is (`archive: none`): its location, so that its files are found by their keys.
+_AS_IT_IS = ".key"
+_KEYS = {"s3": "key", "gcs": "key", "oss": "key", "azure": "blob", "hdfs": "path", "artifactory": "url"}
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -55,16 +58,60 @@ class ArtifactStore:
             self._write(str(raw.get("data") or "").encode(), target)
             return True
         location = location_of(artifact)
-        source = self._path(location or {})
-        if location is None or not os.path.lexists(source):
-            if artifact.get("optional"):
-                return False
-            raise ArtifactMissing(f"artifact {artifact['name']}: nothing lies at {json.dumps(location)}")
         try:
-            self._copy_out((source, None), (target, None), 0)
+            found = location is not None and self._copy_from(location, target)
         except _NoFile as error:
             raise ArtifactMissing(f"artifact {artifact['name']}: {error}") from error
-        return True
+        if not found and not artifact.get("optional"):
+            raise ArtifactMissing(f"artifact {artifact['name']}: nothing lies at {json.dumps(location)}")
+        return found
+
+    def _copy_from(self, location: dict[str, Any], target: str) -> bool:
+        """Copy what lies at a location: an artifact, a part of one that is stored as it is, or all below a key."""
+        source = self._path(location)
+        if os.path.lexists(source):
+            self._copy_out((source, None), (target, None), 0)
+            return True
+        key = _key_of(location)
+        return bool(key) and (self._copy_part(location, key, target) or self._copy_all_below(location, key, target))
+
+    def _copy_part(self, location: dict[str, Any], key: str, target: str) -> bool:
+        """Copy what lies in a directory that is stored under the beginning of a key."""
+        parts = key.split("/")
+        for end in range(len(parts) - 1, 0, -1):
+            whole = self._path(_with_key(location, "/".join(parts[:end])))
+            if not os.path.exists(f"{whole}{_AS_IT_IS}") or any(part in ("", ".", "..") for part in parts[end:]):
+                continue
+            with contextlib.ExitStack() as opened:
+                try:
+                    folder = trees.opened(whole)
+                    opened.callback(os.close, folder)
+                    for part in parts[end:-1]:
+                        folder = trees.opened(part, folder)
+                        opened.callback(os.close, folder)
+                    os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                self._copy_out((parts[-1], folder), (target, None), 0)
+                return True
+        return False
+
+    def _copy_all_below(self, location: dict[str, Any], key: str, target: str) -> bool:
+        """Copy everything that is stored as it is below a key, as one directory."""
+        found = False
+        for name in sorted(os.listdir(self.directory)) if os.path.isdir(self.directory) else ():
+            if not name.endswith(_AS_IT_IS):
+                continue
+            path = os.path.join(self.directory, name)
+            with open(path, encoding="utf-8") as file:
+                stored = json.load(file)
+            parts = _key_of(stored).removeprefix(f"{key}/").split("/")
+            if stored != _with_key(location, f"{key}/{'/'.join(parts)}") or any(p in ("", ".", "..") for p in parts):
+                continue
+            with _folders_made(target, parts[:-1]) as folder, contextlib.suppress(FileExistsError):
+                self._copy_out((path.removesuffix(_AS_IT_IS), None), (parts[-1], folder), 0)
+            found = True
+        return found
 
     def _write(self, content: bytes, target: str) -> None:
         self.budget.spend(len(content))
@@ -153,7 +200,11 @@ class ArtifactStore:
             trees.remove_quietly(temporary)
             raise
         trees.remove(path)
+        trees.remove(f"{path}{_AS_IT_IS}")
         os.rename(temporary, path)
+        if (artifact.get("archive") or {}).get("none") is not None and _key_of(location):
+            self.budget.spend(trees.ENTRY_BYTES)
+            layout.write_json(f"{path}{_AS_IT_IS}", _with_key(location, _key_of(location)))
         shown: Artifact = {key: artifact[key] for key in ("name", "path", "globalName") if key in artifact}
         return shown | location
 
@@ -178,8 +229,45 @@ class ArtifactStore:
                 os.close(writer)
 
     def _path(self, location: dict[str, Any]) -> str:
-        text = json.dumps(location, sort_keys=True)
+        text = json.dumps(_with_key(location, _key_of(location)), sort_keys=True)
         return os.path.join(self.directory, hashlib.sha256(text.encode()).hexdigest())
+
+
+@contextlib.contextmanager
+def _folders_made(target: str, parts: Sequence[str]) -> Iterator[int]:
+    """Make directories below a path, as far as they are missing, through no link that an artifact brought along.
+
+    Raises `_NoFile` where something else is in the way.
+    """
+    with contextlib.ExitStack() as opened:
+        folder: int | None = None
+        for part in (target, *parts):
+            try:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o755, dir_fd=folder)
+                folder = trees.opened(part, folder)
+            except OSError as error:
+                raise _NoFile(f"{part} is no directory") from error
+            opened.callback(os.close, folder)
+            os.fchmod(folder, 0o755)
+        assert folder is not None
+        yield folder
+
+
+def _key_of(location: dict[str, Any]) -> str:
+    """Return by which key a store holds an artifact, '' where it has none. A last `/` is no part of it."""
+    for store, field in _KEYS.items():
+        key = (location.get(store) or {}).get(field)
+        if key:
+            return str(key).strip("/")
+    return ""
+
+
+def _with_key(location: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a location of the same store under another key."""
+    return {
+        store: {**place, _KEYS[store]: key} if key and store in _KEYS else place for store, place in location.items()
+    }
 
 
 def _next_data(file: int, start: int) -> int:

@@ -1,49 +1,60 @@
 """Which fields of a Workflow the local engine carries out, and which it may ignore. Whatever is not here is refused.
 
 A field's value is the name of the kind of object it holds, `[kind]` for a list of them, `[[kind]]` for a list of
-lists, `{}` for anything. Source: https://argo-workflows.readthedocs.io/en/latest/fields/.
+lists, `{*}` for an object of any fields, `text` for a text, `{}` for anything. Source: https://argo-workflows.readthedocs.io/en/latest/fields/.
 """
 
 from __future__ import annotations
 
-ANYTHING = "{}"
+ANYTHING, OBJECT, TEXT = "{}", "{*}", "text"
+LIST, TEXTS = f"[{ANYTHING}]", f"[{TEXT}]"
 
 
 def _plain(names: str) -> dict[str, str]:
     return dict.fromkeys(names.split(), ANYTHING)
 
 
+def _texts(names: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), TEXT)
+
+
 _CONTAINER = {
     **_plain(
-        "name image command args workingDir resources imagePullPolicy ports securityContext "
+        "imagePullPolicy ports securityContext "
         "livenessProbe startupProbe terminationMessagePath terminationMessagePolicy stdin stdinOnce tty"
     ),
+    **_texts("name image workingDir"),
+    "command": LIST,
+    "args": LIST,
+    "resources": "resources",
     "env": "[env]",
     "envFrom": "[envFrom]",
     "volumeMounts": "[volumeMount]",
     "readinessProbe": "probe",
 }
-_LOOP = {**_plain("withItems withParam"), "withSequence": "sequence"}
+_LOOP = {"withItems": LIST, "withParam": TEXT, "withSequence": "sequence"}
 _CALL = {
-    **_plain("name template when"),
+    **_texts("name template when"),
     **_LOOP,
     "arguments": "arguments",
     "continueOn": "continueOn",
     "inline": "template",
 }
-_KEY_REF = _plain("name key optional")
-_BLOB = ANYTHING
-_STORES = dict.fromkeys(("s3", "azure", "gcs", "oss", "hdfs", "artifactory"), _BLOB)
+_KEY_REF = {**_texts("name key"), "optional": ANYTHING}
+_STORES = dict.fromkeys(("s3", "azure", "gcs", "oss", "hdfs", "artifactory"), OBJECT)
 
 KINDS: dict[str, dict[str, str]] = {
-    "workflow": _plain("apiVersion kind metadata status") | {"spec": "spec"},
+    "workflow": _plain("apiVersion kind status") | {"metadata": OBJECT, "spec": "spec"},
     "spec": {
         **_plain(
-            "entrypoint onExit serviceAccountName automountServiceAccountToken imagePullSecrets hostNetwork "
+            "serviceAccountName automountServiceAccountToken imagePullSecrets hostNetwork "
             "dnsPolicy dnsConfig ttlStrategy podGC podMetadata tolerations priority podPriorityClassName "
             "schedulerName securityContext activeDeadlineSeconds parallelism workflowMetadata archiveLogs "
             "artifactRepositoryRef artifactGC podDisruptionBudget executor metrics"
         ),
+        **_texts("entrypoint onExit"),
+        "nodeSelector": OBJECT,
+        "affinity": "affinity",
         "arguments": "arguments",
         "templates": "[template]",
         "templateDefaults": "template",
@@ -51,20 +62,29 @@ KINDS: dict[str, dict[str, str]] = {
         "synchronization": "synchronization",
     },
     "arguments": {"parameters": "[parameter]", "artifacts": "[artifact]"},
-    "parameter": {**_plain("name value default enum description globalName"), "valueFrom": "valueFrom"},
-    "valueFrom": _plain("path parameter default supplied"),
+    "parameter": {
+        **_texts("name globalName"),
+        **_plain("value default description"),
+        "enum": LIST,
+        "valueFrom": "valueFrom",
+    },
+    "valueFrom": {**_texts("path parameter"), **_plain("default supplied")},
     "artifact": {
-        **_plain("name path from raw optional globalName mode archive archiveLogs deleted artifactGC description"),
+        **_texts("name path from globalName"),
+        **_plain("optional mode archiveLogs deleted artifactGC description"),
+        "raw": OBJECT,
+        "archive": OBJECT,
         **_STORES,
     },
     "inputs": {"parameters": "[parameter]", "artifacts": "[artifact]"},
     "outputs": {"parameters": "[parameter]", "artifacts": "[artifact]", **_plain("exitCode result")},
     "template": {
         **_plain(
-            "name metadata nodeSelector podSpecPatch activeDeadlineSeconds timeout parallelism failFast daemon "
+            "name metadata podSpecPatch activeDeadlineSeconds timeout parallelism failFast daemon "
             "serviceAccountName automountServiceAccountToken securityContext tolerations priority "
             "priorityClassName schedulerName archiveLocation metrics executor annotations"
         ),
+        "nodeSelector": OBJECT,
         "inputs": "inputs",
         "outputs": "outputs",
         "container": "container",
@@ -78,11 +98,22 @@ KINDS: dict[str, dict[str, str]] = {
         "volumes": "[volume]",
         "retryStrategy": "retryStrategy",
         "synchronization": "synchronization",
+        "affinity": "affinity",
     },
+    "affinity": {"nodeAffinity": "nodeAffinity"},
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": "nodeTerms",
+        "preferredDuringSchedulingIgnoredDuringExecution": "[preferredTerm]",
+    },
+    "nodeTerms": {"nodeSelectorTerms": "[nodeTerm]"},
+    "preferredTerm": {"weight": ANYTHING, "preference": "nodeTerm"},
+    "nodeTerm": {"matchExpressions": "[nodeRequirement]"},
+    "nodeRequirement": _plain("key operator values"),
+    "resources": {"limits": OBJECT, "requests": OBJECT, "claims": ANYTHING},
     "container": _CONTAINER,
     "script": {**_CONTAINER, "source": ANYTHING},
     "userContainer": {**_CONTAINER, "mirrorVolumeMounts": ANYTHING},
-    "setContainer": {**_CONTAINER, "dependencies": ANYTHING},
+    "setContainer": {**_CONTAINER, "dependencies": TEXTS},
     "containerSet": {
         "containers": "[setContainer]",
         "volumeMounts": "[volumeMount]",
@@ -90,34 +121,34 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "setRetryStrategy": _plain("duration retries"),
     "step": _CALL,
-    "dag": {**_plain("target failFast"), "tasks": "[task]"},
-    "task": {**_CALL, **_plain("depends dependencies")},
+    "dag": {"target": TEXT, "failFast": ANYTHING, "tasks": "[task]"},
+    "task": {**_CALL, "depends": TEXT, "dependencies": TEXTS},
     "continueOn": _plain("failed error"),
     "sequence": _plain("count start end format"),
     "suspend": _plain("duration"),
     "retryStrategy": {**_plain("limit retryPolicy affinity"), "backoff": "backoff"},
     "backoff": _plain("duration factor maxDuration cap"),
     "synchronization": {"mutex": "mutex", "mutexes": "[mutex]"},
-    "mutex": _plain("name"),
-    "env": {**_plain("name value"), "valueFrom": "envSource"},
+    "mutex": _texts("name"),
+    "env": {"name": TEXT, "value": ANYTHING, "valueFrom": "envSource"},
     "envSource": {"secretKeyRef": "keyRef", "configMapKeyRef": "keyRef", "fieldRef": "fieldRef"},
     "keyRef": _KEY_REF,
     "fieldRef": _plain("apiVersion fieldPath"),
     "envFrom": {"prefix": ANYTHING, "configMapRef": "objectRef", "secretRef": "objectRef"},
-    "objectRef": _plain("name optional"),
-    "volumeMount": _plain("name mountPath subPath readOnly mountPropagation recursiveReadOnly"),
+    "objectRef": {"name": TEXT, "optional": ANYTHING},
+    "volumeMount": {**_texts("name mountPath subPath"), **_plain("readOnly mountPropagation recursiveReadOnly")},
     "volume": {
-        "name": ANYTHING,
+        "name": TEXT,
         "emptyDir": "emptyDir",
         "configMap": "configMap",
         "secret": "secret",
         "hostPath": "hostPath",
     },
     "emptyDir": _plain("medium sizeLimit"),
-    "configMap": {**_plain("name optional defaultMode"), "items": "[item]"},
-    "secret": {**_plain("secretName optional defaultMode"), "items": "[item]"},
-    "item": _plain("key path mode"),
-    "hostPath": _plain("path type"),
+    "configMap": {"name": TEXT, **_plain("optional defaultMode"), "items": "[item]"},
+    "secret": {"secretName": TEXT, **_plain("optional defaultMode"), "items": "[item]"},
+    "item": {**_texts("key path"), "mode": ANYTHING},
+    "hostPath": _texts("path type"),
     "probe": {
         **_plain(
             "initialDelaySeconds periodSeconds timeoutSeconds successThreshold failureThreshold "
@@ -127,11 +158,12 @@ KINDS: dict[str, dict[str, str]] = {
         "httpGet": "httpAction",
         "tcpSocket": "socketAction",
     },
-    "execAction": _plain("command"),
+    "execAction": {"command": LIST},
     "httpAction": _plain("host port path scheme"),
     "socketAction": _plain("host port"),
     "podPatch": {
-        **_plain("nodeSelector terminationGracePeriodSeconds tolerations securityContext priorityClassName"),
+        **_plain("terminationGracePeriodSeconds tolerations securityContext priorityClassName"),
+        "nodeSelector": OBJECT,
         "containers": "[container]",
         "initContainers": "[container]",
     },
@@ -152,6 +184,9 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "keyRef": ("name", "key"),
     "objectRef": ("name",),
     "item": ("key", "path"),
+    "nodeTerms": ("nodeSelectorTerms",),
+    "preferredTerm": ("weight", "preference"),
+    "nodeRequirement": ("key", "operator"),
     "dag": ("tasks",),
     "containerSet": ("containers",),
 }
@@ -165,4 +200,5 @@ FIELD_PATHS = (
     "status.podIP",
     "status.hostIP",
 )
+NODE_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
 RETRY_POLICIES = ("Always", "OnFailure", "OnError", "OnTransientError")

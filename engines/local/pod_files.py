@@ -1,6 +1,6 @@
 """One pod's files and container specs: from a rendered template to what a `PodRunner` starts, and back to outputs."""
 
-# ruff: noqa: PTH103, PTH118, PTH120, PTH123
+# ruff: noqa: PTH103, PTH118, PTH120, PTH123, PTH202
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from engines.local import beneath, layout, names, trees
 from engines.local.artifacts import ArtifactMissing, ArtifactStore
@@ -19,13 +19,14 @@ from engines.local.interpreter.tags import text_of
 from engines.local.log_index import LogIndex
 from engines.local.pods import ContainerSpec, Mount, OutputEntry, OutputUnreadable
 from engines.local.quantities import memory_limit, storage_limit
-from engines.local.templates import Template, containers_of, patched, used_volumes, volume_mounts
+from engines.local.templates import Template, containers_of, mounted_twice, patched, used_volumes, volume_mounts
 from engines.local.volumes import Made, VolumeRefused, Volumes, mounts_of
 
 SCRIPT_PATH = "/argo/staging/script"
 # As a kubelet says it.
 _USAGE_OF = 'Usage of EmptyDir volume "%s" exceeds the limit "%s".'
-_LONGEST_OUTPUT = 256 * 1024
+# What a Workflow's record on a cluster holds at most; a longer output is refused, never cut.
+_LONGEST_OUTPUT = 1 << 20
 _TEMPORARY = "/tmp"  # noqa: S108 - a path inside the pod
 
 OutputReader = Callable[[str, str], Iterator[OutputEntry]]
@@ -92,6 +93,8 @@ class PodFiles:
             self.shop.images.find(text_of(spec.get("image") or ""))
             if spec.get("env") or spec.get("envFrom"):
                 environment(spec, self._surroundings)
+        if twice := mounted_twice(self.template):
+            raise VolumeRefused(twice)
         used = used_volumes(self.template)
         if used:
             self.shop.volumes.check(self.template, used)
@@ -123,7 +126,7 @@ class PodFiles:
     def _write_script(self, text: str) -> None:
         folder = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            beneath.make_file(folder, ["script"], text.encode(), 0o644)
+            beneath.make_file(folder, ["script"], text.encode(), 0o755)
         finally:
             os.close(folder)
 
@@ -225,8 +228,22 @@ class PodFiles:
             elif not artifact.get("optional") and not failed:
                 raise OutputMissing(f"artifact {artifact['name']}: nothing at {artifact['path']}")
         if self.order.capture:
-            found["result"] = _trimmed(_read(self.log("main", "stdout")))
+            found["result"] = self._result()
         return found
+
+    def _result(self) -> str:
+        """Return what the main container wrote to its standard output. Raises OutputUnreadable for too much."""
+        path = self.log("main", "stdout")
+        try:
+            written = os.path.getsize(path)
+        except FileNotFoundError:
+            return ""
+        if written >= self.shop.log_bytes:
+            raise OutputUnreadable(
+                f"result: the standard output is larger than the {self.shop.log_bytes} bytes kept of it"
+            )
+        with open(path, "rb") as file:
+            return _text(file, "result: the standard output")
 
     def _parameter(self, parameter: dict[str, Any], read: OutputReader, failed: bool) -> str | None:
         source = parameter.get("valueFrom") or {}
@@ -236,7 +253,7 @@ class PodFiles:
                 if entry.kind != "file":
                     raise OutputUnreadable(f"parameter {parameter['name']}: {path} is a {entry.kind}")
                 with open(entry.descriptor, "rb", closefd=False) as file:
-                    return _trimmed(file.read(_LONGEST_OUTPUT).decode("utf-8", "replace"))
+                    return _text(file, f"parameter {parameter['name']}: {path}")
         elif parameter.get("value") is not None:
             return text_of(parameter["value"])
         if source.get("default") is not None:
@@ -268,16 +285,14 @@ def _outside(paths: tuple[str, ...], targets: tuple[str, ...]) -> tuple[str, ...
     )
 
 
-def _read(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read(_LONGEST_OUTPUT).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _trimmed(text: str) -> str:
-    return text[:-1] if text.endswith("\n") else text
+def _text(file: BinaryIO, what: str) -> str:
+    """Return what a file holds, without a last newline. Raises OutputUnreadable where it is too long for an output."""
+    content = file.read(_LONGEST_OUTPUT + 1)
+    if len(content) > _LONGEST_OUTPUT:
+        raise OutputUnreadable(
+            f"{what} is larger than {_LONGEST_OUTPUT} bytes, which an output may have; use an artifact"
+        )
+    return content.decode("utf-8", "replace").removesuffix("\n")
 
 
 __all__ = ["ArtifactMissing", "OutputMissing", "PodFiles", "Shop"]

@@ -31,6 +31,8 @@ _LOOPBACK = "127.0.0.1"
 _AT_ONCE = 2 * (os.cpu_count() or 1)
 _STEP_SECONDS = 0.1
 _FULL_SECONDS = 1.0
+# Long enough for the others of a pod to notice by themselves, and to say so.
+_FORSAKEN_SECONDS = 2.0
 # Of a long loop, between two looks at what has ended meanwhile: half a millisecond.
 _TURNS = 4
 
@@ -40,6 +42,7 @@ class _Pod:
         "active_deadline",
         "evicted",
         "files",
+        "forsaken",
         "killed",
         "machine",
         "order",
@@ -55,7 +58,7 @@ class _Pod:
         self.place = place
         self.machine = PodMachine(files.template)
         self.probe: Probe | None = None
-        self.started = self.killed = False
+        self.started = self.killed = self.forsaken = False
         self.why = self.evicted = ""
         deadline = files.template.get("activeDeadlineSeconds")
         self.active_deadline = None if deadline is None else float(deadline)
@@ -121,13 +124,14 @@ class PodHost:
                 else:
                     self._stop(*what)
             self._start_waiting()
-            if not actions or self.machine.has_turns:
+            # A pod that waited and failed at its start is news too.
+            if self.machine.has_turns or not (actions or self.machine.has_news):
                 return
 
     def _accept(self, order: PodOrder) -> None:
         pods = self.machine.pods
         files = PodFiles(self.shop, order)
-        place = place_for(files.template.get("nodeSelector"), self.options.nodes)
+        place = place_for(files.template, self.options.nodes)
         if place is None:
             pods.pending(order.node_id, unschedulable(len(self.options.nodes)))
             return
@@ -289,15 +293,24 @@ class PodHost:
         restarts, machine.to_restart = machine.to_restart, []
         for seconds, container in restarts:
             self._at(time.monotonic() + seconds, partial(self._restart, pod, container))
-        if machine.in_set and starting:
+        if machine.changed:
             for name, (phase, message) in machine.phases().items():
                 self.machine.pods.container(node_id, name, phase, message)
+        if machine.forsaken and not pod.forsaken:
+            pod.forsaken = True
+            self._at(time.monotonic() + _FORSAKEN_SECONDS, lambda: self._end_forsaken(pod))
         if machine.over:
             self._collect(pod)
         elif machine.ending and not pod.killed:
             pod.killed = True
             self._signal(pod, signal.SIGTERM)
             self._at(time.monotonic() + self.options.grace, lambda: self._signal(pod, signal.SIGKILL))
+
+    def _end_forsaken(self, pod: _Pod) -> None:
+        """End the containers of a set whose `main` has failed, as Argo's controller does when it learns of it."""
+        if self.pods.get(pod.order.node_id) is pod and not pod.machine.ending:
+            pod.machine.end()
+            self._follow(pod)
 
     def _start(self, pod: _Pod, container: Container, again: bool = False) -> None:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from engines.local.interpreter.retries import seconds_of
 from engines.local.interpreter.tags import text_of
+from engines.local.templates import main_of
 
 _SIGKILLED, _SIGTERMED, _DEPENDENCY_FAILED = 137, 143, 64
 
@@ -17,7 +18,7 @@ _SIGKILLED, _SIGTERMED, _DEPENDENCY_FAILED = 137, 143, 64
 class Container:
     """One container of a pod and how it fares."""
 
-    __slots__ = ("code", "dependencies", "message", "name", "reason", "retries", "role", "spec", "state")
+    __slots__ = ("code", "dependencies", "message", "name", "reason", "retries", "role", "spec", "state", "was_ended")
 
     def __init__(self, role: str, spec: dict[str, Any], name: str) -> None:
         self.role = role
@@ -29,6 +30,8 @@ class Container:
         self.reason = ""
         self.message = ""
         self.retries = 0
+        # Whether it was told to end, so that its exit code says little.
+        self.was_ended = False
 
     @property
     def said(self) -> str:
@@ -53,13 +56,15 @@ class PodMachine:
             for spec in container_set["containers"]:
                 self._add("main", spec, spec["name"])
         else:
-            self._add("main", template.get("script") or template["container"], "main")
+            self._add("main", main_of(template), "main")
         for spec in template.get("sidecars") or ():
             self._add("sidecar", spec, spec["name"])
         strategy = (container_set or {}).get("retryStrategy") or {}
         self.retries = int(text_of(strategy.get("retries") or 0))
         self.retry_after = seconds_of(strategy.get("duration") or 0)
         self.in_set = bool(container_set)
+        # Containers of a set whose end no node tells yet.
+        self.changed = self.in_set
 
     def _add(self, role: str, spec: dict[str, Any], name: str) -> None:
         self.containers[name] = container = Container(role, spec, name)
@@ -77,6 +82,8 @@ class PodMachine:
         """Take notice of a container's end."""
         container = self.containers[name]
         container.state, container.code, container.reason, container.message = "ended", code, reason, message
+        container.was_ended = self.ending
+        self.changed = self.in_set
         if code and container.role == "main" and container.retries < self.retries and not self.ending:
             container.retries += 1
             container.state = "waiting to be restarted"
@@ -124,7 +131,17 @@ class PodMachine:
                 elif all(other.state == "ended" for other in before):
                     self._start(container)
 
+    @property
+    def forsaken(self) -> bool:
+        """Whether containers of a set run for nobody: `main` has failed, or where no container is it, one of them."""
+        if not self.in_set or self.ending:
+            return False
+        mains = self.of("main")
+        deciding = [container for container in mains if container.name == "main"] or mains
+        return any(container.state == "ended" and container.code for container in deciding)
+
     def _start(self, container: Container) -> None:
+        self.changed = self.in_set
         container.state = "running"
         self.to_start.append(container)
 
@@ -143,7 +160,9 @@ class PodMachine:
 
     def verdict(self) -> tuple[str, str]:
         """Return the pod's phase and message as Argo infers them from its containers."""
-        order = self.of("init") + self.of("main") + self.of("sidecar")
+        # Of those that failed the first to say why is one that nobody had told to end.
+        main = sorted(self.of("main"), key=lambda container: container.was_ended)
+        order = self.of("init") + main + self.of("sidecar")
         for container in order:
             if container.state != "ended" or container.code == 0:
                 continue
@@ -154,12 +173,9 @@ class PodMachine:
         return "Succeeded", ""
 
     def exit_code(self) -> str | None:
-        """Return the exit code that stands for the pod, None when no main container ended."""
-        ended = [container for container in self.of("main") if container.state == "ended"]
-        chosen = next((container for container in ended if container.name == "main"), None)
-        chosen = chosen or next((container for container in ended if container.code), None)
-        chosen = chosen or (ended[-1] if ended else None)
-        return None if chosen is None else str(chosen.code)
+        """Return the exit code that stands for the pod, None when no container named main has ended."""
+        main = self.containers.get("main")
+        return str(main.code) if main is not None and main.role == "main" and main.state == "ended" else None
 
     def phases(self) -> dict[str, tuple[str, str]]:
         """Return phase and message of each container of a containerSet."""
@@ -171,8 +187,9 @@ class PodMachine:
                 found[container.name] = ("Running", "")
             elif container.state == "ended":
                 phase = "Error" if container.code == _DEPENDENCY_FAILED else "Failed" if container.code else "Succeeded"
-                said = f"{container.reason} (exit code {container.code}): {container.message}"
+                said = f"{container.name}: {container.reason} (exit code {container.code}): {container.message}"
                 found[container.name] = (phase, said if container.code else "")
             elif container.state == "never":
                 found[container.name] = ("Failed", "never started")
+        self.changed = False
         return found

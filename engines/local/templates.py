@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ def patched(template: Template) -> Template:
 def _lay_over(template: Template, change: dict[str, Any]) -> None:
     name = change.get("name")
     if name == "main" and not template.get("containerSet"):
-        key = "script" if template.get("script") else "container"
+        key = "container" if template.get("script") is None else "script"
         template[key] = _merged(template[key], change)
         return
     for key in ("initContainers", "sidecars"):
@@ -49,6 +50,12 @@ def _merged(base: Any, change: Any) -> Any:
     return change
 
 
+def main_of(template: Template) -> dict[str, Any]:
+    """Return the one main container of a template that has no set of them."""
+    main: dict[str, Any] = template["container"] if template.get("script") is None else template["script"]
+    return main
+
+
 def containers_of(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield role and spec of every container of a pod."""
     for spec in template.get("initContainers") or ():
@@ -57,7 +64,7 @@ def containers_of(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
         for spec in template["containerSet"]["containers"]:
             yield "main", spec
     else:
-        yield "main", template.get("script") or template["container"]
+        yield "main", main_of(template)
     for spec in template.get("sidecars") or ():
         yield "sidecar", spec
 
@@ -74,19 +81,65 @@ def volume_mounts(template: Template, role: str, spec: Mapping[str, Any]) -> lis
     return list({mount["mountPath"]: mount for mount in mounts}.values())
 
 
+def mounted_twice(template: Template) -> str:
+    """Return what an API server says of a container that has two volumes at one path, or ''."""
+    shared = (template.get("containerSet") or {}).get("volumeMounts") or ()
+    for role, spec in containers_of(template):
+        seen: set[str] = set()
+        for mount in (*(shared if role == "main" else ()), *(spec.get("volumeMounts") or ())):
+            path = os.path.normpath(mount["mountPath"])
+            if path in seen:
+                return f'{spec.get("name") or "main"}: volumeMounts: mountPath: Invalid value: "{path}": must be unique'
+            seen.add(path)
+    return ""
+
+
 def used_volumes(template: Template) -> set[str]:
     """Return the names of the volumes that a pod's containers mount."""
     return {mount["name"] for role, spec in containers_of(template) for mount in volume_mounts(template, role, spec)}
 
 
-def place_for(selector: Mapping[str, Any] | None, nodes: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return the name of the first declared node that a selector matches, None when there is none."""
-    wanted = {str(key): str(value) for key, value in (selector or {}).items()}
-    for node in nodes:
-        labels = node["labels"]
-        if all(labels.get(key) == value for key, value in wanted.items()):
-            return str(node["name"])
-    return None
+def place_for(template: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the name of the declared node that a pod goes to by its template, None when there is none.
+
+    Of those that fit its `nodeSelector` and `affinity` the one that the affinity prefers, else the first.
+    """
+    selector = {str(key): str(value) for key, value in (template.get("nodeSelector") or {}).items()}
+    affinity = (template.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    fitting = [
+        node
+        for node in nodes
+        if all(node["labels"].get(key) == value for key, value in selector.items())
+        and (not required or any(_meets(node, term) for term in required.get("nodeSelectorTerms") or ()))
+    ]
+    preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+
+    def weight(node: Mapping[str, Any]) -> int:
+        return sum(int(term["weight"]) for term in preferred if _meets(node, term["preference"]))
+
+    return str(max(fitting, key=weight)["name"]) if fitting else None
+
+
+def _meets(node: Mapping[str, Any], term: Mapping[str, Any]) -> bool:
+    """Return whether a node has all that a term asks for; one that asks for nothing fits none."""
+    wanted = term.get("matchExpressions") or ()
+    return bool(wanted) and all(_has(node["labels"], requirement) for requirement in wanted)
+
+
+def _has(labels: Mapping[str, str], requirement: Mapping[str, Any]) -> bool:
+    label, operator = labels.get(str(requirement["key"])), requirement["operator"]
+    values = [str(value) for value in requirement.get("values") or ()]
+    if operator in ("Exists", "DoesNotExist"):
+        return (label is not None) == (operator == "Exists")
+    if operator in ("In", "NotIn"):
+        return (label in values) == (operator == "In")
+    try:
+        return (
+            label is not None and (int(label) > int(values[0])) == (operator == "Gt") and int(label) != int(values[0])
+        )
+    except ValueError:
+        return False
 
 
 def unschedulable(count: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import yaml
 
 from engines.base import Manifest, ManifestRejected
-from engines.local.fields import ANYTHING, FIELD_PATHS, KINDS, REQUIRED, RETRY_POLICIES
+from engines.local.fields import ANYTHING, FIELD_PATHS, KINDS, NODE_OPERATORS, OBJECT, REQUIRED, RETRY_POLICIES, TEXT
 from engines.local.interpreter.calls import CallError
 from engines.local.interpreter.conditions import InvalidCondition, parsed
 from engines.local.interpreter.retries import limit_of, seconds_of
@@ -44,10 +44,12 @@ def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
     ready = {**spec, "templates": templates}
     if spec.get("templateDefaults"):
         ready["templateDefaults"] = _ready_template(spec["templateDefaults"], "/spec/templateDefaults")
-    _check_duration(spec, "activeDeadlineSeconds", "/spec")
+    _check_number(spec, "activeDeadlineSeconds", "/spec")
+    _check_number(spec, "parallelism", "/spec")
     metadata = manifest.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise ManifestRejected("metadata is an object", "/metadata")
+    for key in ("labels", "annotations"):
+        if metadata.get(key) is not None and not isinstance(metadata[key], dict):
+            raise ManifestRejected("an object is expected here", f"/metadata/{key}")
     return {"metadata": {**metadata, "name": name}, "spec": ready}
 
 
@@ -100,6 +102,14 @@ def _check_field(value: Any, form: str, pointer: str) -> None:
         for index, item in enumerate(value):
             _check_field(item, form[1:-1], f"{pointer}/{index}")
         return
+    if form == TEXT:
+        if not isinstance(value, str):
+            raise ManifestRejected("a text is expected here", pointer)
+        return
+    if form == OBJECT:
+        if not isinstance(value, dict):
+            raise ManifestRejected("an object is expected here", pointer)
+        return
     _check_object(value, form, pointer)
 
 
@@ -113,7 +123,30 @@ def _check_duration(value: dict[str, Any], key: str, pointer: str) -> None:
         raise ManifestRejected(str(error), f"{pointer}/{key}") from error
 
 
+def _check_number(value: dict[str, Any], key: str, pointer: str) -> None:
+    number = value.get(key)
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 0):
+        raise ManifestRejected(f"{key} is a whole number", f"{pointer}/{key}")
+
+
+def _check_container_set(containers: dict[str, Any], pointer: str) -> None:
+    """Refuse containers that wait for nobody, or for each other."""
+    waiting = {one["name"]: set(one.get("dependencies") or ()) for one in containers["containers"]}
+    for index, one in enumerate(containers["containers"]):
+        for number, name in enumerate(one.get("dependencies") or ()):
+            if name not in waiting:
+                place = f"{pointer}/containers/{index}/dependencies/{number}"
+                raise ManifestRejected(f"no container of the set is named {name}", place)
+    while waiting:
+        free = [name for name, needed in waiting.items() if not needed & waiting.keys()]
+        if not free:
+            raise ManifestRejected(f"{', '.join(waiting)} wait for each other", f"{pointer}/containers")
+        for name in free:
+            del waiting[name]
+
+
 def _check_template(template: dict[str, Any], pointer: str) -> None:
+    _check_number(template, "parallelism", pointer)
     _check_duration(template, "activeDeadlineSeconds", pointer)
     _check_duration(template, "timeout", pointer)
     for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or ()):
@@ -184,7 +217,26 @@ def _check_env_from(source: dict[str, Any], pointer: str) -> None:
         raise ManifestRejected("envFrom names a configMapRef or a secretRef", pointer)
 
 
+def _check_requirement(requirement: dict[str, Any], pointer: str) -> None:
+    if requirement["operator"] not in NODE_OPERATORS:
+        raise ManifestRejected(f"operator is one of {', '.join(NODE_OPERATORS)}", f"{pointer}/operator")
+    values = requirement.get("values") or []
+    if not isinstance(values, list):
+        raise ManifestRejected("a list is expected here", f"{pointer}/values")
+    if bool(values) == requirement["operator"].endswith(("Exists", "Exist")):
+        some = "no" if values else "some"
+        raise ManifestRejected(f"the operator {requirement['operator']} has {some} values", f"{pointer}/values")
+
+
+def _check_preferred(term: dict[str, Any], pointer: str) -> None:
+    if not isinstance(term["weight"], int):
+        raise ManifestRejected("weight is a number", f"{pointer}/weight")
+
+
 _CHECKS = {
+    "containerSet": _check_container_set,
+    "preferredTerm": _check_preferred,
+    "nodeRequirement": _check_requirement,
     "template": _check_template,
     "container": _check_container,
     "script": _check_container,

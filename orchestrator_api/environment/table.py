@@ -209,6 +209,7 @@ FEDERATED = Section(
     (
         Variable("FEDERATED_ADAPTER", one_of(("database", "kafka")), "database", "what carries the messages of new federated trainings: `database` (this service, over its API) or `kafka`", "COMMUNICATION_ADAPTER", default_says="`database`; `kafka` where `KAFKA_BOOTSTRAP_SERVERS` is set"),
         Variable("FEDERATED_MAX_MODEL_KILOBYTES", whole(), 51200, "of a model's zip, in kilobytes of 1024 bytes, where neither execution nor Schema declares it", "KAFKA_MAX_MODEL_SIZE"),
+        Variable("FEDERATED_ITERATION_SECONDS", seconds(), 86400, "how long an iteration may take for managers that take their variables from the ConfigMaps `federated-learning-manager-client` and `-server`"),
         Variable("FEDERATED_INITIALIZATION_SECONDS", seconds(), None, "how long a server waits for its clients to start, and they for it", default_says="`EXECUTION_PENDING_DEADLINE_SECONDS`"),
         Variable("FEDERATED_WAITING_REQUESTS", whole(), 1000, "how many long polls one API process holds at once; they take no thread"),
         Variable("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", forms.HOST_PORTS, "", "brokers as this service reaches them", "KAFKA_BOOTSTRAP_SERVERS", default_says=EMPTY),

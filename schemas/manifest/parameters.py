@@ -5,20 +5,24 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from policy.faults import ManifestFault
 from policy.outline import (
     INPUT_PARAMETER,
-    TAG,
     TEMPLATE_DEFAULTS,
     WORKFLOW_PARAMETER,
     Entry,
     Outline,
     as_mapping,
+    tags_of,
 )
 
 # In an expression (`{{=…}}`) a dash is a minus, so that such names stand in brackets.
 _IN_EXPRESSION = re.compile(r"\b(workflow|inputs)\.parameters(?:\.([A-Za-z0-9_]+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
+
+
+_WITHIN = re.compile(r"(.+)/(?:steps/\d+/\d+|dag/tasks/\d+)/inline")
 
 
 def reference_faults(outline: Outline) -> list[ManifestFault]:
@@ -58,17 +62,24 @@ def _is_call(entry: Entry) -> bool:
     return entry.key == "onExit" or entry.pointer == "/spec/entrypoint"
 
 
-def _references(entry: Entry) -> Iterator[tuple[str, str]]:
+def _references(entry: Entry, outline: Outline) -> Iterator[tuple[str, str]]:
     """Yield what a text refers to: `workflow` or `inputs`, and the parameter's name."""
-    for match in TAG.finditer(entry.value):
-        content = match.group(1).strip()
-        if content.startswith("="):
-            for found in _IN_EXPRESSION.finditer(content):
-                yield found.group(1), found.group(2) or found.group(3)
-        elif content.startswith(WORKFLOW_PARAMETER):
-            yield "workflow", content.removeprefix(WORKFLOW_PARAMETER)
-        elif content.startswith(INPUT_PARAMETER):
-            yield "inputs", content.removeprefix(INPUT_PARAMETER)
+    for tag in tags_of(entry.value):
+        # A name with references in it is told by what they can become; where nobody knows, the run will tell.
+        for content in outline.becomes_at(tag, entry) if "{{" in tag and not tag.startswith("=") else (tag,):
+            yield from _referred_to(content)
+
+
+def _referred_to(content: str) -> Iterator[tuple[str, str]]:
+    if "{{" in content or "\0" in content:
+        return
+    if content.startswith("="):
+        for found in _IN_EXPRESSION.finditer(content):
+            yield found.group(1), found.group(2) or found.group(3)
+    elif content.startswith(WORKFLOW_PARAMETER):
+        yield "workflow", content.removeprefix(WORKFLOW_PARAMETER)
+    elif content.startswith(INPUT_PARAMETER):
+        yield "inputs", content.removeprefix(INPUT_PARAMETER)
 
 
 def _undeclared(outline: Outline) -> Iterator[ManifestFault]:
@@ -76,16 +87,25 @@ def _undeclared(outline: Outline) -> Iterator[ManifestFault]:
     for entry in outline.entries:
         if not isinstance(entry.value, str) or "{{" not in entry.value:
             continue
-        for kind, name in dict.fromkeys(_references(entry)):
+        for kind, name in dict.fromkeys(_references(entry, outline)):
             if kind == "workflow" and name not in available:
                 hint = _hint(name, available)
                 detail = f"uses the parameter {name}, which the manifest doesn't declare and nobody provides{hint}"
                 yield ManifestFault(entry.pointer, detail)
             if kind == "inputs" and entry.template and entry.template != TEMPLATE_DEFAULTS:
-                inputs = outline.inputs(entry.template)
+                inputs = _inputs_around(entry.template, outline)
                 if name not in inputs:
                     detail = f"uses the input {name}, which its template doesn't declare{_hint(name, inputs)}"
                     yield ManifestFault(entry.pointer, detail)
+
+
+def _inputs_around(template: str, outline: Outline) -> dict[str, Any]:
+    """Return the inputs that a template's texts see: its own, and those of the templates whose step it stands in."""
+    found = outline.inputs(template)
+    while (match := _WITHIN.fullmatch(template)) is not None:
+        template = match[1]
+        found = {**outline.inputs(template), **found}
+    return found
 
 
 def _unsupplied_arguments(outline: Outline) -> Iterator[ManifestFault]:

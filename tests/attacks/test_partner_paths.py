@@ -180,6 +180,21 @@ def test_each_item_of_a_fan_out_is_looked_at_as_one():
     assert rules(fan(crossed), BOTH) == {"refused by the rule host-path"}
 
 
+def called(caller):
+    """Return a Workflow of data-partner-1 whose pod has no selector and is called by a template that has one."""
+    workflow = manifest("/srv/one", readOnly=True)
+    del workflow["spec"]["templates"][0]["nodeSelector"]
+    calling = {"name": "caller", "nodeSelector": caller, "steps": [[{"name": "a", "template": "main"}]]}
+    workflow["spec"]["templates"].append(calling)
+    workflow["spec"] |= {"entrypoint": "caller", "nodeSelector": on("data-partner-1")}
+    return workflow
+
+
+def test_a_caller_leads_no_pod_to_another_partner():
+    assert not rules(called(on("data-partner-1")), BOTH)
+    assert rules(called(on("data-partner-2")), BOTH) == {"refused by the rule host-path"}
+
+
 def test_one_machine_has_its_partners_folders_wherever_a_pod_is():
     here = replace(CLUSTER, is_one_machine=True)
 

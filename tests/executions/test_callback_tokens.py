@@ -249,6 +249,14 @@ def test_defaults_of_all_templates_get_the_token_that_reaches_least() -> None:
     assert tokens(manifest).of(manifest["spec"]["templateDefaults"]) == "client"
 
 
+def test_a_selector_of_its_own_keeps_the_partner_of_the_defaults() -> None:
+    client = {"container": RUNNER, **taking("who"), "nodeSelector": {"kubernetes.io/os": "linux"}}
+    manifest = fan_out(client, **passing(who="{{item.data_partner}}"))
+    manifest["spec"]["templateDefaults"] = {"nodeSelector": {"dataPartner": "data-partner-2"}}
+
+    assert keys(manifest)["client"] == "client.data-partner-2"
+
+
 def test_several_partners_are_told_apart_outside_federated_trainings_too() -> None:
     client = {"container": RUNNER, **taking("who"), "nodeSelector": {"dataPartner": "{{inputs.parameters.who}}"}}
     manifest = fan_out(client, **passing(who="{{item.data_partner}}"))

@@ -23,9 +23,12 @@ from runs.carrier import Carrier
 from runs.models import WorkflowRun
 from runs.owners import CannotPrepare, NotReady
 from runs.services import run_observe
+from runtime.federated_manager.settings import read_settings
 from schemas.models import Schema
 from tests.executions.adapters import SECRET, NotingAdapter
 from tests.executions.conftest import FEDERATED, MANIFEST, federated_document, training_files
+
+LINKAGE = {"INITIALIZATION_TIME": "240", "FINALIZATION_TIME": "30", "FINALIZATION_RETRIES": "4"}
 
 
 @pytest.fixture
@@ -101,6 +104,48 @@ def test_time_outs_leave_room_for_the_ai_engine(post: Any, settings: Any) -> Non
     assert told["COMMUNICATION_ADAPTER_MAX_INITIALIZATION_TIME"] == "600"
     assert told["COMMUNICATION_ADAPTER_MAX_ITERATION_TIME"] == str(1200 + 300)
     assert told["COMMUNICATION_ADAPTER_START_ITERATION_MESSAGE_TIME_OUT"] == str(600 + 1500 + 1200 + 300)
+
+
+def test_a_manager_is_told_what_it_needs_of_its_ai_engine(post: Any) -> None:
+    told = variables(run_of(post()))
+
+    assert told["AI_ENGINE_LINKAGE_ADAPTER_MAX_ITERATION_TIME"] == "1200"
+    assert {name: told[f"AI_ENGINE_LINKAGE_ADAPTER_MAX_{name}"] for name in LINKAGE} == LINKAGE
+
+
+@pytest.fixture
+def from_config_maps(adapter: NotingAdapter, make_schema: Callable[..., Schema]) -> Callable[..., WorkflowRun]:
+    """Return a function that posts a training whose managers take their variables from ConfigMaps."""
+
+    def post(suffix: str) -> WorkflowRun:
+        manifest = copy.deepcopy(MANIFEST)
+        manager = {
+            "name": "main",
+            "image": "{{workflow.parameters.platform_imageRegistry}}/federated-learning-manager:1",
+        }
+        for role in ("server", "client"):
+            source = {"configMapRef": {"name": f"federated-learning-manager-{role}{suffix}"}}
+            manifest["spec"]["templates"].append({"name": role, "container": {**manager, "envFrom": [source]}})
+        make_schema("federated", FEDERATED, manifest=manifest)
+        return run_of(execution_create(document=federated_document(), files=training_files()))
+
+    return post
+
+
+@pytest.mark.parametrize("suffix", ["", "-staging"])
+def test_the_managers_config_maps_are_provided(from_config_maps: Any, carry: Any, settings: Any, suffix: str) -> None:
+    settings.FEDERATED_ITERATION_SECONDS = 700
+    run = from_config_maps(suffix)
+
+    names = {role: f"federated-learning-manager-{role}{suffix}" for role in ("server", "client")}
+    channel = {"COMMUNICATION_ADAPTER_BOOTSTRAP_SERVERS_CONFIG": "kafka:9092"}
+    server, client = (
+        read_settings(line, {**channel, **run.config_maps[names[line[0]]]})
+        for line in (["server", "id", "2", "2", "merging_models"], ["client", "id", "p", "2", "training_from_scratch"])
+    )
+    assert (server.engine.max_iteration_time, client.engine.max_finalization_retries) == (700, 4)
+    assert str(client.merged_model) == "/tmp/ai_elements/ai_model"
+    assert carry().submissions[run.name].of_installation == set(names.values())
 
 
 def test_the_execution_says_how_its_rounds_go(post: Any) -> None:

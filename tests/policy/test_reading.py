@@ -119,3 +119,28 @@ def test_places_are_those_of_keys_and_items():
 
 def test_what_is_missing_has_the_place_of_what_is_around_it():
     assert read(b"a:\n  b: 1\n").place("/a/nothing/at/all") == Place(1, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\n---\n", "---\na: 1\n---\n# nothing\n", "---\n# nothing\n---\na: 1\n...\n---\n"]
+)
+def test_documents_with_nothing_in_them_are_passed_over(text):
+    assert read(text.encode()).value == {"a": 1}
+
+
+def test_a_file_of_separators_is_empty():
+    assert fault_of("---\n---\n").detail == "is empty"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e3", 1000), ("1.0", 1), ("1E+2", 100), ("12e03", 12000), ("-1e-3", -0.001), (".5", 0.5),
+        ("1.", 1), ("1.5", 1.5),
+        ("010", 8), ("'1e3'", "1e3"), ("e3", "e3"), ("1e", "1e"), ("n", "n"), ("1.2.3", "1.2.3"), ("1e25", 1e25),
+    ],
+)  # fmt: skip
+def test_numbers_are_those_of_kubernetes(text, value):
+    found = read(f"a: {text}\n".encode()).value["a"]
+
+    assert (found, type(found)) == (value, type(value))

@@ -228,3 +228,128 @@ def test_the_shipped_training_needs_platform_data():
     without = document | {"input_elements": dict.fromkeys(document["input_elements"], False)}
 
     assert "refused by the rule host-path" in " ".join(fault.detail for fault in checked(text, of=without).faults)
+
+
+PIPELINE = """\
+  - name: main
+    steps:
+    - - name: each
+        withItems: [main-ai-engine, ITEM]
+        template: worker
+        arguments: {parameters: [{name: version, value: "{{workflow.parameters.execution_{{item}}-NAME}}"}]}
+  - name: worker
+    inputs: {parameters: [{name: version}]}
+    container: {image: x, args: ["{{inputs.parameters.version}}"]}
+"""
+
+
+def test_a_name_with_a_tag_in_it_is_told_by_the_loops_items():
+    good = PIPELINE.replace("NAME", "version").replace(", ITEM", "")
+
+    assert not faults(manifest(good))
+
+
+@pytest.mark.parametrize(
+    ("item", "name", "named"),
+    [
+        ("other-engine", "version", "execution_other-engine-version"),
+        ("main-ai-engine", "size", "execution_main-ai-engine-size"),
+    ],
+)
+def test_what_an_inner_tag_makes_of_a_name_must_be_provided(item, name, named):
+    found = faults(manifest(PIPELINE.replace("NAME", name).replace("ITEM", item)))
+
+    assert f"uses the parameter {named}," in found["/spec/templates/0/steps/0/0/arguments/parameters/0/value"]
+
+
+@pytest.mark.parametrize(
+    ("given", "is_good"),
+    [("main-ai-engine", True), ("other-engine", False), ("{{workflow.parameters.execution_id}}", True)],
+)
+def test_an_inner_input_is_told_by_who_gives_it(given, is_good):
+    text = PIPELINE.replace("execution_{{item}}-NAME", "execution_id").replace(", ITEM", "")
+    text = text.replace("{{workflow.parameters.execution_id}}", given)
+    text = text.replace(
+        'args: ["{{inputs.parameters.version}}"]',
+        'args: ["{{workflow.parameters.execution_{{inputs.parameters.version}}-version}}"]',
+    )
+
+    assert (not faults(manifest(text))) is is_good
+
+
+def test_what_is_wrong_inside_a_name_is_told_too():
+    text = (
+        PIPELINE.replace("{{item}}", "{{workflow.parameters.nobody}}").replace("NAME", "version").replace("ITEM", "x")
+    )
+
+    assert (
+        "uses the parameter nobody,"
+        in faults(manifest(text))["/spec/templates/0/steps/0/0/arguments/parameters/0/value"]
+    )
+
+
+def test_a_template_within_a_step_has_the_inputs_around_it():
+    text = """\
+  - name: main
+    inputs: {parameters: [{name: who, value: me}]}
+    steps:
+    - - name: a
+        inline: {container: {image: x, args: ["{{inputs.parameters.who}} {{inputs.parameters.nobody}}"]}}
+"""
+
+    assert list(faults(manifest(text)).values()) == ["uses the input nobody, which its template doesn't declare"]
+
+
+MOUNTS = """\
+  - name: main
+    inputs: {artifacts: [{name: a, path: /in, optional: true}, {name: b, path: ARTIFACT, optional: true}]}
+    volumes: [{name: a, emptyDir: {}}, {name: b, emptyDir: {}}]
+    containerSet:
+      volumeMounts: [{name: a, mountPath: /data/a}]
+      containers:
+      - {name: main, image: x, volumeMounts: [{name: b, mountPath: "PATH"}]}
+"""
+TABULAR = "{{workflow.parameters.aiEngine_plaformVarsInputDataTrainingTabular}}"
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "is_good"),
+    [
+        ("/data/a", "/data/b", True),
+        ("/data/a", "/data/a", False),
+        ("/data/a", "/data/a/", False),
+        (TABULAR, TABULAR, False),
+        (TABULAR, TABULAR.replace("Tabular", "Imagery"), True),
+    ],
+)
+def test_two_mounts_at_one_path_are_refused(shared, own, is_good):
+    text = (
+        MOUNTS.replace("PATH", own)
+        .replace("mountPath: /data/a}]\n", f'mountPath: "{shared}"}}]\n')
+        .replace("ARTIFACT", "/other")
+    )
+
+    found = faults(manifest(text))
+
+    assert list(found) == ([] if is_good else ["/spec/templates/0/containerSet/containers/0/volumeMounts/0/mountPath"])
+
+
+def test_two_artifacts_at_one_path_are_refused():
+    found = faults(manifest(MOUNTS.replace("PATH", "/data/b").replace("ARTIFACT", "/in")))
+
+    assert list(found) == ["/spec/templates/0/inputs/artifacts/1/path"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_good"),
+    [
+        ("federated-learning-manager-client", True),
+        ("federated-learning-manager-server-staging", True),
+        ("federated-learning-manager-other", False),
+        ("somebody-elses", False),
+    ],
+)
+def test_config_maps_of_the_federated_manager_are_provided(name, is_good):
+    text = "  - name: main\n    container: {image: x, envFrom: [{configMapRef: {name: NAME}}]}\n".replace("NAME", name)
+
+    assert (not faults(manifest(text))) is is_good

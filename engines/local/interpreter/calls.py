@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill, text_of
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from engines.local.interpreter.nodes import Node
 
 Artifact = dict[str, Any]
+ABSENT = "an absent optional (skipped/omitted node output with no default)"
+# What of a template says where its pods go; those that it calls go there too, unless they say so themselves.
+PLACES = ("nodeSelector", "affinity")
 
 
 class CallError(Exception):
@@ -28,6 +32,7 @@ class Call:
     """One call of a template."""
 
     __slots__ = (
+        "absent",
         "artifacts",
         "boundary",
         "capture",
@@ -37,8 +42,10 @@ class Call:
         "local",
         "name",
         "on_exit",
+        "outer",
         "owner",
         "parameters",
+        "placement",
         "template",
     )
 
@@ -56,6 +63,9 @@ class Call:
         depth: int = 0,
         capture: bool = False,
         flag: dict[str, bool] | None = None,
+        placement: dict[str, Any] | None = None,
+        outer: Sequence[Mapping[str, str]] = (),
+        absent: Collection[str] = (),
     ) -> None:
         self.name = name
         self.display = display
@@ -68,6 +78,12 @@ class Call:
         self.depth = depth
         self.capture = capture
         self.flag = flag
+        # Where pods go by the template that calls, unless they say so themselves.
+        self.placement = placement or {}
+        # The tags around a template that stands within its step.
+        self.outer = outer
+        # Parameters whose argument is the output of something that did not run and has no default.
+        self.absent = absent
         self.local: dict[str, str] = {}
 
 
@@ -95,12 +111,11 @@ def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope, tags: fr
         name = parameter["name"]
         value = call.parameters.get(name)
         if value is None:
-            value = _own_value(parameter, workflow_parameters, scope)
+            value = _own_value(parameter, {} if name in call.absent else workflow_parameters, scope)
+        if value is None and name in call.absent:
+            raise CallError(f"inputs.parameters.{name}: argument references {ABSENT}")
         if value is None:
             raise CallError(f"inputs.parameters.{name} was not supplied")
-        choices = parameter.get("enum")
-        if choices and value not in [text_of(choice) for choice in choices]:
-            raise CallError(f"inputs.parameters.{name} value '{value}' is not one of {json.dumps(choices)}")
         values[f"inputs.parameters.{name}"] = value
         entry = {"name": name, "value": value}
         if "default" in parameter:
@@ -130,12 +145,13 @@ def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: 
         own = fill(compiled(declaration), scope.lookup)
         name = own["name"]
         given = call.artifacts.get(name)
-        if given is None and location_of(own) is None:
+        if location_of(given or own) is None:
             if own.get("optional"):
                 continue
-            raise CallError(f"inputs.artifacts.{name} was not supplied")
+            missing = "was not supplied" if given is None else "missing location information"
+            raise CallError(f"inputs.artifacts.{name} {missing}")
         artifact = dict(own)
-        if given is not None:
+        if given:
             for kind in LOCATIONS:
                 artifact.pop(kind, None)
             artifact.update({kind: given[kind] for kind in LOCATIONS if kind in given})

@@ -5,12 +5,12 @@ Only templates reachable from the entrypoint and the exit handler are looked at,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from engines.local.interpreter.depends import dependency_of
 from engines.local.interpreter.items import loops
-from engines.local.interpreter.tags import tags_in
+from engines.local.interpreter.tags import UNTOLD, tags_in, text_of
 
 _LOCAL = frozenset({"pod.name", "node.name", "retries", "item", "workflow.failures", "inputs.parameters"})
 _LOCAL_PREFIXES = ("item.", "lastRetry.", "outputs.")
@@ -35,6 +35,8 @@ class _Check:
         self.values = values
         self.arguments = {parameter["name"] for parameter in (spec.get("arguments") or {}).get("parameters") or ()}
         self.seen: set[str] = set()
+        # What is known around a template that stands within its step.
+        self.around: Callable[[str], bool] | None = None
         self.global_outputs = set(_global_outputs(templates.values()))
 
     def run(self) -> None:
@@ -50,6 +52,7 @@ class _Check:
                     f"spec.arguments.{parameter['name']}.value or spec.arguments.{parameter['name']}"
                     ".valueFrom is required"
                 )
+        _check_choices(self.spec, "spec")
         self._enter(entrypoint, "")
         if self.spec.get("onExit"):
             self._enter(self.spec["onExit"], "")
@@ -61,7 +64,12 @@ class _Check:
         self._supplied(template, f"{prefix}templates.{name} ", given, entry=not prefix)
         if name not in self.seen:
             self.seen.add(name)
-            self._template(template, f"{prefix}templates.{name}")
+            self._within(None, template, f"{prefix}templates.{name}")
+
+    def _within(self, around: Callable[[str], bool] | None, template: Template, where: str) -> None:
+        before, self.around = self.around, around
+        self._template(template, where)
+        self.around = before
 
     def _supplied(self, template: Template, where: str, given: Collection[str], entry: bool) -> None:
         for parameter in (template.get("inputs") or {}).get("parameters") or ():
@@ -91,33 +99,33 @@ class _Check:
                 if step["name"] in names:
                     raise InvalidSpec(f"{at} name '{step['name']}' is not unique")
                 names.add(step["name"])
-                self._resolve(step, template, at, "steps", known)
-                self._callee(step, at)
+                self._callee(step, at, self._resolve(_call_alone(step), template, at, "steps", known))
             known |= {step["name"] for step in group}
         self._resolve(template.get("outputs"), template, f"{where}.outputs", "steps", known)
 
     def _dag(self, template: Template, where: str) -> None:
         tasks = {task["name"]: task for task in template["dag"]["tasks"]}
-        conditions = {name: dependency_of(task, tasks) for name, task in tasks.items()}
+        conditions = {name: dependency_of(task) for name, task in tasks.items()}
         for name, condition in conditions.items():
             for dependency in condition.tasks:
                 if dependency not in tasks:
                     raise InvalidSpec(f"{where}.tasks.{name} dependency '{dependency}' not defined")
         _check_cycles({name: condition.tasks for name, condition in conditions.items()}, where)
         for name in str(template["dag"].get("target") or "").split():
-            if name not in tasks:
+            # One with a tag is looked up when it runs.
+            if name not in tasks and "{{" not in name and "}}" not in name:
                 raise InvalidSpec(f"{where}.targets target '{name}' is not defined")
         for name, task in tasks.items():
             at = f"{where}.tasks.{name}"
-            self._resolve(task, template, at, "tasks", tasks)
-            self._callee(task, at)
+            self._callee(task, at, self._resolve(_call_alone(task), template, at, "tasks", tasks))
         self._resolve(template.get("outputs"), template, f"{where}.outputs", "tasks", tasks)
 
-    def _callee(self, step: dict[str, Any], where: str) -> None:
+    def _callee(self, step: dict[str, Any], where: str, known: Callable[[str], bool]) -> None:
+        _check_choices(step, where)
         given = {parameter["name"] for parameter in (step.get("arguments") or {}).get("parameters") or ()}
         if step.get("inline"):
             self._supplied(step["inline"], f"{where} ", given, entry=False)
-            self._template(step["inline"], where)
+            self._within(known, step["inline"], where)
             return
         name = str(step.get("template") or "")
         if "{{" not in name:
@@ -127,18 +135,27 @@ class _Check:
 
     def _resolve(
         self, value: Any, template: Template, where: str, prefix: str = "", siblings: Collection[str] = ()
-    ) -> None:
+    ) -> Callable[[str], bool]:
+        """Return whether tags are known in a template, after those of a value."""
         inputs = template.get("inputs") or {}
         parameters = {parameter["name"] for parameter in inputs.get("parameters") or ()}
         artifacts = {artifact["name"] for artifact in inputs.get("artifacts") or ()}
+
+        around = self.around
+
+        def known(tag: str) -> bool:
+            here = self._known(tag, prefix, siblings, parameters, artifacts)
+            return here or (around is not None and around(tag))
+
         for tag in tags_in(value):
-            if not self._known(tag, prefix, siblings, parameters, artifacts):
+            if not known(tag):
                 raise InvalidSpec(f"{where}: failed to resolve {{{{{tag}}}}}")
+        return known
 
     def _known(
         self, tag: str, prefix: str, siblings: Collection[str], parameters: set[str], artifacts: set[str]
     ) -> bool:
-        if tag in self.values or tag in _LOCAL or tag.startswith(_LOCAL_PREFIXES):
+        if tag in self.values or tag in _LOCAL or tag.startswith((*_LOCAL_PREFIXES, UNTOLD)):
             return True
         if tag.startswith("inputs.parameters."):
             return tag.removeprefix("inputs.parameters.") in parameters
@@ -146,8 +163,14 @@ class _Check:
             return tag.removeprefix("inputs.artifacts.").removesuffix(".path") in artifacts
         if prefix and tag.startswith(f"{prefix}."):
             rest = tag.removeprefix(f"{prefix}.")
-            return any(rest.startswith(f"{name}.") for name in siblings)
+            parts = rest.split(".")
+            return any(".".join(parts[:end]) in siblings for end in range(1, len(parts)))
         return tag in self.global_outputs
+
+
+def _call_alone(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step without the template that stands within it, which is looked at by itself."""
+    return {key: value for key, value in step.items() if key != "inline"}
 
 
 def _global_outputs(templates: Collection[Template]) -> Iterator[str]:
@@ -159,13 +182,34 @@ def _global_outputs(templates: Collection[Template]) -> Iterator[str]:
                     yield f"workflow.outputs.{kind}.{output['globalName']}"
 
 
+def _check_choices(holder: Mapping[str, Any], where: str) -> None:
+    """Check arguments that say which values they may have; Argo asks nobody else. Raises `InvalidSpec`."""
+    for parameter in (holder.get("arguments") or {}).get("parameters") or ():
+        choices, name = parameter.get("enum"), f"{where}.arguments.{parameter['name']}"
+        if choices is None:
+            continue
+        if not choices:
+            raise InvalidSpec(f"{name}.enum should contain at least one value")
+        value = next((parameter[key] for key in ("value", "default") if parameter.get(key) is not None), None)
+        if value is None:
+            raise InvalidSpec(f"{name}.value is required")
+        if text_of(value) not in map(text_of, choices):
+            raise InvalidSpec(f"{name}.value should be present in {name}.enum list")
+
+
 def _check_cycles(edges: dict[str, list[str]], where: str) -> None:
-    done: set[str] = set()
-    remaining = dict(edges)
-    while remaining:
-        free = [name for name, needed in remaining.items() if all(other in done for other in needed)]
-        if not free:
-            raise InvalidSpec(f"{where}.tasks has a dependency cycle among: {', '.join(remaining)}")
-        done.update(free)
-        for name in free:
-            del remaining[name]
+    waiting = {name: len(needed) for name, needed in edges.items()}
+    dependents: dict[str, list[str]] = {}
+    for name, needed in edges.items():
+        for other in needed:
+            dependents.setdefault(other, []).append(name)
+    free = [name for name, count in waiting.items() if not count]
+    while free:
+        done = free.pop()
+        del waiting[done]
+        for name in dependents.get(done, ()):
+            waiting[name] -= 1
+            if not waiting[name]:
+                free.append(name)
+    if waiting:
+        raise InvalidSpec(f"{where}.tasks has a dependency cycle among: {', '.join(waiting)}")

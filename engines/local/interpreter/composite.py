@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from engines.local.interpreter.calls import Artifact, Bound, Call, CallError, Owner, arguments_of
+from engines.local.interpreter.calls import PLACES, Artifact, Bound, Call, CallError, Owner, arguments_of, prepared
 from engines.local.interpreter.conditions import InvalidCondition, when_holds
 from engines.local.interpreter.items import LOOPS, InvalidLoop, instance, items_of
 from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
-from engines.local.interpreter.outputs import composite_outputs, publish_globals
-from engines.local.interpreter.tags import Scope, Unresolved, fill, part, text_of
+from engines.local.interpreter.outputs import (
+    composite_outputs,
+    publish,
+    publish_globals,
+    publish_loop,
+    publish_skipped,
+)
+from engines.local.interpreter.tags import UNTOLD, Scope, Unresolved, compiled, fill, part, sole_tag, text_of
 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
 
 # Of a template's calls, those that are made before the first of them can run.
 _AT_ONCE = 8
+FAILED_FAST = "template has failed or errored children and failFast enabled"
 # What may be wrong with a step once its tags have values; each becomes the message of a node in phase Error.
 StepFault = (Unresolved, InvalidLoop, InvalidCondition, CallError)
 
@@ -58,18 +66,35 @@ class Composite(Owner):
         self.artifacts: dict[str, Artifact] = {}
         for name, artifact in bound.artifacts.items():
             self.artifacts[f"inputs.artifacts.{name}"] = artifact
-        self.scope = Scope(self.values, bound.values, machine.values)
+        self.scope = Scope(self.values, bound.values, *call.outer, machine.values)
         limit = self.template.get("parallelism")
         self.limit = int(limit) if limit else 0
         self.active = 0
         self.asked = machine.tags_of(self.template)
+        self.captures_all = any(tag.startswith(UNTOLD) and tag.endswith(".outputs.result") for tag in self.asked)
         self.broken = False
+        # Outputs of what did not run, without a default.
+        self.absent: set[str] = set()
         self.waiting: deque[tuple[dict[str, Any], Any, Turn, str, str]] = deque()
 
     def items(self, step: dict[str, Any], ready: Any) -> list[Any]:
-        """Return what a step that is a loop goes through. Raises one of `StepFault`."""
+        """Return what a step that is a loop goes through. Raises one of `StepFault`.
+
+        That is nothing where it cannot be told, but its `when` says without an item that it does not run.
+        """
         loop = {key: part(ready, key) for key in LOOPS}
-        return items_of({key: fill(value, self.scope.lookup) for key, value in loop.items() if value is not None})
+        try:
+            return items_of({key: fill(value, self.scope.lookup) for key, value in loop.items() if value is not None})
+        except StepFault:
+            if self._is_left_out(step, ready):
+                return []
+            raise
+
+    def _is_left_out(self, step: dict[str, Any], ready: Any) -> bool:
+        try:
+            return bool(step.get("when")) and not when_holds(fill(part(ready, "when"), self.scope.lookup))
+        except StepFault:
+            return False
 
     def launch(self, step: dict[str, Any], ready: Any, turn: Turn, full_name: str, parent: str) -> None:
         """Call a step's template, now or when the template's parallelism lets it."""
@@ -97,13 +122,18 @@ class Composite(Owner):
             self.launch(*call)
             yield
 
+    @property
+    def fails_fast(self) -> bool:
+        """Whether a child has failed of a template that starts nothing more then."""
+        return self.broken and self.template.get("failFast") is True
+
     def launched(self, step: dict[str, Any], turn: Turn, node: Node) -> None:
         """Take notice of a child's node."""
 
     def freed(self) -> None:
         """Let the next waiting call begin after a child has ended."""
         self.active -= 1
-        if self.template.get("failFast") and self.broken:
+        if self.fails_fast:
             return
         while self.waiting and self.active < self.limit:
             self.launch(*self.waiting.popleft())
@@ -115,15 +145,17 @@ class Composite(Owner):
             if step.get("when"):
                 condition = fill(part(ready, "when"), scope.lookup)
                 if not when_holds(condition):
-                    return machine.skipped(full_name, turn.name, boundary, self, f"when '{condition}' evaluated false")
+                    return self.leaf(step, full_name, turn.name, "Skipped", f"when '{condition}' evaluated false")
             name = fill(part(ready, "template"), scope.lookup) or ""
             template = step.get("inline") or machine.templates.get(text_of(name))
             if template is None:
                 raise CallError(f"template '{name}' not found")
-            filled = fill(part(ready, "arguments"), scope.lookup)
+            arguments, absent = self._given(step, ready)
+            filled = fill(arguments, scope.lookup)
             parameters, artifacts = arguments_of(filled, self._visible_artifacts())
+            placement = self.placement
         except StepFault as fault:
-            return machine.faulty(full_name, turn.name, boundary, self, str(fault))
+            return self.leaf(step, full_name, turn.name, "Error", str(fault))
         return machine.call(
             Call(
                 full_name,
@@ -135,9 +167,65 @@ class Composite(Owner):
                 boundary=boundary,
                 on_exit=self.call.on_exit,
                 depth=self.call.depth + 1,
-                capture=f"{self.prefix}.{step['name']}.outputs.result" in self.asked,
+                capture=self.captures_all or f"{self.prefix}.{step['name']}.outputs.result" in self.asked,
+                placement=placement,
+                outer=scope.layers[:-1] if step.get("inline") else (),
+                absent=absent,
             )
         )
+
+    def leaf(  # noqa: PLR0917
+        self, step: dict[str, Any], name: str, display: str, phase: str, message: str, owned: bool = True
+    ) -> Node:
+        """Add the node of a step that does not run, or cannot be called."""
+        return self.machine.leaf(
+            name,
+            display,
+            phase,
+            message,
+            template=step.get("template") or "",
+            boundary=self.node["id"],
+            owner=self if owned else None,
+        )
+
+    def _given(self, step: dict[str, Any], ready: Any) -> tuple[Any, list[str]]:
+        """Return a step's arguments, compiled, without those that are nothing but an absent output; and their names."""
+        arguments = part(ready, "arguments")
+        if not self.absent or not arguments:
+            return arguments, []
+        given = step["arguments"].get("parameters") or []
+        absent = [one["name"] for one in given if sole_tag(one.get("value")) in self.absent]
+        if not absent:
+            return arguments, absent
+        left = [one for one in given if one["name"] not in absent]
+        return part(prepared({**step, "arguments": {**step["arguments"], "parameters": left}}), "arguments"), absent
+
+    def publish(self, step: dict[str, Any], node: Node) -> None:
+        """Add the tags of a step that has ended, or that does not run."""
+        prefix = f"{self.prefix}.{step['name']}"
+        publish(prefix, node, self.values, self.artifacts)
+        if node["phase"] in ("Skipped", "Omitted") and not node.get("outputs"):
+            publish_skipped(prefix, self._callee(step), self.values, self.absent)
+            self.publish_nothing(step)
+
+    def publish_nothing(self, step: dict[str, Any]) -> None:
+        """Add what stands for the artifacts of a step that does not run."""
+
+    def publish_loop(self, step: dict[str, Any], nodes: list[Node]) -> None:
+        """Add the gathered outputs of a step's loop."""
+        outputs = self._callee(step).get("outputs") or {}
+        declared = [parameter["name"] for parameter in outputs.get("parameters") or ()]
+        publish_loop(f"{self.prefix}.{step['name']}", nodes, self.values, declared)
+
+    def _callee(self, step: dict[str, Any]) -> dict[str, Any]:
+        return step.get("inline") or self.machine.templates.get(str(step.get("template"))) or {}
+
+    @cached_property
+    def placement(self) -> dict[str, Any]:
+        """Where the pods that it calls go, unless they say so themselves. Raises `Unresolved`."""
+        own = {key: self.template[key] for key in PLACES if self.template.get(key)}
+        placement: dict[str, Any] = fill(compiled(own), self.scope.lookup)
+        return placement
 
     def _visible_artifacts(self) -> dict[str, Artifact]:
         shared = self.machine.artifacts
@@ -150,7 +238,7 @@ class Composite(Owner):
             node["outboundNodes"] = outbound
         if phase == "Succeeded":
             try:
-                outputs = composite_outputs(self.template, self.scope, self._visible_artifacts())
+                outputs = composite_outputs(self.template, self.scope, self._visible_artifacts(), self.absent)
             except CallError as error:
                 phase, message = "Error", str(error)
             else:

@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Bound, Call, prepared
-from engines.local.interpreter.composite import Composite, StepFault, Turn, continues_on
+from engines.local.interpreter.composite import FAILED_FAST, Composite, StepFault, Turn, continues_on
 from engines.local.interpreter.depends import Dependency, dependency_of, holds, results_of
 from engines.local.interpreter.items import loops
 from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
-from engines.local.interpreter.outputs import publish, publish_loop
+from engines.local.interpreter.tags import Unresolved, render
 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
@@ -39,11 +39,12 @@ class Dag(Composite):
         super().__init__(machine, call, node, bound)
         dag = self.template["dag"]
         self.tasks: dict[str, dict[str, Any]] = {task["name"]: task for task in dag["tasks"]}
-        self.fail_fast = dag.get("failFast", True) is not False
-        self.conditions: dict[str, Dependency] = {
-            name: dependency_of(task, self.tasks) for name, task in self.tasks.items()
-        }
-        self.targets = str(dag.get("target") or "").split() or self._leaves()
+        self.conditions: dict[str, Dependency] = {name: dependency_of(task) for name, task in self.tasks.items()}
+        self.fault = ""
+        try:
+            self.targets = self._targets(dag)
+        except Unresolved as error:
+            self.targets, self.fault = [], str(error)
         self.wanted = self._ancestors(self.targets)
         self.dependents: dict[str, list[str]] = {name: [] for name in self.tasks}
         self.open: dict[str, int] = {}
@@ -55,11 +56,23 @@ class Dag(Composite):
         self.task_nodes: dict[str, Node] = {}
         self.groups: dict[str, _Group] = {}
         self.task_of: dict[str, str] = {}
+        # How the branch that ends in each task fared.
+        self.branches: dict[str, str] = {}
         self.running = 0
+        # Tasks whose dependencies have ended and that nobody has looked at since.
+        self.undecided = 0
+
+    def _targets(self, dag: dict[str, Any]) -> list[str]:
+        named = render(str(dag.get("target") or ""), self.scope.lookup).split()
+        unknown = next((name for name in named if name not in self.tasks), None)
+        if unknown is not None:
+            self.fault = f"target '{unknown}' is not defined"
+            return []
+        return named or self._leaves()
 
     def _leaves(self) -> list[str]:
         needed = {name for condition in self.conditions.values() for name in condition.tasks}
-        return [name for name in self.tasks if name not in needed]
+        return sorted(name for name in self.tasks if name not in needed)
 
     def _ancestors(self, targets: list[str]) -> list[str]:
         found, waiting = set(targets), list(targets)
@@ -72,20 +85,28 @@ class Dag(Composite):
 
     def begin(self) -> None:
         """Start the tasks that depend on nothing."""
-        for name in self.wanted:
-            if self.open[name] == 0:
-                self._consider(name)
+        if self.fault:
+            self.end("Error", self.fault, [])
+            return
+        first = [name for name in self.wanted if self.open[name] == 0]
+        self.undecided = len(first)
+        for name in first:
+            self._consider(name)
         self._end_if_done()
 
     def _consider(self, name: str) -> None:
-        if (self.broken and self.fail_fast) or self.machine.halted(self.call.on_exit):
+        self.undecided -= 1
+        if self.machine.halted(self.call.on_exit):
             return
         task, condition = self.tasks[name], self.conditions[name]
         if not holds(condition, self.results):
             message = "omitted: depends condition not met"
-            node = self.machine.skipped(self._node_name(name), name, self.node["id"], None, message, phase="Omitted")
+            node = self.leaf(task, self._node_name(name), name, "Omitted", message, owned=False)
             self._connect(name, node)
+            self.publish(task, node)
             self._task_over(name, node)
+            return
+        if self.fails_fast:
             return
         self.running += 1
         ready = prepared(task)
@@ -95,7 +116,7 @@ class Dag(Composite):
         try:
             items = self.items(task, ready)
         except StepFault as fault:
-            node = self.machine.faulty(self._node_name(name), name, self.node["id"], self, str(fault))
+            node = self.leaf(task, self._node_name(name), name, "Error", str(fault))
             self._connect(name, node)
             self.active += 1
             self.task_of[node["id"]] = name
@@ -105,7 +126,8 @@ class Dag(Composite):
     def _start_loop(self, task: dict[str, Any], ready: Any, items: list[Any]) -> None:
         name = task["name"]
         if not items:
-            node = self.machine.skipped(self._node_name(name), name, self.node["id"], self, "Skipped, empty params")
+            node = self.leaf(task, self._node_name(name), name, "Skipped", "Skipped, empty params")
+            self.publish_loop(task, [])
             self._connect(name, node)
             self.active += 1
             self.task_of[node["id"]] = name
@@ -149,7 +171,7 @@ class Dag(Composite):
         group = self.groups.get(name)
         if group is None:
             self.running -= 1
-            publish(f"tasks.{name}", node, self.values, self.artifacts)
+            self.publish(self.tasks[name], node)
             self._task_over(name, node)
         else:
             group.missing -= 1
@@ -163,57 +185,60 @@ class Dag(Composite):
         phases = [node["phase"] for node in group.turns]
         bad = [phase for phase in phases if phase in UNSUCCESSFUL]
         self.machine.store.mark(group.node, bad[-1] if bad else "Succeeded")
-        publish(f"tasks.{name}", group.node, self.values, self.artifacts)
-        publish_loop(f"tasks.{name}", group.turns, self.values)
+        self.publish(self.tasks[name], group.node)
+        self.publish_loop(self.tasks[name], group.turns)
         self._task_over(name, group.node, phases)
 
     def _task_over(self, name: str, node: Node, turns: list[str] | None = None) -> None:
         phase = node["phase"]
         continued = continues_on(self.tasks[name], phase)
         self.results[name] = results_of(phase, bool(node.get("daemoned")), continued, turns or [])
-        if phase in UNSUCCESSFUL and not continued:
-            handled = any(name in self.conditions[other].handles for other in self.dependents[name])
-            self.broken = self.broken or not handled
+        self.branches[name] = self._branch(name, phase)
+        self.note_failure(node)
         for other in self.dependents[name]:
             self.open[other] -= 1
             if self.open[other] == 0:
+                self.undecided += 1
                 self.machine.soon(partial(self._consider_later, other))
+
+    def _branch(self, name: str, phase: str) -> str:
+        """Return how the branch that ends in a task fared: as the task, or as its worst ancestor if it did not run."""
+        if phase in UNSUCCESSFUL:
+            return phase
+        before = self.conditions[name].tasks if phase in ("Skipped", "Omitted") else ()
+        return next((self.branches[other] for other in before if self.branches[other] in UNSUCCESSFUL), "Succeeded")
 
     def _consider_later(self, name: str) -> None:
         self._consider(name)
         self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if self.running or self.machine.is_over(self.node):
-            return
-        if any(self.open[name] == 0 and name not in self.results for name in self.wanted) and not (
-            (self.broken and self.fail_fast) or self.machine.halted(self.call.on_exit)
-        ):
-            return
-        branches = [self._branch(name, {}) for name in self.targets]
-        phase = "Error" if "Error" in branches else "Failed" if "Failed" in branches else "Succeeded"
         halt = self.machine.halted(self.call.on_exit)
-        if phase == "Succeeded" and halt and any(name not in self.task_nodes for name in self.targets):
-            phase = "Failed"
+        if self.running or self.machine.is_over(self.node) or (self.undecided and not (halt or self.fails_fast)):
+            return
+        phase, message = self._outcome(halt)
         outbound = [
             last
             for name in self.targets
             if name in self.task_nodes
             for last in self.machine.store.outbound(self.task_nodes[name]["id"])
         ]
-        message = halt if halt and phase == "Failed" else ""
         self.end(phase, message, list(dict.fromkeys(outbound)))
 
-    def _branch(self, name: str, known: dict[str, str]) -> str:
-        """Return how the branch that ends in a task fared: as the task, or as its worst ancestor if it did not run."""
-        if name not in known:
-            node = self.task_nodes.get(name)
-            phase = node["phase"] if node is not None else "Omitted"
-            if phase == "Omitted":
-                known[name] = phase
-                before = [self._branch(other, known) for other in self.conditions[name].tasks]
-                phase = next((bad for bad in before if bad in UNSUCCESSFUL), "Succeeded")
-            elif continues_on(self.tasks[name], phase):
-                phase = "Succeeded"
-            known[name] = phase
-        return known[name]
+    def _outcome(self, halt: str) -> tuple[str, str]:
+        """Return phase and message of the whole, which its targets decide."""
+        if self.fails_fast:
+            return "Failed", FAILED_FAST
+        found = [
+            self.branches[name]
+            for name in self.targets
+            if name in self.branches and not continues_on(self.tasks[name], self.branches[name])
+        ]
+        bad = [phase for phase in found if phase in UNSUCCESSFUL]
+        if bad:
+            # Without failFast Argo looks at all targets, and the last one counts.
+            phase = bad[0] if self.template["dag"].get("failFast") is not False else bad[-1]
+            return phase, halt if halt and phase == "Failed" else ""
+        if halt and any(name not in self.task_nodes for name in self.targets):
+            return "Failed", halt
+        return "Succeeded", ""

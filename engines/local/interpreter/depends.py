@@ -5,24 +5,26 @@ Source: https://argo-workflows.readthedocs.io/en/latest/enhanced-depends-logic/.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from engines.local.interpreter.conditions import Expression, evaluated, parsed, words_of
 from engines.local.interpreter.nodes import UNSUCCESSFUL
 
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
-_OF_FAILURE = frozenset({"Failed", "Errored", "AllFailed", "AnySucceeded"})
+_WORD = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]*")
 
 
 class Dependency:
-    """The condition of one task."""
+    """The condition of one task: an expression, or words of which all (`&&`) or one (`||`) must hold."""
 
-    __slots__ = ("expression", "handles", "tasks")
+    __slots__ = ("expression", "operator", "tasks", "words")
 
-    def __init__(self, expression: Expression | None, tasks: list[str], handles: set[str]) -> None:
+    def __init__(self, operator: str, words: list[str], expression: Expression | None = None) -> None:
+        self.operator = operator
+        self.words = words
         self.expression = expression
-        self.tasks = tasks
-        self.handles = handles
+        self.tasks = list(dict.fromkeys(split(word)[0] for word in words))
 
 
 def split(word: str) -> tuple[str, str]:
@@ -31,34 +33,31 @@ def split(word: str) -> tuple[str, str]:
     return (name, result) if dot and result in RESULTS else (word, "")
 
 
-def dependency_of(task: dict[str, Any], tasks: dict[str, dict[str, Any]]) -> Dependency:
+def dependency_of(task: dict[str, Any]) -> Dependency:
     """Return a task's condition from `depends` or `dependencies`. Raises `InvalidCondition`."""
-    names = task.get("dependencies")
-    if task.get("depends"):
-        expression = parsed(str(task["depends"]))
-    elif names:
-        expression = ("value", names[0])
-        for name in names[1:]:
-            expression = ("&&", expression, ("value", name))
-    else:
-        return Dependency(None, [], set())
-    words = [split(word) for word in words_of(expression)]
-    handles = {name for name, result in words if result in _OF_FAILURE}
-    handles |= {name for name, _ in words if (tasks.get(name) or {}).get("continueOn")}
-    return Dependency(expression, list(dict.fromkeys(name for name, _ in words)), handles)
+    if not task.get("depends"):
+        return Dependency("&&", list(task.get("dependencies") or ()))
+    text = str(task["depends"])
+    # Thousands of words beside each other would be as many levels of an expression.
+    for operator in ("&&", "||"):
+        words = [word.strip() for word in text.split(operator)]
+        if all(_WORD.fullmatch(word) for word in words):
+            return Dependency(operator, words)
+    expression = parsed(text)
+    return Dependency("", words_of(expression), expression)
 
 
 def holds(dependency: Dependency, results: dict[str, set[str]]) -> bool:
     """Return whether a task may run; `results` are those of the tasks it depends on."""
-    if dependency.expression is None:
-        return True
 
     def word(text: Any) -> bool:
         name, result = split(str(text))
         had = results.get(name, set())
         return result in had if result else bool(had & {"Succeeded", "Skipped", "Daemoned", "Continued"})
 
-    return bool(evaluated(dependency.expression, word))
+    if dependency.expression is not None:
+        return bool(evaluated(dependency.expression, word))
+    return all(map(word, dependency.words)) if dependency.operator == "&&" else any(map(word, dependency.words))
 
 
 def results_of(phase: str, daemoned: bool, continued: bool, turns: list[str]) -> set[str]:

@@ -5,10 +5,10 @@ Source: https://argo-workflows.readthedocs.io/en/latest/walk-through/loops/.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from engines.local.interpreter.tags import text_of
+from engines.local.interpreter.texts import compact_json, parsed_json
 
 LOOPS = ("withItems", "withParam", "withSequence")
 
@@ -22,13 +22,9 @@ def loops(step: dict[str, Any]) -> bool:
     return any(step.get(kind) is not None for kind in LOOPS)
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
-        return _compact(value)
+        return compact_json(value)
     return "null" if value is None else text_of(value)
 
 
@@ -37,14 +33,19 @@ def items_of(rendered: dict[str, Any]) -> list[Any]:
     if rendered.get("withItems") is not None:
         items = rendered["withItems"]
     elif rendered.get("withParam") is not None:
+        if not isinstance(rendered["withParam"], str):
+            raise InvalidLoop("withParam is no text")
         try:
-            items = json.loads(rendered["withParam"])
+            items = parsed_json(rendered["withParam"])
         except ValueError as error:
             raise InvalidLoop(
                 f"withParam value could not be parsed as a JSON list: {rendered['withParam']}: {error}"
             ) from error
     else:
         return _sequence(rendered["withSequence"])
+    if items is None:
+        # Go reads it as no items.
+        return []
     if not isinstance(items, list):
         raise InvalidLoop(f"withParam value could not be parsed as a JSON list: {_shown(items)}")
     return items
@@ -68,7 +69,7 @@ def _sequence(sequence: dict[str, Any]) -> list[str]:
 def instance(name: str, index: int, item: Any) -> tuple[str, dict[str, str]]:
     """Return the name of one turn of a loop, and its `item` tags."""
     if isinstance(item, dict):
-        values = {"item": _compact(item)}
+        values = {"item": compact_json(item)}
         shown = []
         for key, value in item.items():
             text = _shown(value)
@@ -76,6 +77,6 @@ def instance(name: str, index: int, item: Any) -> tuple[str, dict[str, str]]:
             shown.append(f"{key}:{text}")
         return f"{name}({index}:{','.join(sorted(shown))})", values
     if isinstance(item, list):
-        return f"{name}({index}:[{' '.join(_shown(part) for part in item)}])", {"item": _compact(item)}
+        return f"{name}({index}:[{' '.join(_shown(part) for part in item)}])", {"item": compact_json(item)}
     text = _shown(item)
     return f"{name}({index}:{text})", {"item": text}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from engines.local.interpreter.calls import Artifact, Call, CallError, Owner, bi
 from engines.local.interpreter.checks import InvalidSpec, check_spec
 from engines.local.interpreter.conditions import InvalidCondition
 from engines.local.interpreter.dag import Dag
+from engines.local.interpreter.defaults import with_defaults, with_volumes
 from engines.local.interpreter.nodes import ENDED, UNSUCCESSFUL, Node, NodeStore
 from engines.local.interpreter.pod_nodes import PAST_DEADLINE, PodNodes
 from engines.local.interpreter.retries import Retries, limit_of, seconds_of
@@ -54,6 +56,7 @@ class Machine:
         self.strategy = ""
         self.expired = False
         self.values: dict[str, str] = {}
+        self._began = 0.0
         self.artifacts: dict[str, Artifact] = {}
         self.parameters: dict[str, str] = {}
         self.owners: dict[str, Owner] = {}
@@ -67,22 +70,32 @@ class Machine:
         self._suspended: dict[str, Node] = {}
         self._over: set[str] = set()
         self._tags: dict[int, frozenset[str]] = {}
-        defaults = self.spec.get("templateDefaults") or {}
-        shared = self.spec.get("volumes") or []
-        self.templates: dict[str, dict[str, Any]] = {}
-        for template in self.spec.get("templates") or ():
-            whole = {**defaults, **template}
-            if shared and not (template.get("steps") or template.get("dag")):
-                own = whole.get("volumes") or ()
-                taken = {volume["name"] for volume in own}
-                whole["volumes"] = [*(volume for volume in shared if volume["name"] not in taken), *own]
-            self.templates[template["name"]] = whole
+        self.templates: dict[str, dict[str, Any]] = {
+            template["name"]: self._whole(template) for template in self.spec.get("templates") or ()
+        }
+
+    def _whole(self, template: dict[str, Any]) -> dict[str, Any]:
+        """Return a template, and those that stand within its steps, with what the Workflow gives to all of them."""
+        whole = with_defaults(template, self.spec.get("templateDefaults") or {})
+        # Nobody reads them here, and their tags have values only at the end.
+        whole = {key: value for key, value in whole.items() if key != "metrics"}
+        whole = with_volumes(whole, self.spec.get("volumes") or ())
+        if whole.get("steps"):
+            whole = {**whole, "steps": [[self._whole_call(step) for step in group] for group in whole["steps"]]}
+        elif whole.get("dag"):
+            dag = whole["dag"]
+            whole = {**whole, "dag": {**dag, "tasks": [self._whole_call(task) for task in dag["tasks"]]}}
+        return whole
+
+    def _whole_call(self, step: dict[str, Any]) -> dict[str, Any]:
+        return {**step, "inline": self._whole(step["inline"])} if step.get("inline") else step
 
     # Events
 
     def start(self) -> None:
         """Begin. An invalid spec ends the Workflow at once, as Failed, with Argo's words."""
         self.started_at = self.store.now()
+        self._began = self.now()
         self.phase = "Running"
         self.parameters = parameters_of(self.spec)
         self.values.update(workflow_values(self.manifest, self.parameters, uid=self._uid, created_at=self._created_at))
@@ -136,6 +149,11 @@ class Machine:
         """Whether turns of a loop are left to begin."""
         return bool(self._turns)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something has happened that `take_actions` has not dealt with."""
+        return bool(self._queue or self._actions)
+
     def take_actions(self, turns: int | None = None) -> list[tuple[str, Any]]:
         """Return what is to be done since the last call, and begin so many of the turns that are left, or all."""
         self._begin_turns(turns)
@@ -178,6 +196,13 @@ class Machine:
             return f"workflow shutdown with strategy:  {self.strategy}"
         return PAST_DEADLINE if self.expired and not on_exit else ""
 
+    def said_of_retry(self) -> str:
+        """Return what Argo says of a node that is not tried again because the Workflow comes to its end."""
+        if self.strategy:
+            return f"Stopped with strategy '{self.strategy}'"
+        deadline = time.gmtime(int(self._began) + int(self.spec.get("activeDeadlineSeconds") or 0))
+        return f"retry exceeded workflow deadline {time.strftime('%Y-%m-%d %H:%M:%S +0000 UTC', deadline)}"
+
     def finish(self, node: Node, phase: str, message: str) -> None:
         """End a node and tell its owner."""
         if node["id"] in self._over:
@@ -188,20 +213,13 @@ class Machine:
         if owner is not None:
             self._queue.append(lambda: owner.child_done(node))
 
-    def skipped(
-        self, name: str, display: str, boundary: str, owner: Owner | None, message: str, *, phase: str = "Skipped"
+    def leaf(
+        self, name: str, display: str, phase: str, message: str, *, template: str, boundary: str, owner: Owner | None
     ) -> Node:
-        """Add the node of something that does not run."""
-        return self._leaf(name, display, "Skipped", phase, boundary, owner, message)
-
-    def faulty(self, name: str, display: str, boundary: str, owner: Owner, message: str) -> Node:
-        """Add the node of a call that cannot be made."""
-        return self._leaf(name, display, "Skipped", "Error", boundary, owner, message)
-
-    def _leaf(  # noqa: PLR0917
-        self, name: str, display: str, kind: str, phase: str, boundary: str, owner: Owner | None, message: str
-    ) -> Node:
-        node = self.store.create(name, display, kind, phase, boundary=boundary, message=message)
+        """Add the node of something that does not run: it is skipped, omitted, or cannot be called."""
+        node = self.store.create(
+            name, display, "Skipped", phase, template=template, boundary=boundary, message=message, flag={}
+        )
         if owner is not None:
             self.owners[node["id"]] = owner
         self.finish(node, phase, message)
@@ -212,7 +230,7 @@ class Machine:
         template = call.template
         strategy = template.get("retryStrategy")
         kind = next((name for key, name in _TYPES.items() if template.get(key) is not None), "Pod")
-        scope = Scope(self.values)
+        scope = Scope(*call.outer, self.values)
         try:
             halt = self.halted(call.on_exit)
             if halt:
@@ -349,6 +367,8 @@ class Machine:
 
     def _drain(self) -> None:
         queue = self._queue
+        if queue:
+            self.values["workflow.duration"] = f"{self.now() - self._began:f}"
         while queue:
             queue.popleft()()
 

@@ -5,6 +5,7 @@ Source: https://argo-workflows.readthedocs.io/en/latest/fields/#nodestatus.
 
 from __future__ import annotations
 
+import calendar
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ _COMPOSITE_TYPES = frozenset({"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"}
 ENDED = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})
 UNSUCCESSFUL = frozenset({"Failed", "Error"})
 _PROGRESS_WORK = 20_000
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def fnv32a(text: str, state: int = 0x811C9DC5) -> int:
@@ -27,7 +29,15 @@ def fnv32a(text: str, state: int = 0x811C9DC5) -> int:
 
 def rfc3339(at: float) -> str:
     """Return a time in seconds since 1970 as Kubernetes writes it: UTC, whole seconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    return time.strftime(_TIME, time.gmtime(at))
+
+
+def seconds_between(start: str, end: str | None) -> str:
+    """Return how much time is between two times of nodes, in whole seconds; 0 where one is missing."""
+    if not start or not end:
+        return "0"
+    began, ended = (calendar.timegm(time.strptime(moment, _TIME)) for moment in (start, end))
+    return str(ended - began)
 
 
 class NodeStore:

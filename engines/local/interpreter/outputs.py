@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from engines.local.interpreter.calls import Artifact, CallError
+from engines.local.interpreter.calls import ABSENT, Artifact, CallError
 from engines.local.interpreter.nodes import Node
 from engines.local.interpreter.tags import Scope, Unresolved, render, text_of
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+from engines.local.interpreter.texts import compact_json, parsed_json
 
 
 def publish(prefix: str, node: Node, values: dict[str, str], artifacts: dict[str, Artifact]) -> None:
@@ -30,6 +27,8 @@ def publish(prefix: str, node: Node, values: dict[str, str], artifacts: dict[str
     for key in ("exitCode", "result"):
         if key in outputs:
             values[f"{prefix}.outputs.{key}"] = outputs[key]
+    if "exitCode" in outputs:
+        values[f"{prefix}.exitCode"] = outputs["exitCode"]
     for parameter in outputs.get("parameters", ()):
         if "value" in parameter:
             values[f"{prefix}.outputs.parameters.{parameter['name']}"] = parameter["value"]
@@ -37,14 +36,21 @@ def publish(prefix: str, node: Node, values: dict[str, str], artifacts: dict[str
         artifacts[f"{prefix}.outputs.artifacts.{artifact['name']}"] = artifact
 
 
-def publish_loop(prefix: str, nodes: list[Node], values: dict[str, str]) -> None:
-    """Add the gathered outputs of a loop's instances, in the order of its items."""
-    parameters: dict[str, list[str]] = {}
+def publish_loop(prefix: str, nodes: list[Node], values: dict[str, str], declared: Iterable[str] = ()) -> None:
+    """Add the gathered outputs of a loop's instances that succeeded, in the order of its items.
+
+    `declared` are the names of parameters for which there is a list even where nothing gave one.
+    """
+    parameters: dict[str, list[str]] = {name: [] for name in declared}
     rows: list[dict[str, str]] = []
     results: list[Any] = []
     exit_codes: list[str] = []
     for node in nodes:
         outputs = node.get("outputs") or {}
+        if "exitCode" in outputs:
+            exit_codes.append(outputs["exitCode"])
+        if node["phase"] != "Succeeded":
+            continue
         row = {parameter["name"]: parameter.get("value", "") for parameter in outputs.get("parameters", ())}
         if row:
             rows.append(row)
@@ -52,27 +58,42 @@ def publish_loop(prefix: str, nodes: list[Node], values: dict[str, str]) -> None
             parameters.setdefault(name, []).append(value)
         if "result" in outputs:
             results.append(_parsed(outputs["result"]))
-        if "exitCode" in outputs:
-            exit_codes.append(outputs["exitCode"])
     for name, column in parameters.items():
-        values[f"{prefix}.outputs.parameters.{name}"] = _compact([_parsed(value) for value in column])
-    values[f"{prefix}.outputs.parameters"] = _compact(rows)
-    values[f"{prefix}.outputs.result"] = _compact(results)
-    values[f"{prefix}.outputs.exitCode"] = _compact(exit_codes)
+        values[f"{prefix}.outputs.parameters.{name}"] = compact_json(_as_items(column))
+    values[f"{prefix}.outputs.parameters"] = compact_json(rows)
+    values[f"{prefix}.outputs.result"] = compact_json(results)
+    values[f"{prefix}.outputs.exitCode"] = compact_json(exit_codes)
+
+
+def _as_items(column: list[str]) -> list[Any]:
+    """Return texts that all hold JSON objects or lists as such, so that they can be a `withParam`."""
+    parsed = [_parsed(text) for text in column]
+    return parsed if all(isinstance(value, dict | list) for value in parsed) else list(column)
 
 
 def _parsed(text: str) -> Any:
-    """Return a text that holds a JSON object or list as such, so that a list of them can be a `withParam`."""
-    if text[:1] not in ("{", "["):
-        return text
     try:
-        return json.loads(text)
+        return parsed_json(text)
     except ValueError:
         return text
 
 
+def publish_skipped(prefix: str, template: dict[str, Any], values: dict[str, str], absent: set[str]) -> None:
+    """Add the outputs of a node that did not run: the defaults that its template declares for them.
+
+    Those without a default become `absent`: an argument that is nothing else counts as not given.
+    """
+    for parameter in (template.get("outputs") or {}).get("parameters") or ():
+        tag = f"{prefix}.outputs.parameters.{parameter['name']}"
+        default = (parameter.get("valueFrom") or {}).get("default")
+        if default is None:
+            absent.add(tag)
+        else:
+            values[tag] = text_of(default)
+
+
 def composite_outputs(
-    template: dict[str, Any], scope: Scope, artifacts: dict[str, Artifact]
+    template: dict[str, Any], scope: Scope, artifacts: dict[str, Artifact], absent: Collection[str] = ()
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the outputs of a steps or dag template. Raises `CallError`."""
     declared = template.get("outputs") or {}
@@ -84,12 +105,15 @@ def composite_outputs(
             value = render(text_of("" if text is None else text), scope.lookup)
         except Unresolved as error:
             if source.get("default") is None:
+                if error.tag in absent:
+                    said = f'output parameter "{parameter["name"]}": "{text}" is {ABSENT}'
+                    raise CallError(said) from error
                 raise CallError(f"outputs.parameters.{parameter['name']}: {error}") from error
             value = text_of(source["default"])
         outputs.setdefault("parameters", []).append({**parameter, "value": value})
     for artifact in declared.get("artifacts") or ():
         source_name = str(artifact.get("from", "")).strip().removeprefix("{{").removesuffix("}}").strip()
-        found = artifacts.get(source_name)
+        found = artifacts.get(source_name) or None
         if found is None:
             if artifact.get("optional"):
                 continue

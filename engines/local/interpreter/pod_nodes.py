@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from engines.local.interpreter.calls import Artifact, Bound, Call
+from engines.local.interpreter.calls import PLACES, Artifact, Bound, Call
 from engines.local.interpreter.nodes import ENDED, Node
 from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.retries import seconds_of
@@ -109,11 +110,13 @@ class PodNodes:
         machine.owners[node["id"]] = call.owner
         pod_name = pod_name_of(machine.workflow, node["id"], name)
         local = {"pod.name": pod_name, "node.name": call.name, "retries": "0", **call.local, **bound.values}
+        local.update(self._output_paths(template, scope.inside(local)))
         ready = self._compiled.get(id(template))
         if ready is None:
             ready = self._compiled[id(template)] = compiled(template)
         try:
             filled = fill(ready, scope.inside(local).lookup)
+            filled = {**filled, **self._placement(filled, call)}
         except Unresolved as error:
             machine.finish(node, "Error", str(error))
             return node
@@ -123,6 +126,33 @@ class PodNodes:
         order = PodOrder(node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=call.capture)
         machine.act("run", order)
         return node
+
+    def _output_paths(self, template: dict[str, Any], scope: Scope) -> dict[str, str]:
+        """Return where a template's outputs lie, for those of its texts that ask."""
+        if not any(tag.startswith("outputs.") for tag in self.machine.tags_of(template)):
+            return {}
+        outputs = template.get("outputs") or {}
+        paths = {f"parameters.{one['name']}": (one.get("valueFrom") or {}) for one in outputs.get("parameters") or ()}
+        paths |= {f"artifacts.{one['name']}": one for one in outputs.get("artifacts") or ()}
+        found: dict[str, str] = {}
+        for name, holder in paths.items():
+            # One that cannot be told is told where it stands.
+            with contextlib.suppress(Unresolved):
+                if holder.get("path"):
+                    found[f"outputs.{name}.path"] = fill(compiled(holder["path"]), scope.lookup)
+        return found
+
+    def _placement(self, template: dict[str, Any], call: Call) -> dict[str, Any]:
+        """Return where a pod goes: by its template, else by the one that calls it, else by the Workflow."""
+        found: dict[str, Any] = {}
+        for key in PLACES:
+            if template.get(key):
+                continue
+            if call.placement.get(key):
+                found[key] = call.placement[key]
+            elif self.machine.spec.get(key):
+                found[key] = fill(compiled(self.machine.spec[key]), Scope(self.machine.values).lookup)
+        return found
 
     def _add_containers(self, node: Node, template: dict[str, Any], call: Call) -> None:
         containers = (template.get("containerSet") or {}).get("containers") or ()
@@ -199,6 +229,9 @@ class PodNodes:
             node["outputs"] = outcome.outputs
             publish_globals(outcome.outputs, machine.values, machine.artifacts)
         phase, message = outcome.phase, outcome.message
+        if phase == "Succeeded" and live.call.template.get("daemon") and not live.stopping:
+            # One that serves others is not to end by itself.
+            phase = "Failed"
         if live.stopping == KILLED_AT_DEADLINE:
             phase, message = "Failed", KILLED_AT_DEADLINE
         if live.ready:

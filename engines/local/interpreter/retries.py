@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Call, CallError, Owner
-from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
+from engines.local.interpreter.nodes import UNSUCCESSFUL, Node, seconds_between
 from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.tags import text_of
 
@@ -85,6 +85,9 @@ class Retries(Owner):
             depth=call.depth,
             capture=call.capture,
             flag={**(call.flag or {}), "retried": True},
+            placement=call.placement,
+            outer=call.outer,
+            absent=call.absent,
         )
         attempt.local = {**call.local, "retries": str(number), **self.last}
         node = self.machine.call(attempt, attempt_of_retry=True)
@@ -101,7 +104,10 @@ class Retries(Owner):
                     self.node[key] = node[key]
             machine.finish(self.node, "Running" if node.get("daemoned") else node["phase"], "")
             return
-        if not self._wanted(node["phase"]) or machine.halted(self.call.on_exit):
+        if machine.halted(self.call.on_exit):
+            machine.finish(self.node, node["phase"], machine.said_of_retry())
+            return
+        if not self._wanted(node["phase"]):
             machine.finish(self.node, node["phase"], node.get("message", ""))
             return
         if self.limit is not None and self.attempts > self.limit:
@@ -112,7 +118,8 @@ class Retries(Owner):
 
     def _remember(self, node: Node) -> None:
         outputs = node.get("outputs") or {}
-        values = (outputs.get("exitCode", "-1"), node["phase"], "0", node.get("message", ""))
+        duration = seconds_between(node["startedAt"], node["finishedAt"])
+        values = (outputs.get("exitCode", "-1"), node["phase"], duration, node.get("message", ""))
         self.last = dict(zip(_LAST_RETRY, values, strict=True))
 
     def _wanted(self, phase: str) -> bool:
@@ -128,9 +135,13 @@ class Retries(Owner):
         if self.backoff.get("cap"):
             wait = min(wait, seconds_of(self.backoff["cap"]))
         longest = self.backoff.get("maxDuration")
-        if longest and self.machine.now() + wait > self.began + seconds_of(longest):
-            self.machine.finish(self.node, node["phase"], "Max duration limit exceeded")
-            return
+        if longest:
+            ends = self.began + seconds_of(longest)
+            if self.machine.now() + wait > ends:
+                late = self.machine.now() > ends
+                said = "Max duration limit exceeded" if late else "Backoff would exceed max duration limit"
+                self.machine.finish(self.node, node["phase"], said)
+                return
         self.machine.store.mark(self.node, "Running", f"Backoff for {_spoken(wait)}")
         self.machine.later(self.machine.now() + wait, self._after_backoff)
 

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Bound, Call, prepared
-from engines.local.interpreter.composite import Composite, StepFault, Turn, continues_on
+from engines.local.interpreter.composite import FAILED_FAST, Composite, StepFault, Turn, continues_on
 from engines.local.interpreter.items import loops
 from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
-from engines.local.interpreter.outputs import publish, publish_loop
 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
@@ -63,13 +62,12 @@ class Steps(Composite):
             try:
                 items = self.items(step, ready)
             except StepFault as fault:
-                self._fail_group(str(fault))
+                self._fail_group("Error", str(fault))
                 return
             self.looped[step["name"]] = []
             if not items:
-                node = self.machine.skipped(
-                    f"{name}.{step['name']}", step["name"], self.node["id"], None, "Skipped, empty params"
-                )
+                full_name = f"{name}.{step['name']}"
+                node = self.leaf(step, full_name, step["name"], "Skipped", "Skipped, empty params", owned=False)
                 self.machine.store.link(self.group["id"], node["id"])
             calls.append((step, ready, Turn.of(step["name"], items)))
             self.missing += len(items)
@@ -85,15 +83,19 @@ class Steps(Composite):
         if step["name"] in self.looped:
             self.looped[step["name"]].append(node)
 
+    def publish_nothing(self, step: dict[str, Any]) -> None:
+        for artifact in (self._callee(step).get("outputs") or {}).get("artifacts") or ():
+            self.artifacts[f"steps.{step['name']}.outputs.artifacts.{artifact['name']}"] = {}
+
     def child_done(self, node: Node) -> None:
         step = self.step_of[node["id"]]
         if step["name"] not in self.looped:
-            publish(f"steps.{step['name']}", node, self.values, self.artifacts)
+            self.publish(step, node)
         if not continues_on(step, node["phase"]):
             self.note_failure(node)
         self.missing -= 1
         self.freed()
-        if self.waiting and self.broken and self.template.get("failFast"):
+        if self.waiting and self.fails_fast:
             self.missing -= len(self.waiting)
             self.waiting.clear()
         if self.missing == 0:
@@ -103,10 +105,14 @@ class Steps(Composite):
         for child_id in self.group.get("children", ()):
             child, step = self.machine.store.nodes[child_id], self.step_of.get(child_id, {})
             if child["phase"] in UNSUCCESSFUL and not continues_on(step, child["phase"]):
-                self._fail_group(f"child '{child_id}' failed")
+                if child["type"] == "Skipped":
+                    self._fail_group("Error", child["message"])
+                else:
+                    self._fail_group("Failed", FAILED_FAST if self.fails_fast else f"child '{child_id}' failed")
                 return
-        for name, nodes in self.looped.items():
-            publish_loop(f"steps.{name}", nodes, self.values)
+        for step in self.template["steps"][self.index]:
+            if step["name"] in self.looped:
+                self.publish_loop(step, self.looped[step["name"]])
         self.machine.store.mark(self.group, "Succeeded")
         halt = self.machine.halted(self.call.on_exit)
         if halt and self.index + 1 < len(self.template["steps"]):
@@ -114,10 +120,9 @@ class Steps(Composite):
             return
         self._next_group()
 
-    def _fail_group(self, message: str) -> None:
-        phase = "Failed" if message.startswith("child ") else "Error"
+    def _fail_group(self, phase: str, message: str) -> None:
         self.machine.store.mark(self.group, phase, message)
-        self.end(phase, message, self._outbound())
+        self.end("Failed", message, self._outbound())
 
     def _outbound(self) -> list[str]:
         return self._outbound_of(self.group) if self.group is not self.node else []

@@ -9,9 +9,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from engines.local.interpreter.texts import number_text
+
 # Outputs with a `globalName`. Where no step came to give one, Argo leaves its tag as it is.
 _GLOBAL_PREFIX = "workflow.outputs.parameters."
+# Before a tag whose name has tags in it.
+UNTOLD = "{{"
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
 
 Lookup = Callable[[str], str]
 
@@ -60,6 +65,30 @@ class _Text:
         return "".join(parts)
 
 
+class _Nested:
+    """A tag whose name holds tags: those are filled in first."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: Any) -> None:
+        self.name = name
+
+    def fill(self, lookup: Lookup) -> str:
+        return lookup(str(fill(self.name, lookup)).strip())
+
+
+class _Joined:
+    """A text of parts some of which are nested tags."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: list[Any]) -> None:
+        self.parts = parts
+
+    def fill(self, lookup: Lookup) -> str:
+        return "".join(fill(part, lookup) for part in self.parts)
+
+
 class _Object:
     """An object with tags in some of its values; most of a template is copied as it is."""
 
@@ -98,16 +127,13 @@ class _Array:
         return [fill(item, lookup) for item in self.items]
 
 
-_COMPILED = (_Text, _Object, _Keys, _Array)
+_COMPILED = (_Text, _Nested, _Joined, _Object, _Keys, _Array)
 
 
 def compiled(value: Any) -> Any:
     """Return a value whose tags are found, for `fill`; a value without tags is returned as it is."""
     if isinstance(value, str):
-        if "{{" not in value:
-            return value
-        parts = _TAG.split(value)
-        return value if len(parts) == 1 else _Text([p if i % 2 == 0 else p.strip() for i, p in enumerate(parts)])
+        return _compiled_text(value) if "{{" in value else value
     if isinstance(value, dict):
         pairs = [(compiled(key), compiled(item)) for key, item in value.items()]
         if any(key is not old for (key, _), old in zip(pairs, value, strict=True)):
@@ -118,6 +144,13 @@ def compiled(value: Any) -> Any:
         plain = all(item is old for item, old in zip(items, value, strict=True))
         return value if plain else _Array(items)
     return value
+
+
+def _compiled_text(text: str) -> Any:
+    if _has_nested(text):
+        return _Joined([_Nested(compiled(piece)) if is_tag else compiled(piece) for is_tag, piece in _pieces(text)])
+    parts = _TAG.split(text)
+    return text if len(parts) == 1 else _Text([p if i % 2 == 0 else p.strip() for i, p in enumerate(parts)])
 
 
 def part(value: Any, key: str) -> Any:
@@ -136,17 +169,44 @@ def fill(value: Any, lookup: Lookup) -> Any:
 
 def render(text: str, lookup: Lookup) -> str:
     """Return a text with its tags replaced."""
-    if "{{" not in text:
-        return text
-    return _TAG.sub(lambda match: lookup(match.group(1).strip()), text)
+    return str(fill(compiled(text), lookup))
+
+
+def _has_nested(text: str) -> bool:
+    """Return whether a tag of a text has tags in its name, as in `{{workflow.parameters.{{item}}}}`."""
+    return any("{{" in match[1] for match in _TAG.finditer(text)) and any(tag for tag, _ in _pieces(text))
+
+
+def _pieces(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield a text in pieces: whether each is the name of a tag that has tags in it, and the piece."""
+    begun: list[int] = []
+    start = position = 0
+    while position < len(text):
+        if text.startswith("{{", position):
+            begun.append(position)
+            position += 2
+        elif text.startswith("}}", position) and begun:
+            # Of three braces the first closes an object that the tag stands in.
+            opened = begun.pop()
+            inner = text[opened + 2 : position]
+            position += 2
+            if not begun and "{{" in inner:
+                yield False, text[start:opened]
+                yield True, inner
+                start = position
+        else:
+            position += 1
+    yield False, text[start:]
 
 
 def tags_in(value: Any) -> Iterator[str]:
     """Yield every tag within a value, keys included."""
     if isinstance(value, str):
         if "{{" in value:
-            for match in _TAG.finditer(value):
-                yield match.group(1).strip()
+            for is_nested, piece in _pieces(value) if _has_nested(value) else [(False, value)]:
+                # What a name with tags in it becomes, only they can tell.
+                yield from [f"{UNTOLD}{piece.strip()}"] if is_nested else []
+                yield from (match.group(1).strip() for match in _TAG.finditer(piece))
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from tags_in(key)
@@ -156,10 +216,16 @@ def tags_in(value: Any) -> Iterator[str]:
             yield from tags_in(item)
 
 
+def sole_tag(value: Any) -> str:
+    """Return the tag that a text is, and nothing beside it; else ''."""
+    match = _TAG.fullmatch(value) if isinstance(value, str) else None
+    return match[1].strip() if match and "{{" not in match[1] and "}}" not in match[1] else ""
+
+
 def text_of(value: Any) -> str:
     """Return a parameter's value as Argo holds it: always a string."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return number_text(value) if isinstance(value, float) else str(value)

@@ -238,6 +238,29 @@ def test_a_shared_config_map_is_not_changed_under_its_owners(argo: ArgoEngine, p
     assert place.config_map("variables")["data"] == {"a": "1"}
 
 
+def installed(name: str, value: str) -> Submission:
+    of_installation = frozenset(["managers"])
+    return Submission(name, manifest(name, "true"), {"managers": {"a": value}}, of_installation=of_installation)
+
+
+def test_a_config_map_of_the_installation_is_used_whatever_it_holds(argo: ArgoEngine, place: Namespace) -> None:
+    place.add_config_map("managers", {"a": "2"})
+
+    argo.submit(installed("wf", "1"))
+    assert place.config_map("managers")["data"] == {"a": "2"}
+    argo.delete("wf")
+
+    assert place.names() == ["managers"]
+
+
+def test_what_we_provide_for_the_installation_is_renewed(argo: ArgoEngine, place: Namespace) -> None:
+    argo.submit(installed("wf-1", "1"))
+    argo.submit(installed("wf-2", "2"))
+
+    assert place.config_map("managers")["data"] == {"a": "2"}
+    assert place.owners("configmaps", "managers") == ["wf-1", "wf-2"]
+
+
 def test_what_an_earlier_workflow_of_the_name_left_is_taken_over(argo: ArgoEngine, place: Namespace) -> None:
     argo.submit(WITH_BOTH)
     place.api.delete(f"{place.workflows}/wf")

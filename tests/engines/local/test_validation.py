@@ -60,6 +60,40 @@ def changed(**template: Any) -> dict[str, Any]:
             changed(container=shell("x", resources={"limits": {"memory": "much"}})),
             "/spec/templates/0/container/resources/limits/memory",
         ),
+        (
+            changed(podSpecPatch='{"containers":[{"name":"main","resources":{"limits":{{workflow.parameters.r}}}}]}'),
+            "/spec/templates/0/podSpecPatch/containers/0/resources/limits",
+        ),
+        (changed(container=shell("x", resources="much")), "/spec/templates/0/container/resources"),
+        (changed(container=shell("x", resources={"limits": ["1"]})), "/spec/templates/0/container/resources/limits"),
+        (changed(container={"image": "busybox", "command": "sh"}), "/spec/templates/0/container/command"),
+        (changed(nodeSelector="central"), "/spec/templates/0/nodeSelector"),
+        (
+            changed(inputs={"artifacts": [{"name": "a", "path": "/a", "s3": "key"}]}),
+            "/spec/templates/0/inputs/artifacts/0/s3",
+        ),
+        (
+            workflow({"name": "main", "containerSet": {"containers": [{"name": "a", "dependencies": ["b"]}]}}),
+            "/spec/templates/0/containerSet/containers/0/dependencies/0",
+        ),
+        (
+            workflow(
+                {
+                    "name": "main",
+                    "containerSet": {
+                        "containers": [{"name": "a", "dependencies": ["b"]}, {"name": "b", "dependencies": ["a"]}]
+                    },
+                }
+            ),
+            "/spec/templates/0/containerSet/containers",
+        ),
+        (changed(parallelism="{{workflow.parameters.n}}"), "/spec/templates/0/parallelism"),
+        (workflow(WORK, activeDeadlineSeconds="1h"), "/spec/activeDeadlineSeconds"),
+        (
+            workflow({"name": "main", "steps": [[{"name": "a", "template": "b", "when": True}]]}),
+            "/spec/templates/0/steps/0/0/when",
+        ),
+        ({"metadata": {"labels": ["a"]}, "spec": {"templates": [WORK]}}, "/metadata/labels"),
         (changed(synchronization={"semaphore": {}}), "/spec/templates/0/synchronization/semaphore"),
         ({"kind": "CronWorkflow", "spec": {"templates": [WORK]}}, "/kind"),
         ({"kind": "Workflow"}, "/spec"),

@@ -146,3 +146,15 @@ def test_work_per_node_does_not_grow_with_their_number(monkeypatch: pytest.Monke
         counted.append(lookups / count)
 
     assert counted[1] <= counted[0]
+
+
+def test_a_loop_that_is_left_out_needs_no_items() -> None:
+    bad = call("a", withParam="{{steps.p.outputs.parameters.list}}", when="1 == 2")
+    producer = {
+        "name": "p",
+        "container": shell("true"),
+        "outputs": {"parameters": [{"name": "list", "valueFrom": {"path": "/l"}}]},
+    }
+    driver = Driver(workflow(steps([call("p", "p", when="false")], [bad]), producer, WORK))
+
+    assert (driver.machine.phase, driver.phases["a"]) == ("Succeeded", "Skipped")

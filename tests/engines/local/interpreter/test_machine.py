@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engines.local.interpreter.composite import FAILED_FAST
 from engines.local.interpreter.pod_nodes import PodOutcome
 from tests.engines.local.harness import parameters, shell, workflow
 from tests.engines.local.interpreter.driver import SAY, SUCCEEDED, WORK, Driver, call, dag, failed, steps
@@ -110,15 +111,58 @@ class TestDag:
 
         assert driver.phases["b"] == phase
 
-    def test_a_failure_stops_what_has_not_started(self) -> None:
+    def test_a_failure_lets_the_other_branches_go_on(self) -> None:
         tasks = [call("a"), call("b"), call("c", depends="b")]
         driver = Driver(workflow(dag(*tasks), WORK))
 
         driver.end("a", failed())
         driver.end("b")
+        driver.end("c")
+
+        assert (driver.machine.phase, driver.phases["c"]) == ("Failed", "Succeeded")
+
+    def test_a_template_that_fails_fast_starts_nothing_after_a_failure(self) -> None:
+        tasks = [call("a"), call("b"), call("c", depends="b")]
+        driver = Driver(workflow({**dag(*tasks), "failFast": True}, WORK))
+
+        driver.end("a", failed())
+        driver.end("b")
+
+        assert (driver.machine.phase, driver.machine.message) == ("Failed", FAILED_FAST)
+        assert "c" not in driver.phases
+
+    @pytest.mark.parametrize("depends", ["a", "a && f", "a || a"])
+    def test_a_task_that_never_ran_after_a_failure_is_omitted(self, depends: str) -> None:
+        driver = Driver(workflow(dag(call("a"), call("f"), call("b", depends=depends)), WORK))
+
+        driver.run(lambda order, name: failed() if name == "a" else SUCCEEDED)
 
         assert driver.machine.phase == "Failed"
-        assert "c" not in driver.phases
+        assert (driver.nodes["b"]["phase"], driver.nodes["b"]["templateName"]) == ("Omitted", "work")
+        assert driver.nodes["b"]["message"] == "omitted: depends condition not met"
+
+    def test_a_skipped_target_fares_as_what_it_waited_for(self) -> None:
+        skipped = call("b", depends="a.Failed", when="1 == 2")
+        driver = Driver(workflow(dag(call("a"), skipped), WORK))
+
+        driver.run(lambda order, name: failed())
+
+        assert (driver.machine.phase, driver.phases["b"]) == ("Failed", "Skipped")
+
+    def test_a_target_may_be_a_parameter(self) -> None:
+        main = dag(call("a"), call("b"), target="{{workflow.parameters.t}}")
+        driver = Driver(workflow(main, WORK, arguments=parameters(t="a")))
+
+        driver.run()
+
+        assert (driver.machine.phase, driver.ran) == ("Succeeded", ["a"])
+
+    def test_a_target_that_is_no_task_is_an_error(self) -> None:
+        main = dag(call("a"), target="{{workflow.parameters.t}}")
+
+        machine = Driver(workflow(main, WORK, arguments=parameters(t="x"))).machine
+
+        assert (machine.phase, machine.message) == ("Error", "target 'x' is not defined")
 
     def test_without_fail_fast_the_other_branches_go_on(self) -> None:
         tasks = [call("a"), call("b"), call("c", depends="b")]
@@ -194,7 +238,35 @@ class TestRetries:
 
         driver.end("wf(0)", failed())
 
+        message = "Backoff would exceed max duration limit"
+        assert (driver.machine.phase, driver.machine.message) == ("Failed", message)
+
+    def test_it_gives_up_once_the_longest_duration_has_passed(self) -> None:
+        template = {**WORK, "retryStrategy": {"backoff": {"duration": "10", "maxDuration": "5"}}}
+        driver = Driver(workflow(template))
+
+        driver.sleep(6)
+        driver.end("wf(0)", failed())
+
         assert (driver.machine.phase, driver.machine.message) == ("Failed", "Max duration limit exceeded")
+
+    def test_what_is_stopped_is_not_tried_again(self) -> None:
+        driver = Driver(workflow(steps([call("a")]), {**WORK, "retryStrategy": {"limit": "3"}}))
+
+        driver.machine.stop("Stop")
+        driver.end("a(0)", failed())
+
+        assert driver.nodes["a"]["message"] == "Stopped with strategy 'Stop'"
+
+    def test_what_is_past_the_workflows_deadline_is_not_tried_again(self) -> None:
+        again = {**WORK, "retryStrategy": {"limit": "3"}}
+        driver = Driver(workflow(steps([call("a")]), again, activeDeadlineSeconds=60))
+
+        driver.sleep(60)
+        driver.end("a(0)", failed())
+
+        message = "retry exceeded workflow deadline 2027-01-15 08:01:00 +0000 UTC"
+        assert driver.nodes["a"]["message"] == message
 
     def test_the_limit_may_come_from_a_parameter(self) -> None:
         strategy = {"limit": "{{workflow.parameters.n}}", "retryPolicy": "Always"}
@@ -309,11 +381,18 @@ class TestInputs:
 
         assert driver.orders["wf"].template["container"]["args"] == ["echo {{workflow.uid}} {{item}}"]
 
-    def test_a_value_outside_an_enum_is_an_error(self) -> None:
-        template = {**SAY, "inputs": {"parameters": [{"name": "what", "enum": ["a", "b"]}]}}
-        driver = Driver(workflow(template, arguments=parameters(what="c")))
+    def test_an_argument_outside_its_enum_is_an_invalid_spec(self) -> None:
+        arguments = {"parameters": [{"name": "what", "value": "c", "enum": ["a", "b"]}]}
 
-        assert driver.machine.phase == "Error"
+        machine = Driver(workflow(SAY | {"name": "main"}, arguments=arguments)).machine
+
+        expected = "invalid spec: spec.arguments.what.value should be present in spec.arguments.what.enum list"
+        assert (machine.phase, machine.message) == ("Failed", expected)
+
+    def test_an_input_outside_its_enum_is_taken(self) -> None:
+        template = {**SAY, "inputs": {"parameters": [{"name": "what", "enum": ["a", "b"]}]}}
+
+        assert Driver(workflow(template, arguments=parameters(what="c"))).machine.phase == "Running"
 
     @pytest.mark.parametrize(
         ("manifest", "message"),
@@ -345,3 +424,35 @@ class TestInputs:
         assert (driver.machine.phase, driver.machine.message) == ("Failed", f"invalid spec: {message}")
         assert driver.machine.finished
         assert not driver.machine.store.nodes
+
+
+class TestWhatDidNotRun:
+    PRODUCER: dict[str, Any] = {
+        "name": "p",
+        "container": shell("true"),
+        "outputs": {"artifacts": [{"name": "f", "path": "/f"}]},
+    }
+
+    @pytest.mark.parametrize(("optional", "phase"), [(True, "Running"), (False, "Error")])
+    def test_an_artifact_of_a_skipped_step(self, optional: bool, phase: str) -> None:
+        takes = {
+            "name": "takes",
+            "container": shell("true"),
+            "inputs": {"artifacts": [{"name": "f", "path": "/f", "optional": optional}]},
+        }
+        given = {"artifacts": [{"name": "f", "from": "{{steps.p.outputs.artifacts.f}}"}]}
+        main = steps([call("p", "p", when="false")], [call("c", "takes", arguments=given)])
+
+        driver = Driver(workflow(main, self.PRODUCER, takes))
+
+        assert driver.phases["c"] == phase
+        if not optional:
+            assert driver.nodes["c"]["message"] == "inputs.artifacts.f missing location information"
+
+    def test_a_daemon_is_not_to_end_by_itself(self) -> None:
+        driver = Driver(workflow(steps([call("d", "d")], [call("a")]), {**WORK, "name": "d", "daemon": True}, WORK))
+
+        driver.machine.pods.ready(driver.orders["d"].node_id, "127.0.0.1")
+        driver.end("d")
+
+        assert driver.phases["d"] == "Failed"
