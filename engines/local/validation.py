@@ -13,7 +13,8 @@ import yaml
 from engines.base import Manifest, ManifestRejected
 from engines.local.fields import ANYTHING, FIELD_PATHS, KINDS, REQUIRED, RETRY_POLICIES
 from engines.local.interpreter.calls import CallError
-from engines.local.interpreter.conditions import InvalidCondition, parsed
+from engines.local.interpreter.conditions import InvalidCondition
+from engines.local.interpreter.depends import dependency_of
 from engines.local.interpreter.retries import limit_of, seconds_of
 from engines.local.names import is_tagged, problems
 from engines.local.quantities import bytes_of
@@ -163,7 +164,7 @@ def _check_suspend(suspend: dict[str, Any], pointer: str) -> None:
 def _check_task(task: dict[str, Any], pointer: str) -> None:
     if task.get("depends"):
         try:
-            parsed(str(task["depends"]))
+            dependency_of(task)
         except InvalidCondition as error:
             raise ManifestRejected(f"depends cannot be read: {error}", f"{pointer}/depends") from error
 

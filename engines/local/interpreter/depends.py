@@ -5,22 +5,26 @@ Source: https://argo-workflows.readthedocs.io/en/latest/enhanced-depends-logic/.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from engines.local.interpreter.conditions import Expression, evaluated, parsed, words_of
+from engines.local.interpreter.conditions import InvalidCondition
+from engines.local.interpreter.grammar import InvalidText, Node, read
 from engines.local.interpreter.nodes import UNSUCCESSFUL
 
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 _OF_FAILURE = frozenset({"Failed", "Errored", "AllFailed", "AnySucceeded"})
+_GOOD = frozenset({"Succeeded", "Skipped", "Daemoned", "Continued"})
 
 
 class Dependency:
-    """The condition of one task."""
+    """The condition of one task; without a `tree` it is that all `tasks` went well."""
 
-    __slots__ = ("expression", "handles", "tasks")
+    __slots__ = ("handles", "tasks", "tree")
 
-    def __init__(self, expression: Expression | None, tasks: list[str], handles: set[str]) -> None:
-        self.expression = expression
+    def __init__(self, tree: Node | None, tasks: list[str], handles: set[str]) -> None:
+        self.tree = tree
         self.tasks = tasks
         self.handles = handles
 
@@ -31,34 +35,38 @@ def split(word: str) -> tuple[str, str]:
     return (name, result) if dot and result in RESULTS else (word, "")
 
 
-def dependency_of(task: dict[str, Any], tasks: dict[str, dict[str, Any]]) -> Dependency:
+def dependency_of(task: dict[str, Any], tasks: Mapping[str, dict[str, Any]] = MappingProxyType({})) -> Dependency:
     """Return a task's condition from `depends` or `dependencies`. Raises `InvalidCondition`."""
-    names = task.get("dependencies")
+    tree = None
+    words = [(str(name), "") for name in task.get("dependencies") or ()]
     if task.get("depends"):
-        expression = parsed(str(task["depends"]))
-    elif names:
-        expression = ("value", names[0])
-        for name in names[1:]:
-            expression = ("&&", expression, ("value", name))
-    else:
-        return Dependency(None, [], set())
-    words = [split(word) for word in words_of(expression)]
+        try:
+            tree = read("depends", str(task["depends"]))
+        except InvalidText as error:
+            raise InvalidCondition(str(error)) from error
+        words = [split(node.parts[0]) for node in tree.walk() if node.kind == "word"]
     handles = {name for name, result in words if result in _OF_FAILURE}
     handles |= {name for name, _ in words if (tasks.get(name) or {}).get("continueOn")}
-    return Dependency(expression, list(dict.fromkeys(name for name, _ in words)), handles)
+    return Dependency(tree, list(dict.fromkeys(name for name, _ in words)), handles)
 
 
 def holds(dependency: Dependency, results: dict[str, set[str]]) -> bool:
     """Return whether a task may run; `results` are those of the tasks it depends on."""
-    if dependency.expression is None:
-        return True
+    if dependency.tree is None:
+        return all(results.get(name, set()) & _GOOD for name in dependency.tasks)
+    return _holds(dependency.tree, results)
 
-    def word(text: Any) -> bool:
-        name, result = split(str(text))
-        had = results.get(name, set())
-        return result in had if result else bool(had & {"Succeeded", "Skipped", "Daemoned", "Continued"})
 
-    return bool(evaluated(dependency.expression, word))
+def _holds(node: Node, results: dict[str, set[str]]) -> bool:
+    if node.kind == "&&":
+        return all(_holds(part, results) for part in node.parts)
+    if node.kind == "||":
+        return any(_holds(part, results) for part in node.parts)
+    if node.kind == "!":
+        return not _holds(node.parts[0], results)
+    name, result = split(node.parts[0])
+    had = results.get(name, set())
+    return result in had if result else bool(had & _GOOD)
 
 
 def results_of(phase: str, daemoned: bool, continued: bool, turns: list[str]) -> set[str]:
