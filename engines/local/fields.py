@@ -1,7 +1,7 @@
 """Which fields of a Workflow the local engine carries out, and which it may ignore. Whatever is not here is refused.
 
 A field's value is the name of the kind of object it holds, `[kind]` for a list of them, `[[kind]]` for a list of
-lists, `{}` for anything. Source: https://argo-workflows.readthedocs.io/en/latest/fields/.
+lists, `{}` for anything; `hooks` are hooks by name. Source: https://argo-workflows.readthedocs.io/en/latest/fields/.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _CALL = {
     "arguments": "arguments",
     "continueOn": "continueOn",
     "inline": "template",
+    "onExit": ANYTHING,
+    "hooks": "hooks",
 }
 _KEY_REF = _plain("name key optional")
 _BLOB = ANYTHING
@@ -49,12 +51,17 @@ KINDS: dict[str, dict[str, str]] = {
         "templateDefaults": "template",
         "volumes": "[volume]",
         "synchronization": "synchronization",
+        "hooks": "hooks",
     },
+    "hook": {**_plain("template expression"), "arguments": "arguments"},
     "arguments": {"parameters": "[parameter]", "artifacts": "[artifact]"},
     "parameter": {**_plain("name value default enum description globalName"), "valueFrom": "valueFrom"},
-    "valueFrom": _plain("path parameter default supplied"),
+    "valueFrom": _plain("path parameter expression default supplied"),
     "artifact": {
-        **_plain("name path from raw optional globalName mode archive archiveLogs deleted artifactGC description"),
+        **_plain(
+            "name path from fromExpression subPath raw optional globalName mode archive archiveLogs deleted artifactGC "
+            "description"
+        ),
         **_STORES,
     },
     "inputs": {"parameters": "[parameter]", "artifacts": "[artifact]"},
@@ -95,7 +102,7 @@ KINDS: dict[str, dict[str, str]] = {
     "continueOn": _plain("failed error"),
     "sequence": _plain("count start end format"),
     "suspend": _plain("duration"),
-    "retryStrategy": {**_plain("limit retryPolicy affinity"), "backoff": "backoff"},
+    "retryStrategy": {**_plain("limit retryPolicy expression affinity"), "backoff": "backoff"},
     "backoff": _plain("duration factor maxDuration cap"),
     "synchronization": {"mutex": "mutex", "mutexes": "[mutex]"},
     "mutex": _plain("name"),
@@ -152,6 +159,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "keyRef": ("name", "key"),
     "objectRef": ("name",),
     "item": ("key", "path"),
+    "hook": ("template",),
     "dag": ("tasks",),
     "containerSet": ("containers",),
 }

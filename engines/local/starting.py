@@ -21,7 +21,10 @@ _NURSERY = "engines.local.nursery"
 _KEEP_SECONDS = 20.0
 # Its first act is to say who it is: from then on a free lock means that it has died.
 _SAY_WHO = f"os.write({_LOCK_DESCRIPTOR},b'%d\\n'%os.getpid());os.set_inheritable({_LOCK_DESCRIPTOR},False);"
-_START = "sys.path.insert(0,sys.argv[1]);sys.path.extend({libraries!r});import importlib;sys.exit(importlib.import_module(sys.argv[2]).main(sys.argv[3:]))"
+_START = (
+    "sys.path.insert(0,sys.argv[1]);sys.path.extend({libraries!r});import importlib;"
+    "sys.exit(importlib.import_module(sys.argv[2]).main(sys.argv[3:]))"
+)
 # What reading conditions and expressions needs; with all packages Python would start several times slower.
 _PACKAGES = ("lark", "re2")
 

@@ -15,7 +15,11 @@ from engines.local.fields import ANYTHING, FIELD_PATHS, KINDS, REQUIRED, RETRY_P
 from engines.local.interpreter.calls import CallError
 from engines.local.interpreter.conditions import InvalidCondition
 from engines.local.interpreter.depends import dependency_of
+from engines.local.interpreter.expressions import problem_of
+from engines.local.interpreter.hooks import EXIT
 from engines.local.interpreter.retries import limit_of, seconds_of
+from engines.local.interpreter.tags import tags_in
+from engines.local.interpreter.values import shown
 from engines.local.names import is_tagged, problems
 from engines.local.quantities import bytes_of
 
@@ -56,8 +60,9 @@ def _check_expressions(value: Any, pointer: str, depth: int) -> None:
     if depth > _DEEPEST:
         raise ManifestRejected("the manifest is nested too deeply", pointer)
     if isinstance(value, str):
-        if "{{=" in value:
-            raise ManifestRejected("expression tags {{=…}} cannot be run by the local engine", pointer)
+        for tag in tags_in(value):
+            if tag.startswith("="):
+                _check_expression(tag[1:], pointer)
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_expressions(key, pointer, depth)
@@ -65,6 +70,15 @@ def _check_expressions(value: Any, pointer: str, depth: int) -> None:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _check_expressions(item, f"{pointer}/{index}", depth + 1)
+
+
+def _check_expression(text: Any, pointer: str) -> None:
+    """Refuse an expression that nobody can work out; one with tags in it is read when they have values."""
+    if is_tagged(text):
+        return
+    problem = problem_of(text) if isinstance(text, str) else "it is no text"
+    if problem:
+        raise ManifestRejected(f"the expression {shown(text)} cannot be run by the local engine: {problem}", pointer)
 
 
 def _escaped(key: Any) -> str:
@@ -95,6 +109,14 @@ def _check_object(value: Any, kind: str, pointer: str) -> None:
 def _check_field(value: Any, form: str, pointer: str) -> None:
     if form == ANYTHING:
         return
+    if form == "hooks":
+        if not isinstance(value, dict):
+            raise ManifestRejected("an object is expected here", pointer)
+        for name, hook in value.items():
+            _check_object(hook, "hook", f"{pointer}/{_escaped(name)}")
+            if name != EXIT and not hook.get("expression"):
+                raise ManifestRejected("a hook that is not named exit has an expression", f"{pointer}/{_escaped(name)}")
+        return
     if form.startswith("["):
         if not isinstance(value, list):
             raise ManifestRejected("a list is expected here", pointer)
@@ -117,9 +139,21 @@ def _check_duration(value: dict[str, Any], key: str, pointer: str) -> None:
 def _check_template(template: dict[str, Any], pointer: str) -> None:
     _check_duration(template, "activeDeadlineSeconds", pointer)
     _check_duration(template, "timeout", pointer)
+    _check_outputs(template, pointer)
     for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or ()):
-        if not artifact.get("path") and not artifact.get("from"):
+        if not any(artifact.get(key) for key in ("path", "from", "fromExpression")):
             raise ManifestRejected("an output artifact has a path", f"{pointer}/outputs/artifacts/{index}/path")
+
+
+def _check_outputs(template: dict[str, Any], pointer: str) -> None:
+    """Refuse expressions for outputs of a pod: only what is made of others has something to choose from."""
+    if template.get("steps") or template.get("dag"):
+        return
+    outputs = template.get("outputs") or {}
+    for index, parameter in enumerate(outputs.get("parameters") or ()):
+        if (parameter.get("valueFrom") or {}).get("expression") is not None:
+            place = f"{pointer}/outputs/parameters/{index}/valueFrom/expression"
+            raise ManifestRejected("an expression gives outputs of steps and dag templates alone", place)
 
 
 def _check_container(container: dict[str, Any], pointer: str) -> None:
@@ -141,7 +175,24 @@ def _check_empty_dir(volume: dict[str, Any], pointer: str) -> None:
     _check_quantity(volume.get("sizeLimit"), f"{pointer}/sizeLimit")
 
 
+def _check_hook(hook: dict[str, Any], pointer: str) -> None:
+    if hook.get("expression"):
+        _check_expression(hook["expression"], f"{pointer}/expression")
+
+
+def _check_value_from(source: dict[str, Any], pointer: str) -> None:
+    if source.get("expression") is not None:
+        _check_expression(source["expression"], f"{pointer}/expression")
+
+
+def _check_artifact(artifact: dict[str, Any], pointer: str) -> None:
+    if artifact.get("fromExpression") is not None:
+        _check_expression(artifact["fromExpression"], f"{pointer}/fromExpression")
+
+
 def _check_retry(strategy: dict[str, Any], pointer: str) -> None:
+    if strategy.get("expression") is not None:
+        _check_expression(strategy["expression"], f"{pointer}/expression")
     policy = strategy.get("retryPolicy")
     if policy and policy not in RETRY_POLICIES:
         raise ManifestRejected(f"retryPolicy is one of {', '.join(RETRY_POLICIES)}", f"{pointer}/retryPolicy")
@@ -186,6 +237,9 @@ def _check_env_from(source: dict[str, Any], pointer: str) -> None:
 
 
 _CHECKS = {
+    "hook": _check_hook,
+    "valueFrom": _check_value_from,
+    "artifact": _check_artifact,
     "template": _check_template,
     "container": _check_container,
     "script": _check_container,

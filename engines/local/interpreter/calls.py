@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from engines.local.interpreter.expressions import artifact_tag
 from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill, text_of
+from engines.local.interpreter.values import InvalidExpression
 
 if TYPE_CHECKING:
     from engines.local.interpreter.nodes import Node
@@ -174,8 +176,22 @@ def _bare(tag: str) -> str:
     return tag.strip().removeprefix("{{").removesuffix("}}").strip()
 
 
+def chosen_artifact(declared: Artifact, artifacts: dict[str, Artifact], scope: Scope) -> str:
+    """Return the tag of the artifact that `from` or `fromExpression` means, '' where there is neither.
+
+    Raises `Unresolved`.
+    """
+    expression = declared.get("fromExpression")
+    if not expression:
+        return _bare(str(declared.get("from") or ""))
+    try:
+        return artifact_tag(str(expression), scope.names(artifacts))
+    except InvalidExpression as error:
+        raise Unresolved(f"={expression}", f"failed to evaluate expression: {error}") from error
+
+
 def arguments_of(
-    arguments: dict[str, Any] | None, artifacts: dict[str, Artifact]
+    arguments: dict[str, Any] | None, artifacts: dict[str, Artifact], scope: Scope
 ) -> tuple[dict[str, str], dict[str, Artifact]]:
     """Return the parameters and artifacts of a rendered step's `arguments`; `artifacts` are those that `from` may name.
 
@@ -189,10 +205,11 @@ def arguments_of(
         if parameter.get("value") is not None:
             parameters[parameter["name"]] = text_of(parameter["value"])
     for artifact in arguments.get("artifacts") or ():
-        if not artifact.get("from"):
+        source = chosen_artifact(artifact, artifacts, scope)
+        if not source:
             given[artifact["name"]] = artifact
-        elif artifact["from"] in artifacts:
-            given[artifact["name"]] = artifacts[artifact["from"]]
+        elif source in artifacts:
+            given[artifact["name"]] = artifacts[source]
         elif not artifact.get("optional"):
-            raise Unresolved(artifact["from"])
+            raise Unresolved(source)
     return parameters, given

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from engines.local.interpreter.depends import dependency_of
+from engines.local.interpreter.hooks import EXIT, hooks_of
 from engines.local.interpreter.items import loops
 from engines.local.interpreter.tags import tags_in
 
@@ -51,8 +52,7 @@ class _Check:
                     ".valueFrom is required"
                 )
         self._enter(entrypoint, "")
-        if self.spec.get("onExit"):
-            self._enter(self.spec["onExit"], "")
+        self._hooks(self.spec, {}, "spec")
 
     def _enter(self, name: str, prefix: str, given: Collection[str] = ()) -> None:
         template = self.templates.get(name)
@@ -91,8 +91,9 @@ class _Check:
                 if step["name"] in names:
                     raise InvalidSpec(f"{at} name '{step['name']}' is not unique")
                 names.add(step["name"])
-                self._resolve(step, template, at, "steps", known)
+                self._resolve(_without_hooks(step), template, at, "steps", known)
                 self._callee(step, at)
+                self._hooks(step, template, at, "steps", known | {step["name"]})
             known |= {step["name"] for step in group}
         self._resolve(template.get("outputs"), template, f"{where}.outputs", "steps", known)
 
@@ -109,8 +110,9 @@ class _Check:
                 raise InvalidSpec(f"{where}.targets target '{name}' is not defined")
         for name, task in tasks.items():
             at = f"{where}.tasks.{name}"
-            self._resolve(task, template, at, "tasks", tasks)
+            self._resolve(_without_hooks(task), template, at, "tasks", tasks)
             self._callee(task, at)
+            self._hooks(task, template, at, "tasks", tasks)
         self._resolve(template.get("outputs"), template, f"{where}.outputs", "tasks", tasks)
 
     def _callee(self, step: dict[str, Any], where: str) -> None:
@@ -125,6 +127,23 @@ class _Check:
         elif not loops(step):
             return
 
+    def _hooks(
+        self,
+        holder: Mapping[str, Any],
+        template: Template,
+        where: str,
+        prefix: str = "",
+        siblings: Collection[str] = (),
+    ) -> None:
+        for name, hook in hooks_of(holder).items():
+            at = f"{where}.hooks.{name}"
+            if name != EXIT and not hook.get("expression"):
+                raise InvalidSpec(f"{at} expression is required")
+            if prefix:
+                self._resolve(hook, template, at, prefix, siblings)
+            given = {parameter["name"] for parameter in (hook.get("arguments") or {}).get("parameters") or ()}
+            self._enter(str(hook.get("template") or ""), f"{at} " if prefix else "", given)
+
     def _resolve(
         self, value: Any, template: Template, where: str, prefix: str = "", siblings: Collection[str] = ()
     ) -> None:
@@ -138,7 +157,8 @@ class _Check:
     def _known(
         self, tag: str, prefix: str, siblings: Collection[str], parameters: set[str], artifacts: set[str]
     ) -> bool:
-        if tag in self.values or tag in _LOCAL or tag.startswith(_LOCAL_PREFIXES):
+        # What an expression asks for may be missing: it may say what else to take.
+        if tag in self.values or tag in _LOCAL or tag.startswith((*_LOCAL_PREFIXES, "=")):
             return True
         if tag.startswith("inputs.parameters."):
             return tag.removeprefix("inputs.parameters.") in parameters
@@ -148,6 +168,11 @@ class _Check:
             rest = tag.removeprefix(f"{prefix}.")
             return any(rest.startswith(f"{name}.") for name in siblings)
         return tag in self.global_outputs
+
+
+def _without_hooks(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step without its hooks, which see what it gives."""
+    return {key: value for key, value in step.items() if key != "hooks"}
 
 
 def _global_outputs(templates: Collection[Template]) -> Iterator[str]:

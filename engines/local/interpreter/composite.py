@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import Artifact, Bound, Call, CallError, Owner, arguments_of
 from engines.local.interpreter.conditions import InvalidCondition, when_holds
+from engines.local.interpreter.expressions import is_asked_for
+from engines.local.interpreter.hooks import Hooked, hooks_of
 from engines.local.interpreter.items import LOOPS, InvalidLoop, instance, items_of
 from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
 from engines.local.interpreter.outputs import composite_outputs, publish_globals
@@ -58,7 +60,7 @@ class Composite(Owner):
         self.artifacts: dict[str, Artifact] = {}
         for name, artifact in bound.artifacts.items():
             self.artifacts[f"inputs.artifacts.{name}"] = artifact
-        self.scope = Scope(self.values, bound.values, machine.values)
+        self.scope = Scope(self.values, bound.values, machine.values, now=machine.now)
         limit = self.template.get("parallelism")
         self.limit = int(limit) if limit else 0
         self.active = 0
@@ -121,22 +123,43 @@ class Composite(Owner):
             if template is None:
                 raise CallError(f"template '{name}' not found")
             filled = fill(part(ready, "arguments"), scope.lookup)
-            parameters, artifacts = arguments_of(filled, self._visible_artifacts())
+            parameters, artifacts = arguments_of(filled, self._visible_artifacts(), scope)
         except StepFault as fault:
             return machine.faulty(full_name, turn.name, boundary, self, str(fault))
-        return machine.call(
+        hooked = self._hooked(step, scope)
+        node = machine.call(
             Call(
                 full_name,
                 turn.name,
                 template,
-                self,
+                hooked or self,
                 parameters=parameters,
                 artifacts=artifacts,
                 boundary=boundary,
                 on_exit=self.call.on_exit,
                 depth=self.call.depth + 1,
-                capture=f"{self.prefix}.{step['name']}.outputs.result" in self.asked,
+                capture=is_asked_for(f"{self.prefix}.{step['name']}.outputs.result", self.asked),
             )
+        )
+        if hooked:
+            hooked.follow(node)
+        return node
+
+    def _hooked(self, step: dict[str, Any], scope: Scope) -> Hooked | None:
+        """Return who waits for a step that has hooks, None for one without."""
+        hooks = hooks_of(step)
+        if not hooks:
+            return None
+        return Hooked(
+            self.machine,
+            self,
+            hooks,
+            prefix=f"{self.prefix}.{step['name']}",
+            scope=scope,
+            artifacts=self._visible_artifacts(),
+            boundary=self.node["id"],
+            on_exit=self.call.on_exit,
+            depth=self.call.depth,
         )
 
     def _visible_artifacts(self) -> dict[str, Artifact]:

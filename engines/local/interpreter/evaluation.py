@@ -59,15 +59,6 @@ def expression_of(text: str) -> Node:
         raise InvalidExpression(str(error)) from error
 
 
-def evaluated(text: str, names: Names) -> Any:
-    """Return an expression's value: nil, a boolean, number, text, list, dict or time. Raises `InvalidExpression`."""
-    tree = expression_of(text)
-    try:
-        return Evaluation(names).value(tree, {})
-    except RecursionError as error:
-        raise InvalidExpression("its values are nested too deeply") from error
-
-
 class Evaluation:
     """One expression being worked out."""
 
@@ -79,6 +70,10 @@ class Evaluation:
         """Return a node's value. Raises `InvalidExpression`."""
         found = self._of(node, local)
         return found.plain(self.budget.spend) if isinstance(found, Entry) else found
+
+    def chosen(self, tree: Node) -> Any:
+        """Return a tree's value, or the place among the names that it leads to. Raises `InvalidExpression`."""
+        return self._of(tree, {})
 
     def _of(self, node: Node, local: Mapping[str, Any]) -> Any:
         self.budget.spend(1)
@@ -163,8 +158,9 @@ class Evaluation:
         return not self._is_true(self.value(node.parts[0], local))
 
     def of_coalesce(self, node: Node, local: Mapping[str, Any]) -> Any:
-        value = self.value(node.parts[0], local)
-        return self._of(node.parts[1], local) if value is None else value
+        found = self._of(node.parts[0], local)
+        value = found.plain(self.budget.spend) if isinstance(found, Entry) else found
+        return self._of(node.parts[1], local) if value is None else found
 
     def of_let(self, node: Node, local: Mapping[str, Any]) -> Any:
         name, value, body = node.parts

@@ -151,9 +151,9 @@ CARET: "^"
 BANG: "!"
 TILDE: "~"
 ANY: "*"
-HEXADECIMAL: /0[xX][0-9A-Fa-f_]+/
-OCTAL: /0[oO][0-7_]+/
-BINARY: /0[bB][01_]+/
+HEXADECIMAL.2: /0[xX][0-9A-Fa-f_]+/
+OCTAL.2: /0[oO][0-7_]+/
+BINARY.2: /0[bB][01_]+/
 FLOAT: /([0-9][0-9_]*)?\.[0-9][0-9_]*([eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+/
 INTEGER: /[0-9][0-9_]*/
 SIGNED: /-?[0-9]+/

@@ -18,11 +18,12 @@ from engines.local.interpreter.calls import Artifact, Call, CallError, Owner, bi
 from engines.local.interpreter.checks import InvalidSpec, check_spec
 from engines.local.interpreter.conditions import InvalidCondition
 from engines.local.interpreter.dag import Dag
+from engines.local.interpreter.hooks import EXIT, Hooked, hook_arguments, hooks_of
 from engines.local.interpreter.nodes import ENDED, UNSUCCESSFUL, Node, NodeStore
 from engines.local.interpreter.pod_nodes import PAST_DEADLINE, PodNodes
-from engines.local.interpreter.retries import Retries, limit_of, seconds_of
+from engines.local.interpreter.retries import Retries, limit_of, seconds_of, without_expression
 from engines.local.interpreter.steps import Steps
-from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill, tags_in
+from engines.local.interpreter.tags import Scope, Unresolved, asked_for_in, compiled, fill
 from engines.local.interpreter.variables import parameters_of, workflow_values
 
 _DEEPEST = 100
@@ -94,7 +95,7 @@ class Machine:
         deadline = self.spec.get("activeDeadlineSeconds")
         if deadline is not None:
             self.later(self.now() + float(deadline), self._expire)
-        self._enter(self.spec["entrypoint"], self.workflow, self._main_done)
+        self._enter_main()
         self._drain()
 
     def stop(self, strategy: str) -> None:
@@ -165,7 +166,7 @@ class Machine:
         """Return the tags within a template: what nobody asks for is not worked out."""
         found = self._tags.get(id(template))
         if found is None:
-            found = self._tags[id(template)] = frozenset(tags_in(template))
+            found = self._tags[id(template)] = frozenset(asked_for_in(template))
         return found
 
     def is_over(self, node: Node) -> bool:
@@ -212,7 +213,7 @@ class Machine:
         template = call.template
         strategy = template.get("retryStrategy")
         kind = next((name for key, name in _TYPES.items() if template.get(key) is not None), "Pod")
-        scope = Scope(self.values)
+        scope = Scope(self.values, now=self.now)
         try:
             halt = self.halted(call.on_exit)
             if halt:
@@ -221,7 +222,7 @@ class Machine:
                 raise CallError("Maximum recursion depth exceeded")
             bound = bind(call, self.parameters, scope.inside(call.local), self.tags_of(template))
             if strategy is not None and not attempt_of_retry:
-                strategy = fill(compiled(strategy), scope.inside(bound.values).lookup)
+                strategy = fill(compiled(without_expression(strategy)), scope.inside(bound.values).lookup)
                 limit_of(strategy)
         except (CallError, Unresolved) as error:
             return self._refused(call, kind, "Error", str(error))
@@ -272,16 +273,37 @@ class Machine:
 
     # From the entrypoint to the end
 
-    def _enter(self, template: str, name: str, done: Callable[[Node], None], exiting: bool = False) -> None:
-        arguments = (self.spec.get("arguments") or {}).get("artifacts") or ()
-        artifacts = {artifact["name"]: fill(compiled(artifact), Scope(self.values).lookup) for artifact in arguments}
-        self.call(
+    def arguments(self) -> tuple[dict[str, str], dict[str, Artifact]]:
+        """Return the Workflow's own arguments: parameters and artifacts."""
+        declared = (self.spec.get("arguments") or {}).get("artifacts") or ()
+        lookup = Scope(self.values, now=self.now).lookup
+        return dict(self.parameters), {artifact["name"]: fill(compiled(artifact), lookup) for artifact in declared}
+
+    def _enter_main(self) -> None:
+        main, hooks = _Main(self._main_done), hooks_of(self.spec)
+        scope = Scope(self.values, now=self.now)
+        hooked = Hooked(self, main, hooks, prefix="workflow", scope=scope, artifacts={}, with_exit=False)
+        parameters, artifacts = self.arguments()
+        node = self._enter(self.spec["entrypoint"], self.workflow, hooked if hooks else main, parameters, artifacts)
+        if hooks:
+            hooked.follow(node)
+
+    def _enter(  # noqa: PLR0917
+        self,
+        template: str,
+        name: str,
+        owner: Owner,
+        parameters: dict[str, str],
+        artifacts: dict[str, Artifact],
+        exiting: bool = False,
+    ) -> Node:
+        return self.call(
             Call(
                 name,
                 name,
                 self.templates[template],
-                _Main(done),
-                parameters=dict(self.parameters),
+                owner,
+                parameters=parameters,
                 artifacts=artifacts,
                 on_exit=exiting,
                 flag={"hooked": True} if exiting else None,
@@ -297,17 +319,24 @@ class Machine:
         if self.strategy:
             phase, message = "Failed", f"Stopped with strategy '{self.strategy}'"
         self.pods.stop_daemons("")
-        handler = self.spec.get("onExit")
+        self.values["workflow.status"] = phase
+        handler = hooks_of(self.spec).get(EXIT)
         if not handler or self.strategy == "Terminate":
             self._end(phase, message if phase != "Succeeded" else "")
             return
-        self.values["workflow.status"] = phase
         self.values["workflow.failures"] = json.dumps(json.dumps(self._failures(), separators=(",", ":")))
 
         def exit_done(exit_node: Node) -> None:
             self._end_after_exit(phase, message, exit_node)
 
-        self._enter(handler, f"{self.workflow}.onExit", exit_done, exiting=True)
+        try:
+            scope = Scope(self.values, now=self.now)
+            parameters, artifacts = hook_arguments(self, handler, self.artifacts, scope)
+        except Unresolved as error:
+            self._end("Error", f"error in exit template execution : {error}")
+            return
+        name = f"{self.workflow}.onExit"
+        self._enter(handler["template"], name, _Main(exit_done), parameters, artifacts, exiting=True)
 
     def _end_after_exit(self, phase: str, message: str, exit_node: Node) -> None:
         self.pods.stop_daemons("")

@@ -111,7 +111,10 @@ class PodNodes:
         local = {"pod.name": pod_name, "node.name": call.name, "retries": "0", **call.local, **bound.values}
         ready = self._compiled.get(id(template))
         if ready is None:
-            ready = self._compiled[id(template)] = compiled(template)
+            # What is said of retries concerns attempts, not the pod.
+            ready = self._compiled[id(template)] = compiled(
+                {key: value for key, value in template.items() if key != "retryStrategy"}
+            )
         try:
             filled = fill(ready, scope.inside(local).lookup)
         except Unresolved as error:

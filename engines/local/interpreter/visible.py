@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from engines.local.interpreter.values import InvalidExpression
@@ -34,13 +35,19 @@ Layers = Sequence[Mapping[str, str]]
 
 
 class Names:
-    """All tags of a scope; `now` tells the time, in seconds since 1970."""
+    """All tags of a scope, and the artifacts there; `now` tells the time, in seconds since 1970."""
 
-    __slots__ = ("layers", "now")
+    __slots__ = ("artifacts", "layers", "now")
 
-    def __init__(self, layers: Layers, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        layers: Layers,
+        now: Callable[[], float],
+        artifacts: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> None:
         self.layers = layers
         self.now = now
+        self.artifacts = artifacts
 
     def root(self, name: str) -> Any:
         """Return what an expression may begin with. Raises `InvalidExpression`."""
@@ -84,6 +91,8 @@ class Entry:
         own = self.names.exact(self.tag)
         if own is not None and not self.tag.endswith(_WITH_BOTH):
             return own
+        if self.tag in self.names.artifacts:
+            return {"name": self.names.artifacts[self.tag].get("name", "")}
         spend(self.names.size())
         prefix = f"{self.tag}." if self.tag else ""
         found: dict[str, Any] = {}

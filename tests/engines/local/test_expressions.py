@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engines.local import LocalEngine
-from tests.engines.local.harness import node, parameters, run, shell, text, workflow
+from tests.engines.local.harness import node, parameters, run, shell, workflow
 
 OK: dict[str, Any] = {"name": "ok", "container": shell("true")}
 

@@ -21,7 +21,9 @@ def changed(**template: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("manifest", "pointer"),
     [
-        (workflow(WORK, hooks={}), "/spec/hooks"),
+        (workflow(WORK, hooks={"x": {"template": "main"}}), "/spec/hooks/x"),
+        (workflow(WORK, hooks={"x": {"template": "main", "expression": "a =="}}), "/spec/hooks/x/expression"),
+        (workflow(WORK, hooks={"exit": {"templateRef": {}}}), "/spec/hooks/exit/templateRef"),
         (workflow(WORK, workflowTemplateRef={"name": "x"}), "/spec/workflowTemplateRef"),
         (workflow(WORK, volumeClaimTemplates=[]), "/spec/volumeClaimTemplates"),
         (workflow({"name": "main", "resource": {"action": "get"}}), "/spec/templates/0/resource"),
@@ -34,14 +36,20 @@ def changed(**template: Any) -> dict[str, Any]:
         ),
         (
             workflow({"name": "main", "steps": [[{"name": "a", "template": "main", "hooks": {"exit": {}}}]]}),
-            "/spec/templates/0/steps/0/0/hooks",
+            "/spec/templates/0/steps/0/0/hooks/exit/template",
         ),
         (
-            workflow({"name": "main", "container": shell("echo {{=1+1}}")}),
+            workflow({"name": "main", "container": shell("echo {{=1+}}")}),
             "/spec/templates/0/container/args/0",
         ),
         (changed(nodeSelector={"{{=a}}/b": "x"}), "/spec/templates/0/nodeSelector"),
-        (changed(retryStrategy={"expression": "true"}), "/spec/templates/0/retryStrategy/expression"),
+        (changed(retryStrategy={"expression": "true &"}), "/spec/templates/0/retryStrategy/expression"),
+        (changed(container=shell("{{=sprig.env('HOME')}}")), "/spec/templates/0/container/args/0"),
+        (changed(container=shell("{{=nobody.knows}}")), "/spec/templates/0/container/args/0"),
+        (
+            changed(outputs={"parameters": [{"name": "p", "valueFrom": {"expression": "1"}}]}),
+            "/spec/templates/0/outputs/parameters/0/valueFrom/expression",
+        ),
         (changed(retryStrategy={"limit": "many"}), "/spec/templates/0/retryStrategy/limit"),
         (changed(retryStrategy={"retryPolicy": "Often"}), "/spec/templates/0/retryStrategy/retryPolicy"),
         (changed(timeout="soon"), "/spec/templates/0/timeout"),
