@@ -44,19 +44,23 @@ KINDS: dict[str, dict[str, str]] = {
             "entrypoint onExit serviceAccountName automountServiceAccountToken imagePullSecrets hostNetwork "
             "dnsPolicy dnsConfig ttlStrategy podGC podMetadata tolerations priority podPriorityClassName "
             "schedulerName securityContext activeDeadlineSeconds parallelism workflowMetadata archiveLogs "
-            "artifactRepositoryRef artifactGC podDisruptionBudget executor metrics"
+            "artifactRepositoryRef artifactGC volumeClaimGC podDisruptionBudget executor metrics"
         ),
         "arguments": "arguments",
         "templates": "[template]",
         "templateDefaults": "template",
         "volumes": "[volume]",
+        "volumeClaimTemplates": "[claimTemplate]",
         "synchronization": "synchronization",
         "hooks": "hooks",
     },
+    # Made as a folder that goes with the Workflow, whatever class and size is asked for.
+    "claimTemplate": {**_plain("apiVersion kind spec status"), "metadata": "claimMetadata"},
+    "claimMetadata": _plain("name labels annotations creationTimestamp"),
     "hook": {**_plain("template expression"), "arguments": "arguments"},
     "arguments": {"parameters": "[parameter]", "artifacts": "[artifact]"},
     "parameter": {**_plain("name value default enum description globalName"), "valueFrom": "valueFrom"},
-    "valueFrom": _plain("path parameter expression default supplied"),
+    "valueFrom": {**_plain("path parameter expression default supplied"), "configMapKeyRef": "keyRef"},
     "artifact": {
         **_plain(
             "name path from fromExpression subPath raw optional globalName mode archive archiveLogs deleted artifactGC "
@@ -84,6 +88,7 @@ KINDS: dict[str, dict[str, str]] = {
         "sidecars": "[userContainer]",
         "volumes": "[volume]",
         "retryStrategy": "retryStrategy",
+        "memoize": "memoize",
         "synchronization": "synchronization",
     },
     "container": _CONTAINER,
@@ -104,7 +109,17 @@ KINDS: dict[str, dict[str, str]] = {
     "suspend": _plain("duration"),
     "retryStrategy": {**_plain("limit retryPolicy expression affinity"), "backoff": "backoff"},
     "backoff": _plain("duration factor maxDuration cap"),
-    "synchronization": {"mutex": "mutex", "mutexes": "[mutex]"},
+    "synchronization": {
+        "mutex": "mutex",
+        "mutexes": "[mutex]",
+        "semaphore": "semaphore",
+        "semaphores": "[semaphore]",
+    },
+    "semaphore": {"configMapKeyRef": "keyRef"},
+    "memoize": {**_plain("key maxAge"), "cache": "memoCache"},
+    "memoCache": {"configMap": "memoConfigMap"},
+    # The key within it is of old; nothing reads it.
+    "memoConfigMap": _plain("name key optional"),
     "mutex": _plain("name"),
     "env": {**_plain("name value"), "valueFrom": "envSource"},
     "envSource": {"secretKeyRef": "keyRef", "configMapKeyRef": "keyRef", "fieldRef": "fieldRef"},
@@ -155,11 +170,17 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "volumeMount": ("name", "mountPath"),
     "userContainer": ("name",),
     "setContainer": ("name",),
+    "memoize": ("key", "cache"),
+    "memoCache": ("configMap",),
+    "memoConfigMap": ("name",),
     "mutex": ("name",),
+    "semaphore": ("configMapKeyRef",),
     "keyRef": ("name", "key"),
     "objectRef": ("name",),
     "item": ("key", "path"),
     "hook": ("template",),
+    "claimTemplate": ("metadata",),
+    "claimMetadata": ("name",),
     "dag": ("tasks",),
     "containerSet": ("containers",),
 }

@@ -20,8 +20,9 @@ from engines.local.interpreter.hooks import EXIT
 from engines.local.interpreter.retries import limit_of, seconds_of
 from engines.local.interpreter.tags import tags_in
 from engines.local.interpreter.values import shown
-from engines.local.names import is_tagged, problems
+from engines.local.names import is_tagged, problems, twins
 from engines.local.quantities import bytes_of
+from engines.local.volumes import WORKFLOW_CLAIM
 
 _TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _DEEPEST = 40
@@ -49,6 +50,13 @@ def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
     ready = {**spec, "templates": templates}
     if spec.get("templateDefaults"):
         ready["templateDefaults"] = _ready_template(spec["templateDefaults"], "/spec/templateDefaults")
+    claims = spec.get("volumeClaimTemplates") or ()
+    if claims:
+        own = [{"name": one["metadata"]["name"], WORKFLOW_CLAIM: number} for number, one in enumerate(claims)]
+        ready["volumes"] = [*(spec.get("volumes") or ()), *own]
+        problem = next(iter(twins(ready)), None)
+        if problem:
+            raise ManifestRejected(problem[0], "/spec/volumeClaimTemplates")
     _check_duration(spec, "activeDeadlineSeconds", "/spec")
     metadata = manifest.get("metadata") or {}
     if not isinstance(metadata, dict):
@@ -236,7 +244,12 @@ def _check_env_from(source: dict[str, Any], pointer: str) -> None:
         raise ManifestRejected("envFrom names a configMapRef or a secretRef", pointer)
 
 
+def _check_memoize(memoize: dict[str, Any], pointer: str) -> None:
+    _check_duration(memoize, "maxAge", pointer)
+
+
 _CHECKS = {
+    "memoize": _check_memoize,
     "hook": _check_hook,
     "valueFrom": _check_value_from,
     "artifact": _check_artifact,

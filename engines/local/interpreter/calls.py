@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.expressions import artifact_tag
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from engines.local.interpreter.nodes import Node
 
 Artifact = dict[str, Any]
+ConfigMaps = Mapping[str, Mapping[str, str]]
 
 
 class CallError(Exception):
@@ -84,7 +87,33 @@ class Bound:
         self.artifacts = artifacts
 
 
-def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope, tags: frozenset[str]) -> Bound:
+def value_from(parameter: Mapping[str, Any], config_maps: ConfigMaps) -> str | None:
+    """Return what a parameter's `valueFrom` gives, None where it says nothing. Raises `CallError`.
+
+    A ConfigMap is one that travels with the Workflow; without the key the default counts, else it is missing.
+    """
+    source = parameter.get("valueFrom") or {}
+    reference = source.get("configMapKeyRef")
+    if reference:
+        found = config_maps.get(text_of(reference["name"]), {}).get(text_of(reference["key"]))
+        if found is not None:
+            return found
+        if source.get("default") is None and not reference.get("optional"):
+            place = f"{reference['name']}/{reference['key']}"
+            raise CallError(f"parameter {parameter['name']}: no ConfigMap of this Workflow has {place}")
+    default = source.get("default")
+    if default is not None:
+        return text_of(default)
+    return "" if reference else None
+
+
+def bind(
+    call: Call,
+    workflow_parameters: dict[str, str],
+    scope: Scope,
+    tags: frozenset[str],
+    config_maps: ConfigMaps = MappingProxyType({}),
+) -> Bound:
     """Return a template's inputs for a call; `tags` are those within the template.
 
     A parameter comes from the call, else from its own value or default, else from the Workflow's argument of the
@@ -97,7 +126,7 @@ def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope, tags: fr
         name = parameter["name"]
         value = call.parameters.get(name)
         if value is None:
-            value = _own_value(parameter, workflow_parameters, scope)
+            value = _own_value(parameter, workflow_parameters, scope, config_maps)
         if value is None:
             raise CallError(f"inputs.parameters.{name} was not supplied")
         choices = parameter.get("enum")
@@ -116,14 +145,16 @@ def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope, tags: fr
     return Bound(shown, values, artifacts)
 
 
-def _own_value(parameter: dict[str, Any], workflow_parameters: dict[str, str], scope: Scope) -> str | None:
+def _own_value(
+    parameter: dict[str, Any], workflow_parameters: dict[str, str], scope: Scope, config_maps: ConfigMaps
+) -> str | None:
     for key in ("value", "default"):
         if parameter.get(key) is not None:
             return str(fill(compiled(text_of(parameter[key])), scope.lookup))
-    default = (parameter.get("valueFrom") or {}).get("default")
-    if default is not None:
-        return text_of(default)
-    return workflow_parameters.get(parameter["name"])
+    value = value_from(
+        {**parameter, "valueFrom": fill(compiled(parameter.get("valueFrom")), scope.lookup)}, config_maps
+    )
+    return workflow_parameters.get(parameter["name"]) if value is None else value
 
 
 def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: dict[str, str]) -> dict[str, Artifact]:
@@ -140,7 +171,7 @@ def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: 
         if given is not None:
             for kind in LOCATIONS:
                 artifact.pop(kind, None)
-            artifact.update({kind: given[kind] for kind in LOCATIONS if kind in given})
+            artifact.update({kind: given[kind] for kind in (*LOCATIONS, "subPath") if kind in given})
         bound[name] = artifact
         if artifact.get("path"):
             values[f"inputs.artifacts.{name}.path"] = artifact["path"]
@@ -209,7 +240,8 @@ def arguments_of(
         if not source:
             given[artifact["name"]] = artifact
         elif source in artifacts:
-            given[artifact["name"]] = artifacts[source]
+            part = {"subPath": artifact["subPath"]} if artifact.get("subPath") else {}
+            given[artifact["name"]] = {**artifacts[source], **part}
         elif not artifact.get("optional"):
             raise Unresolved(source)
     return parameters, given

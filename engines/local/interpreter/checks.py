@@ -44,9 +44,8 @@ class _Check:
             raise InvalidSpec("spec.entrypoint is required")
         for parameter in (self.spec.get("arguments") or {}).get("parameters") or ():
             source = parameter.get("valueFrom") or {}
-            if all(
-                value is None for value in (parameter.get("value"), parameter.get("default"), source.get("default"))
-            ):
+            own = (parameter.get("value"), parameter.get("default"), *map(source.get, ("default", "configMapKeyRef")))
+            if all(value is None for value in own):
                 raise InvalidSpec(
                     f"spec.arguments.{parameter['name']}.value or spec.arguments.{parameter['name']}"
                     ".valueFrom is required"
@@ -66,7 +65,7 @@ class _Check:
     def _supplied(self, template: Template, where: str, given: Collection[str], entry: bool) -> None:
         for parameter in (template.get("inputs") or {}).get("parameters") or ():
             name, source = parameter["name"], parameter.get("valueFrom") or {}
-            own = (parameter.get("value"), parameter.get("default"), source.get("default"))
+            own = (parameter.get("value"), parameter.get("default"), *map(source.get, ("default", "configMapKeyRef")))
             if name not in given and name not in self.arguments and all(value is None for value in own):
                 raise InvalidSpec(f"{where}inputs.parameters.{name} was not supplied")
 

@@ -14,12 +14,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from engines.local.interpreter.calls import Artifact, Call, CallError, Owner, bind
+from engines.local.interpreter.calls import Artifact, Bound, Call, CallError, ConfigMaps, Owner, bind
 from engines.local.interpreter.checks import InvalidSpec, check_spec
 from engines.local.interpreter.conditions import InvalidCondition
 from engines.local.interpreter.dag import Dag
 from engines.local.interpreter.hooks import EXIT, Hooked, hook_arguments, hooks_of
+from engines.local.interpreter.memos import Memo, Memos, Remembering, memo_of, status_of
 from engines.local.interpreter.nodes import ENDED, UNSUCCESSFUL, Node, NodeStore
+from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.pod_nodes import PAST_DEADLINE, PodNodes
 from engines.local.interpreter.retries import Retries, limit_of, seconds_of, without_expression
 from engines.local.interpreter.steps import Steps
@@ -43,8 +45,19 @@ class _Main(Owner):
 class Machine:
     """One Workflow. `phase` is '' before `start`, then Argo's; `finished` is set when nothing is left to do."""
 
-    def __init__(self, manifest: dict[str, Any], *, uid: str, created_at: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        manifest: dict[str, Any],
+        *,
+        uid: str,
+        created_at: float,
+        clock: Callable[[], float],
+        config_maps: ConfigMaps | None = None,
+        memos: Memos | None = None,
+    ) -> None:
         self.manifest = manifest
+        self.memos = memos or Memos()
+        self.config_maps = config_maps or {}
         self.spec: dict[str, Any] = manifest["spec"]
         self.workflow: str = manifest["metadata"]["name"]
         self.now = clock
@@ -85,7 +98,11 @@ class Machine:
         """Begin. An invalid spec ends the Workflow at once, as Failed, with Argo's words."""
         self.started_at = self.store.now()
         self.phase = "Running"
-        self.parameters = parameters_of(self.spec)
+        try:
+            self.parameters = parameters_of(self.spec, self.config_maps)
+        except CallError as error:
+            self._end("Error", str(error))
+            return
         self.values.update(workflow_values(self.manifest, self.parameters, uid=self._uid, created_at=self._created_at))
         try:
             check_spec(self.spec, self.templates, self.values)
@@ -220,13 +237,26 @@ class Machine:
                 return self._refused(call, kind, "Failed", halt)
             if call.depth > _DEEPEST:
                 raise CallError("Maximum recursion depth exceeded")
-            bound = bind(call, self.parameters, scope.inside(call.local), self.tags_of(template))
+            bound = bind(call, self.parameters, scope.inside(call.local), self.tags_of(template), self.config_maps)
             if strategy is not None and not attempt_of_retry:
                 strategy = fill(compiled(without_expression(strategy)), scope.inside(bound.values).lookup)
                 limit_of(strategy)
+            memo = None if attempt_of_retry else memo_of(call, scope.inside(bound.values))
         except (CallError, Unresolved) as error:
             return self._refused(call, kind, "Error", str(error))
-        if strategy is not None and not attempt_of_retry:
+        if memo is not None:
+            outputs = self.memos.load(memo, self.now())
+            if outputs is not None:
+                return self._remembered(call, "Retry" if strategy is not None else kind, memo, outputs, bound)
+            call.owner = Remembering(self, memo, call.owner)
+        node = self._called(call, kind, bound, scope, None if attempt_of_retry else strategy)
+        if memo is not None:
+            node["memoizationStatus"] = status_of(memo, hit=False)
+        return node
+
+    def _called(self, call: Call, kind: str, bound: Bound, scope: Scope, strategy: dict[str, Any] | None) -> Node:
+        template = call.template
+        if strategy is not None:
             node = self._node(call, "Retry", "Running", bound.shown)
             self._begin(Retries(self, call, node, strategy))
         elif kind == "Pod":
@@ -237,6 +267,16 @@ class Machine:
         else:
             node = self._node(call, kind, "Running", bound.shown)
             self._begin((Steps if kind == "Steps" else Dag)(self, call, node, bound))
+        return node
+
+    def _remembered(self, call: Call, kind: str, memo: Memo, outputs: dict[str, Any], bound: Bound) -> Node:
+        """Add the node of a call whose outputs are known."""
+        node = self._node(call, kind, "Running", bound.shown)
+        node["memoizationStatus"] = status_of(memo, hit=True)
+        if outputs:
+            node["outputs"] = outputs
+            publish_globals(outputs, self.values, self.artifacts)
+        self.finish(node, "Succeeded", "")
         return node
 
     def _begin(self, controller: Retries | Steps | Dag) -> None:

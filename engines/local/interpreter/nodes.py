@@ -133,6 +133,8 @@ class NodeStore:
         """Return the nodes after which something that follows this node comes."""
         node = self.nodes[node_id]
         kind, children = node["type"], node.get("children", [])
+        if (node.get("memoizationStatus") or {}).get("hit"):
+            return [node_id]
         if kind in ("Steps", "DAG"):
             return [last for outbound in node.get("outboundNodes", []) for last in self.outbound(outbound)]
         if kind == "Retry":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engines.local.interpreter.calls import Artifact, Bound, Call
+from engines.local.interpreter.calls import Artifact, Bound, Call, CallError
+from engines.local.interpreter.locking import Lock, locks_of
 from engines.local.interpreter.nodes import ENDED, Node
 from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.retries import seconds_of
@@ -32,6 +33,7 @@ class PodOrder:
         *,
         on_exit: bool,
         capture: bool,
+        locks: list[Lock],
     ) -> None:
         self.node_id = node_id
         self.pod_name = pod_name
@@ -40,7 +42,7 @@ class PodOrder:
         self.on_exit = on_exit
         # Whether somebody asks for what the container writes to its standard output.
         self.capture = capture
-        self.locks = _mutexes(template.get("synchronization"))
+        self.locks = locks
 
 
 class PodOutcome:
@@ -55,14 +57,6 @@ class PodOutcome:
         self.message = message
         self.outputs = outputs
         self.containers = containers or {}
-
-
-def _mutexes(synchronization: dict[str, Any] | None) -> list[str]:
-    wanted = synchronization or {}
-    mutexes = list(wanted.get("mutexes") or ())
-    if wanted.get("mutex"):
-        mutexes.append(wanted["mutex"])
-    return sorted({mutex["name"] for mutex in mutexes})
 
 
 def pod_name_of(workflow: str, node_id: str, template_name: str) -> str:
@@ -117,13 +111,18 @@ class PodNodes:
             )
         try:
             filled = fill(ready, scope.inside(local).lookup)
-        except Unresolved as error:
+            locks = locks_of(filled.get("synchronization"), machine.config_maps)
+        except (CallError, Unresolved) as error:
             machine.finish(node, "Error", str(error))
             return node
         self._add_containers(node, filled, call)
         self.live[node["id"]] = _Live(call)
         self._set_deadlines(node, filled, call)
-        order = PodOrder(node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=call.capture)
+        # Who is remembered may be asked for its result by another Workflow.
+        capture = call.capture or bool(template.get("memoize"))
+        order = PodOrder(
+            node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=capture, locks=locks
+        )
         machine.act("run", order)
         return node
 

@@ -132,7 +132,8 @@ class Retries(Owner):
         if not self.expression:
             return True
         machine, call = self.machine, self.call
-        bound = bind(call, machine.parameters, Scope(call.local, machine.values, now=machine.now), frozenset())
+        outer = Scope(call.local, machine.values, now=machine.now)
+        bound = bind(call, machine.parameters, outer, frozenset(), machine.config_maps)
         scope = Scope(self.last, call.local, bound.values, machine.values, now=machine.now)
         return holds(render(self.expression, scope.lookup), scope.names())
 
