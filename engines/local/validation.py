@@ -47,7 +47,7 @@ def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
             raise ManifestRejected(f"another template is named {template['name']}", f"{pointer}/name")
         names.add(template["name"])
         templates.append(_ready_template(template, pointer))
-    ready = {**spec, "templates": templates}
+    ready = {**_ready_template(spec, "/spec"), "templates": templates}
     if spec.get("templateDefaults"):
         ready["templateDefaults"] = _ready_template(spec["templateDefaults"], "/spec/templateDefaults")
     claims = spec.get("volumeClaimTemplates") or ()
@@ -248,7 +248,12 @@ def _check_memoize(memoize: dict[str, Any], pointer: str) -> None:
     _check_duration(memoize, "maxAge", pointer)
 
 
+def _check_pod_resources(resources: dict[str, Any], pointer: str) -> None:
+    _check_quantity((resources.get("limits") or {}).get("memory"), f"{pointer}/limits/memory")
+
+
 _CHECKS = {
+    "podResources": _check_pod_resources,
     "memoize": _check_memoize,
     "hook": _check_hook,
     "valueFrom": _check_value_from,

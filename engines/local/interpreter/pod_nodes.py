@@ -10,6 +10,7 @@ from engines.local.interpreter.nodes import ENDED, Node
 from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.retries import seconds_of
 from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill
+from engines.local.templates import joined_patch
 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
@@ -105,10 +106,7 @@ class PodNodes:
         local = {"pod.name": pod_name, "node.name": call.name, "retries": "0", **call.local, **bound.values}
         ready = self._compiled.get(id(template))
         if ready is None:
-            # What is said of retries concerns attempts, not the pod.
-            ready = self._compiled[id(template)] = compiled(
-                {key: value for key, value in template.items() if key != "retryStrategy"}
-            )
+            ready = self._compiled[id(template)] = compiled(self._whole(template))
         try:
             filled = fill(ready, scope.inside(local).lookup)
             locks = locks_of(filled.get("synchronization"), machine.config_maps)
@@ -125,6 +123,18 @@ class PodNodes:
         )
         machine.act("run", order)
         return node
+
+    def _whole(self, template: dict[str, Any]) -> dict[str, Any]:
+        """Return a pod's template with what the Workflow says of all pods."""
+        # What is said of retries concerns attempts, not the pod.
+        whole = {key: value for key, value in template.items() if key != "retryStrategy"}
+        spec = self.machine.spec
+        patch = joined_patch(spec.get("podSpecPatch"), template.get("podSpecPatch"))
+        if patch:
+            whole["podSpecPatch"] = patch
+        if spec.get("podResources") and not template.get("podResources"):
+            whole["podResources"] = spec["podResources"]
+        return whole
 
     def _add_containers(self, node: Node, template: dict[str, Any], call: Call) -> None:
         containers = (template.get("containerSet") or {}).get("containers") or ()
