@@ -15,7 +15,7 @@ from executions.models import Execution
 from executions.parameters import execution_parameters
 from executions.posting import Posted
 from executions.rendering import Rendering, render, workflow_name
-from runs.gate import verdict_of
+from runs.gate import refused_by_engine, verdict_of
 from runs.models import WorkflowRun
 from runs.services import run_create
 from web.errors import Fault, InvalidInput
@@ -52,7 +52,7 @@ def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
 
 
 def _hold_to_policy(rendering: Rendering, execution: RenderedExecution) -> None:
-    """Refuse a Workflow now that the controller would refuse at its submission. Raises InvalidInput."""
+    """Refuse a Workflow now that the controller or its engine would refuse at its submission. Raises InvalidInput."""
     grant = workflow_grant(
         execution_id=execution.id,
         partners=[partner.name for partner in execution.partners],
@@ -61,9 +61,10 @@ def _hold_to_policy(rendering: Rendering, execution: RenderedExecution) -> None:
     )
     secrets, config_maps = attached_names(rendering)
     verdict = verdict_of(rendering.manifest, settings.ENGINE, replace(grant, secrets=secrets, config_maps=config_maps))
-    if verdict.faults:
+    faults = verdict.faults or refused_by_engine(rendering.manifest, settings.ENGINE)
+    if faults:
         words = "its Workflow may not run as it would be rendered"
-        found = [Fault(_AT_SCHEMA, f"{words}: {fault.pointer}: {fault.detail}") for fault in verdict.faults]
+        found = [Fault(_AT_SCHEMA, f"{words}: {fault.pointer}: {fault.detail}") for fault in faults]
         raise InvalidInput(faults=found[:MAX_FAULTS])
 
 

@@ -379,6 +379,7 @@ ENGINES: dict[str, dict[str, Any]] = {}
 if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
     ENGINES["local"] = {
         "class": "engines.local.LocalEngine",
+        "refusals": "engines.local.refusals.refusals_of",
         "options": {
             "root": str(DATA_DIR / "engine"),
             # Beside the shipped ones; as JSON: {"my-engine:*": {"command": ["…"], "env": {…}, "working_dir": "…"}}.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from policy import images
 from policy.faults import escape
-from policy.forms import VALUES, Check, Form, Json, shown
+from policy.forms import DNS_LABEL, DNS_NAME, QUANTITY, VALUES, Check, Form, Json, ListOf, Only, Table, shown
 from policy.outline import as_list, as_mapping, symbol
 from policy.parts import fixed_platform_vars_names, manager_config_maps
 from policy.places import absolute_path_fault, relative_path_fault
@@ -159,6 +159,34 @@ class ClaimName(Form):
                     f"{shown(text)} holds no folder of its data partners and is not listed in MANIFEST_VOLUME_CLAIMS"
                 )
                 check.refuse(at, "volume-claims", detail)
+
+
+class ClaimTemplates(Form):
+    """Claims that a Workflow has made for itself: on one machine folders that go with it, on a cluster volumes of its
+    storage, which the operator allows or not."""
+
+    def check(self, value: Json, at: str, check: Check) -> None:
+        if not check.policy.is_one_machine:
+            check.refuse(at, "volume-claims", "has volumes made, which MANIFEST_ALLOWED_FIELDS has to allow")
+        _CLAIM_TEMPLATES.check(value, at, check)
+
+
+_STORAGE = Table({"storage": QUANTITY})
+_CLAIM_TEMPLATES = ListOf(
+    Table(
+        {
+            "metadata": Table({"name": DNS_LABEL, "labels": Labels()}),
+            "spec": Table(
+                {
+                    "accessModes": ListOf(Only("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany")),
+                    "resources": Table({"requests": _STORAGE, "limits": _STORAGE}),
+                    "storageClassName": DNS_NAME,
+                    "volumeMode": Only("Filesystem"),
+                }
+            ),
+        }
+    )
+)
 
 
 class StoreEndpoint(Form):

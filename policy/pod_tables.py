@@ -93,6 +93,7 @@ POD_SECURITY_CONTEXT = Table(
 # What a container reads from elsewhere
 
 _CONFIG_MAP, _SECRET = ConfigMapName(), SecretName()
+CONFIG_MAP_KEY = Table({"name": _CONFIG_MAP, "key": KEY, "optional": FLAG})
 _FIELD_REF = Table(
     {
         "apiVersion": Only("v1"),
@@ -115,7 +116,7 @@ ENV = Table(
         "valueFrom": Table(
             {
                 "secretKeyRef": Table({"name": _SECRET, "key": KEY, "optional": FLAG}),
-                "configMapKeyRef": Table({"name": _CONFIG_MAP, "key": KEY, "optional": FLAG}),
+                "configMapKeyRef": CONFIG_MAP_KEY,
                 "fieldRef": _FIELD_REF,
                 "resourceFieldRef": Table(
                     {
@@ -201,6 +202,7 @@ PROBE = Table(
     }
 )
 _AMOUNTS = Table(dict.fromkeys(_RESOURCES, QUANTITY))
+RESOURCES = Table({"requests": _AMOUNTS, "limits": _AMOUNTS})
 CONTAINER_FIELDS: dict[str, Form] = {
     "name": DNS_LABEL,
     "image": Image(),
@@ -211,7 +213,7 @@ CONTAINER_FIELDS: dict[str, Form] = {
     "env": ListOf(ENV),
     "envFrom": ListOf(ENV_FROM),
     "ports": ListOf(_PORT),
-    "resources": Table({"requests": _AMOUNTS, "limits": _AMOUNTS}),
+    "resources": RESOURCES,
     "securityContext": SECURITY_CONTEXT,
     "livenessProbe": PROBE,
     "readinessProbe": PROBE,

@@ -32,6 +32,7 @@ from policy.forms import (
 from policy.guarded import (
     ABSOLUTE_PATH,
     RELATIVE_PATH,
+    ClaimTemplates,
     HostNetwork,
     NodeSelector,
     NodeTerms,
@@ -44,12 +45,14 @@ from policy.mounts import check_mounts
 from policy.patches import Patch
 from policy.pod_tables import (
     BESIDE,
+    CONFIG_MAP_KEY,
     CONTAINER,
     CONTAINER_FIELDS,
     METADATA,
     MOUNTING_FIELDS,
     POD_METADATA,
     POD_SECURITY_CONTEXT,
+    RESOURCES,
     VOLUME_MOUNT,
     VOLUMES,
 )
@@ -83,7 +86,16 @@ PARAMETER = Table(
         "enum": ListOf(SCALAR),
         "description": TEXT,
         "globalName": LOOSE_NAME,
-        "valueFrom": Table({"path": ABSOLUTE_PATH, "parameter": TEXT, "default": SCALAR, "supplied": Table({})}),
+        "valueFrom": Table(
+            {
+                "path": ABSOLUTE_PATH,
+                "parameter": TEXT,
+                "expression": TEXT,
+                "configMapKeyRef": CONFIG_MAP_KEY,
+                "default": SCALAR,
+                "supplied": Table({}),
+            }
+        ),
     }
 )
 _KEY_OF_STORE = Table({"name": StoreSecretName(), "key": KEY, "optional": FLAG})
@@ -92,6 +104,7 @@ ARTIFACT = Table(
         "name": PARAMETER_NAME,
         "path": ABSOLUTE_PATH,
         "from": TEXT,
+        "fromExpression": TEXT,
         "subPath": RELATIVE_PATH,
         "optional": FLAG,
         "globalName": LOOSE_NAME,
@@ -154,7 +167,17 @@ RETRY = Table(
     }
 )
 _MUTEX = Table({"name": LOOSE_NAME})
-SYNCHRONIZATION = Table({"mutex": _MUTEX, "mutexes": ListOf(_MUTEX)})
+_SEMAPHORE = Table({"configMapKeyRef": CONFIG_MAP_KEY})
+SYNCHRONIZATION = Table(
+    {
+        "mutex": _MUTEX,
+        "mutexes": ListOf(_MUTEX),
+        "semaphore": _SEMAPHORE,
+        "semaphores": ListOf(_SEMAPHORE),
+    }
+)
+# What a cache remembers is read and written by every Workflow that names it, as a ConfigMap is.
+MEMOIZE = Table({"key": TEXT, "maxAge": COUNT, "cache": Table({"configMap": CONFIG_MAP_KEY})})
 METRICS = Table(
     {
         "prometheus": ListOf(
@@ -190,6 +213,7 @@ _POD: dict[str, Form] = {
     "retryStrategy": RETRY,
     "synchronization": SYNCHRONIZATION,
     "metrics": METRICS,
+    "podResources": RESOURCES,
 }
 _DEFAULTS: dict[str, Form] = {**_POD, "metadata": POD_METADATA, "timeout": COUNT, "failFast": FLAG}
 
@@ -221,6 +245,7 @@ _NAMELESS = Template(
         "inputs": Table(_PARAMETERS),
         "outputs": Table(_PARAMETERS),
         "daemon": FLAG,
+        "memoize": MEMOIZE,
         "container": CONTAINER,
         "script": Table({**MOUNTING_FIELDS, "source": TEXT}),
         "containerSet": Table(
@@ -264,6 +289,8 @@ SPEC = Spec(
         "templates": ListOf(_NAMELESS),
         "templateDefaults": TEMPLATE_DEFAULTS,
         "hooks": _HOOKS,
+        "volumeClaimTemplates": ClaimTemplates(),
+        "volumeClaimGC": Table({"strategy": Only("OnWorkflowCompletion", "OnWorkflowSuccess")}),
         # Read by the node's own agent alone: what is in them reaches no pod, and images are held to their list.
         "imagePullSecrets": ListOf(Table({"name": DNS_NAME})),
         "hostNetwork": HostNetwork(),

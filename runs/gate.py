@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from django.conf import settings
+from django.utils.module_loading import import_string
+
 from engines.base import Engine, Manifest, Submission
 from policy.check import Verdict, judge
 from policy.conf import installed_policy
+from policy.faults import ManifestFault
 from policy.images import digest_of
 from policy.rules import Grant
 
@@ -22,6 +26,12 @@ class ManifestRefused(Exception):
 def verdict_of(manifest: Manifest, engine: str, grant: Grant) -> Verdict:
     """Return what the policy says of a Workflow that an engine, by its alias, is to run."""
     return judge(manifest, installed_policy(engine), grant)
+
+
+def refused_by_engine(manifest: Manifest, engine: str) -> list[ManifestFault]:
+    """Return what an engine, by its alias, says at once that it would not run of a rendered Workflow."""
+    named = settings.ENGINES.get(engine, {}).get("refusals")
+    return [ManifestFault(pointer, detail) for pointer, detail in import_string(named)(manifest)] if named else []
 
 
 def admitted(submission: Submission, engine: Engine, grant: Grant) -> Mapping[str, str]:

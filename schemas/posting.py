@@ -76,9 +76,15 @@ def question_of(document: Mapping[str, Any] | None, content: bytes) -> Question:
     Without a document nothing is known of what the orchestrator would provide, so no name is held against it.
     """
     if document is None:
-        return Question(content, None, installed_policy())
+        return Question(content, None, installed_policy(), _refused_by())
     names = provided_parameter_names(document["input_elements"], document["ai_elements"], document["output_elements"])
-    return Question(content, frozenset(names), installed_policy())
+    return Question(content, frozenset(names), installed_policy(), _refused_by())
+
+
+def _refused_by() -> tuple[str, ...]:
+    """Return who says what the engine that runs Schemas would not run."""
+    named = settings.ENGINES.get(settings.ENGINE, {}).get("refusals")
+    return (named,) if named else ()
 
 
 def manifest_faults(faults: Sequence[ManifestFault]) -> list[Fault]:

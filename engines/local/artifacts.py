@@ -13,9 +13,10 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from engines.local import layout, trees
+from engines.local import layout, names, trees
 from engines.local.disk import DiskBudget
 from engines.local.interpreter.calls import Artifact, location_of
+from engines.local.names import parts_of
 from engines.local.pods import OutputEntry, OutputUnreadable
 
 _PIECE_BYTES = 8 << 20
@@ -57,6 +58,8 @@ class ArtifactStore:
         if raw is not None:
             self._write(str(raw.get("data") or "").encode(), target)
             return True
+        if artifact.get("subPath"):
+            return self._fetch_part(artifact, str(artifact["subPath"]), target)
         location = location_of(artifact)
         try:
             found = location is not None and self._copy_from(location, target)
@@ -112,6 +115,25 @@ class ArtifactStore:
                 self._copy_out((path.removesuffix(_AS_IT_IS), None), (parts[-1], folder), 0)
             found = True
         return found
+
+    def _fetch_part(self, artifact: Artifact, inner: str, target: str) -> bool:
+        """Copy what lies at a path within an artifact, as `fetch` does the whole; no link on the way is followed."""
+        *folders, last = parts_of(inner) or [""]
+        if names.relative(inner) or not last:
+            raise ArtifactMissing(f"artifact {artifact['name']}: {inner!r} is no path within it")
+        with contextlib.ExitStack() as opened:
+            try:
+                parent = trees.opened(self._path(location_of(artifact) or {}))
+                opened.callback(os.close, parent)
+                for folder in folders:
+                    parent = trees.opened(folder, parent)
+                    opened.callback(os.close, parent)
+                self._copy_out((last, parent), (target, None), 0)
+            except (_NoFile, FileNotFoundError, NotADirectoryError) as error:
+                if artifact.get("optional"):
+                    return False
+                raise ArtifactMissing(f"artifact {artifact['name']}: nothing lies at {inner} within it") from error
+        return True
 
     def _write(self, content: bytes, target: str) -> None:
         self.budget.spend(len(content))

@@ -1,7 +1,8 @@
 """Which fields of a Workflow the local engine carries out, and which it may ignore. Whatever is not here is refused.
 
 A field's value is the name of the kind of object it holds, `[kind]` for a list of them, `[[kind]]` for a list of
-lists, `{*}` for an object of any fields, `text` for a text, `{}` for anything. Source: https://argo-workflows.readthedocs.io/en/latest/fields/.
+lists, `{*}` for an object of any fields, `text` for a text, `{}` for anything; `hooks` are hooks by name. Source:
+https://argo-workflows.readthedocs.io/en/latest/fields/.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ _CALL = {
     "arguments": "arguments",
     "continueOn": "continueOn",
     "inline": "template",
+    "onExit": ANYTHING,
+    "hooks": "hooks",
 }
 _KEY_REF = {**_texts("name key"), "optional": ANYTHING}
 _STORES = dict.fromkeys(("s3", "azure", "gcs", "oss", "hdfs", "artifactory"), OBJECT)
@@ -50,7 +53,7 @@ KINDS: dict[str, dict[str, str]] = {
             "serviceAccountName automountServiceAccountToken imagePullSecrets hostNetwork "
             "dnsPolicy dnsConfig ttlStrategy podGC podMetadata tolerations priority podPriorityClassName "
             "schedulerName securityContext activeDeadlineSeconds parallelism workflowMetadata archiveLogs "
-            "artifactRepositoryRef artifactGC podDisruptionBudget executor metrics"
+            "artifactRepositoryRef artifactGC volumeClaimGC podDisruptionBudget executor metrics"
         ),
         **_texts("entrypoint onExit"),
         "nodeSelector": OBJECT,
@@ -59,8 +62,16 @@ KINDS: dict[str, dict[str, str]] = {
         "templates": "[template]",
         "templateDefaults": "template",
         "volumes": "[volume]",
+        "volumeClaimTemplates": "[claimTemplate]",
+        "podSpecPatch": ANYTHING,
+        "podResources": "podResources",
         "synchronization": "synchronization",
+        "hooks": "hooks",
     },
+    # Made as a folder that goes with the Workflow, whatever class and size is asked for.
+    "claimTemplate": {**_plain("apiVersion kind spec status"), "metadata": "claimMetadata"},
+    "claimMetadata": _plain("name labels annotations creationTimestamp"),
+    "hook": {**_plain("template expression"), "arguments": "arguments"},
     "arguments": {"parameters": "[parameter]", "artifacts": "[artifact]"},
     "parameter": {
         **_texts("name globalName"),
@@ -68,9 +79,13 @@ KINDS: dict[str, dict[str, str]] = {
         "enum": LIST,
         "valueFrom": "valueFrom",
     },
-    "valueFrom": {**_texts("path parameter"), **_plain("default supplied")},
+    "valueFrom": {
+        **_texts("path parameter expression"),
+        **_plain("default supplied"),
+        "configMapKeyRef": "keyRef",
+    },
     "artifact": {
-        **_texts("name path from globalName"),
+        **_texts("name path from fromExpression subPath globalName"),
         **_plain("optional mode archiveLogs deleted artifactGC description"),
         "raw": OBJECT,
         "archive": OBJECT,
@@ -97,6 +112,8 @@ KINDS: dict[str, dict[str, str]] = {
         "sidecars": "[userContainer]",
         "volumes": "[volume]",
         "retryStrategy": "retryStrategy",
+        "memoize": "memoize",
+        "podResources": "podResources",
         "synchronization": "synchronization",
         "affinity": "affinity",
     },
@@ -126,9 +143,20 @@ KINDS: dict[str, dict[str, str]] = {
     "continueOn": _plain("failed error"),
     "sequence": _plain("count start end format"),
     "suspend": _plain("duration"),
-    "retryStrategy": {**_plain("limit retryPolicy affinity"), "backoff": "backoff"},
+    "retryStrategy": {**_plain("limit retryPolicy expression affinity"), "backoff": "backoff"},
     "backoff": _plain("duration factor maxDuration cap"),
-    "synchronization": {"mutex": "mutex", "mutexes": "[mutex]"},
+    "synchronization": {
+        "mutex": "mutex",
+        "mutexes": "[mutex]",
+        "semaphore": "semaphore",
+        "semaphores": "[semaphore]",
+    },
+    "semaphore": {"configMapKeyRef": "keyRef"},
+    "podResources": {"limits": OBJECT, "requests": OBJECT},
+    "memoize": {**_plain("key maxAge"), "cache": "memoCache"},
+    "memoCache": {"configMap": "memoConfigMap"},
+    # The key within it is of old; nothing reads it.
+    "memoConfigMap": _plain("name key optional"),
     "mutex": _texts("name"),
     "env": {"name": TEXT, "value": ANYTHING, "valueFrom": "envSource"},
     "envSource": {"secretKeyRef": "keyRef", "configMapKeyRef": "keyRef", "fieldRef": "fieldRef"},
@@ -180,13 +208,20 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "volumeMount": ("name", "mountPath"),
     "userContainer": ("name",),
     "setContainer": ("name",),
+    "memoize": ("key", "cache"),
+    "memoCache": ("configMap",),
+    "memoConfigMap": ("name",),
     "mutex": ("name",),
+    "semaphore": ("configMapKeyRef",),
     "keyRef": ("name", "key"),
     "objectRef": ("name",),
     "item": ("key", "path"),
     "nodeTerms": ("nodeSelectorTerms",),
     "preferredTerm": ("weight", "preference"),
     "nodeRequirement": ("key", "operator"),
+    "hook": ("template",),
+    "claimTemplate": ("metadata",),
+    "claimMetadata": ("name",),
     "dag": ("tasks",),
     "containerSet": ("containers",),
 }

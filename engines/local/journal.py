@@ -18,7 +18,7 @@ from typing import Any
 from engines.local import layout
 from engines.local.interpreter.pod_nodes import PodOutcome
 
-START, DONE, STOP, RESUME = "start", "done", "stop", "resume"
+START, DONE, STOP, RESUME, MEMO = "start", "done", "stop", "resume", "memo"
 Entry = list[Any]
 
 

@@ -16,13 +16,15 @@
                             logs/gathered-…  what those wrote that ended soon and wrote little (processes/outlets.py)
                             sandboxes/     what its containers write beside their mounts, in numbered folders
                             artifacts/     by the hash of their location
+                            claims/        folders for its volumeClaimTemplates, in numbered folders
                             usage          how much of the disk it takes, of a fixed length (disk.py)
                             status.json.spare   room for its last status on a disk that is full
     <root>/incoming/        Workflows being written; moved to workflows/ as a whole
     <root>/watchers/        a datagram socket per watch
     <root>/gone/            the last status of Workflows that were deleted lately
     <root>/slots/           places for running pods, shared by all supervisors
-    <root>/mutexes/         likewise, one folder per mutex
+    <root>/mutexes/         likewise, one folder per mutex or semaphore
+    <root>/memos/           what `memoize` remembers (memo_store.py)
     <root>/ending           held by the run that ends because the disk is short
 
 No file or folder is named by a word of a manifest.
@@ -46,7 +48,7 @@ JOURNAL, PAUSED = "journal", "paused"
 PODS, SANDBOXES, LOGS, ARTIFACTS, LOG_INDEX, USAGE = "pods", "sandboxes", "logs", "artifacts", "logs.index", "usage"
 GATHERED = "gathered-"
 WORKFLOWS, INCOMING, WATCHERS, GONE, SLOTS, MUTEXES = "workflows", "incoming", "watchers", "gone", "slots", "mutexes"
-ENDING = "ending"
+ENDING, MEMOS, CLAIMS = "ending", "memos", "claims"
 SPARE_BYTES = 64 << 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -1,4 +1,4 @@
-"""The places and mutexes that one Workflow's pods hold."""
+"""The places, mutexes and semaphores that one Workflow's pods hold."""
 
 # ruff: noqa: PTH118
 
@@ -8,6 +8,7 @@ import hashlib
 import os
 
 from engines.local import layout
+from engines.local.interpreter.locking import Lock
 from engines.local.interpreter.pod_nodes import PodOrder
 from engines.local.slots import Slots
 
@@ -23,12 +24,12 @@ class Locks:
         self._spare: list[int] = []
         # No place is free: not worth asking again before somebody wakes us.
         self._full = False
-        self._mutexes: dict[str, Slots] = {}
-        self._held_mutexes: dict[str, dict[str, int]] = {}
+        self._locks: dict[Lock, Slots] = {}
+        self._held_locks: dict[str, dict[Lock, int]] = {}
 
     def filenos(self) -> list[int]:
         """Return the descriptors to wait on."""
-        return [fd for fd in (slots.fileno() for slots in (self._places, *self._mutexes.values())) if fd >= 0]
+        return [fd for fd in (slots.fileno() for slots in (self._places, *self._locks.values())) if fd >= 0]
 
     @property
     def waiting(self) -> bool:
@@ -60,8 +61,8 @@ class Locks:
             else:
                 self._places.free(place)
                 self._full = False
-        for name, lock in self._held_mutexes.pop(holder, {}).items():
-            self._mutexes[name].free(lock)
+        for lock, place in self._held_locks.pop(holder, {}).items():
+            self._locks[lock].free(place)
 
     def want_nothing(self) -> None:
         """Leave the queue for places and free those kept for nobody."""
@@ -70,29 +71,30 @@ class Locks:
         self._spare.clear()
         self._places.leave_queue()
 
-    def take_mutexes(self, order: PodOrder) -> bool:
-        """Take all mutexes of a pod, or none."""
+    def take_locks(self, order: PodOrder) -> bool:
+        """Take all locks of a pod, or none."""
         return not order.locks or self.take_all(order.node_id, order.locks)
 
-    def take_all(self, holder: str, names: list[str]) -> bool:
-        """Take mutexes in the order of their names; False when one has to be waited for."""
-        held = self._held_mutexes.setdefault(holder, {})
-        for name in names:
-            if name in held:
+    def take_all(self, holder: str, wanted: list[Lock]) -> bool:
+        """Take locks in the order in which they are given; False when one has to be waited for."""
+        held = self._held_locks.setdefault(holder, {})
+        for lock in wanted:
+            if lock in held:
                 continue
-            if name not in self._mutexes:
+            if lock not in self._locks:
+                name = lock.name if lock.kind == "Mutex" else f"{lock.kind}/{lock.name}"
                 folder = hashlib.sha256(f"{self._namespace}/{name}".encode()).hexdigest()[:32]
-                self._mutexes[name] = Slots(os.path.join(self._root, layout.MUTEXES, folder), 1)
-            lock = self._mutexes[name].take()
-            if lock is None:
+                self._locks[lock] = Slots(os.path.join(self._root, layout.MUTEXES, folder), lock.limit)
+            place = self._locks[lock].take()
+            if place is None:
                 return False
-            held[name] = lock
+            held[lock] = place
         return True
 
     def said(self, order: PodOrder) -> str:
-        """Return what Argo says of a pod that waits for a mutex."""
+        """Return what Argo says of a pod that waits for a lock."""
         return self.said_of(order.locks[0])
 
-    def said_of(self, name: str) -> str:
-        """Return what Argo says of something that waits for a mutex."""
-        return f"Waiting for {self._namespace}/Mutex/{name} lock. Lock status: 0/1"
+    def said_of(self, lock: Lock) -> str:
+        """Return what Argo says of something that waits for a lock."""
+        return f"Waiting for {self._namespace}/{lock.kind}/{lock.name} lock. Lock status: 0/{lock.limit}"

@@ -115,7 +115,7 @@ def parts_of(path: str) -> list[str]:
 # Of the kinds of objects in `fields.KINDS`.
 FORMS: dict[str, dict[str, Form]] = {
     "template": {"name": field_name},
-    "artifact": {"name": field_name, "path": absolute},
+    "artifact": {"name": field_name, "path": absolute, "subPath": relative},
     "valueFrom": {"path": absolute},
     "container": {"name": label},
     "script": {"name": label},
@@ -127,6 +127,7 @@ FORMS: dict[str, dict[str, Form]] = {
     "secret": {"secretName": subdomain},
     "keyRef": {"name": subdomain, "key": key},
     "objectRef": {"name": subdomain},
+    "claimMetadata": {"name": label},
     "item": {"key": key, "path": relative},
     "hostPath": {"path": _host_path, "type": _host_path_type},
 }
@@ -149,10 +150,10 @@ def problems(value: Mapping[str, Any], kind: str, pointer: str, *, rendered: boo
     if kind == "item" and isinstance(value.get("path"), str) and not parts_of(value["path"]):
         yield f"{value['path']!r} names no file", f"{pointer}/path"
     if kind == "template":
-        yield from _twins(value, pointer)
+        yield from twins(value, pointer)
 
 
-def _twins(template: Mapping[str, Any], pointer: str) -> Iterator[tuple[str, str]]:
+def twins(template: Mapping[str, Any], pointer: str = "") -> Iterator[tuple[str, str]]:
     """Yield the names that two volumes or two containers of one pod have."""
     volumes = template.get("volumes")
     places = [(volume, f"volumes/{index}") for index, volume in enumerate(volumes if isinstance(volumes, list) else ())]

@@ -21,6 +21,7 @@ import sys
 import traceback
 
 from engines.local.images import compile_ahead
+from engines.local.interpreter.grammar import load
 from engines.local.options import default_images
 from engines.local.priority import level_session
 
@@ -151,6 +152,8 @@ def main(arguments: list[str]) -> int:
     for module in ("engines.local.supervisor", _RUNNER):
         importlib.import_module(module)
     compile_ahead(default_images())
+    for language in ("when", "depends", "expression"):
+        load(language)
     level_session()
     # The children of this process are nobody's to wait for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -172,13 +172,18 @@ class PodFiles:
             stderr=self.log(name, "stderr"),
             mounts=tuple(mounts),
             private_paths=self._private_paths(working_dir, mounts),
-            memory_limit_bytes=memory_limit(container),
+            memory_limit_bytes=self._memory_limit(container),
             file_size_limit_bytes=self.shop.budget.limit,
             log_limit_bytes=self.shop.log_bytes,
             # What is read again, or goes on, has a file of its own.
             gathered=not again and not self.order.capture,
             hostname=self.order.pod_name,
         )
+
+    def _memory_limit(self, container: dict[str, Any]) -> int | None:
+        """Return what a container may hold: by its own limit, and no more than the pod."""
+        limits = memory_limit(container), memory_limit({"resources": self.template.get("podResources")})
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def log(self, name: str, stream: str) -> str:
         """Return where a container's output goes. Raises OSError when its number cannot be written down."""

@@ -155,7 +155,7 @@ class PodHost:
             return
         try:
             for node_id, pod in self._candidates():
-                if not self.locks.take_mutexes(pod.order):
+                if not self.locks.take_locks(pod.order):
                     if pod.order.locks:
                         self.machine.pods.pending(node_id, self.locks.said(pod.order))
                     continue

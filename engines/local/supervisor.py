@@ -22,9 +22,12 @@ from typing import Any
 from engines.local import layout, trees
 from engines.local.disk import DiskKeeper, DiskLimits
 from engines.local.images import Images
+from engines.local.interpreter.calls import CallError
+from engines.local.interpreter.locking import locks_of
 from engines.local.interpreter.machine import Machine
-from engines.local.journal import DONE, RESUME, START, STOP, Journal, outcome_of
+from engines.local.journal import DONE, MEMO, RESUME, START, STOP, Journal, outcome_of
 from engines.local.locks import Locks
+from engines.local.memo_store import MemoStore
 from engines.local.pod_files import Shop
 from engines.local.pod_host import HostOptions, PodHost
 from engines.local.pods import PodRunner
@@ -70,18 +73,19 @@ class Supervisor:
         # The time of the event that is being told again, while a Workflow is taken up.
         self.told_at: float | None = None
         self.journal = Journal(self.directory)
+        self.namespace = manifest["metadata"].get("namespace") or "default"
         # Deadlines must not move with the machine's clock.
         self.machine = Machine(
             manifest,
             uid=order["uid"],
             created_at=order["created_at"],
+            config_maps=order["config_maps"],
+            memos=MemoStore(root, self.namespace, order["uid"], self.journal),
             clock=lambda: wall + time.monotonic() - monotonic if self.told_at is None else self.told_at,
         )
         fixed = {"name": name, "digest": order["digest"], "uid": order["uid"], "ttl": order["ttl"]}
         self.publisher = Publisher(root, self.directory, self.machine, fixed)
-        self.namespace = manifest["metadata"].get("namespace") or "default"
         self.locks = Locks(root, self.options["max_pods"], self.namespace)
-        self.mutexes = _mutexes(manifest["spec"])
         self.poller = select.poll()
         self.heard: list[int] = []
         self.told_to_leave = False
@@ -103,6 +107,7 @@ class Supervisor:
                 order["config_maps"],
                 secrets,
                 HostPaths(options["hostpath_allow"], options["hostpath_writable"], options["hidden_paths"]),
+                os.path.join(self.directory, layout.CLAIMS),
             ),
             budget=self.disk.budget,
             log_bytes=options["log_bytes"],
@@ -148,6 +153,8 @@ class Supervisor:
                 raise
             except DiskFull as error:
                 self._give_up("Failed", str(error))
+            except CallError as error:
+                self._give_up("Error", str(error))
             except Exception as error:
                 # A log on a disk that is full must not keep the pods from their end.
                 with contextlib.suppress(OSError):
@@ -162,14 +169,15 @@ class Supervisor:
         return self.host
 
     def _begin(self) -> bool:
-        """Take the Workflow's mutexes and start it; return False when it was stopped before."""
+        """Take the Workflow's locks and start it; return False when it was stopped before. Raises `CallError`."""
         machine = self.machine
         self.disk.look(busy=False)
+        wanted = locks_of(machine.spec.get("synchronization"), machine.config_maps)
         while not machine.strategy:
             if self.disk.free.is_short:
                 message = f"waiting for room: {self.disk.free.said()}"
-            elif self.mutexes and not self.locks.take_all("workflow", self.mutexes):
-                message = self.locks.said_of(self.mutexes[0])
+            elif wanted and not self.locks.take_all("workflow", wanted):
+                message = self.locks.said_of(wanted[0])
             else:
                 break
             if machine.message != message:
@@ -195,6 +203,8 @@ class Supervisor:
         machine, open_actions = self.machine, dict[str, list[tuple[str, Any]]]()
         for entry in self.journal.past:
             self.told_at, kind = entry[0], entry[1]
+            if kind == MEMO:
+                continue
             if kind == START:
                 machine.start()
             else:
@@ -351,6 +361,7 @@ class Supervisor:
         self.publisher.give_up_spare()
         self._close_pods()
         self._remove(layout.SANDBOXES)
+        self._remove(layout.CLAIMS)
         self.locks.want_nothing()
 
     def _publish_last(self) -> None:
@@ -380,7 +391,7 @@ class Supervisor:
         """End the run at once, and give back what it takes of the disk as far as that is needed."""
         machine = self.machine
         self._close_pods()
-        for name in (layout.SANDBOXES, layout.PODS):
+        for name in (layout.SANDBOXES, layout.PODS, layout.CLAIMS):
             self._remove(name)
         if self.disk.budget.exceeded and self.disk.is_still_short():
             self._remove(layout.ARTIFACTS)
@@ -394,12 +405,6 @@ class Supervisor:
         self._forget_secrets()
         self._publish_last()
         self.publisher.give_up_spare()
-
-
-def _mutexes(spec: dict[str, Any]) -> list[str]:
-    wanted = spec.get("synchronization") or {}
-    mutexes = [*(wanted.get("mutexes") or ()), *([wanted["mutex"]] if wanted.get("mutex") else ())]
-    return sorted({mutex["name"] for mutex in mutexes})
 
 
 def _open_many_files() -> None:

@@ -23,6 +23,12 @@ def patched(template: Template) -> Template:
     return template
 
 
+def joined_patch(first: dict[str, Any] | None, second: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return two parsed patches as one, of which the second is laid over what the first has made."""
+    joined: dict[str, Any] | None = _merged(first, second) if first and second else first or second
+    return joined
+
+
 def _lay_over(template: Template, change: dict[str, Any]) -> None:
     name = change.get("name")
     if name == "main" and not template.get("containerSet"):

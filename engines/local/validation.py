@@ -13,10 +13,16 @@ import yaml
 from engines.base import Manifest, ManifestRejected
 from engines.local.fields import ANYTHING, FIELD_PATHS, KINDS, NODE_OPERATORS, OBJECT, REQUIRED, RETRY_POLICIES, TEXT
 from engines.local.interpreter.calls import CallError
-from engines.local.interpreter.conditions import InvalidCondition, parsed
+from engines.local.interpreter.conditions import InvalidCondition
+from engines.local.interpreter.depends import dependency_of
+from engines.local.interpreter.expressions import problem_of
+from engines.local.interpreter.hooks import EXIT
 from engines.local.interpreter.retries import limit_of, seconds_of
-from engines.local.names import is_tagged, problems
+from engines.local.interpreter.tags import tags_in
+from engines.local.interpreter.values import shown
+from engines.local.names import is_tagged, problems, twins
 from engines.local.quantities import bytes_of
+from engines.local.volumes import WORKFLOW_CLAIM
 
 _TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _DEEPEST = 40
@@ -41,11 +47,18 @@ def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
             raise ManifestRejected(f"another template is named {template['name']}", f"{pointer}/name")
         names.add(template["name"])
         templates.append(_ready_template(template, pointer))
-    ready = {**spec, "templates": templates}
+    ready = {**_ready_template(spec, "/spec"), "templates": templates}
     if spec.get("templateDefaults"):
         ready["templateDefaults"] = _ready_template(spec["templateDefaults"], "/spec/templateDefaults")
     _check_number(spec, "activeDeadlineSeconds", "/spec")
     _check_number(spec, "parallelism", "/spec")
+    claims = spec.get("volumeClaimTemplates") or ()
+    if claims:
+        own = [{"name": one["metadata"]["name"], WORKFLOW_CLAIM: number} for number, one in enumerate(claims)]
+        ready["volumes"] = [*(spec.get("volumes") or ()), *own]
+        problem = next(iter(twins(ready)), None)
+        if problem:
+            raise ManifestRejected(problem[0], "/spec/volumeClaimTemplates")
     metadata = manifest.get("metadata") or {}
     for key in ("labels", "annotations"):
         if metadata.get(key) is not None and not isinstance(metadata[key], dict):
@@ -57,8 +70,9 @@ def _check_expressions(value: Any, pointer: str, depth: int) -> None:
     if depth > _DEEPEST:
         raise ManifestRejected("the manifest is nested too deeply", pointer)
     if isinstance(value, str):
-        if "{{=" in value:
-            raise ManifestRejected("expression tags {{=…}} cannot be run by the local engine", pointer)
+        for tag in tags_in(value):
+            if tag.startswith("="):
+                _check_expression(tag[1:], pointer)
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_expressions(key, pointer, depth)
@@ -66,6 +80,15 @@ def _check_expressions(value: Any, pointer: str, depth: int) -> None:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _check_expressions(item, f"{pointer}/{index}", depth + 1)
+
+
+def _check_expression(text: Any, pointer: str) -> None:
+    """Refuse an expression that nobody can work out; one with tags in it is read when they have values."""
+    if is_tagged(text):
+        return
+    problem = problem_of(text) if isinstance(text, str) else "it is no text"
+    if problem:
+        raise ManifestRejected(f"the expression {shown(text)} cannot be run by the local engine: {problem}", pointer)
 
 
 def _escaped(key: Any) -> str:
@@ -95,6 +118,14 @@ def _check_object(value: Any, kind: str, pointer: str) -> None:
 
 def _check_field(value: Any, form: str, pointer: str) -> None:
     if form == ANYTHING:
+        return
+    if form == "hooks":
+        if not isinstance(value, dict):
+            raise ManifestRejected("an object is expected here", pointer)
+        for name, hook in value.items():
+            _check_object(hook, "hook", f"{pointer}/{_escaped(name)}")
+            if name != EXIT and not hook.get("expression"):
+                raise ManifestRejected("a hook that is not named exit has an expression", f"{pointer}/{_escaped(name)}")
         return
     if form.startswith("["):
         if not isinstance(value, list):
@@ -149,9 +180,21 @@ def _check_template(template: dict[str, Any], pointer: str) -> None:
     _check_number(template, "parallelism", pointer)
     _check_duration(template, "activeDeadlineSeconds", pointer)
     _check_duration(template, "timeout", pointer)
+    _check_outputs(template, pointer)
     for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or ()):
-        if not artifact.get("path") and not artifact.get("from"):
+        if not any(artifact.get(key) for key in ("path", "from", "fromExpression")):
             raise ManifestRejected("an output artifact has a path", f"{pointer}/outputs/artifacts/{index}/path")
+
+
+def _check_outputs(template: dict[str, Any], pointer: str) -> None:
+    """Refuse expressions for outputs of a pod: only what is made of others has something to choose from."""
+    if template.get("steps") or template.get("dag"):
+        return
+    outputs = template.get("outputs") or {}
+    for index, parameter in enumerate(outputs.get("parameters") or ()):
+        if (parameter.get("valueFrom") or {}).get("expression") is not None:
+            place = f"{pointer}/outputs/parameters/{index}/valueFrom/expression"
+            raise ManifestRejected("an expression gives outputs of steps and dag templates alone", place)
 
 
 def _check_container(container: dict[str, Any], pointer: str) -> None:
@@ -173,7 +216,24 @@ def _check_empty_dir(volume: dict[str, Any], pointer: str) -> None:
     _check_quantity(volume.get("sizeLimit"), f"{pointer}/sizeLimit")
 
 
+def _check_hook(hook: dict[str, Any], pointer: str) -> None:
+    if hook.get("expression"):
+        _check_expression(hook["expression"], f"{pointer}/expression")
+
+
+def _check_value_from(source: dict[str, Any], pointer: str) -> None:
+    if source.get("expression") is not None:
+        _check_expression(source["expression"], f"{pointer}/expression")
+
+
+def _check_artifact(artifact: dict[str, Any], pointer: str) -> None:
+    if artifact.get("fromExpression") is not None:
+        _check_expression(artifact["fromExpression"], f"{pointer}/fromExpression")
+
+
 def _check_retry(strategy: dict[str, Any], pointer: str) -> None:
+    if strategy.get("expression") is not None:
+        _check_expression(strategy["expression"], f"{pointer}/expression")
     policy = strategy.get("retryPolicy")
     if policy and policy not in RETRY_POLICIES:
         raise ManifestRejected(f"retryPolicy is one of {', '.join(RETRY_POLICIES)}", f"{pointer}/retryPolicy")
@@ -196,7 +256,7 @@ def _check_suspend(suspend: dict[str, Any], pointer: str) -> None:
 def _check_task(task: dict[str, Any], pointer: str) -> None:
     if task.get("depends"):
         try:
-            parsed(str(task["depends"]))
+            dependency_of(task)
         except InvalidCondition as error:
             raise ManifestRejected(f"depends cannot be read: {error}", f"{pointer}/depends") from error
 
@@ -233,10 +293,23 @@ def _check_preferred(term: dict[str, Any], pointer: str) -> None:
         raise ManifestRejected("weight is a number", f"{pointer}/weight")
 
 
+def _check_memoize(memoize: dict[str, Any], pointer: str) -> None:
+    _check_duration(memoize, "maxAge", pointer)
+
+
+def _check_pod_resources(resources: dict[str, Any], pointer: str) -> None:
+    _check_quantity((resources.get("limits") or {}).get("memory"), f"{pointer}/limits/memory")
+
+
 _CHECKS = {
     "containerSet": _check_container_set,
     "preferredTerm": _check_preferred,
     "nodeRequirement": _check_requirement,
+    "podResources": _check_pod_resources,
+    "memoize": _check_memoize,
+    "hook": _check_hook,
+    "valueFrom": _check_value_from,
+    "artifact": _check_artifact,
     "template": _check_template,
     "container": _check_container,
     "script": _check_container,

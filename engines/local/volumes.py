@@ -17,6 +17,8 @@ from engines.local.pods import Mount
 from engines.local.quantities import bytes_of
 
 KINDS = ("emptyDir", "configMap", "secret", "hostPath")
+# What a volumeClaimTemplate becomes: the number of a folder that all pods of the Workflow share. No manifest has it.
+WORKFLOW_CLAIM = "workflow claim"
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_TO_ALL = 0o777
 
@@ -51,7 +53,8 @@ class Made(NamedTuple):
 class Volumes:
     """Makes the volumes of one Workflow's pods."""
 
-    def __init__(self, config_maps: Files, secrets: Files, host: HostPaths) -> None:
+    def __init__(self, config_maps: Files, secrets: Files, host: HostPaths, claims: str = "") -> None:
+        self.claims = claims
         self.config_maps = config_maps
         self.secrets = secrets
         self.host = host
@@ -88,6 +91,8 @@ class Volumes:
     def _make_one(self, volume: dict[str, Any], folder: int, directory: str, number: str) -> Made:
         if _is_host_path(volume):
             return self._host_path(volume)
+        if WORKFLOW_CLAIM in volume:
+            return self._claim(str(volume[WORKFLOW_CLAIM]))
         texts: dict[str, str] | None = None
         if volume.get("configMap") is not None:
             source = volume["configMap"]
@@ -108,6 +113,16 @@ class Volumes:
         finally:
             os.close(own)
         return Made(path, "", read_only=texts is not None, limit=_limit_of(volume) if texts is None else None)
+
+    def _claim(self, number: str) -> Made:
+        """Return the folder of a claim, made for the first pod that asks for it."""
+        os.makedirs(self.claims, exist_ok=True)
+        folder = os.open(self.claims, _FOLDER)
+        try:
+            os.close(beneath.make_directories(folder, [number], _OPEN_TO_ALL))
+        finally:
+            os.close(folder)
+        return Made(os.path.join(self.claims, number), "", read_only=False)
 
     def _texts(
         self, volume: dict[str, Any], source: dict[str, Any], name: str | None, known: Files, kind: str

@@ -14,12 +14,14 @@ from policy.rules import Policy
 class Question:
     """A manifest to check, with what the orchestrator would provide to it and the policy it is held to.
 
-    `provided` is None where the Schema's document is itself at fault, so that nobody can tell.
+    `provided` is None where the Schema's document is itself at fault, so that nobody can tell. `refused_by` names the
+    functions that say what the engines would not run (`engines.local.refusals`): nothing here knows engines.
     """
 
     content: bytes
     provided: frozenset[str] | None
     policy: Policy
+    refused_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import replace
+from typing import Any
 
 from policy.check import judge_unrendered
 from policy.faults import ManifestFault, Unreadable
-from policy.outline import Outline
+from policy.outline import WORKFLOW_PARAMETER, Outline
 from policy.reading import Document, read
 from schemas.manifest.checked import Answer, Question
 from schemas.manifest.parameters import reference_faults
@@ -30,10 +32,29 @@ def check(question: Question) -> Answer:
     known = {fault.pointer for fault in faults}
     refused = judge_unrendered(document.value, outline, question.policy).faults
     # What is no field at all, or of another type, is said once.
+    # What is not even a Workflow no engine is asked about.
+    further = [] if faults else _refused_by_engines(document.value, provided, question.refused_by)
     faults += [*reference_faults(outline), *(fault for fault in refused if fault.pointer not in known)]
+    known |= {fault.pointer for fault in faults}
+    # Which parameters there are is said above, at the text that uses one.
+    faults += [
+        fault for fault in further if fault.pointer not in known and f"{{{{{WORKFLOW_PARAMETER}" not in fault.detail
+    ]
     if not faults:
         return Answer(document.value)
     return Answer(None, tuple(_in_order(faults, document))[:MAX_FAULTS])
+
+
+def _refused_by_engines(
+    manifest: dict[str, Any], provided: frozenset[str], names: tuple[str, ...]
+) -> list[ManifestFault]:
+    """Return what the engines that would run a manifest refuse of it."""
+    found: list[ManifestFault] = []
+    for name in names:
+        module, _, function = name.rpartition(".")
+        refusals = getattr(importlib.import_module(module), function)(manifest, provided)
+        found += [ManifestFault(pointer, detail) for pointer, detail in refusals]
+    return found
 
 
 def _whatever_it_uses(content: bytes) -> frozenset[str]:

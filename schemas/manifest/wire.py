@@ -16,6 +16,7 @@ def question_document(question: Question) -> dict[str, Any]:
         "content": base64.b64encode(question.content).decode(),
         "provided": None if question.provided is None else sorted(question.provided),
         "policy": asdict(question.policy),
+        "refused_by": question.refused_by,
     }
 
 
@@ -24,6 +25,7 @@ def question_from(document: dict[str, Any]) -> Question:
         content=base64.b64decode(document["content"]),
         provided=None if document["provided"] is None else frozenset(document["provided"]),
         policy=Policy(**{name: _frozen(value) for name, value in document["policy"].items()}),
+        refused_by=tuple(document["refused_by"]),
     )
 
 

@@ -311,3 +311,27 @@ def test_defaults_that_no_execution_could_keep_to_are_refused(api, defaults, fed
     answer = api.post(URL, with_defaults(defaults, federated), format="json")
 
     assert errors(answer).keys() == {f"/data/input_elements/federated_learning_defaults{field}"}
+
+
+def test_what_the_engine_would_not_run_is_told_with_its_place(api):
+    circle = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    dag:
+      tasks:
+      - {name: a, template: ok, dependencies: [b]}
+      - {name: b, template: ok, dependencies: [a]}
+  - name: ok
+    container: {image: busybox, command: [echo], args: ["{{workflow.parameters.execution_id}}"]}
+"""
+
+    found = errors(api.post(URL, form(auxiliary_file=part(circle)), format="multipart"))
+
+    ((pointer, detail),) = found.items()
+    assert pointer == "/files/auxiliary_file#/spec/templates/0/dag/tasks"
+    assert detail.startswith("line 8, column 7: invalid spec: ")
+    assert "dependency cycle among: a, b" in detail

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from engines.local.interpreter.expressions import artifact_tag
 from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill, text_of
+from engines.local.interpreter.values import InvalidExpression
 
 if TYPE_CHECKING:
     from engines.local.interpreter.nodes import Node
@@ -15,6 +18,7 @@ Artifact = dict[str, Any]
 ABSENT = "an absent optional (skipped/omitted node output with no default)"
 # What of a template says where its pods go; those that it calls go there too, unless they say so themselves.
 PLACES = ("nodeSelector", "affinity")
+ConfigMaps = Mapping[str, Mapping[str, str]]
 
 
 class CallError(Exception):
@@ -98,7 +102,33 @@ class Bound:
         self.artifacts = artifacts
 
 
-def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope, tags: frozenset[str]) -> Bound:
+def value_from(parameter: Mapping[str, Any], config_maps: ConfigMaps) -> str | None:
+    """Return what a parameter's `valueFrom` gives, None where it says nothing. Raises `CallError`.
+
+    A ConfigMap is one that travels with the Workflow; without the key the default counts, else it is missing.
+    """
+    source = parameter.get("valueFrom") or {}
+    reference = source.get("configMapKeyRef")
+    if reference:
+        found = config_maps.get(text_of(reference["name"]), {}).get(text_of(reference["key"]))
+        if found is not None:
+            return found
+        if source.get("default") is None and not reference.get("optional"):
+            place = f"{reference['name']}/{reference['key']}"
+            raise CallError(f"parameter {parameter['name']}: no ConfigMap of this Workflow has {place}")
+    default = source.get("default")
+    if default is not None:
+        return text_of(default)
+    return "" if reference else None
+
+
+def bind(
+    call: Call,
+    workflow_parameters: dict[str, str],
+    scope: Scope,
+    tags: frozenset[str],
+    config_maps: ConfigMaps = MappingProxyType({}),
+) -> Bound:
     """Return a template's inputs for a call; `tags` are those within the template.
 
     A parameter comes from the call, else from its own value or default, else from the Workflow's argument of the
@@ -111,7 +141,7 @@ def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope, tags: fr
         name = parameter["name"]
         value = call.parameters.get(name)
         if value is None:
-            value = _own_value(parameter, {} if name in call.absent else workflow_parameters, scope)
+            value = _own_value(parameter, {} if name in call.absent else workflow_parameters, scope, config_maps)
         if value is None and name in call.absent:
             raise CallError(f"inputs.parameters.{name}: argument references {ABSENT}")
         if value is None:
@@ -129,14 +159,16 @@ def bind(call: Call, workflow_parameters: dict[str, str], scope: Scope, tags: fr
     return Bound(shown, values, artifacts)
 
 
-def _own_value(parameter: dict[str, Any], workflow_parameters: dict[str, str], scope: Scope) -> str | None:
+def _own_value(
+    parameter: dict[str, Any], workflow_parameters: dict[str, str], scope: Scope, config_maps: ConfigMaps
+) -> str | None:
     for key in ("value", "default"):
         if parameter.get(key) is not None:
             return str(fill(compiled(text_of(parameter[key])), scope.lookup))
-    default = (parameter.get("valueFrom") or {}).get("default")
-    if default is not None:
-        return text_of(default)
-    return workflow_parameters.get(parameter["name"])
+    value = value_from(
+        {**parameter, "valueFrom": fill(compiled(parameter.get("valueFrom")), scope.lookup)}, config_maps
+    )
+    return workflow_parameters.get(parameter["name"]) if value is None else value
 
 
 def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: dict[str, str]) -> dict[str, Artifact]:
@@ -154,7 +186,7 @@ def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: 
         if given:
             for kind in LOCATIONS:
                 artifact.pop(kind, None)
-            artifact.update({kind: given[kind] for kind in LOCATIONS if kind in given})
+            artifact.update({kind: given[kind] for kind in (*LOCATIONS, "subPath") if kind in given})
         bound[name] = artifact
         if artifact.get("path"):
             values[f"inputs.artifacts.{name}.path"] = artifact["path"]
@@ -190,8 +222,22 @@ def _bare(tag: str) -> str:
     return tag.strip().removeprefix("{{").removesuffix("}}").strip()
 
 
+def chosen_artifact(declared: Artifact, artifacts: dict[str, Artifact], scope: Scope) -> str:
+    """Return the tag of the artifact that `from` or `fromExpression` means, '' where there is neither.
+
+    Raises `Unresolved`.
+    """
+    expression = declared.get("fromExpression")
+    if not expression:
+        return _bare(str(declared.get("from") or ""))
+    try:
+        return artifact_tag(str(expression), scope.names(artifacts))
+    except InvalidExpression as error:
+        raise Unresolved(f"={expression}", f"failed to evaluate expression: {error}") from error
+
+
 def arguments_of(
-    arguments: dict[str, Any] | None, artifacts: dict[str, Artifact]
+    arguments: dict[str, Any] | None, artifacts: dict[str, Artifact], scope: Scope
 ) -> tuple[dict[str, str], dict[str, Artifact]]:
     """Return the parameters and artifacts of a rendered step's `arguments`; `artifacts` are those that `from` may name.
 
@@ -205,10 +251,12 @@ def arguments_of(
         if parameter.get("value") is not None:
             parameters[parameter["name"]] = text_of(parameter["value"])
     for artifact in arguments.get("artifacts") or ():
-        if not artifact.get("from"):
+        source = chosen_artifact(artifact, artifacts, scope)
+        if not source:
             given[artifact["name"]] = artifact
-        elif artifact["from"] in artifacts:
-            given[artifact["name"]] = artifacts[artifact["from"]]
+        elif source in artifacts:
+            part = {"subPath": artifact["subPath"]} if artifact.get("subPath") else {}
+            given[artifact["name"]] = {**artifacts[source], **part}
         elif not artifact.get("optional"):
-            raise Unresolved(artifact["from"])
+            raise Unresolved(source)
     return parameters, given

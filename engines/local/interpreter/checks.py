@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from engines.local.interpreter.depends import dependency_of
+from engines.local.interpreter.hooks import EXIT, hooks_of
 from engines.local.interpreter.items import loops
 from engines.local.interpreter.tags import UNTOLD, tags_in, text_of
 
@@ -45,17 +46,15 @@ class _Check:
             raise InvalidSpec("spec.entrypoint is required")
         for parameter in (self.spec.get("arguments") or {}).get("parameters") or ():
             source = parameter.get("valueFrom") or {}
-            if all(
-                value is None for value in (parameter.get("value"), parameter.get("default"), source.get("default"))
-            ):
+            own = (parameter.get("value"), parameter.get("default"), *map(source.get, ("default", "configMapKeyRef")))
+            if all(value is None for value in own):
                 raise InvalidSpec(
                     f"spec.arguments.{parameter['name']}.value or spec.arguments.{parameter['name']}"
                     ".valueFrom is required"
                 )
         _check_choices(self.spec, "spec")
         self._enter(entrypoint, "")
-        if self.spec.get("onExit"):
-            self._enter(self.spec["onExit"], "")
+        self._hooks(self.spec, {}, "spec")
 
     def _enter(self, name: str, prefix: str, given: Collection[str] = ()) -> None:
         template = self.templates.get(name)
@@ -74,7 +73,7 @@ class _Check:
     def _supplied(self, template: Template, where: str, given: Collection[str], entry: bool) -> None:
         for parameter in (template.get("inputs") or {}).get("parameters") or ():
             name, source = parameter["name"], parameter.get("valueFrom") or {}
-            own = (parameter.get("value"), parameter.get("default"), source.get("default"))
+            own = (parameter.get("value"), parameter.get("default"), *map(source.get, ("default", "configMapKeyRef")))
             if name not in given and name not in self.arguments and all(value is None for value in own):
                 raise InvalidSpec(f"{where}inputs.parameters.{name} was not supplied")
 
@@ -100,6 +99,7 @@ class _Check:
                     raise InvalidSpec(f"{at} name '{step['name']}' is not unique")
                 names.add(step["name"])
                 self._callee(step, at, self._resolve(_call_alone(step), template, at, "steps", known))
+                self._hooks(step, template, at, "steps", known | {step["name"]})
             known |= {step["name"] for step in group}
         self._resolve(template.get("outputs"), template, f"{where}.outputs", "steps", known)
 
@@ -118,6 +118,7 @@ class _Check:
         for name, task in tasks.items():
             at = f"{where}.tasks.{name}"
             self._callee(task, at, self._resolve(_call_alone(task), template, at, "tasks", tasks))
+            self._hooks(task, template, at, "tasks", tasks)
         self._resolve(template.get("outputs"), template, f"{where}.outputs", "tasks", tasks)
 
     def _callee(self, step: dict[str, Any], where: str, known: Callable[[str], bool]) -> None:
@@ -132,6 +133,23 @@ class _Check:
             self._enter(name, f"{where} ", given)
         elif not loops(step):
             return
+
+    def _hooks(
+        self,
+        holder: Mapping[str, Any],
+        template: Template,
+        where: str,
+        prefix: str = "",
+        siblings: Collection[str] = (),
+    ) -> None:
+        for name, hook in hooks_of(holder).items():
+            at = f"{where}.hooks.{name}"
+            if name != EXIT and not hook.get("expression"):
+                raise InvalidSpec(f"{at} expression is required")
+            if prefix:
+                self._resolve(hook, template, at, prefix, siblings)
+            given = {parameter["name"] for parameter in (hook.get("arguments") or {}).get("parameters") or ()}
+            self._enter(str(hook.get("template") or ""), f"{at} " if prefix else "", given)
 
     def _resolve(
         self, value: Any, template: Template, where: str, prefix: str = "", siblings: Collection[str] = ()
@@ -155,7 +173,8 @@ class _Check:
     def _known(
         self, tag: str, prefix: str, siblings: Collection[str], parameters: set[str], artifacts: set[str]
     ) -> bool:
-        if tag in self.values or tag in _LOCAL or tag.startswith((*_LOCAL_PREFIXES, UNTOLD)):
+        # What an expression asks for may be missing: it may say what else to take.
+        if tag in self.values or tag in _LOCAL or tag.startswith((*_LOCAL_PREFIXES, UNTOLD, "=")):
             return True
         if tag.startswith("inputs.parameters."):
             return tag.removeprefix("inputs.parameters.") in parameters
@@ -169,8 +188,8 @@ class _Check:
 
 
 def _call_alone(step: dict[str, Any]) -> dict[str, Any]:
-    """Return a step without the template that stands within it, which is looked at by itself."""
-    return {key: value for key, value in step.items() if key != "inline"}
+    """Return a step without its hooks and the template within it, which are looked at apart."""
+    return {key: value for key, value in step.items() if key not in ("hooks", "inline")}
 
 
 def _global_outputs(templates: Collection[Template]) -> Iterator[str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from engines.local.interpreter.calls import PLACES, Artifact, Bound, Call, CallError, Owner, arguments_of, prepared
 from engines.local.interpreter.conditions import InvalidCondition, when_holds
+from engines.local.interpreter.expressions import is_asked_for
+from engines.local.interpreter.hooks import Hooked, hooks_of
 from engines.local.interpreter.items import LOOPS, InvalidLoop, instance, items_of
 from engines.local.interpreter.nodes import UNSUCCESSFUL, Node
 from engines.local.interpreter.outputs import (
@@ -66,7 +68,7 @@ class Composite(Owner):
         self.artifacts: dict[str, Artifact] = {}
         for name, artifact in bound.artifacts.items():
             self.artifacts[f"inputs.artifacts.{name}"] = artifact
-        self.scope = Scope(self.values, bound.values, *call.outer, machine.values)
+        self.scope = Scope(self.values, bound.values, *call.outer, machine.values, now=machine.now)
         limit = self.template.get("parallelism")
         self.limit = int(limit) if limit else 0
         self.active = 0
@@ -152,26 +154,47 @@ class Composite(Owner):
                 raise CallError(f"template '{name}' not found")
             arguments, absent = self._given(step, ready)
             filled = fill(arguments, scope.lookup)
-            parameters, artifacts = arguments_of(filled, self._visible_artifacts())
+            parameters, artifacts = arguments_of(filled, self._visible_artifacts(), scope)
             placement = self.placement
         except StepFault as fault:
             return self.leaf(step, full_name, turn.name, "Error", str(fault))
-        return machine.call(
+        hooked = self._hooked(step, scope)
+        node = machine.call(
             Call(
                 full_name,
                 turn.name,
                 template,
-                self,
+                hooked or self,
                 parameters=parameters,
                 artifacts=artifacts,
                 boundary=boundary,
                 on_exit=self.call.on_exit,
                 depth=self.call.depth + 1,
-                capture=self.captures_all or f"{self.prefix}.{step['name']}.outputs.result" in self.asked,
+                capture=self.captures_all or is_asked_for(f"{self.prefix}.{step['name']}.outputs.result", self.asked),
                 placement=placement,
                 outer=scope.layers[:-1] if step.get("inline") else (),
                 absent=absent,
             )
+        )
+        if hooked:
+            hooked.follow(node)
+        return node
+
+    def _hooked(self, step: dict[str, Any], scope: Scope) -> Hooked | None:
+        """Return who waits for a step that has hooks, None for one without."""
+        hooks = hooks_of(step)
+        if not hooks:
+            return None
+        return Hooked(
+            self.machine,
+            self,
+            hooks,
+            prefix=f"{self.prefix}.{step['name']}",
+            scope=scope,
+            artifacts=self._visible_artifacts(),
+            boundary=self.node["id"],
+            on_exit=self.call.on_exit,
+            depth=self.call.depth,
         )
 
     def leaf(  # noqa: PLR0917

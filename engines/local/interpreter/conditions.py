@@ -1,182 +1,169 @@
-"""The two small languages of conditions: a step's `when` and a task's `depends`.
+"""A step's `when`: words need no quotes, numbers have arithmetic, and the whole is true or false.
 
-`when` follows https://argo-workflows.readthedocs.io/en/latest/walk-through/conditionals/: words need no quotes.
-`depends` follows https://argo-workflows.readthedocs.io/en/latest/enhanced-depends-logic/.
+As govaluate has it, with which Argo reads conditions: https://github.com/casbin/govaluate/blob/master/MANUAL.md and
+https://argo-workflows.readthedocs.io/en/latest/walk-through/conditionals/. All numbers are floats.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable
 from typing import Any
 
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<op>&&|\|\||==|!=|>=|<=|=~|!~|[<>!(),])|"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'"""
-    r"""|(?P<word>[^\s&|=!<>()'",~]+))""",
-    re.VERBOSE,
-)
-_ESCAPE = re.compile(r"\\(.)")
-_COMPARISONS = {"==", "!=", "<", ">", "<=", ">=", "=~", "!~"}
+from engines.local.interpreter.go_numbers import number_text
+from engines.local.interpreter.grammar import InvalidText, Node, read
+from engines.local.interpreter.patterns import InvalidPattern, pattern_of
 
-Expression = tuple[Any, ...]
+_BITS = 64
+_MASK = (1 << _BITS) - 1
 
 
 class InvalidCondition(Exception):
     """A condition that cannot be read."""
 
 
-def _tokens(text: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    position, text = 0, text.rstrip()
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None or match.end() == position:
-            raise InvalidCondition(f"Invalid token: '{text[position:].strip()[:20]}'")
-        position = match.end()
-        if match.group("op"):
-            found.append(("op", match.group("op")))
-        elif match.group("word") is not None:
-            word = match.group("word")
-            if word in ("in", "IN"):
-                found.append(("op", "in"))
-            else:
-                found.append(("word", _value(word)))
-        else:
-            quoted = match.group("double") if match.group("double") is not None else match.group("single")
-            found.append(("word", _ESCAPE.sub(r"\1", quoted)))
-    return found
-
-
-def _value(word: str) -> Any:
-    if word in ("true", "false"):
-        return word == "true"
+def condition_of(text: str) -> Node:
+    """Return a `when` as a tree. Raises `InvalidCondition`."""
     try:
-        return float(word) if word[0].isdigit() or word[0] in "-." else word
-    except ValueError:
-        return word
-
-
-class _Parser:
-    def __init__(self, text: str) -> None:
-        self.tokens = _tokens(text)
-        self.position = 0
-
-    def parse(self) -> Expression:
-        expression = self._either()
-        if self.position != len(self.tokens):
-            raise InvalidCondition(f"Cannot transition token types: '{self.tokens[self.position][1]}'")
-        return expression
-
-    def _take(self, *operators: str) -> str | None:
-        if self.position < len(self.tokens):
-            kind, value = self.tokens[self.position]
-            if kind == "op" and value in operators:
-                self.position += 1
-                return str(value)
-        return None
-
-    def _either(self) -> Expression:
-        left = self._both()
-        while self._take("||"):
-            left = ("||", left, self._both())
-        return left
-
-    def _both(self) -> Expression:
-        left = self._comparison()
-        while self._take("&&"):
-            left = ("&&", left, self._comparison())
-        return left
-
-    def _comparison(self) -> Expression:
-        left = self._unary()
-        operator = self._take(*_COMPARISONS)
-        if operator:
-            return (operator, left, self._unary())
-        if self._take("in"):
-            return ("in", left, self._choices())
-        return left
-
-    def _choices(self) -> list[Expression]:
-        if not self._take("("):
-            raise InvalidCondition("'in' needs a list in parentheses")
-        choices = [self._unary()]
-        while self._take(","):
-            choices.append(self._unary())
-        if not self._take(")"):
-            raise InvalidCondition("Unbalanced parenthesis")
-        return choices
-
-    def _unary(self) -> Expression:
-        if self._take("!"):
-            return ("!", self._unary())
-        if self._take("("):
-            inner = self._either()
-            if not self._take(")"):
-                raise InvalidCondition("Unbalanced parenthesis")
-            return inner
-        if self.position < len(self.tokens) and self.tokens[self.position][0] == "word":
-            self.position += 1
-            return ("value", self.tokens[self.position - 1][1])
-        raise InvalidCondition("Unexpected end of expression")
-
-
-def parsed(text: str) -> Expression:
-    """Return a condition as a tree. Raises `InvalidCondition`."""
-    return _Parser(text).parse()
-
-
-def _compare(operator: str, left: Any, right: Any) -> bool:
-    if operator == "==":
-        return type(left) is type(right) and bool(left == right)
-    if operator == "!=":
-        return type(left) is not type(right) or bool(left != right)
-    if operator in ("=~", "!~"):
-        try:
-            found = re.search(str(right), str(left)) is not None
-        except re.error as error:
-            raise InvalidCondition(f"Invalid pattern '{right}': {error}") from error
-        return found if operator == "=~" else not found
-    if type(left) is not type(right) or isinstance(left, bool):
-        raise InvalidCondition(f"Value '{left}' cannot be used with the comparator '{operator}'")
-    return bool({"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[operator])
-
-
-def evaluated(expression: Expression, word: Callable[[Any], Any]) -> Any:
-    """Return a tree's value; `word` gives the value of a word."""
-    operator = expression[0]
-    if operator == "value":
-        return word(expression[1])
-    if operator == "!":
-        return not _truth(evaluated(expression[1], word))
-    if operator == "&&":
-        return _truth(evaluated(expression[1], word)) and _truth(evaluated(expression[2], word))
-    if operator == "||":
-        return _truth(evaluated(expression[1], word)) or _truth(evaluated(expression[2], word))
-    left = evaluated(expression[1], word)
-    if operator == "in":
-        return any(_compare("==", left, evaluated(choice, word)) for choice in expression[2])
-    return _compare(operator, left, evaluated(expression[2], word))
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidCondition(f"Value '{value}' cannot be used with a logical operator, it is not a bool")
-    return value
+        return read("when", text)
+    except InvalidText as error:
+        raise InvalidCondition(f"Invalid 'when' expression '{text}': {error}") from error
 
 
 def when_holds(text: str) -> bool:
     """Return whether a step whose `when` is this text runs. Raises `InvalidCondition`."""
+    tree = condition_of(text)
     try:
-        result = evaluated(parsed(text), lambda value: value)
+        result = _value(tree)
     except InvalidCondition as error:
-        raise InvalidCondition(f"Invalid 'when' expression '{text}': {error}") from error
+        hint = ' (hint: try wrapping the affected expression in quotes ("))' if "modifier" in str(error) else ""
+        raise InvalidCondition(f"Invalid 'when' expression '{text}': {error}{hint}") from error
     if not isinstance(result, bool):
-        raise InvalidCondition(f"Expected boolean evaluation for '{text}'. Got {result}")
+        raise InvalidCondition(f"Expected boolean evaluation for '{text}'. Got {_shown(result)}")
     return result
 
 
-def words_of(expression: Expression) -> list[str]:
-    """Return the words of a tree, in order."""
-    if expression[0] == "value":
-        return [str(expression[1])]
-    return [word for part in expression[1:] if isinstance(part, tuple) for word in words_of(part)]
+def _value(node: Node) -> Any:  # noqa: PLR0911 - one for each kind of node
+    kind = node.kind
+    if kind == "value":
+        value = node.parts[0]
+        return value if isinstance(value, str | bool) else float(value)
+    if kind == "word":
+        return node.parts[0]
+    if kind == "array":
+        return [_value(part) for part in node.parts]
+    if kind == "choice":
+        condition, then, otherwise = node.parts
+        return _value(then) if _is_true(_value(condition), "ternary operator", "?") else _value(otherwise)
+    if kind == "!":
+        return not _is_true(_value(node.parts[0]), "prefix", "!")
+    if kind.startswith("unary"):
+        return _SIGNS[kind](_number(_value(node.parts[0]), "prefix", kind[-1]))
+    if kind == "&&":
+        return all(_is_true(_value(part), "logical operator", kind) for part in node.parts)
+    if kind == "||":
+        return any(_is_true(_value(part), "logical operator", kind) for part in node.parts)
+    if kind == "+":
+        total = _value(node.parts[0])
+        for part in node.parts[1:]:
+            total = _added(total, _value(part))
+        return total
+    left, right = (_value(part) for part in node.parts)
+    if kind in _ARITHMETIC:
+        return _ARITHMETIC[kind](_number(left, "modifier", kind), _number(right, "modifier", kind))
+    return _compared(kind, left, right)
+
+
+def _added(left: Any, right: Any) -> Any:
+    if isinstance(left, str) or isinstance(right, str):
+        return f"{_shown(left)}{_shown(right)}"
+    return _number(left, "modifier", "+") + _number(right, "modifier", "+")
+
+
+def _compared(operator: str, left: Any, right: Any) -> bool:
+    if operator in ("==", "!="):
+        return (type(left) is type(right) and bool(left == right)) is (operator == "==")
+    if operator == "in":
+        choices = right if isinstance(right, list) else [right]
+        return any(_compared("==", left, choice) for choice in choices)
+    if operator in ("=~", "!~"):
+        try:
+            found = pattern_of(_shown(right)).search(_shown(left)) is not None
+        except InvalidPattern as error:
+            raise InvalidCondition(f"unable to compile regexp pattern: {error}") from error
+        return found is (operator == "=~")
+    if not (isinstance(left, str) and isinstance(right, str)):
+        left, right = (_number(side, "comparator", operator) for side in (left, right))
+    return bool({"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[operator])
+
+
+def _is_true(value: Any, what: str, operator: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidCondition(f"Value '{_shown(value)}' cannot be used with the {what} '{operator}', it is not a bool")
+    return value
+
+
+def _number(value: Any, what: str, operator: str) -> float:
+    if isinstance(value, float):
+        return value
+    raise InvalidCondition(f"Value '{_shown(value)}' cannot be used with the {what} '{operator}', it is not a number")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{' '.join(map(_shown, value))}]"
+    return value if isinstance(value, str) else number_text(value)
+
+
+def _divided(left: float, right: float) -> float:
+    if right:
+        return left / right
+    return math.nan if not left or math.isnan(left) else math.copysign(math.inf, left)
+
+
+def _power(left: float, right: float) -> float:
+    try:
+        return math.pow(left, right)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.nan
+
+
+def _remainder(left: float, right: float) -> float:
+    return math.nan if not right or math.isinf(left) else math.fmod(left, right)
+
+
+def _whole(value: float) -> int:
+    return int(value) if math.isfinite(value) else 0
+
+
+def _wrapped(value: int) -> float:
+    """Return a number of 64 bits as one with a sign."""
+    value &= _MASK
+    return float(value - (1 << _BITS) if value >> (_BITS - 1) else value)
+
+
+def _shifted(value: float, by: float, direction: Callable[[int, int], int]) -> float:
+    distance = _whole(by)
+    return float(direction(_whole(value) & _MASK, distance) & _MASK) if 0 <= distance < _BITS else 0.0
+
+
+_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "-": lambda left, right: left - right,
+    "*": lambda left, right: left * right,
+    "/": _divided,
+    "%": _remainder,
+    "**": _power,
+    "&": lambda left, right: _wrapped(_whole(left) & _whole(right)),
+    "|": lambda left, right: _wrapped(_whole(left) | _whole(right)),
+    "^": lambda left, right: _wrapped(_whole(left) ^ _whole(right)),
+    "<<": lambda left, right: _shifted(left, right, int.__lshift__),
+    ">>": lambda left, right: _shifted(left, right, int.__rshift__),
+}
+_SIGNS: dict[str, Callable[[float], float]] = {
+    "unary -": lambda value: -value,
+    "unary ~": lambda value: _wrapped(~_whole(value)),
+}

@@ -8,22 +8,24 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from engines.local.interpreter.conditions import Expression, evaluated, parsed, words_of
+from engines.local.interpreter.conditions import InvalidCondition
+from engines.local.interpreter.grammar import InvalidText, Node, read
 from engines.local.interpreter.nodes import UNSUCCESSFUL
 
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
+_GOOD = frozenset({"Succeeded", "Skipped", "Daemoned", "Continued"})
 _WORD = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]*")
 
 
 class Dependency:
-    """The condition of one task: an expression, or words of which all (`&&`) or one (`||`) must hold."""
+    """The condition of one task: a tree, or words of which all (`&&`) or one (`||`) must hold."""
 
-    __slots__ = ("expression", "operator", "tasks", "words")
+    __slots__ = ("operator", "tasks", "tree", "words")
 
-    def __init__(self, operator: str, words: list[str], expression: Expression | None = None) -> None:
+    def __init__(self, operator: str, words: list[str], tree: Node | None = None) -> None:
         self.operator = operator
         self.words = words
-        self.expression = expression
+        self.tree = tree
         self.tasks = list(dict.fromkeys(split(word)[0] for word in words))
 
 
@@ -36,28 +38,43 @@ def split(word: str) -> tuple[str, str]:
 def dependency_of(task: dict[str, Any]) -> Dependency:
     """Return a task's condition from `depends` or `dependencies`. Raises `InvalidCondition`."""
     if not task.get("depends"):
-        return Dependency("&&", list(task.get("dependencies") or ()))
+        return Dependency("&&", [str(name) for name in task.get("dependencies") or ()])
     text = str(task["depends"])
-    # Thousands of words beside each other would be as many levels of an expression.
+    # Thousands of words beside each other would be as many levels of a tree.
     for operator in ("&&", "||"):
         words = [word.strip() for word in text.split(operator)]
         if all(_WORD.fullmatch(word) for word in words):
             return Dependency(operator, words)
-    expression = parsed(text)
-    return Dependency("", words_of(expression), expression)
+    try:
+        tree = read("depends", text)
+    except InvalidText as error:
+        raise InvalidCondition(str(error)) from error
+    return Dependency("", [node.parts[0] for node in tree.walk() if node.kind == "word"], tree)
 
 
 def holds(dependency: Dependency, results: dict[str, set[str]]) -> bool:
     """Return whether a task may run; `results` are those of the tasks it depends on."""
+    if dependency.tree is not None:
+        return _holds(dependency.tree, results)
+    enough = all if dependency.operator == "&&" else any
+    return enough(_went(word, results) for word in dependency.words)
 
-    def word(text: Any) -> bool:
-        name, result = split(str(text))
-        had = results.get(name, set())
-        return result in had if result else bool(had & {"Succeeded", "Skipped", "Daemoned", "Continued"})
 
-    if dependency.expression is not None:
-        return bool(evaluated(dependency.expression, word))
-    return all(map(word, dependency.words)) if dependency.operator == "&&" else any(map(word, dependency.words))
+def _holds(node: Node, results: dict[str, set[str]]) -> bool:
+    if node.kind == "&&":
+        return all(_holds(part, results) for part in node.parts)
+    if node.kind == "||":
+        return any(_holds(part, results) for part in node.parts)
+    if node.kind == "!":
+        return not _holds(node.parts[0], results)
+    return _went(node.parts[0], results)
+
+
+def _went(word: str, results: dict[str, set[str]]) -> bool:
+    """Return whether a task went as a word says."""
+    name, result = split(word)
+    had = results.get(name, set())
+    return result in had if result else bool(had & _GOOD)
 
 
 def results_of(phase: str, daemoned: bool, continued: bool, turns: list[str]) -> set[str]:

@@ -15,16 +15,19 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from engines.local.interpreter.calls import Artifact, Call, CallError, Owner, bind
+from engines.local.interpreter.calls import Artifact, Bound, Call, CallError, ConfigMaps, Owner, bind
 from engines.local.interpreter.checks import InvalidSpec, check_spec
 from engines.local.interpreter.conditions import InvalidCondition
 from engines.local.interpreter.dag import Dag
 from engines.local.interpreter.defaults import with_defaults, with_volumes
+from engines.local.interpreter.hooks import EXIT, Hooked, hook_arguments, hooks_of
+from engines.local.interpreter.memos import Memo, Memos, Remembering, memo_of, status_of
 from engines.local.interpreter.nodes import ENDED, UNSUCCESSFUL, Node, NodeStore
+from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.pod_nodes import PAST_DEADLINE, PodNodes
-from engines.local.interpreter.retries import Retries, limit_of, seconds_of
+from engines.local.interpreter.retries import Retries, limit_of, seconds_of, without_expression
 from engines.local.interpreter.steps import Steps
-from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill, tags_in
+from engines.local.interpreter.tags import Scope, Unresolved, asked_for_in, compiled, fill
 from engines.local.interpreter.variables import parameters_of, workflow_values
 
 _DEEPEST = 100
@@ -44,8 +47,19 @@ class _Main(Owner):
 class Machine:
     """One Workflow. `phase` is '' before `start`, then Argo's; `finished` is set when nothing is left to do."""
 
-    def __init__(self, manifest: dict[str, Any], *, uid: str, created_at: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        manifest: dict[str, Any],
+        *,
+        uid: str,
+        created_at: float,
+        clock: Callable[[], float],
+        config_maps: ConfigMaps | None = None,
+        memos: Memos | None = None,
+    ) -> None:
         self.manifest = manifest
+        self.memos = memos or Memos()
+        self.config_maps = config_maps or {}
         self.spec: dict[str, Any] = manifest["spec"]
         self.workflow: str = manifest["metadata"]["name"]
         self.now = clock
@@ -97,7 +111,11 @@ class Machine:
         self.started_at = self.store.now()
         self._began = self.now()
         self.phase = "Running"
-        self.parameters = parameters_of(self.spec)
+        try:
+            self.parameters = parameters_of(self.spec, self.config_maps)
+        except CallError as error:
+            self._end("Error", str(error))
+            return
         self.values.update(workflow_values(self.manifest, self.parameters, uid=self._uid, created_at=self._created_at))
         try:
             check_spec(self.spec, self.templates, self.values)
@@ -107,7 +125,7 @@ class Machine:
         deadline = self.spec.get("activeDeadlineSeconds")
         if deadline is not None:
             self.later(self.now() + float(deadline), self._expire)
-        self._enter(self.spec["entrypoint"], self.workflow, self._main_done)
+        self._enter_main()
         self._drain()
 
     def stop(self, strategy: str) -> None:
@@ -183,7 +201,7 @@ class Machine:
         """Return the tags within a template: what nobody asks for is not worked out."""
         found = self._tags.get(id(template))
         if found is None:
-            found = self._tags[id(template)] = frozenset(tags_in(template))
+            found = self._tags[id(template)] = frozenset(asked_for_in(template))
         return found
 
     def is_over(self, node: Node) -> bool:
@@ -230,20 +248,33 @@ class Machine:
         template = call.template
         strategy = template.get("retryStrategy")
         kind = next((name for key, name in _TYPES.items() if template.get(key) is not None), "Pod")
-        scope = Scope(*call.outer, self.values)
+        scope = Scope(*call.outer, self.values, now=self.now)
         try:
             halt = self.halted(call.on_exit)
             if halt:
                 return self._refused(call, kind, "Failed", halt)
             if call.depth > _DEEPEST:
                 raise CallError("Maximum recursion depth exceeded")
-            bound = bind(call, self.parameters, scope.inside(call.local), self.tags_of(template))
+            bound = bind(call, self.parameters, scope.inside(call.local), self.tags_of(template), self.config_maps)
             if strategy is not None and not attempt_of_retry:
-                strategy = fill(compiled(strategy), scope.inside(bound.values).lookup)
+                strategy = fill(compiled(without_expression(strategy)), scope.inside(bound.values).lookup)
                 limit_of(strategy)
+            memo = None if attempt_of_retry else memo_of(call, scope.inside(bound.values))
         except (CallError, Unresolved) as error:
             return self._refused(call, kind, "Error", str(error))
-        if strategy is not None and not attempt_of_retry:
+        if memo is not None:
+            outputs = self.memos.load(memo, self.now())
+            if outputs is not None:
+                return self._remembered(call, "Retry" if strategy is not None else kind, memo, outputs, bound)
+            call.owner = Remembering(self, memo, call.owner)
+        node = self._called(call, kind, bound, scope, None if attempt_of_retry else strategy)
+        if memo is not None:
+            node["memoizationStatus"] = status_of(memo, hit=False)
+        return node
+
+    def _called(self, call: Call, kind: str, bound: Bound, scope: Scope, strategy: dict[str, Any] | None) -> Node:
+        template = call.template
+        if strategy is not None:
             node = self._node(call, "Retry", "Running", bound.shown)
             self._begin(Retries(self, call, node, strategy))
         elif kind == "Pod":
@@ -254,6 +285,16 @@ class Machine:
         else:
             node = self._node(call, kind, "Running", bound.shown)
             self._begin((Steps if kind == "Steps" else Dag)(self, call, node, bound))
+        return node
+
+    def _remembered(self, call: Call, kind: str, memo: Memo, outputs: dict[str, Any], bound: Bound) -> Node:
+        """Add the node of a call whose outputs are known."""
+        node = self._node(call, kind, "Running", bound.shown)
+        node["memoizationStatus"] = status_of(memo, hit=True)
+        if outputs:
+            node["outputs"] = outputs
+            publish_globals(outputs, self.values, self.artifacts)
+        self.finish(node, "Succeeded", "")
         return node
 
     def _begin(self, controller: Retries | Steps | Dag) -> None:
@@ -290,16 +331,37 @@ class Machine:
 
     # From the entrypoint to the end
 
-    def _enter(self, template: str, name: str, done: Callable[[Node], None], exiting: bool = False) -> None:
-        arguments = (self.spec.get("arguments") or {}).get("artifacts") or ()
-        artifacts = {artifact["name"]: fill(compiled(artifact), Scope(self.values).lookup) for artifact in arguments}
-        self.call(
+    def arguments(self) -> tuple[dict[str, str], dict[str, Artifact]]:
+        """Return the Workflow's own arguments: parameters and artifacts."""
+        declared = (self.spec.get("arguments") or {}).get("artifacts") or ()
+        lookup = Scope(self.values, now=self.now).lookup
+        return dict(self.parameters), {artifact["name"]: fill(compiled(artifact), lookup) for artifact in declared}
+
+    def _enter_main(self) -> None:
+        main, hooks = _Main(self._main_done), hooks_of(self.spec)
+        scope = Scope(self.values, now=self.now)
+        hooked = Hooked(self, main, hooks, prefix="workflow", scope=scope, artifacts={}, with_exit=False)
+        parameters, artifacts = self.arguments()
+        node = self._enter(self.spec["entrypoint"], self.workflow, hooked if hooks else main, parameters, artifacts)
+        if hooks:
+            hooked.follow(node)
+
+    def _enter(  # noqa: PLR0917
+        self,
+        template: str,
+        name: str,
+        owner: Owner,
+        parameters: dict[str, str],
+        artifacts: dict[str, Artifact],
+        exiting: bool = False,
+    ) -> Node:
+        return self.call(
             Call(
                 name,
                 name,
                 self.templates[template],
-                _Main(done),
-                parameters=dict(self.parameters),
+                owner,
+                parameters=parameters,
                 artifacts=artifacts,
                 on_exit=exiting,
                 flag={"hooked": True} if exiting else None,
@@ -315,17 +377,24 @@ class Machine:
         if self.strategy:
             phase, message = "Failed", f"Stopped with strategy '{self.strategy}'"
         self.pods.stop_daemons("")
-        handler = self.spec.get("onExit")
+        self.values["workflow.status"] = phase
+        handler = hooks_of(self.spec).get(EXIT)
         if not handler or self.strategy == "Terminate":
             self._end(phase, message if phase != "Succeeded" else "")
             return
-        self.values["workflow.status"] = phase
         self.values["workflow.failures"] = json.dumps(json.dumps(self._failures(), separators=(",", ":")))
 
         def exit_done(exit_node: Node) -> None:
             self._end_after_exit(phase, message, exit_node)
 
-        self._enter(handler, f"{self.workflow}.onExit", exit_done, exiting=True)
+        try:
+            scope = Scope(self.values, now=self.now)
+            parameters, artifacts = hook_arguments(self, handler, self.artifacts, scope)
+        except Unresolved as error:
+            self._end("Error", f"error in exit template execution : {error}")
+            return
+        name = f"{self.workflow}.onExit"
+        self._enter(handler["template"], name, _Main(exit_done), parameters, artifacts, exiting=True)
 
     def _end_after_exit(self, phase: str, message: str, exit_node: Node) -> None:
         self.pods.stop_daemons("")

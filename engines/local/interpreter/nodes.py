@@ -49,6 +49,8 @@ class NodeStore:
         self.total = 0
         self.succeeded = 0
         self.changed = True
+        # Whom to tell of every phase that a node comes to, by its id.
+        self.watchers: dict[str, Callable[[], None]] = {}
         self._clock = clock
         self._hashed = fnv32a(workflow)
         self._second = (0, "")
@@ -127,6 +129,9 @@ class NodeStore:
             if node["type"] in COUNTED_TYPES:
                 self.succeeded += (phase == "Succeeded") - (before == "Succeeded")
                 node["progress"] = "1/1" if phase == "Succeeded" else "0/1"
+            watcher = self.watchers.get(node["id"])
+            if watcher is not None:
+                watcher()
         if message is not None:
             if message:
                 node["message"] = message
@@ -138,6 +143,8 @@ class NodeStore:
         """Return the nodes after which something that follows this node comes."""
         node = self.nodes[node_id]
         kind, children = node["type"], node.get("children", [])
+        if (node.get("memoizationStatus") or {}).get("hit"):
+            return [node_id]
         if kind in ("Steps", "DAG"):
             return [last for outbound in node.get("outboundNodes", []) for last in self.outbound(outbound)]
         if kind == "Retry":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from engines.local.interpreter.calls import ABSENT, Artifact, CallError
+from engines.local.interpreter.calls import ABSENT, Artifact, CallError, chosen_artifact
 from engines.local.interpreter.nodes import Node
 from engines.local.interpreter.tags import Scope, Unresolved, render, text_of
 from engines.local.interpreter.texts import compact_json, parsed_json
@@ -101,29 +101,46 @@ def composite_outputs(
     for parameter in declared.get("parameters") or ():
         source = parameter.get("valueFrom") or {}
         try:
-            text = source.get("parameter", parameter.get("value"))
-            value = render(text_of("" if text is None else text), scope.lookup)
+            value = _composite_value(parameter, source, scope)
         except Unresolved as error:
             if source.get("default") is None:
                 if error.tag in absent:
-                    said = f'output parameter "{parameter["name"]}": "{text}" is {ABSENT}'
+                    asked = source.get("parameter", parameter.get("value"))
+                    said = f'output parameter "{parameter["name"]}": "{asked}" is {ABSENT}'
                     raise CallError(said) from error
                 raise CallError(f"outputs.parameters.{parameter['name']}: {error}") from error
             value = text_of(source["default"])
         outputs.setdefault("parameters", []).append({**parameter, "value": value})
     for artifact in declared.get("artifacts") or ():
-        source_name = str(artifact.get("from", "")).strip().removeprefix("{{").removesuffix("}}").strip()
-        found = artifacts.get(source_name) or None
+        found = _composite_artifact(artifact, artifacts, scope)
         if found is None:
-            if artifact.get("optional"):
-                continue
-            raise CallError(f"outputs.artifacts.{artifact['name']}: failed to resolve {{{{{source_name}}}}}")
+            continue
         entry = {key: value for key, value in found.items() if key not in ("name", "globalName")}
         entry["name"] = artifact["name"]
         if artifact.get("globalName"):
             entry["globalName"] = artifact["globalName"]
         outputs.setdefault("artifacts", []).append(entry)
     return outputs
+
+
+def _composite_value(parameter: dict[str, Any], source: dict[str, Any], scope: Scope) -> str:
+    if source.get("expression"):
+        return scope.lookup(f"={source['expression']}")
+    text = source.get("parameter", parameter.get("value"))
+    return render(text_of("" if text is None else text), scope.lookup)
+
+
+def _composite_artifact(artifact: Artifact, artifacts: dict[str, Artifact], scope: Scope) -> Artifact | None:
+    """Return the artifact that an output stands for, None for one that is optional. Raises `CallError`."""
+    try:
+        source = chosen_artifact(artifact, artifacts, scope)
+        if found := artifacts.get(source):
+            return found
+        raise Unresolved(source)
+    except Unresolved as error:
+        if artifact.get("optional"):
+            return None
+        raise CallError(f"outputs.artifacts.{artifact['name']}: {error}") from error
 
 
 def publish_globals(outputs: dict[str, Any], values: dict[str, str], artifacts: dict[str, Artifact]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from engines.local.interpreter.calls import PLACES, Artifact, Bound, Call
+from engines.local.interpreter.calls import PLACES, Artifact, Bound, Call, CallError
+from engines.local.interpreter.locking import Lock, locks_of
 from engines.local.interpreter.nodes import ENDED, Node
 from engines.local.interpreter.outputs import publish_globals
 from engines.local.interpreter.retries import seconds_of
 from engines.local.interpreter.tags import Scope, Unresolved, compiled, fill
+from engines.local.templates import joined_patch
 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
@@ -33,6 +35,7 @@ class PodOrder:
         *,
         on_exit: bool,
         capture: bool,
+        locks: list[Lock],
     ) -> None:
         self.node_id = node_id
         self.pod_name = pod_name
@@ -41,7 +44,7 @@ class PodOrder:
         self.on_exit = on_exit
         # Whether somebody asks for what the container writes to its standard output.
         self.capture = capture
-        self.locks = _mutexes(template.get("synchronization"))
+        self.locks = locks
 
 
 class PodOutcome:
@@ -56,14 +59,6 @@ class PodOutcome:
         self.message = message
         self.outputs = outputs
         self.containers = containers or {}
-
-
-def _mutexes(synchronization: dict[str, Any] | None) -> list[str]:
-    wanted = synchronization or {}
-    mutexes = list(wanted.get("mutexes") or ())
-    if wanted.get("mutex"):
-        mutexes.append(wanted["mutex"])
-    return sorted({mutex["name"] for mutex in mutexes})
 
 
 def pod_name_of(workflow: str, node_id: str, template_name: str) -> str:
@@ -113,17 +108,22 @@ class PodNodes:
         local.update(self._output_paths(template, scope.inside(local)))
         ready = self._compiled.get(id(template))
         if ready is None:
-            ready = self._compiled[id(template)] = compiled(template)
+            ready = self._compiled[id(template)] = compiled(self._whole(template))
         try:
             filled = fill(ready, scope.inside(local).lookup)
             filled = {**filled, **self._placement(filled, call)}
-        except Unresolved as error:
+            locks = locks_of(filled.get("synchronization"), machine.config_maps)
+        except (CallError, Unresolved) as error:
             machine.finish(node, "Error", str(error))
             return node
         self._add_containers(node, filled, call)
         self.live[node["id"]] = _Live(call)
         self._set_deadlines(node, filled, call)
-        order = PodOrder(node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=call.capture)
+        # Who is remembered may be asked for its result by another Workflow.
+        capture = call.capture or bool(template.get("memoize"))
+        order = PodOrder(
+            node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=capture, locks=locks
+        )
         machine.act("run", order)
         return node
 
@@ -153,6 +153,18 @@ class PodNodes:
             elif self.machine.spec.get(key):
                 found[key] = fill(compiled(self.machine.spec[key]), Scope(self.machine.values).lookup)
         return found
+
+    def _whole(self, template: dict[str, Any]) -> dict[str, Any]:
+        """Return a pod's template with what the Workflow says of all pods."""
+        # What is said of retries concerns attempts, not the pod.
+        whole = {key: value for key, value in template.items() if key != "retryStrategy"}
+        spec = self.machine.spec
+        patch = joined_patch(spec.get("podSpecPatch"), template.get("podSpecPatch"))
+        if patch:
+            whole["podSpecPatch"] = patch
+        if spec.get("podResources") and not template.get("podResources"):
+            whole["podResources"] = spec["podResources"]
+        return whole
 
     def _add_containers(self, node: Node, template: dict[str, Any], call: Call) -> None:
         containers = (template.get("containerSet") or {}).get("containers") or ()

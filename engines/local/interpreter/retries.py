@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engines.local.interpreter.calls import Call, CallError, Owner
+from engines.local.interpreter.calls import Call, CallError, Owner, bind
+from engines.local.interpreter.expressions import holds
 from engines.local.interpreter.nodes import UNSUCCESSFUL, Node, seconds_between
 from engines.local.interpreter.outputs import publish_globals
-from engines.local.interpreter.tags import text_of
+from engines.local.interpreter.tags import Scope, Unresolved, render, text_of
+from engines.local.interpreter.values import InvalidExpression
 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
@@ -55,6 +57,11 @@ def limit_of(strategy: dict[str, Any]) -> int | None:
         raise CallError(f"retryStrategy.limit '{limit}' is not a number") from error
 
 
+def without_expression(strategy: dict[str, Any]) -> dict[str, Any]:
+    """Return a strategy without its expression, whose tags have values only when an attempt has ended."""
+    return {**strategy, "expression": True} if strategy.get("expression") else strategy
+
+
 class Retries(Owner):
     """A call that is tried again when it fails."""
 
@@ -63,7 +70,9 @@ class Retries(Owner):
         self.call = call
         self.node = node
         self.limit = limit_of(strategy)
-        self.policy = strategy.get("retryPolicy") or "OnFailure"
+        # As Argo has it, an expression decides of all that is not well.
+        self.policy = strategy.get("retryPolicy") or ("Always" if strategy.get("expression") else "OnFailure")
+        self.expression = str((call.template.get("retryStrategy") or {}).get("expression") or "")
         self.backoff = strategy.get("backoff") or {}
         self.began = machine.now()
         self.attempts = 0
@@ -114,7 +123,25 @@ class Retries(Owner):
             machine.finish(self.node, node["phase"], "No more retries left")
             return
         self._remember(node)
+        try:
+            is_wanted = self._is_wanted_by_expression()
+        except (InvalidExpression, Unresolved) as error:
+            machine.finish(self.node, "Error", str(error))
+            return
+        if not is_wanted:
+            machine.finish(self.node, node["phase"], "retryStrategy.expression evaluated to false")
+            return
         self._again(node)
+
+    def _is_wanted_by_expression(self) -> bool:
+        """Return whether the strategy's expression, which sees how the last attempt ended, lets it go on."""
+        if not self.expression:
+            return True
+        machine, call = self.machine, self.call
+        outer = Scope(call.local, machine.values, now=machine.now)
+        bound = bind(call, machine.parameters, outer, frozenset(), machine.config_maps)
+        scope = Scope(self.last, call.local, bound.values, machine.values, now=machine.now)
+        return holds(render(self.expression, scope.lookup), scope.names())
 
     def _remember(self, node: Node) -> None:
         outputs = node.get("outputs") or {}

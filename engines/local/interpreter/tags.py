@@ -1,15 +1,20 @@
 """Template tags: `{{workflow.name}}` and the like, compiled once and filled in many times.
 
-Source: https://argo-workflows.readthedocs.io/en/latest/variables/ (simple tags; `{{=expression}}` is refused earlier).
+`{{=expression}}` is worked out instead of looked up. Source:
+https://argo-workflows.readthedocs.io/en/latest/variables/.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from engines.local.interpreter.expressions import references, references_of, text_value
 from engines.local.interpreter.texts import number_text
+from engines.local.interpreter.values import InvalidExpression
+from engines.local.interpreter.visible import Names
 
 # Outputs with a `globalName`. Where no step came to give one, Argo leaves its tag as it is.
 _GLOBAL_PREFIX = "workflow.outputs.parameters."
@@ -24,18 +29,19 @@ Lookup = Callable[[str], str]
 class Unresolved(Exception):
     """A tag that has no value here."""
 
-    def __init__(self, tag: str) -> None:
-        super().__init__(f"failed to resolve {{{{{tag}}}}}")
+    def __init__(self, tag: str, message: str = "") -> None:
+        super().__init__(message or f"failed to resolve {{{{{tag}}}}}")
         self.tag = tag
 
 
 class Scope:
-    """Values of tags, looked up in layers; the first layer that has the tag wins."""
+    """Values of tags, looked up in layers; the first layer that has the tag wins. `now` is for expressions."""
 
-    __slots__ = ("layers",)
+    __slots__ = ("layers", "now")
 
-    def __init__(self, *layers: Mapping[str, str]) -> None:
+    def __init__(self, *layers: Mapping[str, str], now: Callable[[], float] = time.time) -> None:
         self.layers = layers
+        self.now = now
 
     def lookup(self, tag: str) -> str:
         """Return a tag's value. Raises `Unresolved`."""
@@ -45,11 +51,20 @@ class Scope:
                 return value
         if tag.startswith(_GLOBAL_PREFIX):
             return f"{{{{{tag}}}}}"
+        if tag.startswith("="):
+            try:
+                return text_value(tag[1:], self.names())
+            except InvalidExpression as error:
+                raise Unresolved(tag, f"failed to evaluate expression: {error}") from error
         raise Unresolved(tag)
+
+    def names(self, artifacts: Mapping[str, Mapping[str, Any]] | None = None) -> Names:
+        """Return what an expression sees here."""
+        return Names(self.layers, self.now, artifacts or {})
 
     def inside(self, *layers: Mapping[str, str]) -> Scope:
         """Return this scope with layers in front of it."""
-        return Scope(*layers, *self.layers)
+        return Scope(*layers, *self.layers, now=self.now)
 
 
 class _Text:
@@ -220,6 +235,13 @@ def sole_tag(value: Any) -> str:
     """Return the tag that a text is, and nothing beside it; else ''."""
     match = _TAG.fullmatch(value) if isinstance(value, str) else None
     return match[1].strip() if match and "{{" not in match[1] and "}}" not in match[1] else ""
+
+
+def asked_for_in(value: Any) -> Iterator[str]:
+    """Yield every tag within a value, and those that its expressions ask for."""
+    for tag in tags_in(value):
+        yield from references_of(tag[1:]) if tag.startswith("=") else (tag,)
+    yield from references(value)
 
 
 def text_of(value: Any) -> str:

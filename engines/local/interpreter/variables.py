@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import json
 import time
+from types import MappingProxyType
 from typing import Any
 
+from engines.local.interpreter.calls import ConfigMaps, value_from
 from engines.local.interpreter.nodes import rfc3339
 from engines.local.interpreter.tags import Scope, Unresolved, render, text_of
 
 _TIME_LETTERS = "aAbBcdHIjmMnpSyYZ"
 
 
-def parameters_of(spec: dict[str, Any]) -> dict[str, str]:
-    """Return the Workflow's arguments by name."""
+def parameters_of(spec: dict[str, Any], config_maps: ConfigMaps = MappingProxyType({})) -> dict[str, str]:
+    """Return the Workflow's arguments by name. Raises `CallError` where a ConfigMap lacks one."""
     found: dict[str, str] = {}
     for parameter in (spec.get("arguments") or {}).get("parameters") or ():
         value = parameter.get("value")
         if value is None:
             value = parameter.get("default")
         if value is None:
-            value = (parameter.get("valueFrom") or {}).get("default")
+            value = value_from(parameter, config_maps)
         if value is not None:
             found[parameter["name"]] = text_of(value)
     return found

@@ -1,0 +1,36 @@
+"""Numbers as Go writes them: https://pkg.go.dev/fmt and https://pkg.go.dev/encoding/json."""
+
+from __future__ import annotations
+
+import math
+
+_LARGE = 1e21
+
+
+def number_text(value: float, smallest: float = 1e-4) -> str:
+    """Return a number as text; below `smallest`, and from 10²¹ on, with an exponent."""
+    if isinstance(value, int):
+        return str(value)
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    if value == 0 or smallest <= abs(value) < _LARGE:
+        whole = f"{value:.0f}"
+        return whole if float(whole) == value else _plain(value)
+    mantissa, _, exponent = f"{value!r}".partition("e")
+    if not exponent:
+        digits = f"{value:e}"
+        mantissa, _, exponent = digits.partition("e")
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return f"{mantissa}e{exponent[0] if exponent[0] in '+-' else '+'}{int(exponent.lstrip('+-')):02d}"
+
+
+def _plain(value: float) -> str:
+    """Return a number without an exponent, with as many digits as tell it from its neighbours."""
+    text = repr(value)
+    if "e" not in text:
+        return text
+    mantissa, _, exponent = text.partition("e")
+    digits = len(mantissa.partition(".")[2]) - int(exponent)
+    return f"{value:.{max(digits, 0)}f}"
