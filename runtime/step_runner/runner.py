@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from runtime.calls import TOKEN_VARIABLE, Calls, CallSettings
-from runtime.errors import ArgumentsError, RuntimeFault, Stopped
+from runtime.errors import ArgumentsError, RuntimeFault, Stopped, storable
 from runtime.step_runner.action import Action, Context
 from runtime.step_runner.arguments import Arguments, read_actions, read_command_line
 
@@ -95,7 +95,7 @@ def plain_message(message: str) -> str:
 
 def _message_of(error: Exception) -> str:
     if isinstance(error, (RuntimeFault, OSError)):
-        return str(error)[:MESSAGE_LIMIT]
+        return storable(str(error))[:MESSAGE_LIMIT]
     # The text of an unforeseen error may hold a patient's data; its place in the code doesn't.
     log.error("unforeseen %s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
     return f"unforeseen fault of the step runner ({type(error).__name__})"
