@@ -7,11 +7,13 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from engines.base import FEDERATED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, Manifest
 from executions.callback_tokens import CALLBACK_TOKEN_ENV, MANAGER_IMAGE, TokenKeys, image_name
 from executions.facts import ManagerVariables, Platform, RenderedExecution
+from executions.fetched_parameters import STEP_RUNNER_IMAGE, URL_VARIABLE, references
 from executions.host_paths import Claims, mounted_read_only, with_claims, without_empty_paths
 from executions.parameters import execution_parameters, platform_vars
 from policy.parts import (
@@ -85,11 +87,16 @@ def render(
     with_claims(spec, values, execution.partners, claims or {})
     mounted_read_only(spec)
     keys = TokenKeys(spec, [partner.name for partner in execution.partners], execution.federated)
+    fetched = references(spec, partial(_is_step_runner, callback_images=callback_images))
+    parameters |= fetched
+    spec["arguments"]["parameters"] = _merged(spec["arguments"]["parameters"], fetched)
     for template in templates_of(spec):
         for container in containers_of(template):
             if image_name(container) in callback_images:
                 _add_callback_token(container, callback_secret_name(name), keys.of(template))
                 _add_variables(container, transport or {})
+            if fetched and _is_step_runner(container, callback_images):
+                _add_variables(container, {URL_VARIABLE: _parameters_url(platform, execution.id)})
             if managers is not None and image_name(container) == MANAGER_IMAGE:
                 _add_manager_variables(container, managers, callback_secret_name(name))
     content = {PLATFORM_VARS_KEY: json.dumps(platform_vars(platform), indent=2)}
@@ -100,6 +107,16 @@ def render(
             each: dict(managers.installed.get(manager_role(each), {})) for each in sorted(manager_config_maps(spec))
         }
     return Rendering(name, workflow, parameters, config_maps)
+
+
+def _is_step_runner(container: Mapping[str, Any], callback_images: Sequence[str]) -> bool:
+    """Tell whether a container reads references to parameters, and has the token to fetch them."""
+    return image_name(container) == STEP_RUNNER_IMAGE and STEP_RUNNER_IMAGE in callback_images
+
+
+def _parameters_url(platform: Platform, execution_id: int) -> str:
+    # As manifests write it: where HTTPS is spoken, whoever calls it is told so (runtime.transport).
+    return f"http://{platform.orchestrator_api_hostname}/api/executions/{execution_id}/retrieve_workflow_parameter/"
 
 
 def _metadata(metadata: Mapping[str, Any], name: str, execution_id: int) -> dict[str, Any]:

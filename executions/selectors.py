@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import QuerySet
 
 from executions.facts import OWNER_KIND, ExecutionRequest, SchemaFacts
+from executions.fetched_parameters import MODEL_DESCRIPTION, MODEL_MERGE_TYPE, MODEL_NAME, PATIENTS
 from executions.models import Execution, ExecutionAIEngine, ExecutionAttempt, ExecutionDataPartner
+from executions.parameters import DEFAULT_MERGE_TYPE
 from executions.partners import AwaitedPartner, awaited_partners, waiting_words
 from executions.transitions import ENDED
 from runs.models import RunPhase, WorkflowRun
@@ -149,6 +152,17 @@ def execution_bare(execution_id: int) -> Execution:
 def execution_locked(execution_id: int) -> Execution:
     """Return one execution's row, locked until the transaction ends. Raises NotFound."""
     return _execution(Execution.objects.select_for_update(), execution_id)
+
+
+def parameter_values(execution: Execution) -> dict[str, Any]:
+    """Return what step runners may fetch instead of finding it in their arguments, by the parameters' names."""
+    partners = ExecutionDataPartner.objects.filter(execution=execution).order_by("position")
+    texts = {
+        MODEL_NAME: execution.output_model_name,
+        MODEL_DESCRIPTION: execution.output_model_description,
+        MODEL_MERGE_TYPE: execution.output_model_merge_type or DEFAULT_MERGE_TYPE,
+    }
+    return {PATIENTS: dict(partners.values_list("name", "patient_ids")), **texts}
 
 
 def schema_facts(schema: Schema) -> SchemaFacts:

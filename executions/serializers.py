@@ -171,6 +171,10 @@ class DryRunAnswer(_Serializer):
     parameters = s.DictField(child=s.CharField())
 
 
+class ParameterAnswer(_Serializer):
+    value = s.JSONField(help_text="Patients by data partner, or the text that a user typed.")
+
+
 class RunningInput(_Serializer):
     """An empty object."""
 

@@ -16,6 +16,7 @@ from rest_framework.viewsets import ViewSet
 
 from executions import serializers as api
 from executions.attempts import execution_retry
+from executions.fetched_parameters import PATIENTS
 from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner, ExecutionState
 from executions.outcomes import execution_to_failed, execution_to_running, execution_to_succeeded
 from executions.permissions import check_grant, check_partner, client_of
@@ -27,13 +28,13 @@ from executions.presenters import (
     present_shown,
 )
 from executions.progress import role_to_failed
-from executions.selectors import execution_bare
+from executions.selectors import execution_bare, parameter_values
 from executions.services import execution_delete, execution_post, execution_preview, execution_stop
 from web.addresses import Addresses
 from web.bodies import read_body
 from web.downloads import file_response, json_file_response
 from web.errors import Fault, InvalidInput
-from web.grants import ANY_ROLE, CENTRAL_ROLES, Role
+from web.grants import ANY_ROLE, CENTRAL_ROLES, Role, grant_of
 from web.lists import ListQuery, choice_filter, moment_filter, on, page_of, search_filter, text_filter
 
 QUERY = ListQuery(
@@ -62,6 +63,7 @@ class ExecutionViewSet(ViewSet):
         "download_report_metadata": CENTRAL_ROLES,
         "download_user_vars": ANY_ROLE,
         "retrieve_data_partner_information": ANY_ROLE - {Role.SERVER},
+        "retrieve_workflow_parameter": ANY_ROLE,
         "update_to_running": ANY_ROLE,
         # Of a client it is taken for its own failure.
         "update_to_failed": ANY_ROLE,
@@ -154,6 +156,18 @@ class ExecutionViewSet(ViewSet):
         name = _one_of(request, "data_partner", names)
         check_partner(request, name)
         return Response(partners.get(name=name).entry)
+
+    @extend_schema(parameters=[OpenApiParameter("name", str, required=True)], responses=api.ParameterAnswer)
+    @action(detail=True)
+    def retrieve_workflow_parameter(self, request: Request, execution_id: int) -> Response:
+        """Answer a parameter of the Workflow that is too long for arguments; a client gets its own patients only."""
+        check_grant(request, execution_id)
+        values = parameter_values(execution_bare(execution_id))
+        name = _one_of(request, "name", values)
+        grant = grant_of(request)
+        if name == PATIENTS and grant is not None and grant.role is Role.CLIENT:
+            return Response({"value": {each: ids for each, ids in values[name].items() if grant.may_read(each)}})
+        return Response({"value": values[name]})
 
     @extend_schema(
         request={"multipart/form-data": api.RunningForm, "application/json": api.RunningInput},

@@ -10,6 +10,14 @@ from django.utils import timezone
 from executions import conf
 from executions.facts import OWNER_KIND, ManagerVariables, RenderedExecution
 from executions.federation import manager_variables
+from executions.fetched_parameters import (
+    FETCHED,
+    MODEL_DESCRIPTION,
+    MODEL_MERGE_TYPE,
+    MODEL_NAME,
+    PATIENTS,
+    excesses,
+)
 from executions.granting import attached_names, workflow_grant
 from executions.models import Execution
 from executions.parameters import execution_parameters
@@ -22,6 +30,13 @@ from web.errors import Fault, InvalidInput
 from web.shape import MAX_FAULTS
 
 _AT_SCHEMA = "/data/schema"
+_OUTPUT_MODEL = "/data/output_elements/ai_model"
+_PASTED = {
+    PATIENTS: "/data/input_elements/platform_data/data_partners_patients",
+    MODEL_NAME: f"{_OUTPUT_MODEL}/name",
+    MODEL_DESCRIPTION: f"{_OUTPUT_MODEL}/description",
+    MODEL_MERGE_TYPE: f"{_OUTPUT_MODEL}/merge_type",
+}
 
 
 def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
@@ -47,8 +62,23 @@ def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
         claims=conf.partner_claims(),
         transport=conf.transport(),
     )
+    _hold_to_sizes(rendering)
     _hold_to_policy(rendering, rendered)
     return rendering
+
+
+def _hold_to_sizes(rendering: Rendering) -> None:
+    """Refuse a Workflow whose containers could never be started, for what they would be started with is too long.
+
+    Raises InvalidInput.
+    """
+    found = [
+        Fault(pointer, f"is too long for this Schema's manifest: {each.detail}")
+        for each in excesses(rendering.manifest["spec"])
+        for pointer in [_PASTED[name] for name in FETCHED if name in each.parameters] or [_AT_SCHEMA]
+    ]
+    if found:
+        raise InvalidInput(faults=found[:MAX_FAULTS])
 
 
 def _hold_to_policy(rendering: Rendering, execution: RenderedExecution) -> None:

@@ -5,11 +5,17 @@ RuntimeFault
 ├── CallError        an HTTP call failed for good
 ├── ArchiveError     a zip can't be made or unpacked safely
 ├── LinkageError     the AI engine didn't do what was asked
+│   └── ModelsUnmergeable   it can't merge the models of the clients that it names
 ├── ActionError      an action can't be carried out with what it found
 └── Stopped          the program was told to stop
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+
+def storable(text: str) -> str:
+    """Return a text without the characters that no receiver stores: NUL, and surrogates that stand alone."""
+    return text.replace("\0", "").encode(errors="ignore").decode()
 
 
 class RuntimeFault(Exception):
@@ -38,6 +44,14 @@ class ArchiveError(RuntimeFault):
 
 class LinkageError(RuntimeFault):
     """Tell that the AI engine failed, or didn't answer in time."""
+
+
+class ModelsUnmergeable(LinkageError):
+    """Tell that the AI engine can't merge the models of some clients; `clients` has the reason for each."""
+
+    def __init__(self, message: str, clients: Mapping[str, str]) -> None:
+        self.clients = dict(clients)
+        super().__init__(message)
 
 
 class ActionError(RuntimeFault):

@@ -5,7 +5,8 @@ import logging
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self, cast
@@ -13,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from runtime.errors import LinkageError
+from runtime.errors import LinkageError, ModelsUnmergeable
 from runtime.small_server import SmallServer, split_host
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,14 @@ REFUSALS_OF_A_DEAD_ENGINE = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an AI engine reported at the end of a use case."""
+    """What an AI engine reported at the end of a use case.
+
+    `clients` has those whose models it couldn't merge, with the reason for each; an AI engine may leave it out.
+    """
 
     success: bool
     message: str
+    clients: Mapping[str, str] = field(default_factory=dict)
 
 
 class AIEngineLinkage:
@@ -77,13 +82,15 @@ class AIEngineLinkage:
         """Run a use case and wait for its callback.
 
         Raises LinkageError with the AI engine's message when it reports a failure, refuses, dies or takes longer than
-        `max_iteration_time` seconds.
+        `max_iteration_time` seconds; ModelsUnmergeable when it names the clients that it fails for.
         """
         with CallbackServer(server_host, callback_url) as callback:
             query = f"use_case={quote(use_case)}&callback_url={quote(callback.address, safe=':/')}"
             self._post(f"{run_url}?{query}")
             log.info("the AI engine runs %s", use_case)
             outcome = self._wait(callback, max_iteration_time)
+        if outcome.clients and not outcome.success:
+            raise ModelsUnmergeable(f"the AI engine failed: {outcome.message}", outcome.clients)
         if not outcome.success:
             raise LinkageError(f"the AI engine failed: {outcome.message}")
         log.info("the AI engine ended %s", use_case)
@@ -242,7 +249,12 @@ class _CallbackHandler(BaseHTTPRequestHandler):
         message = body.get("message", "")
         if message is not None and not isinstance(message, str):
             return None
-        return Outcome(body["SUCCESS"], message or "it gave no reason")
+        clients = body.get("clients") if isinstance(body.get("clients"), dict) else {}
+        return Outcome(
+            body["SUCCESS"],
+            message or "it gave no reason",
+            {str(client): str(reason) for client, reason in (clients or {}).items()},
+        )
 
     def _answer(self, status: int, headers: dict[str, str] | None = None) -> None:
         body = b"" if self.command == "HEAD" else b"{}"

@@ -6,9 +6,12 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from runtime.errors import ModelsUnmergeable
 from runtime.federated_manager.engine import Engine, Job
+from runtime.federated_manager.errors import ModelsRefused
+from runtime.federated_manager.messages import MODEL_PREFIX
 from runtime.federated_manager.settings import MERGING, ServerSettings
 
 
@@ -19,7 +22,10 @@ class Aggregation(ABC):
 
     @abstractmethod
     def start(self, clients: Sequence[str]) -> Job:
-        """Merge the models of these clients in the background."""
+        """Merge the models of these clients in the background.
+
+        Waiting for it raises ModelsRefused where it can't be done with the models of some.
+        """
 
 
 class EngineAggregation(Aggregation):
@@ -32,7 +38,13 @@ class EngineAggregation(Aggregation):
 
     def start(self, clients: Sequence[str]) -> Job:
         """Run the use case; the AI engine takes the folders it finds."""
-        return self._engine.start(MERGING)
+        return Job(self._merge)
+
+    def _merge(self) -> None:
+        try:
+            self._engine.run(MERGING)
+        except ModelsUnmergeable as error:
+            raise ModelsRefused(error.clients) from error
 
 
 class ArrayAggregation(Aggregation):
@@ -42,16 +54,19 @@ class ArrayAggregation(Aggregation):
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
+        # Of the last merged model: whoever sends another one later is the odd one out.
+        self._form: Any = None
 
     def start(self, clients: Sequence[str]) -> Job:
         """Merge in a thread."""
-        folders = [self._settings.unmerged_models / f"model_{client}" for client in clients]
+        folders = [self._settings.unmerged_models / f"{MODEL_PREFIX}{client}" for client in clients]
         return Job(lambda: self._merge(folders))
 
     def _merge(self, folders: Sequence[Path]) -> None:
         # numpy is for servers that merge by themselves alone.
         arrays = importlib.import_module("runtime.federated_manager.arrays")
-        arrays.merge_archives(folders, self._settings.merged_model, self._settings.aggregation, self._settings.trim)
+        how, trim = self._settings.aggregation, self._settings.trim
+        self._form = arrays.merge_archives(folders, self._settings.merged_model, how, trim, self._form)
 
 
 def make_aggregation(settings: ServerSettings, engine: Engine) -> Aggregation:

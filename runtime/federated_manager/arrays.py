@@ -8,66 +8,166 @@ client's). Trimmed mean and median, which ignore weights: Yin et al. 2018 (https
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import shutil
 import zipfile
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from runtime.federated_manager.errors import ModelError
+from runtime.federated_manager.errors import ModelError, ModelsRefused
+from runtime.federated_manager.messages import MODEL_PREFIX
 
 WEIGHT_NAMES = ("samples", "num_examples")
+# Whole numbers beyond it are not exact as floating point numbers, and no cohort has so many.
+LARGEST_WEIGHT = 2**53
 Array = npt.NDArray[Any]
 Merge = Callable[[Sequence[Array]], Array]
+# Name of each array, its shape, and the kind of its values.
+Form = Mapping[str, tuple[tuple[int, ...], str]]
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+# What zipfile and numpy raise at archives that a client made up.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    SyntaxError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
-def merge_archives(folders: Sequence[Path], target: Path, how: str, trim: float) -> None:
-    """Merge the models in `folders` into `target`: every array, and what else the first folder holds.
+@dataclass(frozen=True)
+class _Model:
+    client: str
+    folder: Path
+    archive: Path
+    weight: float
+    form: Form
+
+    @property
+    def order(self) -> Hashable:
+        """Return the form without the order of the names."""
+        return frozenset(self.form.items())
+
+
+def merge_archives(folders: Sequence[Path], target: Path, how: str, trim: float, form: Form | None = None) -> Form:
+    """Merge the models in `folders` (`model_<client>`) into `target`: every array, and what else the first one holds.
 
     `how` is weighted_mean, trimmed_mean (without the share `trim` of the largest and of the smallest values) or
-    median. Memory: one array of every model. Raises ModelError when the models don't fit together.
+    median. `form` is that of an earlier round's model; without it the models must have the form that most of them
+    have. Returns the form. Memory: one array of every model.
+    Raises ModelsRefused with the clients whose models can't be merged, and ModelError for a result that isn't finite.
     """
-    archives = [_archive_in(folder) for folder in folders]
-    weights = [_weight_of(folder) for folder in folders]
-    merge = _merge_for(how, trim, weights)
+    models = _fitting(_readable(folders), form)
+    first = models[0]
+    merge = _merge_for(how, trim, [model.weight for model in models])
     target.mkdir(parents=True, exist_ok=True)
-    relative = archives[0].relative_to(folders[0])
-    _copy_beside(folders[0], target, relative, sum(weights))
-    try:
-        opened = [np.load(archive, allow_pickle=False) for archive in archives]
+    relative = first.archive.relative_to(first.folder)
+    _copy_beside(first.folder, target, relative, sum(model.weight for model in models))
+    with (
+        contextlib.ExitStack() as stack,
+        zipfile.ZipFile(target / relative, "w", zipfile.ZIP_STORED) as merged,
+        np.errstate(over="ignore", invalid="ignore"),
+    ):
+        opened = {model.client: stack.enter_context(np.load(model.archive, allow_pickle=False)) for model in models}
+        for name in first.form:
+            array = _merged(name, _loaded(name, opened), merge)
+            with merged.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    return first.form
+
+
+def _readable(folders: Sequence[Path]) -> list[_Model]:
+    models: list[_Model] = []
+    refused: dict[str, str] = {}
+    for folder in folders:
+        client = folder.name.removeprefix(MODEL_PREFIX)
         try:
-            names = list(opened[0].files)
-            if any(set(each.files) != set(names) for each in opened):
-                raise ModelError("the models to merge have arrays of different names")
-            with zipfile.ZipFile(target / relative, "w", zipfile.ZIP_STORED) as merged:
-                for name in names:
-                    with merged.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, _merged(name, opened, merge), allow_pickle=False)
-        finally:
-            for each in opened:
-                each.close()
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise ModelError(f"the models to merge aren't plain archives of arrays: {error}") from error
+            archive = _archive_in(folder)
+            models.append(_Model(client, folder, archive, _weight_of(folder), _form_of(archive)))
+        except ModelError as error:
+            refused[client] = str(error)
+    if refused:
+        raise ModelsRefused(refused)
+    return models
 
 
-def _merged(name: str, opened: Sequence[Any], merge: Merge) -> Array:
-    arrays = [np.asarray(each[name]) for each in opened]
+def _fitting(models: Sequence[_Model], form: Form | None) -> list[_Model]:
+    """Return the models; raise ModelsRefused with those that have another form than the others."""
+    # With as many of one form as of another, that of more samples holds; the models are in the order of their names.
+    counted: dict[Hashable, list[float]] = {}
+    for model in models:
+        counted.setdefault(model.order, []).append(model.weight)
+    chosen = max(counted, key=lambda order: (len(counted[order]), sum(counted[order])))
+    wanted = form if form is not None else next(model.form for model in models if model.order == chosen)
+    refused = {model.client: _difference(model.form, wanted) for model in models if dict(model.form) != dict(wanted)}
+    if refused:
+        raise ModelsRefused(refused)
+    return list(models)
+
+
+def _difference(found: Form, wanted: Form) -> str:
+    if set(found) != set(wanted):
+        names = ", ".join(sorted(set(found) ^ set(wanted))[:5])
+        return f"its model has arrays of different names than the others ({names})"
+    name = next(name for name in wanted if found[name] != wanted[name])
+    (shape, kind), (wanted_shape, wanted_kind) = found[name], wanted[name]
+    if shape != wanted_shape:
+        return f"array {name!r} of its model has the shape {shape}, the others have {wanted_shape}"
+    return f"array {name!r} of its model holds values of kind {kind!r}, the others hold {wanted_kind!r}"
+
+
+def _loaded(name: str, opened: Mapping[str, Any]) -> list[Array]:
+    """Return one array of every model; raise ModelsRefused with the clients whose array can't be merged."""
+    arrays: dict[str, Array] = {}
+    refused: dict[str, str] = {}
+    for client, archive in opened.items():
+        try:
+            array = np.asarray(archive[name])
+        except _UNREADABLE as error:
+            refused[client] = f"array {name!r} of its model can't be read ({type(error).__name__})"
+            continue
+        if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
+            refused[client] = f"array {name!r} of its model holds values that aren't finite"
+        arrays[client] = array
+    if not refused and not np.issubdtype(next(iter(arrays.values())).dtype, np.number):
+        refused = _unlike_most(name, arrays)
+    if refused:
+        raise ModelsRefused(refused)
+    return list(arrays.values())
+
+
+def _unlike_most(name: str, arrays: Mapping[str, Array]) -> dict[str, str]:
+    """Return the clients whose array, which isn't made of numbers, is another than that of most."""
+    texts = {client: repr(array.tolist()) for client, array in arrays.items()}
+    most = max(texts.values(), key=list(texts.values()).count)
+    detail = f"array {name!r} isn't made of numbers and differs from the others'"
+    return {client: detail for client, text in texts.items() if text != most}
+
+
+def _merged(name: str, arrays: Sequence[Array], merge: Merge) -> Array:
     first = arrays[0]
-    if any(array.shape != first.shape for array in arrays):
-        raise ModelError(f"array {name!r} has different shapes in the models to merge")
     if all(np.array_equal(array, first) for array in arrays[1:]):
         return first
-    if not all(np.issubdtype(array.dtype, np.number) for array in arrays):
-        raise ModelError(f"array {name!r} isn't made of numbers and differs between the models to merge")
     merged = merge(arrays)
+    if not np.isfinite(merged).all():
+        raise ModelError(f"array {name!r} isn't finite when it's merged: the models' values are too large")
     if np.issubdtype(first.dtype, np.integer):
         # Counters, such as those of batch normalisation, stay whole numbers.
         merged = np.rint(merged)
-    return merged.astype(first.dtype, copy=False)
+    return merged.astype(np.result_type(*arrays), copy=False)
 
 
 def _merge_for(how: str, trim: float, weights: Sequence[float]) -> Merge:
@@ -106,16 +206,40 @@ def _archive_in(folder: Path) -> Path:
     return found[0]
 
 
+def _form_of(archive: Path) -> Form:
+    """Return the form of an archive's arrays as their heads tell it: nothing else is read yet."""
+    form: dict[str, tuple[tuple[int, ...], str]] = {}
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for member in opened.infolist():
+                name = member.filename.removesuffix(".npy")
+                with opened.open(member) as file:
+                    shape, _fortran, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
+                    length = file.tell() + math.prod(shape) * dtype.itemsize
+                if name in form or name == member.filename or dtype.hasobject or length != member.file_size:
+                    raise ValueError(name)
+                form[name] = shape, dtype.kind
+    except _UNREADABLE as error:
+        raise ModelError(f"{archive.name} isn't a plain archive of arrays ({type(error).__name__})") from error
+    if not form:
+        raise ModelError(f"{archive.name} holds no array")
+    return form
+
+
 def _weight_of(folder: Path) -> float:
     for file in sorted(folder.rglob("*.json")):
         document = _read(file)
         for name in WEIGHT_NAMES:
             value = document.get(name)
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                if not 0 < value < float("inf"):
-                    raise ModelError(f"{folder.name} was trained on {value:g} samples")
+                if not 0 < value <= LARGEST_WEIGHT:
+                    raise ModelError(f"{folder.name} was trained on {_shown(value)} samples")
                 return float(value)
     return 1.0
+
+
+def _shown(number: float) -> str:
+    return "too many" if number > LARGEST_WEIGHT else f"{number:g}"
 
 
 def _copy_beside(source: Path, target: Path, archive: Path, samples: float) -> None:
@@ -136,7 +260,7 @@ def _copy_beside(source: Path, target: Path, archive: Path, samples: float) -> N
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(file.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -64,7 +64,7 @@ class Client:
 
     def tell_failure(self, reason: str) -> None:
         """Tell the server that this client has failed."""
-        why = {messages.REASON: reason[: messages.REASON_LIMIT]}
+        why = messages.reason_header(reason)
         if not self._announced:
             self._publish_status("false", why)
         else:

@@ -53,7 +53,18 @@ class Engine:
 
     def start(self, use_case: str) -> Job:
         """Run a use case in the background."""
-        return Job(lambda: self._run(use_case))
+        return Job(lambda: self.run(use_case))
+
+    def run(self, use_case: str) -> None:
+        """Run a use case and wait for its end."""
+        with self._linkage() as linkage:
+            linkage.run(
+                run_url=self._settings.run_url,
+                use_case=use_case,
+                server_host=self._settings.server_host,
+                callback_url=self._settings.callback_url,
+                max_iteration_time=self._settings.max_iteration_time,
+            )
 
     def end(self) -> None:
         """Ask it to exit and wait until it has."""
@@ -70,16 +81,6 @@ class Engine:
             self.end()
         except LinkageError as error:
             log.warning("%s", error)
-
-    def _run(self, use_case: str) -> None:
-        with self._linkage() as linkage:
-            linkage.run(
-                run_url=self._settings.run_url,
-                use_case=use_case,
-                server_host=self._settings.server_host,
-                callback_url=self._settings.callback_url,
-                max_iteration_time=self._settings.max_iteration_time,
-            )
 
     def _linkage(self) -> AIEngineLinkage:
         return AIEngineLinkage(self._settings.client_host, self._settings.ping_url)

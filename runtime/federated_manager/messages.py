@@ -1,7 +1,9 @@
 """The protocol's topics, keys and headers (contracts/federated-protocol.md), as functions of plain values."""
 
+import json
 from collections.abc import Mapping
 from enum import Enum
+from urllib.parse import quote
 
 SEPARATOR = "///MESSAGE_SEP///"
 
@@ -13,7 +15,11 @@ BLAKE3 = "blake3"
 SHA256 = "sha256"
 REASON = "failure_reason"
 CLAIM = "claim_check"
-REASON_LIMIT = 1000
+# Bytes of a reason as it stands in a header: HTTP servers take lines of some 8,000 bytes.
+REASON_LIMIT = 4000
+_CUT = "..."
+MODEL_PREFIX = "model_"
+NAME_LIMIT = 200
 
 MANAGER_READY = "manager_initialization"
 CLIENT_READY = "client_initialization"
@@ -46,13 +52,32 @@ def client_of(channel_id: str, key: str) -> str | None:
 
 def is_safe_name(client: str) -> bool:
     """Tell whether a client's id can name a file: ids come from others, and files are named after them."""
-    return 0 < len(client) <= 200 and client not in (".", "..") and not set(client) & {"/", "\\", "\0"}
+    # Not encodable are lone surrogates.
+    length = len(client.encode(errors="ignore"))
+    is_encodable = client == client.encode(errors="ignore").decode()
+    is_short = 0 < length <= NAME_LIMIT
+    return is_encodable and is_short and client not in (".", "..") and not set(client) & {"/", "\\", "\0"}
 
 
 def iteration_of(headers: Mapping[str, str]) -> int | None:
     """Return the message's round, None when it has none or a malformed one."""
     text = headers.get(ITERATION, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def reason_header(reason: str) -> dict[str, str]:
+    """Return the header with why the sender failed, cut to what every channel carries, whatever the script.
+
+    Characters that no channel carries (lone surrogates, control characters) are left out.
+    """
+    text = "".join(char for char in " ".join(reason.split()) if char.isprintable())
+    room = REASON_LIMIT - len(_CUT)
+    for index, char in enumerate(text):
+        # As the channel over HTTP writes it, which takes the most room.
+        room -= len(quote(json.dumps(char)[1:-1]))
+        if room < 0:
+            return {REASON: text[:index] + _CUT}
+    return {REASON: text} if text else {}
 
 
 def reason_of(headers: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """Model folders as zips on disk: made, held to a limit, checked and unpacked; never in memory as a whole."""
 
+import errno
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 # Weights hardly shrink, and to try takes longer than to send them: a look at the start of each file decides.
 SAMPLE = 256 * 1024
 WORTH_COMPRESSING = 0.7
+_OF_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ)
 
 
 def pack_model(folder: Path, target: Path, limit: int) -> Path:
@@ -45,8 +47,13 @@ def unpack_model(archive: Path, folder: Path) -> None:
     clear(folder)
     try:
         unpack(archive, folder)
-    except (ArchiveError, zlib.error) as error:
+    except (ArchiveError, zlib.error, RuntimeError, ValueError) as error:
         raise ModelError(f"it isn't a sound model: {error}") from error
+    except OSError as error:
+        # Names that no file can have are the sender's fault; a disk that is full is not.
+        if error.errno not in _OF_NAMES:
+            raise
+        raise ModelError(f"it isn't a sound model: {os.strerror(error.errno)}") from error
     if not any(folder.iterdir()):
         raise ModelError("it isn't a sound model: the zip is empty")
 
@@ -78,6 +85,11 @@ def clear(folder: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with what it holds."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _shrinks(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import queue
 import threading
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from runtime.calls import Calls
-from runtime.errors import CallError
+from runtime.errors import CallError, storable
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Progress:
         }
         log.info("progress %s", json.dumps({name: value for name, value in document.items() if name != "metrics"}))
         if self._endpoint:
-            self._queue.put(document)
+            self._queue.put(_acceptable(document))
 
     def _post(self) -> None:
         while (document := self._queue.get()) is not None:
@@ -82,6 +83,17 @@ class Progress:
                 self._calls.send_json("POST", self._endpoint, document)
             except CallError as error:
                 log.warning("progress could not be reported: %s", error)
+
+
+def _acceptable(value: Any) -> Any:
+    """Return a document without what the receiver can't take: null stands for numbers that aren't finite."""
+    if isinstance(value, dict):
+        return {storable(str(key)): _acceptable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_acceptable(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return storable(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,11 @@ class Roll:
             told = "; ".join(f"{name}: {why}" for name, why in sorted(self.failed.items()))
             raise RoundError(f"fewer than {self._minimum} clients are left in round {self.round} ({told})")
 
+    def reject(self, client: str, reason: str) -> None:
+        """Take an answer back that was counted: the client failed in this round. Raises RoundError as `fail` does."""
+        self.answered.discard(client)
+        self.fail(client, reason)
+
     @property
     def complete(self) -> bool:
         """Tell whether nobody is waited for any more and enough have answered."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from runtime.calls import TOKEN_VARIABLE, Calls, CallSettings
-from runtime.errors import RuntimeFault, Stopped
+from runtime.errors import RuntimeFault, Stopped, storable
 from runtime.federated_manager.aggregation import make_aggregation
 from runtime.federated_manager.channel.base import Channel
 from runtime.federated_manager.channel.claims import ClaimCheckChannel
@@ -118,10 +118,14 @@ def _tell_others(role: Server | Client, channel: Channel, error: Exception) -> N
     if isinstance(error, RunFailed):
         return
     channel.patience = min(channel.patience, LAST_WORDS_PATIENCE)
-    try:
-        role.tell_failure(_message_of(error))
-    except RuntimeFault as untold:
-        log.error("the others could not be told: %s", untold)
+    # A reason that the channel does not take must not keep the failure from the others.
+    for reason in (_message_of(error), ""):
+        try:
+            role.tell_failure(reason)
+        except RuntimeFault as untold:
+            log.error("the others could not be told: %s", untold)
+        else:
+            return
 
 
 def _report(endpoint: str, token: str, message: str) -> None:
@@ -139,7 +143,7 @@ def _report(endpoint: str, token: str, message: str) -> None:
 
 def _message_of(error: Exception) -> str:
     if isinstance(error, (RuntimeFault, OSError)):
-        return str(error)[:MESSAGE_LIMIT]
+        return storable(str(error))[:MESSAGE_LIMIT]
     # The text of an unforeseen error may hold a patient's data; its place in the code doesn't.
     log.error("unforeseen %s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
     return f"unforeseen fault of the federated manager ({type(error).__name__})"

@@ -14,9 +14,9 @@ from runtime.federated_manager import messages
 from runtime.federated_manager.aggregation import Aggregation
 from runtime.federated_manager.channel.base import Channel, Message, blake3_of
 from runtime.federated_manager.engine import Engine, Job
-from runtime.federated_manager.errors import ModelError, RoundError, RunFailed
+from runtime.federated_manager.errors import ModelError, ModelsRefused, RoundError, RunFailed
 from runtime.federated_manager.messages import Topic
-from runtime.federated_manager.models import clear, pack_model, save_model, unpack_model
+from runtime.federated_manager.models import clear, pack_model, remove, save_model, unpack_model
 from runtime.federated_manager.progress import Progress
 from runtime.federated_manager.resumption import last_message
 from runtime.federated_manager.roll import Roll, Verdict
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 GLANCE, SHORT_GLANCE = 1.0, 0.05
 # A small answer is taken in sooner than the next one could be asked for.
 MOMENT = 0.01
+# "true" or "false"; whatever is longer is none.
+STATUS_LIMIT = 64
 
 
 class Server:
@@ -44,6 +46,7 @@ class Server:
         self._aggregation, self._progress = aggregation, progress
         self._roll = Roll(settings.clients, settings.minimum_clients, settings.continues)
         self._ready: set[str] = set()
+        self._unready: set[str] = set()
         self._announced = False
         self._round = 0
         # The answer that's being checked and unpacked, while the next one may be coming in.
@@ -63,7 +66,7 @@ class Server:
             self._run_round()
             self._round += 1
             self._roll.begin(self._round)
-        self._gather(self._take_metrics)
+        self._gather(self._take_metrics, time.monotonic() + self._settings.max_iteration_time)
         self._report("evaluated")
         try:
             self._engine.end()
@@ -80,7 +83,7 @@ class Server:
         headers = {
             messages.NAME: messages.START,
             messages.ITERATION: str(self._round),
-            messages.REASON: reason[: messages.REASON_LIMIT],
+            **messages.reason_header(reason),
         }
         self._channel.publish(Topic.TO_CLIENTS, self._settings.channel_id, headers, None)
 
@@ -140,21 +143,49 @@ class Server:
     def _take_status(self, client: str, message: Message) -> None:
         if message.content is None:
             return
-        if not self._roll.admit(client):
-            log.warning("client %s isn't one of the %d", client, self._settings.clients)
+        if message.content.size > STATUS_LIMIT or not messages.is_safe_name(client) or not self._roll.admit(client):
+            log.warning("the status of %r isn't that of one of the %d clients", client, self._settings.clients)
+            message.discard()
         elif message.content.read().strip().lower() == b"true":
             self._ready.add(client)
-            self._roll.failed.pop(client, None)
+            # One that failed in the round may have said that it is ready before, in a topic that is read later.
+            if client in self._unready:
+                self._unready.discard(client)
+                self._roll.failed.pop(client, None)
             self._report("client ready")
         elif client not in self._roll.answered:
+            self._unready.add(client)
             self._roll.fail(client, message.headers.get(messages.REASON) or "its AI engine wasn't ready")
+            self._report("client failed")
 
     def _run_round(self) -> None:
-        self._gather(self._take_model)
+        deadline = time.monotonic() + self._settings.max_iteration_time
+        self._gather(self._take_model, deadline)
+        while refused := self._merge():
+            for client, reason in refused.items():
+                log.warning("the model of client %s can't be merged: %s", client, reason)
+                remove(self._folder_of(client))
+                self._roll.reject(client, reason)
+                self._report("client failed")
+            # Where too few are left, those who were not waited for may still answer.
+            self._gather(self._take_model, deadline)
+        self._publish_merged()
+
+    def _merge(self) -> dict[str, str]:
+        """Merge what has come; return the clients whose models stand in the way, with the reason for each."""
         self._report("merging")
         if self._settings.merged_model.resolve() != self._settings.unmerged_models.resolve():
             clear(self._settings.merged_model)
-        self._aggregation.start(sorted(self._roll.answered)).wait()
+        try:
+            self._aggregation.start(sorted(self._roll.answered)).wait()
+        except ModelsRefused as error:
+            refused = {client: reason for client, reason in error.clients.items() if client in self._roll.answered}
+            if not refused:
+                raise
+            return refused
+        return {}
+
+    def _publish_merged(self) -> None:
         archive = pack_model(
             self._settings.merged_model, self._settings.work / "merged.zip", self._settings.channel.max_model_size
         )
@@ -168,17 +199,15 @@ class Server:
         archive.unlink()
         self._report("merged")
 
-    def _gather(self, take: Callable[[str, Message], None]) -> None:
+    def _gather(self, take: Callable[[str, Message], None], deadline: float) -> None:
         """Take the clients' answers until all are there or the round's time is over."""
-        limit = self._settings.max_iteration_time
-        deadline = time.monotonic() + limit
         self._report("gathering")
         while not self._roll.complete:
             left = deadline - time.monotonic()
             if left <= 0 and self._settle():
                 continue
             if left <= 0:
-                self._roll.close(limit)
+                self._roll.close(self._settings.max_iteration_time)
                 return
             if not self._read_answer(min(left, self._settings.channel.poll_time_out), take):
                 self._read_status(0)
@@ -235,15 +264,17 @@ class Server:
             clear(self._settings.unmerged_models)
         limit = self._settings.channel.max_model_size
         archive = save_model(message.content, message.headers, self._settings.work / "received.zip", limit)
-        folder = self._settings.unmerged_models / f"model_{client}"
+        folder = self._folder_of(client)
         try:
             unpack_model(archive, folder)
         except ModelError:
-            clear(folder)
-            folder.rmdir()
+            remove(folder)
             raise
         finally:
             archive.unlink()
+
+    def _folder_of(self, client: str) -> Path:
+        return self._settings.unmerged_models / f"{messages.MODEL_PREFIX}{client}"
 
     def _take_metrics(self, client: str, message: Message) -> None:
         assert message.content is not None
@@ -252,6 +283,8 @@ class Server:
             document = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise ModelError("its evaluation metrics aren't JSON") from error
+        if not isinstance(document, dict) or not isinstance(document.get("evaluation_metrics"), list):
+            raise ModelError("its evaluation metrics hold no list evaluation_metrics")
         self._settings.metrics.mkdir(parents=True, exist_ok=True)
         _write(self._settings.metrics / f"{client}.json", data)
         self._progress.report("client evaluated", self._round, clients=self._clients(), of=client, metrics=document)

@@ -6,7 +6,8 @@ when it's read.
 
 import json
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,18 @@ from runtime.sample_ai_engine.variables import UserVariables, read_object
 Floats = npt.NDArray[np.float64]
 FORMAT = "sample-ai-engine-1"
 REGULARISATION = 1e-3
+# Whole numbers beyond it are not exact as floating point numbers.
+LARGEST_COUNT = 2**53
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ArithmeticError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _ARRAYS = ("mean", "variance", "weights", "bias")
 
 
@@ -94,6 +107,24 @@ def train(model: Model, values: Floats, positive: npt.NDArray[np.int64], variabl
     return replace(model, weights=weights, bias=bias, samples=len(values))
 
 
+def misfits(models: Mapping[str, Model]) -> dict[str, str]:
+    """Return which clients' models can't be merged with the others, with the reason for each.
+
+    The columns and classes that hold are those that most models have.
+    """
+    forms = {client: (model.features, model.classes) for client, model in models.items()}
+    most = max(forms.values(), key=list(forms.values()).count, default=None)
+    found: dict[str, str] = {}
+    for client, model in models.items():
+        if not 1 <= model.samples <= LARGEST_COUNT:
+            found[client] = f"was trained on {'no row' if model.samples < 1 else 'too many rows'}"
+        elif not all(np.isfinite(array).all() for array in (model.mean, model.variance, model.weights, model.bias)):
+            found[client] = "holds values that aren't finite"
+        elif forms[client] != most:
+            found[client] = "has other columns or classes than the others"
+    return found
+
+
 def merge(models: Sequence[Model]) -> Model:
     """Return the mean of models, weighted by their numbers of samples.
 
@@ -146,7 +177,7 @@ def load(folder: Path) -> Model:
             samples=int(description["samples"]),
             **arrays,
         )
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise UseCaseError(f"the model in {source} is damaged or of another kind ({type(error).__name__})") from error
     shapes = {model.mean.shape, model.variance.shape, model.weights.shape}
     if description.get("format") != FORMAT or shapes != {(len(model.features),)} or model.bias.shape != ():

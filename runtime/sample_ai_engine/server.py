@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
-from runtime.sample_ai_engine.errors import UseCaseError
+from runtime.sample_ai_engine.errors import ModelsUnmergeable, UseCaseError
 from runtime.sample_ai_engine.variables import PlatformVariables, UserVariables
 from runtime.small_server import SmallServer
 
@@ -102,6 +102,8 @@ class AIEngineServer(SmallServer):
         try:
             user = UserVariables.load(self.platform.input_user_vars)
             self._use_cases.result()[use_case](self.platform, user)
+        except ModelsUnmergeable as error:
+            return {"SUCCESS": False, "message": f"{use_case}: {error}", "clients": error.clients}
         except (UseCaseError, OSError) as error:
             return {"SUCCESS": False, "message": f"{use_case}: {error}"}
         except Exception as error:  # the outermost loop of a use case: the caller must learn of any end

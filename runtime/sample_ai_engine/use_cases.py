@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from runtime.sample_ai_engine.errors import UseCaseError
+from runtime.sample_ai_engine.errors import ModelsUnmergeable, UseCaseError
 from runtime.sample_ai_engine.metrics import THRESHOLD, metrics_of
-from runtime.sample_ai_engine.model import Floats, Model, load, merge, new_model, save, train
+from runtime.sample_ai_engine.model import Floats, Model, load, merge, misfits, new_model, save, train
 from runtime.sample_ai_engine.tables import Table, Value, join, read_inference_tables, read_platform_tables
 from runtime.sample_ai_engine.variables import PlatformVariables, UserVariables, read_object
 
@@ -53,10 +53,18 @@ def merging_models(platform: PlatformVariables, _user: UserVariables) -> None:
     folders = sorted(folder for folder in platform.input_models.glob("model_*") if folder.is_dir())
     if not folders:
         raise UseCaseError(f"there is no model_<client> in {platform.input_models}")
-    models = [load(folder) for folder in folders]
-    if any(model.samples < 1 for model in models):
-        raise UseCaseError("a model to merge was trained on no row")
-    save(merge(models), platform.output_model)
+    models: dict[str, Model] = {}
+    unmergeable: dict[str, str] = {}
+    for folder in folders:
+        client = folder.name.removeprefix("model_")
+        try:
+            models[client] = load(folder)
+        except UseCaseError as error:
+            unmergeable[client] = f"can't be used: {error}"
+    unmergeable |= misfits(models)
+    if unmergeable:
+        raise ModelsUnmergeable(unmergeable)
+    save(merge(list(models.values())), platform.output_model)
     log.info("merged %d models", len(models))
 
 

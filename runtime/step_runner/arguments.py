@@ -3,9 +3,9 @@
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from runtime.errors import ArgumentsError
 from runtime.step_runner.action import Action
@@ -40,9 +40,14 @@ def read_command_line(argv: Sequence[str]) -> Arguments:
     return Arguments(parsed.actions, parsed.failure_endpoint, parsed.failure_actions)
 
 
-def read_actions(text: str, what: str = "actions") -> list[Action]:
-    """Return the actions of a JSON document; raise ArgumentsError with all of its faults."""
-    entries = _entries(text, what)
+def read_actions(
+    text: str, what: str = "actions", resolved: Callable[[Any], Any] = lambda value: value
+) -> list[Action]:
+    """Return the actions of a JSON document; raise ArgumentsError with all of its faults.
+
+    `resolved` replaces what the document only refers to, and raises what it likes.
+    """
+    entries = resolved(_entries(text, what))
     actions: list[Action] = []
     faults: list[str] = []
     for index, entry in enumerate(entries):

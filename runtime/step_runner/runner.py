@@ -13,9 +13,10 @@ from pathlib import Path
 from types import FrameType
 
 from runtime.calls import TOKEN_VARIABLE, Calls, CallSettings
-from runtime.errors import ArgumentsError, RuntimeFault, Stopped
+from runtime.errors import ArgumentsError, RuntimeFault, Stopped, storable
 from runtime.step_runner.action import Action, Context
 from runtime.step_runner.arguments import Arguments, read_actions, read_command_line
+from runtime.step_runner.references import Parameters
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def run_step(argv: Sequence[str], context: Context) -> int:
     failure_actions: list[Action] = []
     try:
         arguments = read_command_line(argv)
-        actions, failure_actions = _read_both(arguments)
+        actions, failure_actions = _read_both(arguments, Parameters(context.calls))
         for index, action in enumerate(actions, 1):
             _run_one(action, context, f"action {index} of {len(actions)}")
     except Exception as error:  # the outermost loop: whatever happened is reported and ends the step
@@ -50,13 +51,13 @@ def run_step(argv: Sequence[str], context: Context) -> int:
     return 0
 
 
-def _read_both(arguments: Arguments) -> tuple[list[Action], list[Action]]:
+def _read_both(arguments: Arguments, parameters: Parameters) -> tuple[list[Action], list[Action]]:
     """Return actions and failure actions; their faults are raised together."""
     found: list[list[Action]] = []
     faults: list[str] = []
     for text, what in ((arguments.actions, "actions"), (arguments.failure_actions, "failure-actions")):
         try:
-            found.append(read_actions(text, what) if text or what == "actions" else [])
+            found.append(read_actions(text, what, parameters.resolved) if text or what == "actions" else [])
         except ArgumentsError as error:
             faults.extend(error.faults)
     if faults:
@@ -95,7 +96,7 @@ def plain_message(message: str) -> str:
 
 def _message_of(error: Exception) -> str:
     if isinstance(error, (RuntimeFault, OSError)):
-        return str(error)[:MESSAGE_LIMIT]
+        return storable(str(error))[:MESSAGE_LIMIT]
     # The text of an unforeseen error may hold a patient's data; its place in the code doesn't.
     log.error("unforeseen %s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
     return f"unforeseen fault of the step runner ({type(error).__name__})"

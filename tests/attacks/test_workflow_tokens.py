@@ -49,6 +49,7 @@ TABLE = {
     "executions/<int:execution_id>/download_report_metadata/": {"GET": CENTRAL},
     "executions/<int:execution_id>/download_user_vars/": {"GET": ANY},
     "executions/<int:execution_id>/retrieve_data_partner_information/": {"GET": ANY - {Role.SERVER}},
+    "executions/<int:execution_id>/retrieve_workflow_parameter/": {"GET": ANY},
     "executions/<int:execution_id>/update_to_failed/": {"PATCH": ANY},
     "executions/<int:execution_id>/update_to_running/": {"PATCH": ANY},
     "executions/<int:execution_id>/update_to_succeeded/": {"PATCH": CENTRAL},

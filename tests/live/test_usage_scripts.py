@@ -140,6 +140,7 @@ def execution_day(run: Scripts, version: int, tmp_path: Path) -> None:
 
     assert "epochs" in run("executions/download_user_vars.sh", trained["id"])
     assert run("executions/retrieve_data_partner_information.sh", trained["id"])["patients"]
+    assert run("executions/retrieve_workflow_parameter.sh", trained["id"])["value"]["data-partner-1"]
     further = run("executions/create_training_from_pretrained_model.sh", version, model)
     evaluated = run("executions/create_evaluating_from_pretrained_model.sh", version, model)
     samples = SCRIPTS / "samples" / "external_data.csv"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import LinkageError
+from runtime.errors import LinkageError, ModelsUnmergeable
 from runtime.linkage import AIEngineLinkage, CallbackServer
 from tests.runtime.recording import Answer, RecordingServer, free_port
 
@@ -106,6 +106,15 @@ def test_a_failure_raises_with_the_engines_message(engine: Engine) -> None:
 
     with pytest.raises(LinkageError, match="no data"):
         engine.run()
+
+
+def test_a_failure_names_the_clients_that_it_is_for(engine: Engine) -> None:
+    engine.call_back({"SUCCESS": False, "message": "no rows", "clients": {"b": "was trained on no row"}})
+
+    with pytest.raises(ModelsUnmergeable, match="no rows") as caught:
+        engine.run()
+
+    assert caught.value.clients == {"b": "was trained on no row"}
 
 
 def test_two_runs_may_follow_each_other_on_the_same_port(engine: Engine) -> None:

@@ -18,6 +18,8 @@ from runtime.step_runner.actions.files import read_object
 
 log = logging.getLogger(__name__)
 
+# How the registry refuses a metric for what it says.
+_REFUSED = frozenset({400, 413, 422})
 _NEEDED = ("upload_url", "delete_url", "upload_path")
 
 
@@ -108,10 +110,7 @@ class UpdateToSucceeded(Action):
             model = self._upload_ai_model(calls, journal)
             produced["ai_model"] = {"ai_model": model}
         if self.upload_evaluation_metrics:
-            metrics = [
-                {"evaluation_metric": self._upload_metric(calls, journal, model, metric)}
-                for metric in list(self._metrics())
-            ]
+            metrics = self._upload_metrics(calls, journal, model)
         if self.upload_generic_file:
             produced["generic_file"] = {"generic_file": self._upload_generic_file(calls, journal)}
         if self.upload_evaluation_metrics:
@@ -148,6 +147,26 @@ class UpdateToSucceeded(Action):
             response = calls.send_data("POST", url, self.generic_file_upload_metadata, files)
         return journal.record(response, delete_url)
 
+    def _upload_metrics(self, calls: Calls, journal: Journal, model: object) -> list[dict[str, int]]:
+        """Upload the metrics that can be; those that can't are told in the log, and cost no model that was trained.
+
+        Raises ActionError where metrics are all that the action uploads of a model, and none is left.
+        """
+        found: list[dict[str, int]] = []
+        faults: list[str] = []
+        for metric in self._metrics(faults):
+            try:
+                found.append({"evaluation_metric": self._upload_metric(calls, journal, model, metric)})
+            except CallError as error:
+                if error.status not in _REFUSED:
+                    raise
+                faults.append(f"metric {metric['name']!r}: {error}")
+        for fault in faults:
+            log.warning("left out: %s", fault)
+        if faults and not found and not self.upload_ai_model:
+            raise ActionError(f"no evaluation metric is left: {'; '.join(faults)}")
+        return found
+
     def _upload_metric(self, calls: Calls, journal: Journal, model: object, metric: dict[str, Any]) -> int:
         url, delete_url, _path = _given(
             self.evaluation_metrics_upload_url, self.evaluation_metrics_delete_url, self.evaluation_metrics_upload_path
@@ -156,37 +175,58 @@ class UpdateToSucceeded(Action):
         body = {"ai_model": model} | self.evaluation_metrics_upload_metadata | metric | {"ai_model": model}
         return journal.record(calls.send_json("POST", url, body), delete_url)
 
-    def _metrics(self) -> Iterator[dict[str, Any]]:
-        """Yield the metrics of the file, or of every data partner's file."""
+    def _metrics(self, faults: list[str]) -> list[dict[str, Any]]:
+        """Return the sound metrics of the file, or of every data partner's file; the others are noted in `faults`."""
         path = Path(self.evaluation_metrics_upload_path or "")
         if not self.evaluation_metrics_multiple:
-            yield from _metrics_of(path)
-            return
+            return _metrics_of(path, faults)
         folder = path.parent if path.name == "*" else path
         files = sorted(folder.glob("*.json"))
         if not files:
-            raise ActionError(f"{folder} holds no evaluation metrics")
+            faults.append(f"{folder} holds no evaluation metrics")
+        found: list[dict[str, Any]] = []
         for file in files:
             partner = file.stem
             if partner not in self.evaluation_metrics_patients_info:
-                raise ActionError(f"evaluation_metrics_patients_info doesn't name the data partner of {file}")
+                faults.append(f"evaluation_metrics_patients_info doesn't name the data partner of {file}")
+                continue
             patients = {"data_partners_patients": {partner: self.evaluation_metrics_patients_info[partner]}}
-            yield from (metric | patients for metric in _metrics_of(file))
+            found += [metric | patients for metric in _metrics_of(file, faults)]
+        return found
 
 
-def _metrics_of(path: Path) -> list[dict[str, Any]]:
-    """Return the metrics in a file; nothing is uploaded unless all of them are sound."""
-    metrics = read_object(path).get("evaluation_metrics")
+def _metrics_of(path: Path, faults: list[str]) -> list[dict[str, Any]]:
+    """Return the sound metrics in a file; the others are noted in `faults`."""
+    try:
+        metrics = read_object(path).get("evaluation_metrics")
+    except ActionError as error:
+        faults.append(str(error))
+        return []
     if not isinstance(metrics, list):
-        raise ActionError(f"{path} must hold a list evaluation_metrics")
+        faults.append(f"{path} must hold a list evaluation_metrics")
+        return []
+    found: list[dict[str, Any]] = []
     for index, metric in enumerate(metrics):
         where = f"{path}: evaluation_metrics[{index}]"
         if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
-            raise ActionError(f"{where} must be an object with a name")
-        value = metric.get("value")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
-            raise ActionError(f"{where} must have a number as its value")
-    return metrics
+            faults.append(f"{where} must be an object with a name")
+        elif (value := _number(metric.get("value"))) is None:
+            faults.append(f"{where} ({metric['name']}) must have a finite number as its value")
+        else:
+            found.append(metric | {"value": value})
+    return found
+
+
+def _number(value: object) -> int | float | None:
+    """Return a finite number, which may be given as text; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
+        return None
+    return value
 
 
 def _given(*values: str | None) -> tuple[str, ...]:

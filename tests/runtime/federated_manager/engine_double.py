@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import requests
 
 from runtime.small_server import SmallServer, split_host
@@ -28,7 +29,8 @@ class Options:
     """Where it serves and works; times in seconds by use case; `fails` gives use cases their message.
 
     `size` is the length of a random file beside the weights; `ballast` is a file that's linked there instead, which
-    takes no time.
+    takes no time. With `npz`, a training leaves an archive with the array `w` of these values, and `samples` beside it.
+    `unmergeable` are clients whose models it refuses to merge, with the reasons.
     """
 
     host: str
@@ -38,6 +40,10 @@ class Options:
     fails: dict[str, str] = field(default_factory=dict)
     size: int = 0
     ballast: str = ""
+    npz: list[Any] | None = None
+    samples: Any = None
+    metrics: Any = 0.9
+    unmergeable: dict[str, str] = field(default_factory=dict)
 
 
 class EngineDouble(SmallServer):
@@ -56,13 +62,19 @@ class EngineDouble(SmallServer):
         report: dict[str, Any] = {"SUCCESS": True}
         if use_case in self.options.fails:
             report = {"SUCCESS": False, "message": self.options.fails[use_case]}
+        elif use_case == "merging_models" and (named := self._unmergeable()):
+            report = {"SUCCESS": False, "message": "some models can't be merged", "clients": named}
         else:
             self._do(use_case)
         requests.post(callback_url, json=report, timeout=30)
 
+    def _unmergeable(self) -> dict[str, str]:
+        there = [folder.name.removeprefix("model_") for folder in (self.folder / "models").iterdir()]
+        return {client: reason for client, reason in self.options.unmergeable.items() if client in there}
+
     def _do(self, use_case: str) -> None:
         if use_case == "evaluating_from_pretrained_model":
-            metrics = {"evaluation_metrics": [{"name": "auc", "value": 0.9}]}
+            metrics = {"evaluation_metrics": [{"name": "auc", "value": self.options.metrics}]}
             (self.folder / "evaluation_metrics.json").write_text(json.dumps(metrics))
             return
         if use_case == "merging_models":
@@ -72,11 +84,15 @@ class EngineDouble(SmallServer):
         elif use_case == "training_from_scratch":
             text = f"{self.options.name}\n"
         else:
-            base = (self.folder / "input" / "weights.txt").read_text()
+            base = (self.folder / "input" / "weights.txt").read_text() if self.options.npz is None else ""
             text = f"{base}{self.options.name}\n"
         output = self.folder / "output"
         output.mkdir(exist_ok=True)
         (output / "weights.txt").write_text(text)
+        if self.options.npz is not None:
+            np.savez(output / "model.npz", w=np.array(self.options.npz, np.float64))
+        if self.options.samples is not None:
+            (output / "model.json").write_text(json.dumps({"samples": self.options.samples}))
         if self.options.ballast:
             os.link(self.options.ballast, output / "ballast.bin")
         elif self.options.size:

@@ -1,4 +1,6 @@
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -6,13 +8,13 @@ import numpy as np
 import pytest
 
 from runtime.federated_manager.arrays import merge_archives
-from runtime.federated_manager.errors import ModelError
+from runtime.federated_manager.errors import ModelError, ModelsRefused
 
 RANDOM = np.random.default_rng(7)
 SHAPES = {"w": (5, 3), "b": (3,), "bias": ()}
 
 
-def _model(root: Path, name: str, arrays: dict[str, Any], samples: int | None = None, key: str = "samples") -> Path:
+def _model(root: Path, name: str, arrays: dict[str, Any], samples: Any = None, key: str = "samples") -> Path:
     folder = root / f"model_{name}" / "inner"
     folder.mkdir(parents=True)
     np.savez(folder / "model.npz", **arrays)
@@ -107,22 +109,93 @@ def test_the_other_name_of_the_weight_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "samples", "message"),
     [
-        ({"v": np.zeros(2)}, 1, "arrays of different names"),
-        ({"w": np.zeros(3)}, 1, "'w' has different shapes"),
-        ({"w": np.array(["a", "b"])}, 1, "'w' isn't made of numbers"),
-        ({"w": np.zeros(2)}, 0, "model_b was trained on 0 samples"),
-        ({"w": np.array([object(), object()])}, 1, "aren't plain archives"),
+        ({"v": np.zeros(2)}, 1, r"arrays of different names than the others \(v, w\)"),
+        ({"w": np.zeros(3)}, 1, r"'w' of its model has the shape \(3,\), the others have \(2,\)"),
+        ({"w": np.zeros(2, int)}, 1, "'w' of its model holds values of kind 'i', the others hold 'f'"),
+        ({"w": np.array(["a", "b"])}, 1, "'w' of its model holds values of kind 'U'"),
+        ({"w": np.zeros(2)}, 0, "model_c was trained on 0 samples"),
+        ({"w": np.zeros(2)}, -5, "model_c was trained on -5 samples"),
+        ({"w": np.zeros(2)}, float("nan"), "model_c was trained on nan samples"),
+        ({"w": np.zeros(2)}, 10**400, "model_c was trained on too many samples"),
+        ({"w": np.array([object(), object()])}, 1, "isn't a plain archive"),
+        ({"w": np.array([1.0, np.nan])}, 1, "'w' of its model holds values that aren't finite"),
+        ({"w": np.array([1.0, -np.inf])}, 1, "'w' of its model holds values that aren't finite"),
+        ({}, 1, "holds no array"),
     ],
 )
-def test_models_that_do_not_fit_are_refused(tmp_path: Path, other: Any, samples: int, message: str) -> None:
-    folders = [_model(tmp_path, "a", {"w": np.ones(2)}, 1), _model(tmp_path, "b", other, samples)]
+@pytest.mark.parametrize("how", ["weighted_mean", "trimmed_mean", "median"])
+def test_a_model_that_does_not_fit_is_refused_with_its_client(
+    tmp_path: Path, other: Any, samples: Any, message: str, how: str
+) -> None:
+    folders = [_model(tmp_path, name, {"w": np.ones(2)}, 1) for name in "ab"]
+    folders.append(_model(tmp_path, "c", other, samples))
 
-    with pytest.raises(ModelError, match=message):
-        merge_archives(folders, tmp_path / "merged", "weighted_mean", 0)
+    with pytest.raises(ModelsRefused, match=message) as caught:
+        merge_archives(folders, tmp_path / "merged", how, 0)
+
+    assert set(caught.value.clients) == {"c"}
+
+
+def test_texts_that_most_do_not_have_are_refused(tmp_path: Path) -> None:
+    folders = [
+        _model(tmp_path, name, {"names": np.array([text])}) for name, text in (("a", "x"), ("b", "y"), ("c", "y"))
+    ]
+
+    with pytest.raises(ModelsRefused, match="isn't made of numbers") as caught:
+        merge_archives(folders, tmp_path / "merged", "median", 0)
+
+    assert set(caught.value.clients) == {"a"}
+
+
+def test_the_form_of_an_earlier_round_holds(tmp_path: Path) -> None:
+    form = merge_archives([_model(tmp_path / "0", "a", {"w": np.ones(2)})], tmp_path / "merged", "median", 0)
+    folders = [_model(tmp_path / "1", name, {"w": np.ones(3)}) for name in "ab"]
+    folders.append(_model(tmp_path / "1", "c", {"w": np.ones(2)}))
+
+    with pytest.raises(ModelsRefused) as caught:
+        merge_archives(folders, tmp_path / "again", "median", 0, form)
+
+    assert set(caught.value.clients) == {"a", "b"}
 
 
 def test_one_archive_per_model_is_needed(tmp_path: Path) -> None:
     (tmp_path / "model_a").mkdir()
 
-    with pytest.raises(ModelError, match="model_a holds 0 archives"):
+    with pytest.raises(ModelsRefused, match="model_a holds 0 archives"):
         merge_archives([tmp_path / "model_a"], tmp_path / "merged", "median", 0)
+
+
+def _claims_too_much(archive: Path) -> None:
+    """Write a head that tells of an array of a terabyte over no data."""
+    with zipfile.ZipFile(archive, "w") as opened, opened.open("w.npy", "w") as member:
+        head = {"descr": "<f8", "fortran_order": False, "shape": (2**37,)}
+        np.lib.format.write_array_header_1_0(member, head)
+
+
+def _damage(archive: Path) -> None:
+    np.savez_compressed(archive, w=np.zeros(1000))
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 3 : len(content) // 2] = b"\xff" * (len(content) // 2 - len(content) // 3)
+    archive.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_claims_too_much, _damage, lambda archive: archive.write_bytes(b""), lambda archive: archive.write_bytes(b"PK")],
+    ids=["too much", "damaged", "empty", "cut off"],
+)
+def test_an_archive_that_cannot_be_read_is_its_clients_fault(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    folders = [_model(tmp_path, name, {"w": np.ones(1000)}) for name in "abc"]
+    spoil(next(folders[1].rglob("*.npz")))
+
+    with pytest.raises(ModelsRefused) as caught:
+        merge_archives(folders, tmp_path / "merged", "weighted_mean", 0)
+
+    assert set(caught.value.clients) == {"b"}
+
+
+def test_a_merged_model_that_is_not_finite_is_a_fault(tmp_path: Path) -> None:
+    folders = [_model(tmp_path, name, {"w": np.array([value])}) for name, value in (("a", 1.7e308), ("b", 1.6e308))]
+
+    with pytest.raises(ModelError, match="isn't finite when it's merged"):
+        merge_archives(folders, tmp_path / "merged", "trimmed_mean", 0)

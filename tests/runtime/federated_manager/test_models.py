@@ -108,3 +108,14 @@ def test_clearing_follows_no_link_and_keeps_the_folder(tmp_path: Path) -> None:
     assert list((tmp_path / "folder").iterdir()) == []
     assert (tmp_path / "folder").stat().st_ino == inode
     assert (tmp_path / "kept" / "a").exists()
+
+
+@pytest.mark.parametrize("names", [["n" * 300], ["folder", "folder/file"]])
+def test_names_that_no_file_can_have_are_the_senders_fault(tmp_path: Path, names: list[str]) -> None:
+    archive = tmp_path / "m.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name in names:
+            opened.writestr(name, "x")
+
+    with pytest.raises(ModelError, match="isn't a sound model"):
+        unpack_model(archive, tmp_path / "folder")

@@ -162,3 +162,14 @@ def test_a_quorum_is_waited_for_when_those_expected_are_too_few() -> None:
     _answer(roll, "a", number=1)
 
     assert not roll.complete
+
+
+def test_an_answer_that_is_taken_back_counts_as_a_failure() -> None:
+    roll = _roll(minimum=2, continues=True)
+    _answer(roll, "a", "b", "c")
+
+    roll.reject("c", "it holds no array")
+
+    assert (roll.answered, roll.failed, roll.complete) == ({"a", "b"}, {"c": "it holds no array"}, True)
+    with pytest.raises(RoundError, match="fewer than 2 clients are left in round 0"):
+        roll.reject("b", "it holds no array")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import LinkageError
+from runtime.errors import LinkageError, ModelsUnmergeable
 from runtime.linkage import AIEngineLinkage
 from runtime.sample_ai_engine.sample_data import Split, partner_entry
 from tests.runtime.recording import free_port
@@ -184,3 +184,20 @@ def test_a_step_drives_it_from_start_to_end(running: Running, pod: Pod, split: S
     assert step.returncode == 0, step.stdout
     assert running.process.wait(60) == 0
     assert sorted(file.name for file in (pod.root / "output" / "ai_model").iterdir()) == ["model.json", "model.npz"]
+
+
+def test_clients_whose_models_cannot_be_merged_are_named(pod: Pod, split: Split) -> None:
+    pod.give(partner_entry(split.partners[0]))
+    running = Running(pod)
+    running.linkage.wait_until_ready(60)
+    for client, samples in (("a", 214), ("b", 0)):
+        running.run("training_from_scratch")
+        pod.adopt_model(f"model_{client}")
+        description = pod.root / "ai" / "ai_models" / f"model_{client}" / "model.json"
+        description.write_text(json.dumps(json.loads(description.read_text()) | {"samples": samples}))
+
+    with pytest.raises(ModelsUnmergeable) as caught:
+        running.run("merging_models")
+
+    running.stop()
+    assert caught.value.clients == {"b": "was trained on no row"}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.sample_ai_engine.errors import UseCaseError
+from runtime.sample_ai_engine.errors import ModelsUnmergeable, UseCaseError
 from runtime.sample_ai_engine.model import Model, load, merge, save
 from runtime.sample_ai_engine.sample_data import Split, inference_archive, partner_entry
 from runtime.sample_ai_engine.server import USE_CASE_NAMES
@@ -261,6 +261,21 @@ def test_a_merge_weighs_by_samples_whatever_the_standardisation() -> None:
 def test_models_of_different_columns_are_not_merged() -> None:
     with pytest.raises(UseCaseError, match="different columns"):
         merge([_model(1, 0, 0), _model(1, 0, 0, ("Size", "Shape"))])
+
+
+def test_models_that_cannot_be_merged_are_named(pod: Pod) -> None:
+    nothing, other = _model(0, 1.0, 2.0), _model(5, 1.0, 2.0, ("Size", "Shape"))
+    models = {"a": _model(5, 1.0, 2.0), "b": _model(5, 3.0, 2.0), "none": nothing, "other": other}
+    for value in ("nan", "inf"):
+        models[value] = _model(5, 1.0, float(value))
+    for client, model in models.items():
+        save(model, pod.platform.input_models / f"model_{client}")
+    (pod.platform.input_models / "model_empty").mkdir()
+
+    with pytest.raises(ModelsUnmergeable) as caught:
+        run(pod, "merging_models")
+
+    assert set(caught.value.clients) == {"none", "other", "nan", "inf", "empty"}
 
 
 def test_a_model_is_found_in_its_only_subfolder(pod: Pod) -> None:

@@ -67,6 +67,33 @@ def test_a_step_that_succeeds(server: RecordingServer, tmp_path: Path) -> None:
     assert not (tmp_path / "error_message.txt").exists()
 
 
+def test_arguments_that_refer_to_long_parameters_fetch_them(server: RecordingServer, tmp_path: Path) -> None:
+    ids = {"data-partner-1": [f"004-{number:06}" for number in range(100_000)]}
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    server.answer("GET", "/parameters/?name=execution_dataPartnerPatients", json_answer({"value": ids}))
+    server.answer("POST", "/models/", json_answer({"id": 5}, 201))
+    server.answer("PATCH", "/done/", json_answer({}))
+    action = {
+        "name": "update_to_succeeded",
+        "update_status_url": f"{server.url}/done/",
+        "upload_ai_model": True,
+        "ai_model_upload_url": f"{server.url}/models/",
+        "ai_model_delete_url": f"{server.url}/models/",
+        "ai_model_upload_path": str(tmp_path / "model.bin"),
+        "ai_model_upload_metadata": {"data_partners_patients": {"$parameter": "execution_dataPartnerPatients"}},
+    }
+
+    code, output = _run(
+        tmp_path,
+        _json(action),
+        ORCHESTRATOR_CALLBACK_TOKEN="tok",
+        ORCHESTRATOR_PARAMETERS_URL=f"{server.url}/parameters/",
+    )
+
+    assert code == 0, output
+    assert server.data_of(1)["data_partners_patients"] == ids
+
+
 def test_after_a_failure_every_failure_action_runs_then_it_is_reported(server: RecordingServer, tmp_path: Path) -> None:
     server.answer(
         "PATCH", "/running/", json_answer({"title": 'The "state" is wrong', "errors": []}, 400), json_answer({})

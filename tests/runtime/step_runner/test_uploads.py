@@ -70,7 +70,7 @@ def test_a_failure_undoes_what_was_created(
 ) -> None:
     _accept_all(server)
     method, path, position = refused
-    server._answers[method, path][position] = Answer(400)
+    server._answers[method, path][position] = Answer(403)
 
     with pytest.raises(RuntimeFault):
         _action(server, output).run(Context(calls))
@@ -175,17 +175,86 @@ def test_a_partner_without_patients_is_refused_before_anything_is_uploaded(
     assert server.calls == []
 
 
-@pytest.mark.parametrize(
-    "metrics", [None, [{"name": "auc"}], [{"value": 1}], ["auc"], [{"name": "auc", "value": "0.5"}]]
-)
-def test_malformed_metrics_are_a_fault(server: RecordingServer, calls: Calls, output: Path, metrics: Any) -> None:
+_NAN, _INFINITE = float("nan"), float("-inf")
+_UNSOUND = [
+    None,
+    [{"name": "auc"}],
+    [{"value": 1}],
+    ["auc"],
+    [{"name": "auc", "value": _NAN}],
+    [{"name": "auc", "value": _INFINITE}],
+    [{"name": "auc", "value": "NaN"}],
+    [{"name": "auc", "value": True}],
+]
+
+
+@pytest.mark.parametrize("metrics", _UNSOUND)
+def test_unsound_metrics_cost_no_trained_model(
+    server: RecordingServer, calls: Calls, output: Path, caplog: pytest.LogCaptureFixture, metrics: Any
+) -> None:
     _accept_all(server)
     _write_metrics(output / "evaluation_metrics.json", metrics)
 
-    with pytest.raises(RuntimeFault, match="evaluation_metrics"):
-        _action(server, output).run(Context(calls))
+    _action(server, output).run(Context(calls))
 
-    assert server.of("DELETE") == [f"{MODELS}8/"]
+    assert server.of("DELETE") == []
+    assert server.data_of(-1)["ai_model"] == {"ai_model": 8}
+    assert server.data_of(-1)["evaluation_metrics"] == []
+    assert "left out: " in caplog.text
+
+
+@pytest.mark.parametrize("metrics", _UNSOUND)
+def test_unsound_metrics_alone_are_a_fault(server: RecordingServer, calls: Calls, output: Path, metrics: Any) -> None:
+    _accept_all(server)
+    _write_metrics(output / "evaluation_metrics.json", metrics)
+
+    with pytest.raises(RuntimeFault, match=r"no evaluation metric is left: .*evaluation_metrics"):
+        _action(server, output, upload_ai_model=False, evaluation_metrics_ai_model=5).run(Context(calls))
+
+
+def test_a_metric_that_is_not_finite_is_left_out_and_told(
+    server: RecordingServer, calls: Calls, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _accept_all(server)
+    metrics = [{"name": "auc", "value": _NAN}, {"name": "f1", "value": "0.5"}, {"name": "accuracy", "value": 1}]
+    _write_metrics(output / "evaluation_metrics.json", metrics)
+
+    _action(server, output).run(Context(calls))
+
+    sent = [(call["body"]["name"], call["body"]["value"]) for call in server.calls if call["path"] == METRICS]
+    assert sent == [("f1", 0.5), ("accuracy", 1)]
+    assert "evaluation_metrics[0] (auc) must have a finite number" in caplog.text
+
+
+def test_a_metric_that_the_registry_refuses_costs_no_trained_model(
+    server: RecordingServer, calls: Calls, output: Path
+) -> None:
+    _accept_all(server)
+    server._answers["POST", METRICS][0] = Answer(400)
+
+    _action(server, output).run(Context(calls))
+
+    assert server.of("DELETE") == []
+    assert server.data_of(-1)["evaluation_metrics"] == [{"evaluation_metric": 10}]
+
+
+def test_a_partners_file_that_is_no_json_costs_no_trained_model(
+    server: RecordingServer, calls: Calls, output: Path
+) -> None:
+    _accept_all(server)
+    _write_metrics(output / "metrics" / "a.json", [{"name": "auc", "value": 0.7}])
+    (output / "metrics" / "b.json").write_text("no JSON")
+
+    _action(
+        server,
+        output,
+        evaluation_metrics_multiple=True,
+        evaluation_metrics_upload_path=f"{output}/metrics/*",
+        evaluation_metrics_patients_info={"a": ["1"], "b": ["2"]},
+    ).run(Context(calls))
+
+    assert server.of("DELETE") == []
+    assert [call["body"]["value"] for call in server.calls if call["path"] == METRICS] == [0.7]
 
 
 @pytest.mark.parametrize("body", [b"no json", b"[]", b"{}", b'{"id": "x"}'])
