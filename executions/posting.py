@@ -13,7 +13,7 @@ from executions.ports import choose_ports
 from executions.registry import chosen_engines_checked, get_registry
 from executions.selectors import schema_facts
 from executions.uploads import Uploads, upload_faults
-from executions.validation import execution_faults, parse_request, shape_faults
+from executions.validation import execution_faults, parse_request, shape_faults, typed_document
 from schemas.models import Schema
 from web.errors import Fault, InvalidInput
 
@@ -49,6 +49,7 @@ def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
 
     Raises InvalidInput with every fault, TooLarge, and ServiceUnavailable when the registry does not answer.
     """
+    document = typed_document(document)
     schema = _schema(document.get("schema"))
     if schema is None:
         missing = [Fault("/data/schema", "names no Schema that is stored here")]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from web.leniency import NUMBERS_TOO, typed
+
 MAX_ID = 2**63 - 1
 MAX_SECONDS = 2**31 - 1
 
@@ -14,7 +16,7 @@ _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TEXT = {"type": "string", "maxLength": 100_000}
 _OPTIONAL_TEXT = {"type": ["string", "null"], "maxLength": 100_000}
 # That it is one is checked apart, in better words than a pattern's.
-_QUANTITY = {"type": "string"}
+_QUANTITY = {"type": "string", NUMBERS_TOO: True}
 # What is in the lists is checked apart: there may be very many patients.
 _PATIENTS = {"type": ["object", "null"]}
 
@@ -39,6 +41,11 @@ class Shape:
     properties: Mapping[str, Any]
     required: tuple[str, ...]
     files: Mapping[str, FileKind] = field(default_factory=dict)
+
+    def typed(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `data` with its fields in the types of this shape, as far as senders write them otherwise."""
+        result: dict[str, Any] = typed(dict(data), self.schema(partial=True))
+        return result
 
     def schema(self, *, partial: bool) -> dict[str, Any]:
         """Return the JSON Schema of `data` for a POST, or for a PATCH (`partial`)."""
@@ -101,7 +108,7 @@ def ai_engine_version_shape(functionalities: list[str]) -> Shape:
     return Shape(
         properties={
             "ai_engine": _ID,
-            "container_version": _name(100),
+            "container_version": {**_name(100), NUMBERS_TOO: True},
             "description": _TEXT,
             "functionalities": {
                 "type": "array",

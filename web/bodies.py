@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 
 from web.errors import Fault, InvalidInput, TooLarge
-from web.jsontext import escape, parse_json
+from web.jsontext import escape, mended, parse_json
 from web.standing import refuse_ended
 
 DATA_PART = "data"
@@ -35,11 +35,28 @@ def read_body(request: Request) -> Body:
     UnsupportedMediaType for another content type, and InvalidToken where the caller's token ended on the way.
     """
     limit_size(request)
+    return _read(request, _as_exact_object)
+
+
+def read_callback(request: Request) -> Body:
+    """Return what a Workflow tells of itself, as `read_body` does, but take more: what it says must be heard.
+
+    A request without a body is an empty document, and U+FFFD stands for what is no character: programs cut texts in
+    the middle of one.
+    """
+    limit_size(request)
+    if not int(request.META.get("CONTENT_LENGTH") or 0):
+        refuse_ended(request)
+        return Body({})
+    return _read(request, _as_mended_object)
+
+
+def _read(request: Request, parse: Callable[[bytes | str], dict[str, Any]]) -> Body:
     media_type = (request.content_type or "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        body = _read_multipart(request)
+        body = _read_multipart(request, parse)
     elif media_type == "application/json":
-        body = Body(_as_object(_raw(request)))
+        body = Body(parse(_raw(request)))
     else:
         body = None
     if body is not None:
@@ -80,6 +97,17 @@ def _raw(request: Request) -> bytes:
         raise RuntimeError("read_body must be the only reader of a request's body") from error
 
 
+def _as_exact_object(text: bytes | str) -> dict[str, Any]:
+    # A form's parser puts this character in the place of what is not UTF-8: what was meant is lost.
+    if isinstance(text, str) and "\ufffd" in text:
+        raise InvalidInput(faults=[Fault("/data", "is not UTF-8, or holds the replacement character U+FFFD")])
+    return _as_object(text)
+
+
+def _as_mended_object(text: bytes | str) -> dict[str, Any]:
+    return _as_object(mended(text))
+
+
 def _as_object(text: bytes | str) -> dict[str, Any]:
     if not text.strip():
         raise InvalidInput(faults=[Fault("/data", "is missing")])
@@ -89,12 +117,12 @@ def _as_object(text: bytes | str) -> dict[str, Any]:
     return data
 
 
-def _read_multipart(request: Request) -> Body:
+def _read_multipart(request: Request, parse: Callable[[bytes | str], dict[str, Any]]) -> Body:
     form, uploads = request.POST, request.FILES
     faults: list[Fault] = []
     data: dict[str, Any] = {}
     try:
-        data = _as_object(_document(form.getlist(DATA_PART), uploads.getlist(DATA_PART)))
+        data = parse(_document(form.getlist(DATA_PART), uploads.getlist(DATA_PART)))
     except InvalidInput as error:
         faults.extend(error.faults)
     for name in form:
@@ -125,7 +153,4 @@ def _document(fields: list[str], uploads: list[UploadedFile[Any]]) -> bytes | st
         content: bytes = uploads[0].read()
         return content
     text = fields[0] if fields else ""
-    # The form's parser puts this character in the place of what is not UTF-8: what was meant is lost.
-    if "\ufffd" in text:
-        raise InvalidInput(faults=[Fault("/data", "is not UTF-8, or holds the replacement character U+FFFD")])
     return text.removeprefix("\ufeff")

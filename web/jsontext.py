@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
@@ -13,6 +14,10 @@ from web.errors import Fault, InvalidInput, TooLarge
 
 MAX_DEPTH = 32
 _MAX_FAULTS = 50
+# Escapes one after the other, so that of `\\ud83d` the first two make a backslash, and the rest is text.
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<none>u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)"
+)
 _UNSTORABLE = "holds a NUL or an unpaired surrogate character"
 
 
@@ -52,6 +57,13 @@ def parse_json(text: bytes | str, pointer: str = "/data") -> Any:
     if faults:
         raise InvalidInput(faults=faults)
     return value
+
+
+def mended(text: bytes | str) -> str:
+    """Return a JSON text with U+FFFD in the place of what is no character: bad UTF-8, half a surrogate pair, a NUL."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig", errors="replace")
+    return _ESCAPE.sub(lambda found: r"\ufffd" if found["none"] else found[0], text) if "\\u" in text else text
 
 
 def _invalid(pointer: str, detail: str) -> InvalidInput:

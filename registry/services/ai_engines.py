@@ -17,6 +17,7 @@ from web.errors import Fault
 
 def ai_engine_create(*, data: Data, files: Files, author: Author) -> AIEngine:
     """Store an AI engine. Raises InvalidInput with every fault."""
+    data = AI_ENGINE.typed(data)
     taken = partial(_taken, data)
     refuse([*form_faults(AI_ENGINE, data, files, partial=False), *taken()])
     with explained(taken), transaction.atomic():
@@ -26,6 +27,7 @@ def ai_engine_create(*, data: Data, files: Files, author: Author) -> AIEngine:
 def ai_engine_update(*, engine_id: int, data: Data, files: Files) -> AIEngine:
     """Change the given fields of an AI engine. Raises NotFound, and InvalidInput with every fault."""
     found(AIEngine.objects.only("pk"), engine_id)
+    data = AI_ENGINE.typed(data)
     taken = partial(_taken, data, engine_id)
     refuse([*form_faults(AI_ENGINE, data, files, partial=True), *taken()])
     with explained(taken), transaction.atomic():

@@ -80,6 +80,10 @@ def users(db):
         ({"number": "-0.5"}, []),
         ({"sort": "-name"}, ["cy", "bo", "al"]),
         ({"sort": "-joined,name"}, ["al", "cy", "bo"]),
+        ({"sort": "-joined, name"}, ["al", "cy", "bo"]),
+        ({"sort": "id"}, ["bo", "cy", "al"]),
+        ({"sort": "-id"}, ["al", "cy", "bo"]),
+        ({"format": "json"}, ["al", "bo", "cy"]),
     ],
 )
 def test_filters_and_sorts(users, query, names):
@@ -93,6 +97,7 @@ def test_filters_and_sorts(users, query, names):
         ("sort", "password"),
         ("sort", ""),
         ("sort", "--name"),
+        ("format", "xml"),
         ("username", "a\x00"),
         ("is_active", "1"),
         ("groups", "x"),
@@ -130,6 +135,11 @@ def test_a_page_has_its_rows_and_links(users):
     assert (data["count"], data["results"]) == (3, [{"name": "cy"}])
     assert "page=3" in data["next"]
     assert "page_size=1" in data["previous"]
+
+
+def test_the_last_page_may_be_asked_for_by_word(users):
+    data = page(page="last", page_size="2")
+    assert (data["results"], data["next"]) == ([{"name": "al"}], None)
 
 
 def test_a_page_holds_a_hundred_rows_and_at_most_five_hundred(db):
