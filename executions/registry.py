@@ -11,6 +11,7 @@ from django.conf import settings
 from executions import conf
 from executions.facts import EngineSnapshot, SchemaFacts
 from registry.client import AIEngineVersionInfo, RegistryClient, RegistryNotFound, registry_client
+from registry.rules import CONTAINER_NAME, CONTAINER_VERSION
 from schemas.elements import EngineElement
 from web.errors import Fault
 
@@ -19,11 +20,9 @@ _ENGINES = "/data/ai_elements/ai_engines"
 # These values become image names and parts of a podSpecPatch: anything else could say more than it should.
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?")
-_IMAGE_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?")
-_IMAGE_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _FORMS: Mapping[str, re.Pattern[str]] = {
-    "container_name": _IMAGE_NAME,
-    "container_version": _IMAGE_TAG,
+    "container_name": CONTAINER_NAME,
+    "container_version": CONTAINER_VERSION,
     "memory_request": _QUANTITY,
     "memory_limit": _QUANTITY,
     "cpu_request": _QUANTITY,

@@ -298,6 +298,9 @@ VALID_AI_ENGINE_FUNCTIONALITIES = env.list(
         "inferencing_from_pretrained_model",
     ],
 )
+# What the model registry takes as an AI engine's role type and data types; empty takes any.
+VALID_AI_ENGINE_ROLE_TYPES = env.list("VALID_AI_ENGINE_ROLE_TYPES", default=[])
+VALID_AI_ENGINE_DATA_TYPES = env.list("VALID_AI_ENGINE_DATA_TYPES", default=[])
 CENTRAL_NODE_LABEL_KEY = env.str("CENTRAL_NODE_LABEL_KEY", default="nodeType")
 CENTRAL_NODE_LABEL_VALUE = env.str("CENTRAL_NODE_LABEL_VALUE", default="central")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -57,24 +57,6 @@ class Shape:
         }
 
 
-AI_ENGINE = Shape(
-    properties={
-        "name": _name(200),
-        "container_name": _name(200),
-        "owner": {"type": "string", "maxLength": 200},
-        "description": _TEXT,
-        "data_type": {"type": "array", "items": _name(100), "uniqueItems": True, "maxItems": 100},
-        "role_type": _name(50),
-        "data_considerations": _OPTIONAL_TEXT,
-        "trl": _optional_name(200),
-        "ethics": _OPTIONAL_TEXT,
-        "caveats": _OPTIONAL_TEXT,
-        "metrics": _OPTIONAL_TEXT,
-        "license": _optional_name(200),
-    },
-    required=("name", "container_name", "role_type"),
-)
-
 AI_MODEL = Shape(
     properties={
         "ai_engine_version": _ID,
@@ -101,6 +83,32 @@ EVALUATION_METRIC = Shape(
 )
 
 GENERIC_FILE = Shape(properties={"name": _name(200)}, required=("name",), files={"contents": FileKind.ZIP})
+
+
+def _word(length: int, words: Sequence[str]) -> dict[str, Any]:
+    """Return the shape of one of the given words, or of any name where none are given."""
+    return {"type": "string", "enum": list(words)} if words else _name(length)
+
+
+def ai_engine_shape(role_types: Sequence[str], data_types: Sequence[str]) -> Shape:
+    """Return the shape of an AI engine, given the role types and data types that are taken; empty takes any."""
+    return Shape(
+        properties={
+            "name": _name(200),
+            "container_name": _name(200),
+            "owner": {"type": "string", "maxLength": 200},
+            "description": _TEXT,
+            "data_type": {"type": "array", "items": _word(100, data_types), "uniqueItems": True, "maxItems": 100},
+            "role_type": _word(50, role_types),
+            "data_considerations": _OPTIONAL_TEXT,
+            "trl": {"type": ["string", "null"], NUMBERS_TOO: True},
+            "ethics": _OPTIONAL_TEXT,
+            "caveats": _OPTIONAL_TEXT,
+            "metrics": _OPTIONAL_TEXT,
+            "license": _optional_name(200),
+        },
+        required=("name", "container_name", "role_type"),
+    )
 
 
 def ai_engine_version_shape(functionalities: list[str]) -> Shape:
