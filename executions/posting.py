@@ -10,8 +10,9 @@ from typing import Any
 from executions import conf
 from executions.facts import EngineSnapshot, ExecutionRequest, RenderedEngine, RenderedExecution, SchemaFacts
 from executions.ports import choose_ports
-from executions.registry import chosen_engines_checked, get_registry
+from executions.registry import chosen_engines_checked, get_registry, output_model_faults
 from executions.selectors import schema_facts
+from executions.trainings import refuse_second_training
 from executions.uploads import Uploads, upload_faults
 from executions.validation import execution_faults, parse_request, shape_faults, typed_document
 from schemas.models import Schema
@@ -63,7 +64,13 @@ def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
         faults += registry_faults
     if faults:
         raise InvalidInput(faults=faults)
-    return Posted(schema, facts, parse_request(document, facts), snapshots, files)
+    request = parse_request(document, facts)
+    if facts.is_started:
+        refuse_second_training(request)
+        faults = output_model_faults(request, get_registry())
+    if faults:
+        raise InvalidInput(faults=faults)
+    return Posted(schema, facts, request, snapshots, files)
 
 
 def _schema(name: Any) -> Schema | None:
