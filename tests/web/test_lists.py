@@ -91,6 +91,39 @@ def test_filters_and_sorts(users, query, names):
 
 
 @pytest.mark.parametrize(
+    ("kept", "word"),
+    [
+        ("Étude Köln", "étude"),
+        ("Étude Köln", "ÉTUDE KÖLN"),
+        ("MODÈLE Ü", "modèle ü"),
+        ("Модель", "мОДЕЛЬ"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("100 % Größe_1", "% größe_"),
+    ],
+)
+def test_a_search_knows_the_case_of_every_letter(db, kept, word):
+    User.objects.create(username="one", first_name=kept)
+    User.objects.create(username="other", first_name="Etude Koln 100 x Große.1")
+
+    assert found(search=word) == ["one"]
+
+
+@pytest.mark.parametrize("lookup", ["iexact", "istartswith", "iendswith", "icontains"])
+def test_every_lookup_without_case_does(db, lookup):
+    User.objects.create(username="one", first_name="Ärzte", last_name="äRZTE")
+
+    assert User.objects.filter(**{f"first_name__{lookup}": "äRZTE"}).exists()
+    assert User.objects.filter(**{f"first_name__{lookup}": F("last_name")}).exists()
+    assert not User.objects.filter(**{f"first_name__{lookup}": "Arzte"}).exists()
+
+
+def test_nothing_is_not_found_by_a_word(db):
+    User.objects.create(username="one", last_name="")
+
+    assert found(search="None") == []
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("unknown", "1"),
