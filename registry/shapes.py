@@ -42,6 +42,11 @@ class Shape:
     required: tuple[str, ...]
     files: Mapping[str, FileKind] = field(default_factory=dict)
 
+    @property
+    def json_parts(self) -> tuple[str, ...]:
+        """The names of the file parts that hold JSON."""
+        return tuple(name for name, kind in self.files.items() if kind is FileKind.JSON)
+
     def typed(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return `data` with its fields in the types of this shape, as far as senders write them otherwise."""
         result: dict[str, Any] = typed(dict(data), self.schema(partial=True))

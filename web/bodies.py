@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import codecs
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files.base import File
+from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
 from django.http import HttpRequest, RawPostDataException
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
@@ -17,6 +19,7 @@ from web.jsontext import escape, mended, parse_json
 from web.standing import refuse_ended
 
 DATA_PART = "data"
+_F = TypeVar("_F", bound=File[Any])
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,26 @@ def read_json_file(upload: UploadedFile[Any], pointer: str, max_bytes: int | Non
     upload.seek(0)
     content = upload.read()
     upload.seek(0)
+    if not content.strip():
+        raise InvalidInput(faults=[Fault(pointer, "is empty")])
     return parse_json(content, pointer)
+
+
+def without_marks(files: Mapping[str, _F], parts: Collection[str]) -> dict[str, _F | UploadedFile[Any]]:
+    """Return files with those of the given parts, JSON, without a byte order mark.
+
+    Some editors of Windows write one, and what reads a file later need not know it.
+    """
+    return {part: _without_mark(file) if part in parts else file for part, file in files.items()}
+
+
+def _without_mark(file: _F) -> _F | UploadedFile[Any]:
+    file.seek(0)
+    has_mark = file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+    # What is too large to be taken is not read to find that out.
+    content = file.read() if has_mark and file.size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE else None
+    file.seek(0)
+    return file if content is None else SimpleUploadedFile(file.name or "json", content)
 
 
 def limit_size(request: Request | HttpRequest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -44,7 +45,9 @@ def parse_json(text: bytes | str, pointer: str = "/data") -> Any:
             raise TooLarge(faults=[Fault(pointer, f"holds more than {settings.MAX_DATA_VALUES} values")])
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
-        raise _invalid(pointer, f"is not UTF-8 (byte {error.start})") from error
+        marked = isinstance(text, bytes) and text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        words = "is UTF-16: save it as UTF-8" if marked else f"is not UTF-8 (byte {error.start})"
+        raise _invalid(pointer, words) from error
     except json.JSONDecodeError as error:
         raise _invalid(pointer, f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
     except _DuplicateKey as error:

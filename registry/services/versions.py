@@ -15,6 +15,7 @@ from registry.models import AIEngine, AIEngineVersion, DefaultUserVars
 from registry.rules import quantity, user_vars_part
 from registry.services.rows import duplicate_faults, explained, found, is_id, reference_faults, refuse, unless_used
 from registry.shapes import Shape, ai_engine_version_shape
+from web.bodies import without_marks
 from web.errors import Fault
 from web.shape import check
 from web.storage import delete_after_commit, save, stored_files
@@ -24,7 +25,7 @@ _QUANTITIES = ("memory_request", "memory_limit", "cpu_request", "cpu_limit")
 
 def ai_engine_version_create(*, data: Data, files: Files, author: Author) -> AIEngineVersion:
     """Store a version and its files. Raises InvalidInput with every fault."""
-    data = _shape().typed(data)
+    data, files = _shape().typed(data), without_marks(files, _shape().json_parts)
     stored = partial(_stored_faults, data)
     current = {name: getattr(AIEngineVersion(), name) for name in _QUANTITIES}
     data = {**_requests_within_limits(data, current), **data}
@@ -44,7 +45,8 @@ def ai_engine_version_update(*, version_id: int, data: Data, files: Files) -> AI
 
     Raises NotFound, and InvalidInput with every fault.
     """
-    version, data = found(AIEngineVersion.objects.all(), version_id), _shape().typed(data)
+    version = found(AIEngineVersion.objects.all(), version_id)
+    data, files = _shape().typed(data), without_marks(files, _shape().json_parts)
     stored = partial(_stored_faults, {**_key_of(version), **data}, version_id)
     refuse([*_update_faults(version, data, files), *stored()])
     with stored_files():

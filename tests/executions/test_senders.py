@@ -13,6 +13,7 @@ from executions.services import execution_create
 from tests.executions.conftest import (
     FEDERATED,
     INFERENCE,
+    body,
     federated_document,
     inference_document,
     inference_files,
@@ -20,10 +21,12 @@ from tests.executions.conftest import (
     output_model,
     training_document,
     training_files,
+    upload,
 )
 from tests.executions.test_callbacks import url, workflow
 
 URL = "/api/executions/"
+USER_VARS = "main-ai-engine_version_user_vars"
 
 
 def post(api: APIClient, document: Any, files: Any = None, query: str = "") -> Any:
@@ -216,3 +219,31 @@ def test_a_clients_metrics_as_text_are_numbers(make_schema: Any, api: APIClient)
     api.post(url(execution, "progress/"), told, format="json")
 
     assert execution.federated_progress.get().metrics == {"auc": 0.9}
+
+
+MARKED = b'\xef\xbb\xbf{"epochs": 3}'
+
+
+def test_user_variables_are_kept_without_a_byte_order_mark(api: APIClient, make_schema: Any) -> None:
+    make_schema()
+
+    answer = post(api, training_document(), {USER_VARS: upload(MARKED)})
+
+    kept = body(api.get(answer["ai_elements"]["ai_engines"][0]["version_user_vars"]))
+    assert kept == b'{"epochs": 3}'
+
+
+def test_report_metadata_is_kept_without_a_byte_order_mark(api: APIClient, make_schema: Any) -> None:
+    make_schema("inference", INFERENCE)
+
+    answer = post(api, inference_document(), {**inference_files(), "report_metadata": upload(MARKED)})
+
+    assert body(api.get(answer["input_elements"]["report_metadata"])) == b'{"epochs": 3}'
+
+
+def test_utf_16_is_told_by_name(api: APIClient, make_schema: Any) -> None:
+    make_schema()
+
+    response = api.post(URL, multipart(training_document(), {USER_VARS: upload("{}".encode("utf-16"))}))
+
+    assert [fault["detail"] for fault in response.json()["errors"]] == ["is UTF-16: save it as UTF-8"]
