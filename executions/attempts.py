@@ -14,6 +14,7 @@ from executions.facts import OWNER_KIND, ChosenEngine, EngineSnapshot, Execution
 from executions.models import Execution, ExecutionAttempt, ExecutionState, FailureReason
 from executions.posting import Posted
 from executions.selectors import execution_locked, schema_facts
+from executions.trainings import training_under_way
 from executions.workflows import workflow_queued, workflow_rendered
 from runs.models import WorkflowRun
 from runs.selectors import run_latest_locked
@@ -32,6 +33,9 @@ def execution_retry(*, execution_id: int) -> Execution:
         run = run_latest_locked(OWNER_KIND, execution_id)
         execution = execution_locked(execution_id)
         _refuse_unless_over(execution, run)
+        posted = _as_posted(execution)
+        if (other := training_under_way(posted.request)) is not None:
+            raise Conflict(f"Execution {other}, which is under way, trains the same model; wait until it has ended.")
         ExecutionAttempt.objects.create(
             execution=execution,
             attempt=execution.attempt,
@@ -44,7 +48,7 @@ def execution_retry(*, execution_id: int) -> Execution:
         execution.state, execution.reason, execution.message = ExecutionState.PENDING, FailureReason.NONE, ""
         execution.save(update_fields=["attempt", "state", "reason", "message", "updated_at"])
         created(f"/api/executions/{execution.pk}/")
-        workflow_queued(workflow_rendered(_as_posted(execution), execution), execution)
+        workflow_queued(workflow_rendered(posted, execution), execution)
     return execution
 
 

@@ -87,6 +87,11 @@ class ExecutionRequest:
     federated_options: FederatedOptions = field(default_factory=FederatedOptions)
     """As posted; what the Schema says beside it is not in it."""
 
+    @property
+    def patients(self) -> dict[str, tuple[str, ...]]:
+        """The ids of the patients by data partner."""
+        return {partner.name: partner.patient_ids for partner in self.partners}
+
 
 @dataclass(frozen=True)
 class EngineSnapshot:

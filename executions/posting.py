@@ -8,13 +8,22 @@ from datetime import datetime
 from typing import Any
 
 from executions import conf
-from executions.facts import EngineSnapshot, ExecutionRequest, RenderedEngine, RenderedExecution, SchemaFacts
+from executions.facts import (
+    EXTERNAL_DATA,
+    EngineSnapshot,
+    ExecutionRequest,
+    RenderedEngine,
+    RenderedExecution,
+    SchemaFacts,
+)
 from executions.ports import choose_ports
-from executions.registry import chosen_engines_checked, get_registry
+from executions.registry import chosen_engines_checked, get_registry, output_model_faults
 from executions.selectors import schema_facts
+from executions.trainings import refuse_second_training
 from executions.uploads import Uploads, upload_faults
-from executions.validation import execution_faults, parse_request, shape_faults
+from executions.validation import execution_faults, parse_request, shape_faults, typed_document
 from schemas.models import Schema
+from web.bodies import without_marks
 from web.errors import Fault, InvalidInput
 
 
@@ -49,6 +58,8 @@ def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
 
     Raises InvalidInput with every fault, TooLarge, and ServiceUnavailable when the registry does not answer.
     """
+    document = typed_document(document)
+    files = without_marks(files, [part for part in files if part != EXTERNAL_DATA])
     schema = _schema(document.get("schema"))
     if schema is None:
         missing = [Fault("/data/schema", "names no Schema that is stored here")]
@@ -62,7 +73,13 @@ def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
         faults += registry_faults
     if faults:
         raise InvalidInput(faults=faults)
-    return Posted(schema, facts, parse_request(document, facts), snapshots, files)
+    request = parse_request(document, facts)
+    if facts.is_started:
+        refuse_second_training(request)
+        faults = output_model_faults(request, get_registry())
+    if faults:
+        raise InvalidInput(faults=faults)
+    return Posted(schema, facts, request, snapshots, files)
 
 
 def _schema(name: Any) -> Schema | None:

@@ -123,12 +123,13 @@ def _outputs(execution: Execution) -> dict[str, Any]:
     return {"ai_model": _output_model_as_posted(execution)}
 
 
-def _output_model_as_posted(execution: Execution) -> dict[str, str]:
-    """Return the model that an execution is to produce, with a merge type only where one was given."""
-    model = {"name": execution.output_model_name, "description": execution.output_model_description}
-    if execution.output_model_merge_type:
-        model["merge_type"] = execution.output_model_merge_type
-    return model
+def _output_model_as_posted(execution: Execution) -> dict[str, str | None]:
+    """Return the model that an execution is to produce; its merge type is None where none was given."""
+    return {
+        "name": execution.output_model_name,
+        "description": execution.output_model_description,
+        "merge_type": execution.output_model_merge_type or None,
+    }
 
 
 def _produced(execution: Execution) -> dict[str, Any]:

@@ -18,19 +18,21 @@ from django.utils import timezone
 from executions import shapes
 from executions.facts import OWNER_KIND
 from executions.models import Execution, ExecutionDataPartner, FailureReason, FederatedProgress
-from executions.outcomes import execution_of_attempt, failure_written
+from executions.outcomes import execution_of_attempt, failure_told, failure_written
 from executions.selectors import execution_bare, schema_facts
 from executions.transitions import ENDED
 from runs.selectors import run_latest_locked
 from runs.services import run_stop
 from schemas.federated import CONTINUE, FederatedOptions
 from web.errors import Fault, InvalidInput
+from web.leniency import typed
 from web.shape import check
 
 SERVER = ""
 FAILED, EVALUATED = "failed", "evaluated"
 MAX_METRICS = 50
 MAX_MESSAGE = 4000
+_NUMBER = {"type": "number"}
 
 
 def progress_reported(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> None:
@@ -66,8 +68,7 @@ def role_to_failed(
     The execution fails, and its Workflow is stopped, unless enough others are left of a training that goes on without
     those who are missing. Raises InvalidInput, NotFound and NotAllowedInState.
     """
-    _refuse(check(document, shapes.FAILED))
-    message = document["message"]
+    message = failure_told(document)
     refuse_unless_federated(execution_bare(execution_id))
     with transaction.atomic():
         # The run first: phase_changed locks in this order too.
@@ -140,6 +141,7 @@ def _metrics(document: Any) -> dict[str, float]:
     found: dict[str, float] = {}
     for metric in listed if isinstance(listed, list) else []:
         name, value = (metric.get("name"), metric.get("value")) if isinstance(metric, dict) else (None, None)
+        value = typed(value, _NUMBER)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if isinstance(name, str) and 0 < len(name) <= shapes.MAX_NAME and name.isprintable() and is_number:
             number = _float(value)

@@ -9,21 +9,21 @@ from typing import Any
 from django.conf import settings
 
 from executions import conf
-from executions.facts import EngineSnapshot, SchemaFacts
-from registry.client import AIEngineVersionInfo, RegistryClient, RegistryNotFound, registry_client
+from executions.facts import EngineSnapshot, ExecutionRequest, SchemaFacts
+from registry.client import AIEngineVersionInfo, AIModelInfo, RegistryClient, RegistryNotFound, registry_client
+from registry.rules import CONTAINER_NAME, CONTAINER_VERSION
 from schemas.elements import EngineElement
 from web.errors import Fault
 
 _ENGINES = "/data/ai_elements/ai_engines"
+OUTPUT_MODEL_NAME = "/data/output_elements/ai_model/name"
 
 # These values become image names and parts of a podSpecPatch: anything else could say more than it should.
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?")
-_IMAGE_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?")
-_IMAGE_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _FORMS: Mapping[str, re.Pattern[str]] = {
-    "container_name": _IMAGE_NAME,
-    "container_version": _IMAGE_TAG,
+    "container_name": CONTAINER_NAME,
+    "container_version": CONTAINER_VERSION,
     "memory_request": _QUANTITY,
     "memory_limit": _QUANTITY,
     "cpu_request": _QUANTITY,
@@ -50,15 +50,41 @@ def chosen_engines_checked(
     faults: list[Fault] = []
     for index, engine in enumerate(chosen):
         where = f"{_ENGINES}/{index}"
-        retries = _model_retries(engine.get("ai_model"), registry, where, faults)
+        model = _model(engine.get("ai_model"), registry, where, faults)
         try:
             version = registry.get_version(engine["version"])
         except RegistryNotFound:
             faults.append(Fault(f"{where}/version", "is not in the model registry"))
             continue
         faults += _misfits(version, slots[engine["descriptor"]], where)
-        snapshots.append(_snapshot(version, retries))
+        if model is not None:
+            faults += _model_misfits(model, version, registry, where)
+        snapshots.append(_snapshot(version, model))
     return tuple(snapshots), faults
+
+
+def output_model_faults(request: ExecutionRequest, registry: RegistryClient | None) -> list[Fault]:
+    """Return why the model that an execution is to train could not be stored when it is. Raises RegistryUnavailable.
+
+    A model is known by its name, its AI engine's version and its patients, and no Workflow overwrites another's. Of a
+    pipeline of several AI engines only its manifest knows which one trains: any of them counts.
+    """
+    if registry is None or request.output_model is None:
+        return []
+    name, patients = request.output_model.name, request.patients
+    for engine in request.engines:
+        known = registry.find_model(name, engine.version, patients)
+        if known is None:
+            continue
+        what = "the AI model that this starts from" if known == engine.ai_model else "an AI model"
+        return [
+            Fault(
+                OUTPUT_MODEL_NAME,
+                f"is the name of {what}, {known} in the model registry, with the same AI engine version and patients: "
+                "choose another name, or delete that model",
+            )
+        ]
+    return []
 
 
 def outcome_faults(
@@ -81,14 +107,33 @@ def outcome_faults(
     return [Fault(pointer, "is not in the model registry") for pointer, row_id, has in products if not has(row_id)]
 
 
-def _model_retries(model_id: int | None, registry: RegistryClient, where: str, faults: list[Fault]) -> int:
-    """Return how often a model's download may be resumed; a model that is not there is noted in `faults`."""
+def _model(model_id: int | None, registry: RegistryClient, where: str, faults: list[Fault]) -> AIModelInfo | None:
+    """Return a model; one that is not there is noted in `faults`."""
     if model_id is not None:
         try:
-            return registry.get_model(model_id).download_resume_retries
+            return registry.get_model(model_id)
         except RegistryNotFound:
             faults.append(Fault(f"{where}/ai_model", "is not in the model registry"))
-    return conf.default_snapshot().download_resume_retries
+    return None
+
+
+def _model_misfits(
+    model: AIModelInfo, version: AIEngineVersionInfo, registry: RegistryClient, where: str
+) -> Iterator[Fault]:
+    """Yield a fault for a model of another AI engine; other versions of the same one are taken to read it."""
+    if model.ai_engine_version_id == version.id:
+        return
+    try:
+        made_by = registry.get_version(model.ai_engine_version_id)
+    except RegistryNotFound:
+        yield Fault(f"{where}/ai_model", "was trained by an AI engine version that is not in the model registry")
+        return
+    if made_by.ai_engine_id != version.ai_engine_id:
+        yield Fault(
+            f"{where}/ai_model",
+            f"was trained by another AI engine, {made_by.container_name} {made_by.container_version}; "
+            f"this version is of {version.container_name}",
+        )
 
 
 def _misfits(version: AIEngineVersionInfo, slot: EngineElement, where: str) -> Iterator[Fault]:
@@ -105,7 +150,8 @@ def _misfits(version: AIEngineVersionInfo, slot: EngineElement, where: str) -> I
             yield Fault(f"{where}/version", f"has a {field} in the model registry that cannot be used")
 
 
-def _snapshot(version: AIEngineVersionInfo, retries: int) -> EngineSnapshot:
+def _snapshot(version: AIEngineVersionInfo, model: AIModelInfo | None) -> EngineSnapshot:
+    retries = model.download_resume_retries if model else conf.default_snapshot().download_resume_retries
     return EngineSnapshot(
         container_name=version.container_name,
         container_version=version.container_version,

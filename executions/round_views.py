@@ -21,9 +21,10 @@ from executions.round_presenters import metric_names, present_training
 from executions.rounds import Training, training_of
 from executions.selectors import execution_bare
 from executions.serializers import ExecutionAnswer, FailedForm, FailedInput
-from web.bodies import read_body
+from web.bodies import read_callback
 from web.errors import Fault, InvalidInput, TooLarge
 from web.grants import ANY_ROLE, Role
+from web.lists import FORMAT, JSON
 
 MAX_PROGRESS_BYTES = 1024 * 1024
 _FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
@@ -115,7 +116,7 @@ def _training(execution_id: int, query: dict[str, str]) -> Training:
 def _document(request: Request) -> dict[str, Any]:
     if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_PROGRESS_BYTES:
         raise TooLarge(f"What a role tells may have at most {MAX_PROGRESS_BYTES} bytes.")
-    body = read_body(request)
+    body = read_callback(request)
     if body.files:
         raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
     return body.data
@@ -125,10 +126,12 @@ def _query(request: Request, *names: str) -> dict[str, str]:
     """Return the query's parameters, each given at most once and none unknown. Raises InvalidInput."""
     faults = []
     for name, values in request.query_params.lists():
+        if name == FORMAT and values == [JSON] and FORMAT not in names:
+            continue
         if name not in names:
             faults.append(Fault(f"/query/{name}", "is not known here; known are: " + ", ".join(names)))
         elif len(values) > 1:
             faults.append(Fault(f"/query/{name}", "is given more than once"))
     if faults:
         raise InvalidInput(faults=faults)
-    return {name: request.query_params[name] for name in request.query_params}
+    return {name: request.query_params[name] for name in request.query_params if name in names}

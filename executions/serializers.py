@@ -21,7 +21,7 @@ class PatientInput(_Serializer):
 
 
 class PartnerInput(_Serializer):
-    """A data partner's entry; answered as it was posted."""
+    """A data partner's entry; answered as it was posted, with what else stands in it, and ids as text."""
 
     system_path = s.CharField(allow_null=True, max_length=1000)
     fields_definition = s.DictField()
@@ -47,7 +47,7 @@ class ExecutionInputs(_Serializer):
 class ChosenEngineInput(_Serializer):
     descriptor = s.CharField()
     version = s.IntegerField(min_value=1)
-    ai_model = s.IntegerField(min_value=1, required=False)
+    ai_model = s.IntegerField(min_value=1, required=False, allow_null=True)
 
 
 class ChosenEngines(_Serializer):
@@ -57,7 +57,7 @@ class ChosenEngines(_Serializer):
 class OutputModelInput(_Serializer):
     name = s.CharField(max_length=100)
     description = s.CharField(allow_blank=True)
-    merge_type = s.CharField(max_length=50, required=False)
+    merge_type = s.CharField(max_length=50, required=False, allow_null=True, allow_blank=True)
 
 
 class ExecutionOutputs(_Serializer):
@@ -116,7 +116,7 @@ class OutputModelAnswer(_Serializer):
 
     name = s.CharField(required=False)
     description = s.CharField(required=False)
-    merge_type = s.CharField(required=False)
+    merge_type = s.CharField(required=False, allow_null=True)
     ai_model = s.URLField(required=False)
 
 
@@ -180,7 +180,7 @@ class RunningInput(_Serializer):
 
 
 class FailedInput(_Serializer):
-    message = s.CharField(allow_blank=True)
+    message = s.CharField(required=False, allow_blank=True, allow_null=True)
 
 
 class ProducedModel(_Serializer):

@@ -23,6 +23,7 @@ from executions.outcomes import failure_written
 from executions.posting import Posted, check_posted
 from executions.rendering import Rendering
 from executions.selectors import ShownExecution, execution_as_posted, execution_locked, no_such_execution
+from executions.trainings import refuse_second_training
 from executions.transitions import State
 from executions.uploads import Uploads
 from executions.workflows import workflow_queued, workflow_rendered
@@ -125,6 +126,8 @@ def _store(posted: Posted, *, start: bool) -> tuple[Execution, WorkflowRun | Non
         _save_files(posted.files, execution, engines)
         with transaction.atomic():
             _lock_schema(posted.schema)
+            if start and posted.facts.is_started:
+                refuse_second_training(posted.request)
             execution.save(force_insert=True)
             created(f"/api/executions/{execution.pk}/")
             ExecutionDataPartner.objects.bulk_create(_partner_rows(posted, execution))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.federated import OPTION_SHAPES
+from web.leniency import NUMBERS_TOO
 
 MAX_ID = 2**63 - 1
 MAX_ITERATIONS = 2**31 - 1
@@ -17,16 +18,18 @@ def _object(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
-_PARTNER = _object(
-    {
+_PARTNER = {
+    "type": "object",
+    "properties": {
         "system_path": {"type": ["string", "null"], "maxLength": 1000},
         "fields_definition": {"type": "object"},
         "sheets_definition": {"type": "object"},
         # There are many of them, so validation.py looks at each by itself, which is ten times as fast.
         "patients": {"type": "array", "minItems": 1},
     },
-    required=("system_path", "fields_definition", "sheets_definition", "patients"),
-)
+    # Senders add what they know of a partner, its `dp_name` for one: it is kept with the rest.
+    "required": ["system_path", "fields_definition", "sheets_definition", "patients"],
+}
 
 EXECUTION = _object(
     {
@@ -51,7 +54,11 @@ EXECUTION = _object(
                 "ai_engines": {
                     "type": "array",
                     "items": _object(
-                        {"descriptor": {"type": "string"}, "version": _REGISTRY_ID, "ai_model": _REGISTRY_ID},
+                        {
+                            "descriptor": {"type": "string"},
+                            "version": _REGISTRY_ID,
+                            "ai_model": {**_REGISTRY_ID, "type": ["integer", "null"]},
+                        },
                         required=("descriptor", "version"),
                     ),
                 }
@@ -64,7 +71,7 @@ EXECUTION = _object(
                     {
                         "name": {"type": "string", "minLength": 1, "maxLength": 100},
                         "description": {"type": "string"},
-                        "merge_type": {"type": "string", "minLength": 1, "maxLength": 50},
+                        "merge_type": {"type": ["string", "null"], "maxLength": 50},
                     },
                     required=("name", "description"),
                 )
@@ -102,7 +109,7 @@ PROGRESS: dict[str, Any] = {
 }
 
 RUNNING = _object({})
-FAILED = _object({"message": {"type": "string"}}, required=("message",))
+FAILED = _object({"message": {"type": ["string", "null"], NUMBERS_TOO: True}})
 
 
 def succeeded(*, model: bool, metrics: bool, file: bool) -> dict[str, Any]:

@@ -30,12 +30,9 @@ def upload_faults(files: Uploads, schema: SchemaFacts) -> list[Fault]:
 
 def _content_faults(part: str, upload: File[Any]) -> list[Fault]:
     pointer = f"/files/{escape(part)}"
-    if not upload.size:
-        return [Fault(pointer, "is empty")]
     try:
         if part == EXTERNAL_DATA:
-            if not check_zip(upload, pointer=pointer):
-                return [Fault(pointer, "is a zip archive without a file in it")]
+            check_zip(upload, pointer=pointer)
         else:
             read_json_file(cast("UploadedFile[Any]", upload), pointer)
     except InvalidInput as error:

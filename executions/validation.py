@@ -14,6 +14,7 @@ from executions import shapes
 from executions.facts import ChosenEngine, ExecutionRequest, OutputModel, Partner, SchemaFacts
 from policy.places import is_below
 from schemas.federated import FederatedOptions
+from web import leniency
 from web.errors import Fault
 from web.jsontext import escape
 from web.shape import MAX_FAULTS, check
@@ -41,6 +42,31 @@ class Rules:
 def shape_faults(document: Mapping[str, Any]) -> list[Fault]:
     """Return what is wrong with a posted document whatever its Schema."""
     return check(document, shapes.EXECUTION)
+
+
+def typed_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a posted document with numbers as numbers, and ids of patients as text, however they were sent."""
+    typed: dict[str, Any] = leniency.typed(dict(document), shapes.EXECUTION)
+    inputs = _mapping(typed.get("input_elements"))
+    platform_data = _mapping(inputs.get("platform_data"))
+    partners = _mapping(platform_data.get("data_partners_patients"))
+    changed = {name: after for name, entry in partners.items() if (after := _with_text_ids(entry)) is not entry}
+    if not changed:
+        return typed
+    platform_data = {**platform_data, "data_partners_patients": {**partners, **changed}}
+    return {**typed, "input_elements": {**inputs, "platform_data": platform_data}}
+
+
+def _with_text_ids(entry: Any) -> Any:
+    patients = _sequence(_mapping(entry).get("patients"))
+    if not any(_has_number_as_id(patient) for patient in patients):
+        return entry
+    changed = [{**patient, "id": str(patient["id"])} if _has_number_as_id(patient) else patient for patient in patients]
+    return {**entry, "patients": changed}
+
+
+def _has_number_as_id(patient: Any) -> bool:
+    return isinstance(patient, dict) and leniency.is_number_for_text(patient.get("id"))
 
 
 def execution_faults(
@@ -71,7 +97,7 @@ def parse_request(document: Mapping[str, Any], schema: SchemaFacts) -> Execution
         engines=tuple(ChosenEngine(each["descriptor"], each["version"], each.get("ai_model")) for each in chosen),
         output_model=None
         if model is None
-        else OutputModel(model["name"], model["description"], model.get("merge_type", "")),
+        else OutputModel(model["name"], model["description"], model.get("merge_type") or ""),
         federated_options=FederatedOptions.of(federated),
     )
 
@@ -196,7 +222,7 @@ def _engine_faults(document: Mapping[str, Any], schema: SchemaFacts) -> Iterator
         elif descriptor in seen:
             yield Fault(f"{where}/descriptor", "is given a second time")
         else:
-            yield from _presence(f"{where}/ai_model", "ai_model" in chosen, slot.ai_model, schema.name)
+            yield from _presence(f"{where}/ai_model", chosen.get("ai_model") is not None, slot.ai_model, schema.name)
         seen.add(descriptor)
     for descriptor in slots:
         if descriptor not in seen:

@@ -31,11 +31,11 @@ from executions.progress import role_to_failed
 from executions.selectors import execution_bare, parameter_values
 from executions.services import execution_delete, execution_post, execution_preview, execution_stop
 from web.addresses import Addresses
-from web.bodies import read_body
+from web.bodies import read_body, read_callback
 from web.downloads import file_response, json_file_response
 from web.errors import Fault, InvalidInput
 from web.grants import ANY_ROLE, CENTRAL_ROLES, Role, grant_of
-from web.lists import ListQuery, choice_filter, moment_filter, on, page_of, search_filter, text_filter
+from web.lists import FORMAT, JSON, ListQuery, choice_filter, moment_filter, on, page_of, search_filter, text_filter
 
 QUERY = ListQuery(
     sorts={"schema": "schema__name", "created_at": "created_at", "updated_at": "updated_at"},
@@ -175,7 +175,7 @@ class ExecutionViewSet(ViewSet):
     )
     @action(detail=True, methods=["patch"])
     def update_to_running(self, request: Request, execution_id: int) -> Response:
-        """Take note that the Workflow has begun."""
+        """Take note that the Workflow has begun; the body may be left out."""
         return _called_back(request, execution_id, execution_to_running)
 
     @extend_schema(
@@ -214,7 +214,7 @@ def _engines(execution: Execution) -> QuerySet[ExecutionAIEngine]:
 
 def _called_back(request: Request, execution_id: int, service: Callable[..., Execution]) -> Response:
     attempt = check_grant(request, execution_id)
-    body = read_body(request)
+    body = read_callback(request)
     if body.files:
         raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
     return _shown(request, service(execution_id=execution_id, document=body.data, attempt=attempt))
@@ -241,6 +241,8 @@ def _flags(request: Request, *names: str) -> dict[str, bool]:
     faults = []
     for name in request.query_params:
         value = str(request.query_params[name])
+        if name == FORMAT and value == JSON:
+            continue
         if name not in names:
             faults.append(Fault(f"/query/{name}", "is not known here; known are: " + ", ".join(names)))
         elif value.lower() not in ("true", "false"):

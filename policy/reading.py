@@ -1,15 +1,16 @@
 """YAML text to plain JSON data and the place of every value, within bounds.
 
 Reads as Kubernetes does (https://pkg.go.dev/sigs.k8s.io/yaml): YAML 1.1 without times and base-60 numbers, text keys,
-merge keys, numbers as JSON has them (`1e3` is 1000, `1.0` is 1); tags beyond those of JSON are refused.
+merge keys, and numbers as they come out of JSON, `1.0` as 1; tags beyond those of JSON are refused.
 """
 
 from __future__ import annotations
 
-import math
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -25,23 +26,38 @@ _TAG = "tag:yaml.org,2002:"
 _BaseLoader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
+# Of every scalar without quotes and tag: what it stands for is not for the library to say.
+_PLAIN = "plain"
+
+
 class _Loader(_BaseLoader):  # type: ignore[misc]
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag not in (f"{_TAG}timestamp", f"{_TAG}value")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    yaml_implicit_resolvers = {None: [(_PLAIN, re.compile(""))]}
 
 
-# PyYAML wants a dot in a number with an exponent, and a sign after the e.
-_Loader.add_implicit_resolver(
-    f"{_TAG}float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z"), list("-+.0123456789")
+# What stands for what is that of go-yaml v2, resolve.go, which Kubernetes uses; but `y` and `n` are no booleans here:
+# whoever writes them means a coordinate or a name, and what is submitted is JSON.
+_NULLS = ("", "~", "null", "Null", "NULL")
+_BOOLEANS = {
+    **dict.fromkeys(("yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
+    **dict.fromkeys(("no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
+}
+_NO_NUMBERS = {f"{sign}{word}" for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")} | {
+    ".nan",
+    ".NaN",
+    ".NAN",
+}
+_INTEGER = re.compile(
+    r"(?P<sign>[-+]?)(0[xX](?P<hex>[0-9a-fA-F]+)|0[bB](?P<bin>[01]+)|0[oO]?(?P<oct>[0-7]+)|(?P<dec>0|[1-9][0-9]*))"
 )
-# From here on a number without a fraction has an exponent.
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_BASES = {"hex": 16, "bin": 2, "oct": 8, "dec": 10}
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+# From here on JSON of Go writes a float with an exponent.
 _LARGE = 1e21
 
 
-# "8001:8001" and "12:30" are text to Kubernetes; YAML 1.1 would make numbers in base 60 of them.
-_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+class _NoJson(ValueError):
+    """A number that JSON does not know."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +78,12 @@ def read(content: bytes) -> Document:
     """Return the one mapping that a YAML text holds. Raises Unreadable at the first fault."""
     if len(content) > MAX_BYTES:
         raise Unreadable(ManifestFault("", f"is larger than {MAX_BYTES} bytes"))
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise Unreadable(ManifestFault("", "is not UTF-8", Place(line, 1))) from error
+    text = _decoded(content)
     try:
         _check_outline(text)
         loader = _Loader(text)
         try:
-            reader = _Reader(loader)
+            reader = _Reader()
             value = reader.value_of(_only_node(loader), "", 1)
         finally:
             loader.dispose()
@@ -87,6 +99,30 @@ def read(content: bytes) -> Document:
     return Document(value, reader.places)
 
 
+def _decoded(content: bytes) -> str:
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    encoding = "utf-16" if content.startswith(marks) and content not in marks else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise Unreadable(ManifestFault("", f"is not {encoding[:6].upper()}", Place(line, 1))) from error
+
+
+def _only_node(loader: Any) -> Any:
+    """Return the root of the one document that holds something."""
+    while loader.check_node():
+        node = loader.get_node()
+        if not _is_nothing(node, node.tag == _PLAIN):
+            return node
+    raise Unreadable(ManifestFault("", "is empty"))
+
+
+def _is_nothing(scalar: Any, is_plain: bool) -> bool:
+    """Tell whether a document holds nothing: helm and people leave a `---` at both ends of a file."""
+    return is_plain and scalar.value == "" and not getattr(scalar, "anchor", None)
+
+
 def _place(mark: Any) -> Place | None:
     return Place(mark.line + 1, mark.column + 1) if mark is not None else None
 
@@ -98,13 +134,12 @@ def _check_outline(text: str) -> None:
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.DocumentStartEvent):
             start = event
-        elif start is not None:
-            # The first node of a document says whether there is anything in it.
-            documents += not _is_nothing(event)
+        elif isinstance(event, yaml.ScalarEvent) and not depth and _is_nothing(event, event.implicit[0]):
+            continue
+        elif isinstance(event, (yaml.CollectionStartEvent, yaml.ScalarEvent, yaml.AliasEvent)):
+            documents += not depth
             if documents > 1:
                 raise _unreadable("", "holds several documents; a Schema has one Workflow", start)
-            start = None
-        if isinstance(event, (yaml.CollectionStartEvent, yaml.ScalarEvent, yaml.AliasEvent)):
             values += 1
             if values > 2 * MAX_VALUES:
                 raise _unreadable("", f"holds more than {MAX_VALUES} values", event)
@@ -118,28 +153,60 @@ def _check_outline(text: str) -> None:
         raise Unreadable(ManifestFault("", "is empty"))
 
 
-def _is_nothing(node: Any) -> bool:
-    """Return whether a document's node, or its event, is none: a file may end in `---`, and begin so."""
-    is_scalar = isinstance(node, (yaml.ScalarEvent, yaml.ScalarNode))
-    return is_scalar and node.style in (None, "") and not node.value
-
-
-def _only_node(loader: Any) -> Any:
-    while loader.check_node():
-        node = loader.get_node()
-        if not _is_nothing(node):
-            return node
-    return None
-
-
 def _unreadable(pointer: str, detail: str, marked: Any) -> Unreadable:
     return Unreadable(ManifestFault(pointer, detail, _place(marked.start_mark)))
 
 
+def plain_value(text: str) -> str | int | float | bool | None:
+    """Return what a scalar without quotes stands for. Raises ValueError for a number that JSON does not know."""
+    if text in _NULLS:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if text in _NO_NUMBERS:
+        raise _NoJson(text)
+    if text[0] not in "+-.0123456789":
+        return text
+    digits = text if text[0] == "." else text.replace("_", "")
+    if (match := _INTEGER.fullmatch(digits)) is not None:
+        base = next(name for name in _BASES if match[name])
+        # A text of more digits is out of range whatever they are.
+        number = int(match["sign"] + match[base], _BASES[base]) if len(match[base]) <= 64 else None
+        if number is not None and _SMALLEST <= number <= _LARGEST:
+            return number
+        if base != "dec":
+            raise _NoJson(text)
+    if _FLOAT.fullmatch(digits):
+        return _as_in_json(float(digits), text)
+    return text
+
+
+def _is_word(text: str) -> bool:
+    try:
+        return isinstance(plain_value(text), str)
+    except _NoJson:
+        return False
+
+
+def _as_in_json(number: float, text: str) -> int | float:
+    """Return a number as it comes back out of JSON written by Go: a whole one without a point."""
+    if number in (float("inf"), float("-inf")):
+        raise _NoJson(text)
+    return int(Decimal(repr(number))) if number.is_integer() and abs(number) < _LARGE else number
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "null": (type(None),),
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+}
+
+
 class _Reader:
-    def __init__(self, loader: Any) -> None:
+    def __init__(self) -> None:
         self.places: dict[str, Place] = {}
-        self._loader = loader
         self._left = MAX_VALUES
 
     def value_of(self, node: Any, pointer: str, depth: int) -> Any:
@@ -161,7 +228,7 @@ class _Reader:
         result: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == f"{_TAG}merge":
+            if key_node.tag == f"{_TAG}merge" or (key_node.tag == _PLAIN and key_node.value == "<<"):
                 for other in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
                     merged = self._merge_source(other, pointer, depth) | merged
                 continue
@@ -180,31 +247,27 @@ class _Reader:
         return value
 
     def _key(self, node: Any, pointer: str) -> str:
-        if not isinstance(node, yaml.ScalarNode) or node.tag != f"{_TAG}str":
+        if not isinstance(node, yaml.ScalarNode) or not self._is_text(node):
             raise _unreadable(pointer, "has a key that is not text; quote it", node)
         self._check_text(node, pointer)
         return str(node.value)
 
     def _scalar(self, node: Any, pointer: str) -> Any:
         kind = node.tag.removeprefix(_TAG)
-        if kind in ("int", "float") and _BASE_60.fullmatch(node.value):
-            kind = "str"
-        if kind == "str":
-            self._check_text(node, pointer)
-            return node.value
-        if kind == "null":
-            return None
-        if kind not in ("bool", "int", "float"):
+        if kind != _PLAIN and kind not in _TYPES:
             raise _unreadable(pointer, f"has a tag that is not allowed: {node.tag[:80]}", node)
         try:
-            value = getattr(self._loader, f"construct_yaml_{kind}")(node)
-        except (ValueError, KeyError) as error:
-            raise _unreadable(pointer, f"is no {kind}", node) from error
-        if isinstance(value, float) and not math.isfinite(value):
-            raise _unreadable(pointer, "is a number that JSON does not know", node)
-        if isinstance(value, float) and value.is_integer() and abs(value) < _LARGE:
-            return int(value)
+            value = node.value if kind == "str" else plain_value(node.value)
+        except _NoJson as error:
+            raise _unreadable(pointer, "is a number that JSON does not know", node) from error
+        if kind != _PLAIN and type(value) not in _TYPES[kind]:
+            raise _unreadable(pointer, f"is no {kind}", node)
+        if isinstance(value, str):
+            self._check_text(node, pointer)
         return value
+
+    def _is_text(self, node: Any) -> bool:
+        return node.tag == f"{_TAG}str" or (node.tag == _PLAIN and _is_word(node.value))
 
     def _expect(self, node: Any, pointer: str, kind: str) -> None:
         if node.tag != f"{_TAG}{kind}":

@@ -20,12 +20,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
+from registry.rules import Patients, data_digest
 from web.errors import OrchestratorError, ServiceUnavailable
 
 CONNECT_SECONDS = 3.0
@@ -37,6 +38,8 @@ MOST_AI_ENGINES_KEPT = 1000
 READ_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
 DEFAULT_CONCURRENCY = 16
+_ROWS_OF_A_PAGE = 10
+_MOST_PAGES = 1000
 _MAX_ANSWER_BYTES = 64 * 1024**2
 _CHUNK_BYTES = 64 * 1024
 _ID_AT_THE_END = re.compile(r"/([0-9]{1,18})/?$")
@@ -73,6 +76,7 @@ class AIEngineVersionInfo:
     cpu_request: str
     cpu_limit: str
     functionalities: tuple[str, ...]
+    ai_engine_id: int
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ class RegistryClient:
                 cpu_request=_text(version, "cpu_request"),
                 cpu_limit=_text(version, "cpu_limit"),
                 functionalities=_texts(version, "functionalities"),
+                ai_engine_id=engine_id,
             )
 
     def _ai_engine(self, engine_id: int) -> Mapping[str, Any]:
@@ -159,6 +164,20 @@ class RegistryClient:
                 download_resume_retries=int(model["download_resume_retries"]),
                 ai_engine_version_id=_id_of(model["ai_engine_version"]),
             )
+
+    def find_model(self, name: str, version_id: int, patients: Patients) -> int | None:
+        """Return the id of the model of this name that a version trained on just these patients; None for none.
+
+        Raises RegistryUnavailable.
+        """
+        digest = data_digest(patients)
+        for model in self._list("ai_models", {"name": name, "ai_engine_version": version_id}):
+            with _expected("ai_models", "?name"):
+                # A registry that does not know the filters answers all of them.
+                is_named_so = model["name"] == name and _id_of(model["ai_engine_version"]) == version_id
+                if is_named_so and data_digest(model["data_partners_patients"] or {}) == digest:
+                    return int(model["id"])
+        return None
 
     def has_model(self, model_id: int) -> bool:
         """Tell whether there is such a model. Raises RegistryUnavailable."""
@@ -185,15 +204,35 @@ class RegistryClient:
 
     def _get(self, resource: str, row_id: int) -> Mapping[str, Any]:
         """Return one row. Only addresses of the configured host are built, and no redirect is followed."""
-        with self._place():
-            status, content = self._exchange(f"{self._root}/{resource}/{row_id}/")
-        if status == 404:
+        answer = self._read(resource, f"{row_id}/", row_id)
+        if answer is None:
             raise RegistryNotFound(resource, row_id)
+        return answer
+
+    def _list(self, resource: str, filters: Mapping[str, str | int]) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of a list, page by page; a row may hold many patients, so pages are small."""
+        for page in range(1, _MOST_PAGES + 1):
+            query = urlencode({**filters, "sort": "created_at", "page": page, "page_size": _ROWS_OF_A_PAGE})
+            answer = self._read(resource, f"?{query}", "?page")
+            with _expected(resource, "?page"):
+                if answer is None:
+                    raise ValueError("no such list")
+                yield from answer["results"]
+                if not answer["next"]:
+                    return
+        raise RegistryUnavailable(f"The model registry's list of {resource} does not come to an end.")
+
+    def _read(self, resource: str, rest: str, words: int | str) -> dict[str, Any] | None:
+        """Return the object at an address below a resource; None where there is nothing."""
+        with self._place():
+            status, content = self._exchange(f"{self._root}/{resource}/{rest}")
+        if status == 404:
+            return None
         if status in (401, 403):
             raise RegistryUnavailable("The model registry refuses our token (MAAS_API_TOKEN).")
         if status != 200:
-            raise RegistryUnavailable(f"The model registry answered {status} to {resource}/{row_id}.")
-        with _expected(resource, row_id):
+            raise RegistryUnavailable(f"The model registry answered {status} to {resource}/{words}.")
+        with _expected(resource, words):
             answer = json.loads(content)
             if not isinstance(answer, dict):
                 raise TypeError("not an object")
@@ -272,11 +311,11 @@ def _retries() -> Retry:
 
 
 @contextmanager
-def _expected(resource: str, row_id: int) -> Iterator[None]:
+def _expected(resource: str, row_id: int | str) -> Iterator[None]:
     """Turn an answer of another form than the contract's into RegistryUnavailable."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         words = f"The model registry's answer to {resource}/{row_id} is not what it should be."
         raise RegistryUnavailable(words) from error
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 
-from registry.rules import quantity, user_vars_part
+from registry.rules import CONTAINER_NAME, CONTAINER_VERSION, TRL, quantity, user_vars_part
 from registry.shapes import FileKind, Shape
 from web.archives import check_zip
 from web.bodies import read_json_file
@@ -20,6 +21,11 @@ Files = Mapping[str, "UploadedFile[Any]"]
 
 MAX_USER_VARS_BYTES = 10 * 1024**2
 _MAX_FAULTS = 100
+_IMAGE_WORDS = (
+    "must be the name of an image without registry and tag, such as team/breast-density: lower-case letters and "
+    "digits, with single dots, underscores or dashes between them"
+)
+_TAG_WORDS = "must be the tag of an image, such as 1.0.2: letters, digits, dots, dashes and underscores"
 
 
 def form_faults(shape: Shape, data: Data, files: Files, *, partial: bool) -> list[Fault]:
@@ -63,6 +69,20 @@ def patients_faults(patients: object) -> list[Fault]:
     return faults[:_MAX_FAULTS]
 
 
+def ai_engine_faults(data: Data) -> list[Fault]:
+    """Return which fields of an AI engine say what cannot be; that they are texts is for the shape to say."""
+    return [
+        *_form_fault(data, "container_name", CONTAINER_NAME, _IMAGE_WORDS),
+        *_form_fault(data, "trl", TRL, "must be a technology readiness level, a whole number from 1 to 9"),
+    ]
+
+
+def _form_fault(data: Data, field: str, form: re.Pattern[str], words: str) -> list[Fault]:
+    value = data.get(field)
+    wrong = isinstance(value, str) and not form.fullmatch(value)
+    return [Fault(f"/data/{field}", words)] if wrong else []
+
+
 def version_faults(
     data: Data, files: Files, *, known: Collection[str], current: Data, present: Collection[str]
 ) -> list[Fault]:
@@ -72,7 +92,7 @@ def version_faults(
     functionalities whose default user variables are stored already.
     """
     wanted = data.get("functionalities", current.get("functionalities"))
-    faults = _resource_faults(data, current)
+    faults = [*_form_fault(data, "container_version", CONTAINER_VERSION, _TAG_WORDS), *_resource_faults(data, current)]
     if not isinstance(wanted, list):
         return faults
     names = [name for name in wanted if isinstance(name, str) and name in known]

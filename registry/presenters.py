@@ -34,6 +34,10 @@ def present_ai_engine(engine: AIEngine, base: str) -> Presented:
         "caveats": engine.caveats,
         "metrics": engine.metrics,
         "license": engine.license,
+        "versions": [
+            f"{base}ai_engines_versions/{version.pk}/"
+            for version in engine.known_versions  # type: ignore[attr-defined] # the selector adds it
+        ],
         "created_at": engine.created_at,
         "updated_at": engine.updated_at,
     }

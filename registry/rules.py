@@ -10,6 +10,13 @@ from decimal import Decimal
 
 Patients = Mapping[str, Sequence[str]]
 
+# Of an image: https://github.com/opencontainers/distribution-spec/blob/main/spec.md, "Pulling manifests".
+_NAME_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+CONTAINER_NAME = re.compile(rf"{_NAME_PART}(/{_NAME_PART})*")
+CONTAINER_VERSION = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+# A technology readiness level; blank where none is stated.
+TRL = re.compile(r"[1-9]?")
+
 _FORMS = {
     "memory": re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?([kMGTPE]|[KMGTPE]i)?"),
     "cpu": re.compile(r"[0-9]{1,9}m|[0-9]{1,6}(\.[0-9]{1,3})?"),

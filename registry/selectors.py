@@ -17,8 +17,9 @@ from web.errors import NotFound
 
 
 def ai_engines() -> QuerySet[AIEngine]:
-    """Return the AI engines."""
-    return AIEngine.objects.all()
+    """Return the AI engines, each with the list of its versions as `known_versions`, of which only the id is read."""
+    versions = AIEngineVersion.objects.only("pk", "ai_engine_id").order_by("pk")
+    return AIEngine.objects.prefetch_related(Prefetch("versions", versions, to_attr="known_versions"))
 
 
 def ai_engine_versions() -> QuerySet[AIEngineVersion]:

@@ -28,7 +28,9 @@ class AIEngineIn(_Serializer):
     data_type = serializers.ListField(child=serializers.CharField(max_length=100), required=False)
     role_type = serializers.CharField(max_length=50)
     data_considerations = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    trl = serializers.CharField(max_length=200, required=False, allow_null=True, allow_blank=True)
+    trl = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, help_text="A technology readiness level from 1 to 9."
+    )
     ethics = serializers.CharField(required=False, allow_null=True, allow_blank=True)
     caveats = serializers.CharField(required=False, allow_null=True, allow_blank=True)
     metrics = serializers.CharField(required=False, allow_null=True, allow_blank=True)
@@ -36,6 +38,7 @@ class AIEngineIn(_Serializer):
 
 
 class AIEngineOut(AIEngineIn):
+    versions = serializers.ListField(child=serializers.URLField())
     url = serializers.URLField()
     id = serializers.IntegerField()
     created_at = serializers.DateTimeField()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from web.leniency import NUMBERS_TOO, typed
 
 MAX_ID = 2**63 - 1
 MAX_SECONDS = 2**31 - 1
@@ -14,7 +16,7 @@ _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TEXT = {"type": "string", "maxLength": 100_000}
 _OPTIONAL_TEXT = {"type": ["string", "null"], "maxLength": 100_000}
 # That it is one is checked apart, in better words than a pattern's.
-_QUANTITY = {"type": "string"}
+_QUANTITY = {"type": "string", NUMBERS_TOO: True}
 # What is in the lists is checked apart: there may be very many patients.
 _PATIENTS = {"type": ["object", "null"]}
 
@@ -40,6 +42,16 @@ class Shape:
     required: tuple[str, ...]
     files: Mapping[str, FileKind] = field(default_factory=dict)
 
+    @property
+    def json_parts(self) -> tuple[str, ...]:
+        """The names of the file parts that hold JSON."""
+        return tuple(name for name, kind in self.files.items() if kind is FileKind.JSON)
+
+    def typed(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `data` with its fields in the types of this shape, as far as senders write them otherwise."""
+        result: dict[str, Any] = typed(dict(data), self.schema(partial=True))
+        return result
+
     def schema(self, *, partial: bool) -> dict[str, Any]:
         """Return the JSON Schema of `data` for a POST, or for a PATCH (`partial`)."""
         return {
@@ -49,24 +61,6 @@ class Shape:
             "additionalProperties": False,
         }
 
-
-AI_ENGINE = Shape(
-    properties={
-        "name": _name(200),
-        "container_name": _name(200),
-        "owner": {"type": "string", "maxLength": 200},
-        "description": _TEXT,
-        "data_type": {"type": "array", "items": _name(100), "uniqueItems": True, "maxItems": 100},
-        "role_type": _name(50),
-        "data_considerations": _OPTIONAL_TEXT,
-        "trl": _optional_name(200),
-        "ethics": _OPTIONAL_TEXT,
-        "caveats": _OPTIONAL_TEXT,
-        "metrics": _OPTIONAL_TEXT,
-        "license": _optional_name(200),
-    },
-    required=("name", "container_name", "role_type"),
-)
 
 AI_MODEL = Shape(
     properties={
@@ -96,12 +90,38 @@ EVALUATION_METRIC = Shape(
 GENERIC_FILE = Shape(properties={"name": _name(200)}, required=("name",), files={"contents": FileKind.ZIP})
 
 
+def _word(length: int, words: Sequence[str]) -> dict[str, Any]:
+    """Return the shape of one of the given words, or of any name where none are given."""
+    return {"type": "string", "enum": list(words)} if words else _name(length)
+
+
+def ai_engine_shape(role_types: Sequence[str], data_types: Sequence[str]) -> Shape:
+    """Return the shape of an AI engine, given the role types and data types that are taken; empty takes any."""
+    return Shape(
+        properties={
+            "name": _name(200),
+            "container_name": _name(200),
+            "owner": {"type": "string", "maxLength": 200},
+            "description": _TEXT,
+            "data_type": {"type": "array", "items": _word(100, data_types), "uniqueItems": True, "maxItems": 100},
+            "role_type": _word(50, role_types),
+            "data_considerations": _OPTIONAL_TEXT,
+            "trl": {"type": ["string", "null"], NUMBERS_TOO: True},
+            "ethics": _OPTIONAL_TEXT,
+            "caveats": _OPTIONAL_TEXT,
+            "metrics": _OPTIONAL_TEXT,
+            "license": _optional_name(200),
+        },
+        required=("name", "container_name", "role_type"),
+    )
+
+
 def ai_engine_version_shape(functionalities: list[str]) -> Shape:
     """Return the shape of an AI engine's version, given the functionalities that exist."""
     return Shape(
         properties={
             "ai_engine": _ID,
-            "container_version": _name(100),
+            "container_version": {**_name(100), NUMBERS_TOO: True},
             "description": _TEXT,
             "functionalities": {
                 "type": "array",

@@ -21,7 +21,18 @@ from runs.models import RunPhase, RunReason, WorkflowRun
 from runs.presenters import present_events, present_nodes, present_run, present_runs
 from runs.selectors import run_named, run_with_everything
 from web.errors import Fault, InvalidInput
-from web.lists import ListQuery, boolean_filter, choice_filter, integer_filter, moment_filter, on, page_of, text_filter
+from web.lists import (
+    FORMAT,
+    JSON,
+    ListQuery,
+    boolean_filter,
+    choice_filter,
+    integer_filter,
+    moment_filter,
+    on,
+    page_of,
+    text_filter,
+)
 from web.standing import GrantedTurns, while_granted
 from web.turns import InTurns
 
@@ -120,7 +131,7 @@ def _refuse_other_than(request: Request, *known: str) -> None:
     faults = [
         Fault(f"/query/{name}", "is not known here; known are: " + ", ".join(known))
         for name in request.query_params
-        if name not in known
+        if name not in known and (name, request.query_params[name]) != (FORMAT, JSON)
     ]
     if faults:
         raise InvalidInput(faults=faults)

@@ -1,12 +1,16 @@
 """Zips made of what an AI engine wrote, and zips unpacked without leaving their folder."""
 
 import logging
+import lzma
 import os
+import re
 import shutil
 import stat
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -19,6 +23,20 @@ BLOCK = 1024 * 1024
 
 # A local file header up to its name: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3.7.
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+_UTF_8_FLAG = 0x800
+_DOS_FOLDER = 0x10
+_DRIVE = re.compile("[A-Za-z]:")
+# What zipfile and its decompressors raise over damaged content.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    UnicodeDecodeError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +66,10 @@ def pack(path: str, target: Path, compression: int = zipfile.ZIP_DEFLATED) -> No
 
 
 def unpack(archive_path: Path, folder: Path) -> None:
-    """Unpack a zip into `folder`, creating it.
+    """Unpack a zip into `folder`, creating it; what macOS leaves in zips for itself is left out.
 
-    Raises ArchiveError, before anything is written, when it isn't a readable zip, is encrypted, has a name that
-    leads out of the folder, holds a link or a device, or needs more room than there is.
+    Raises ArchiveError, before anything is written, when it isn't a readable zip, holds no file, is encrypted, has a
+    name that leads out of the folder, holds a link or a device, or needs more room than there is.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -59,12 +77,15 @@ def unpack(archive_path: Path, folder: Path) -> None:
             members = archive.infolist()
             for member in members:
                 _check_member(member)
+            members = _wanted(members)
+            if all(_is_folder(member) for member in members):
+                raise ArchiveError("the zip holds no file")
             needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
             if needed > free:
                 raise ArchiveError(f"the zip needs {needed} bytes, {free} are free at {folder}")
             for member in members:
                 _write_member(archive, member, folder)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except _DAMAGED as error:
         raise ArchiveError(f"what was downloaded isn't a readable zip: {error}") from error
     log.info("unpacked %d members into %s", len(members), folder)
 
@@ -83,9 +104,38 @@ def _files(source: Path) -> Iterator[Path]:
                 yield file
 
 
+def _path(member: zipfile.ZipInfo) -> str:
+    """Return a member's path with slashes, for which Windows has backslashes, and in the characters that were meant.
+
+    macOS writes UTF-8 without the flag that says so; then it reads as code page 437 (the same text, appendix D).
+    """
+    name = member.filename
+    if not member.flag_bits & _UTF_8_FLAG and not name.isascii():
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
+
+
+def _is_folder(member: zipfile.ZipInfo) -> bool:
+    # Some packers of Windows say it by MS-DOS' attribute alone.
+    return _path(member).endswith("/") or bool(member.external_attr & _DOS_FOLDER and not member.file_size)
+
+
+def _wanted(members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+    """Return the members without resource forks, and without what tells macOS how to show a folder."""
+    paths = {_path(member) for member in members}
+
+    def is_left_over(path: str) -> bool:
+        folder, separator, name = path.rpartition("/")
+        is_fork = name.startswith("._") and f"{folder}{separator}{name[2:]}" in paths
+        return path.startswith("__MACOSX/") or name == ".DS_Store" or is_fork
+
+    return [member for member in members if not is_left_over(_path(member))]
+
+
 def _check_member(member: zipfile.ZipInfo) -> None:
-    name = PurePosixPath(member.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or ":" in (name.parts[0] if name.parts else ""):
+    name = PurePosixPath(_path(member))
+    if name.is_absolute() or ".." in name.parts or _DRIVE.match(_path(member)):
         raise ArchiveError(f"the zip holds a name that leads out of its folder: {member.filename!r}")
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -95,11 +145,11 @@ def _check_member(member: zipfile.ZipInfo) -> None:
 
 
 def _write_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
-    target = folder.joinpath(*PurePosixPath(member.filename.replace("\\", "/")).parts)
+    target = folder.joinpath(*PurePosixPath(_path(member)).parts)
     # A link that lay in the folder before must not carry a member elsewhere.
     if not target.resolve().is_relative_to(folder.resolve()):
         raise ArchiveError(f"a link in {folder} leads out of it: {member.filename!r}")
-    if member.is_dir():
+    if _is_folder(member):
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,9 @@ from django.db import IntegrityError, transaction
 from schemas import deletion
 from schemas.models import Schema
 from schemas.posting import CheckedSchema, check_posted
+from schemas.shapes import schema_shape
 from web.errors import Fault, InvalidInput, NotFound
+from web.leniency import typed
 from web.storage import delete_after_commit, save, stored_files
 
 _TAKEN = Fault("/data/name", "is the name of another Schema")
@@ -19,6 +21,7 @@ _TAKEN = Fault("/data/name", "is the name of another Schema")
 
 def schema_create(*, document: dict[str, Any], files: Mapping[str, UploadedFile[Any]]) -> Schema:
     """Check and store a Schema. Raises InvalidInput with all faults, StorageFull."""
+    document = typed(document, schema_shape(()))
     faults: list[Fault] = []
     name = document.get("name")
     if isinstance(name, str) and Schema.objects.filter(name=name).exists():

@@ -25,7 +25,7 @@ trap stop EXIT
 # What a crash would lose is of no use to anybody here: no fsync. Trust is by the folder, which nobody else may enter.
 (
     cd "$cluster"
-    "${as_server[@]}" "$bin/initdb" -D "$cluster/data" -U orchestrator --auth=trust --encoding=UTF8 --locale=C >/dev/null
+    "${as_server[@]}" "$bin/initdb" -D "$cluster/data" -U orchestrator --auth=trust --encoding=UTF8 --locale=C.UTF-8 >/dev/null
     "${as_server[@]}" "$bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -w -o "-k '$cluster' -c listen_addresses='' \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off" start >/dev/null
 )

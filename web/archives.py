@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import io
 import lzma
+import re
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -26,6 +27,9 @@ _MAX_LIST_BYTES = 64 * 1024**2
 _LIST_ENTRY = b"PK\x01\x02"
 _LOCAL_HEADER_BYTES = 30
 _MAX_NAME_BYTES = 255
+_UTF_8_FLAG = 0x800
+_DOS_FOLDER = 0x10
+_DRIVE = re.compile("[A-Za-z]:")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
@@ -47,17 +51,22 @@ def check_zip(
 ) -> list[str]:
     """Return the paths of the files in a zip archive, in its own order; each file's own header is looked at too.
 
-    `file` is an open binary file and is left at its beginning. `max_bytes` counts what the archive would become.
-    Raises InvalidInput at `pointer` for what is no zip or is encrypted, for absolute paths, paths that leave the
-    archive's folder and symbolic links, for a path given twice or as a file and a folder, for files that share their
-    bytes, and beyond the limits.
+    Paths are those that `member_path` gives; what macOS leaves for itself is not among them. `file` is an open binary
+    file and is left at its beginning. `max_bytes` counts what the archive would become. Raises InvalidInput at
+    `pointer` for what is no zip, holds no file or is encrypted, for absolute paths, paths that leave the archive's
+    folder and symbolic links, for a path given twice or as a file and a folder, for files that share their bytes, and
+    beyond the limits.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
+    if not size:
+        raise InvalidInput(faults=[Fault(pointer, "is empty, which is not a zip archive")])
     try:
         with reading_archive(), zipfile.ZipFile(_Bounded(file, max_files)) as archive:
             members = archive.infolist()
+            paths = list(_files_in(members))
             problem = _problem(members, max_files, max_bytes, size) or _broken_member(archive, members)
+            problem = problem or ("" if paths else "is a zip archive without a file in it")
     except _TooManyFiles:
         problem = f"holds more than {max_files} files"
     except BrokenArchive as error:
@@ -66,7 +75,38 @@ def check_zip(
         file.seek(0)
     if problem:
         raise InvalidInput(faults=[Fault(pointer, problem)])
-    return _paths_in(members)
+    return paths
+
+
+def member_path(member: zipfile.ZipInfo) -> str:
+    """Return the path of a member, with slashes and in the characters that its packer meant.
+
+    Packers of Windows separate by backslashes. Those of macOS write UTF-8 without the flag that says so, which then
+    reads as code page 437 (https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, appendix D).
+    """
+    name = member.filename
+    if not member.flag_bits & _UTF_8_FLAG and not name.isascii():
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
+
+
+def _is_folder(member: zipfile.ZipInfo) -> bool:
+    # Some packers of Windows say it by MS-DOS' attribute alone.
+    return member_path(member).endswith("/") or bool(member.external_attr & _DOS_FOLDER and not member.file_size)
+
+
+def _files_in(members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    """Return the members that are files, by path, without what file managers leave."""
+    files = {member_path(member): member for member in members if not _is_folder(member)}
+    return {path: member for path, member in files.items() if not _is_left_over(path, files)}
+
+
+def _is_left_over(path: str, paths: Container[str]) -> bool:
+    """Tell whether macOS left a file beside the others: a resource fork of one of them, or how to show a folder."""
+    folder, separator, name = path.rpartition("/")
+    is_fork = name.startswith("._") and f"{folder}{separator}{name[2:]}" in paths
+    return path.startswith("__MACOSX/") or name == ".DS_Store" or is_fork
 
 
 class _TooManyFiles(Exception):
@@ -93,12 +133,7 @@ class _Bounded:
 def zip_paths(file: Any) -> list[str]:
     """Return the paths of the files in an archive that `check_zip` let in."""
     with zipfile.ZipFile(file) as archive:
-        return _paths_in(archive.infolist())
-
-
-def _paths_in(members: list[zipfile.ZipInfo]) -> list[str]:
-    """Return the paths of what are files."""
-    return [member.filename for member in members if not member.is_dir()]
+        return list(_files_in(archive.infolist()))
 
 
 def read_member(file: Any, path: str, *, pointer: str = "/query/file_path") -> Member:
@@ -108,14 +143,13 @@ def read_member(file: Any, path: str, *, pointer: str = "/query/file_path") -> M
     """
     with reading_archive():
         archive = zipfile.ZipFile(file)
-    try:
-        info = archive.getinfo(path)
-    except KeyError as error:
-        raise InvalidInput(faults=[Fault(pointer, "names no file of this archive")]) from error
-    if info.is_dir():
+    info = next((member for member in archive.infolist() if path in (member.filename, member_path(member))), None)
+    if info is None:
+        raise InvalidInput(faults=[Fault(pointer, "names no file of this archive")])
+    if _is_folder(info):
         raise InvalidInput(faults=[Fault(pointer, "names a folder of this archive")])
     with reading_archive():
-        return Member(info.filename, info.file_size, archive.open(info))
+        return Member(member_path(info), info.file_size, archive.open(info))
 
 
 @contextmanager
@@ -170,16 +204,17 @@ class _Places:
     def problem(self, member: zipfile.ZipInfo) -> str:
         """Take a member's path; return why that cannot be."""
         # As whoever unpacks it takes it: `a/./b` and `a//b` are `a/b`.
-        path = tuple(part for part in member.filename.split("/") if part not in ("", "."))
+        path = tuple(part for part in member_path(member).split("/") if part not in ("", "."))
+        is_folder = _is_folder(member)
         if path in self._files:
             return "is there twice"
-        if not path and not member.is_dir():
+        if not path and not is_folder:
             return "has a name that is not allowed"
         above = [path[:length] for length in range(1, len(path))]
-        if any(folder in self._files for folder in above) or (not member.is_dir() and path in self._folders):
+        if any(folder in self._files for folder in above) or (not is_folder and path in self._folders):
             return "is a file and a folder at once"
-        self._folders.update(above, [path] if member.is_dir() else [])
-        if not member.is_dir():
+        self._folders.update(above, [path] if is_folder else [])
+        if not is_folder:
             self._files.add(path)
         return ""
 
@@ -197,16 +232,16 @@ def _overlap(members: list[zipfile.ZipInfo], size: int) -> str:
 
 
 def _member_problem(member: zipfile.ZipInfo) -> str:
-    # zipfile cuts a name at a NUL and turns the platform's separators round: judge what the archive really says.
-    name = member.orig_filename
+    # zipfile cuts a name at a NUL: judge what the archive really says, as whoever unpacks it reads it.
+    name = member_path(member)
     kind = stat.S_IFMT(member.external_attr >> 16)
     problems = {
         "is encrypted": member.flag_bits & 0x1,
-        "has a name that is not allowed": not name or "\x00" in name or "\\" in name,
+        "has a name that is not allowed": not name or "\x00" in member.orig_filename,
         "has a name that is too long": any(
             len(part.encode(errors="replace")) > _MAX_NAME_BYTES for part in name.split("/")
         ),
-        "is an absolute path": name.startswith("/") or name[1:2] == ":",
+        "is an absolute path": name.startswith("/") or bool(_DRIVE.match(name)),
         "leaves its folder": ".." in name.split("/"),
         "is a link or another special file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
         "is packed in a way that is not known here": member.compress_type not in _METHODS,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import codecs
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files.base import File
+from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
 from django.http import HttpRequest, RawPostDataException
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 
 from web.errors import Fault, InvalidInput, TooLarge
-from web.jsontext import escape, parse_json
+from web.jsontext import escape, mended, parse_json
 from web.standing import refuse_ended
 
 DATA_PART = "data"
+_F = TypeVar("_F", bound=File[Any])
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,28 @@ def read_body(request: Request) -> Body:
     UnsupportedMediaType for another content type, and InvalidToken where the caller's token ended on the way.
     """
     limit_size(request)
+    return _read(request, _as_exact_object)
+
+
+def read_callback(request: Request) -> Body:
+    """Return what a Workflow tells of itself, as `read_body` does, but take more: what it says must be heard.
+
+    A request without a body is an empty document, and U+FFFD stands for what is no character: programs cut texts in
+    the middle of one.
+    """
+    limit_size(request)
+    if not int(request.META.get("CONTENT_LENGTH") or 0):
+        refuse_ended(request)
+        return Body({})
+    return _read(request, _as_mended_object)
+
+
+def _read(request: Request, parse: Callable[[bytes | str], dict[str, Any]]) -> Body:
     media_type = (request.content_type or "").partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        body = _read_multipart(request)
+        body = _read_multipart(request, parse)
     elif media_type == "application/json":
-        body = Body(_as_object(_raw(request)))
+        body = Body(parse(_raw(request)))
     else:
         body = None
     if body is not None:
@@ -59,7 +79,26 @@ def read_json_file(upload: UploadedFile[Any], pointer: str, max_bytes: int | Non
     upload.seek(0)
     content = upload.read()
     upload.seek(0)
+    if not content.strip():
+        raise InvalidInput(faults=[Fault(pointer, "is empty")])
     return parse_json(content, pointer)
+
+
+def without_marks(files: Mapping[str, _F], parts: Collection[str]) -> dict[str, _F | UploadedFile[Any]]:
+    """Return files with those of the given parts, JSON, without a byte order mark.
+
+    Some editors of Windows write one, and what reads a file later need not know it.
+    """
+    return {part: _without_mark(file) if part in parts else file for part, file in files.items()}
+
+
+def _without_mark(file: _F) -> _F | UploadedFile[Any]:
+    file.seek(0)
+    has_mark = file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+    # What is too large to be taken is not read to find that out.
+    content = file.read() if has_mark and file.size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE else None
+    file.seek(0)
+    return file if content is None else SimpleUploadedFile(file.name or "json", content)
 
 
 def limit_size(request: Request | HttpRequest) -> None:
@@ -80,6 +119,17 @@ def _raw(request: Request) -> bytes:
         raise RuntimeError("read_body must be the only reader of a request's body") from error
 
 
+def _as_exact_object(text: bytes | str) -> dict[str, Any]:
+    # A form's parser puts this character in the place of what is not UTF-8: what was meant is lost.
+    if isinstance(text, str) and "\ufffd" in text:
+        raise InvalidInput(faults=[Fault("/data", "is not UTF-8, or holds the replacement character U+FFFD")])
+    return _as_object(text)
+
+
+def _as_mended_object(text: bytes | str) -> dict[str, Any]:
+    return _as_object(mended(text))
+
+
 def _as_object(text: bytes | str) -> dict[str, Any]:
     if not text.strip():
         raise InvalidInput(faults=[Fault("/data", "is missing")])
@@ -89,12 +139,12 @@ def _as_object(text: bytes | str) -> dict[str, Any]:
     return data
 
 
-def _read_multipart(request: Request) -> Body:
+def _read_multipart(request: Request, parse: Callable[[bytes | str], dict[str, Any]]) -> Body:
     form, uploads = request.POST, request.FILES
     faults: list[Fault] = []
     data: dict[str, Any] = {}
     try:
-        data = _as_object(_document(form.getlist(DATA_PART), uploads.getlist(DATA_PART)))
+        data = parse(_document(form.getlist(DATA_PART), uploads.getlist(DATA_PART)))
     except InvalidInput as error:
         faults.extend(error.faults)
     for name in form:
@@ -125,7 +175,4 @@ def _document(fields: list[str], uploads: list[UploadedFile[Any]]) -> bytes | st
         content: bytes = uploads[0].read()
         return content
     text = fields[0] if fields else ""
-    # The form's parser puts this character in the place of what is not UTF-8: what was meant is lost.
-    if "\ufffd" in text:
-        raise InvalidInput(faults=[Fault("/data", "is not UTF-8, or holds the replacement character U+FFFD")])
     return text.removeprefix("\ufeff")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
@@ -13,6 +15,10 @@ from web.errors import Fault, InvalidInput, TooLarge
 
 MAX_DEPTH = 32
 _MAX_FAULTS = 50
+# Escapes one after the other, so that of `\\ud83d` the first two make a backslash, and the rest is text.
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<none>u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)"
+)
 _UNSTORABLE = "holds a NUL or an unpaired surrogate character"
 
 
@@ -39,7 +45,9 @@ def parse_json(text: bytes | str, pointer: str = "/data") -> Any:
             raise TooLarge(faults=[Fault(pointer, f"holds more than {settings.MAX_DATA_VALUES} values")])
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
-        raise _invalid(pointer, f"is not UTF-8 (byte {error.start})") from error
+        marked = isinstance(text, bytes) and text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        words = "is UTF-16: save it as UTF-8" if marked else f"is not UTF-8 (byte {error.start})"
+        raise _invalid(pointer, words) from error
     except json.JSONDecodeError as error:
         raise _invalid(pointer, f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
     except _DuplicateKey as error:
@@ -52,6 +60,13 @@ def parse_json(text: bytes | str, pointer: str = "/data") -> Any:
     if faults:
         raise InvalidInput(faults=faults)
     return value
+
+
+def mended(text: bytes | str) -> str:
+    """Return a JSON text with U+FFFD in the place of what is no character: bad UTF-8, half a surrogate pair, a NUL."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig", errors="replace")
+    return _ESCAPE.sub(lambda found: r"\ufffd" if found["none"] else found[0], text) if "\\u" in text else text
 
 
 def _invalid(pointer: str, detail: str) -> InvalidInput:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 MAX_ID = 2**63 - 1
+# Some senders ask for the only format of answers there is.
+FORMAT, JSON = "format", "json"
 _M = TypeVar("_M", bound=Model)
 
 Filter = Callable[[str, str], Q]
@@ -141,7 +143,7 @@ class ListQuery:
         order: Sequence[str] = ("-created_at",),
     ):
         self.order = tuple(order)
-        self.sorts = dict(sorts) if isinstance(sorts, Mapping) else {name: name for name in sorts}
+        self.sorts = {**(sorts if isinstance(sorts, Mapping) else {name: name for name in sorts}), "id": "id"}
         self.filters = dict(filters or {})
 
     def apply(self, request: Request, queryset: QuerySet[_M]) -> QuerySet[_M]:
@@ -152,10 +154,12 @@ class ListQuery:
         for name in request.query_params:
             values = request.query_params.getlist(name)
             try:
-                if name not in self.filters and name not in ("sort", "page", "page_size"):
+                if name not in self._names():
                     raise ValueError("is not known here; known are: " + ", ".join(self._names()))
                 if len(values) > 1:
                     raise ValueError("is given more than once")
+                if name == FORMAT and values[0] != JSON:
+                    raise ValueError("must be json: answers have no other format")
                 if "\x00" in values[0]:
                     raise ValueError("holds a NUL character")
                 if name == "sort":
@@ -172,19 +176,18 @@ class ListQuery:
     def parameters(self) -> list[OpenApiParameter]:
         """Return what the OpenAPI document says of this list's query."""
         result = [OpenApiParameter(name, str, description="Equality filter.") for name in self.filters]
-        if self.sorts:
-            words = ", ".join(self.sorts)
-            result.append(OpenApiParameter("sort", str, description=f"Any of {words}; `-` before it turns it round."))
-        result.append(OpenApiParameter("page", int))
+        words = ", ".join(self.sorts)
+        result.append(OpenApiParameter("sort", str, description=f"Any of {words}; `-` before it turns it round."))
+        result.append(OpenApiParameter("page", str, description="A whole number from 1, or `last`."))
         result.append(OpenApiParameter("page_size", int, description="Default 100, at most 500."))
         return result
 
     def _names(self) -> list[str]:
-        return [*self.filters, "sort", "page", "page_size"]
+        return [*self.filters, "sort", "page", "page_size", FORMAT]
 
     def _order(self, value: str) -> list[str]:
         order = []
-        for word in value.split(","):
+        for word in map(str.strip, value.split(",")):
             sign, name = ("-", word[1:]) if word.startswith("-") else ("", word)
             if name not in self.sorts:
                 raise ValueError("knows only: " + ", ".join(self.sorts))
@@ -221,6 +224,8 @@ class StandardPagination(PageNumberPagination):
         faults = []
         for name in ("page", "page_size"):
             value = request.query_params.get(name)
+            if name == "page" and value in self.last_page_strings:
+                continue
             if value is not None and not (value.isascii() and value.isdecimal() and value.strip("0")):
                 faults.append(Fault(f"/query/{name}", "must be a whole number from 1"))
             elif value is not None and len(value) > 18:

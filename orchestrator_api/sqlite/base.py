@@ -7,6 +7,9 @@ that gives way to others at the processor gives way here too: it leaves them tim
 SQLite goes on in a file that somebody has removed or replaced, and all of it is lost at the end; and where a file is
 missing it makes an empty one. Here a connection ends when its file is no longer in its place, and a process that has
 had its database makes no new one.
+
+SQLite knows the case of ASCII letters alone. Here lookups that ignore case compare capitals of all scripts, as
+PostgreSQL does: letter by letter, so that `ß` stays what it is.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import time
 from typing import Any
 
 from django.db.backends.sqlite3 import base
+from django.db.backends.sqlite3.operations import DatabaseOperations as SQLiteOperations
 
 _LOOK_AGAIN_SECONDS = 0.001
 _GAP_SECONDS = 0.0025
@@ -44,9 +48,38 @@ class _Gap:
 _gap = _Gap()
 
 
+_CAPITALS = "CAPITALS"
+_IGNORE_CASE = ("iexact", "icontains", "istartswith", "iendswith")
+
+
+def capitals(text: object) -> str | None:
+    """Return a text in capitals, each letter by itself; other values as their text, None for NULL."""
+    if text is None:
+        return None
+    text = str(text)
+    if text.isascii():
+        return text.upper()
+    return "".join(capital if len(capital := letter.upper()) == 1 else letter for letter in text)
+
+
+class DatabaseOperations(SQLiteOperations):
+    """Turns what is looked up without regard to case into capitals."""
+
+    def lookup_cast(self, lookup_type: str, internal_type: str | None = None) -> str:
+        return f"{_CAPITALS}(%s)" if lookup_type in _IGNORE_CASE else super().lookup_cast(lookup_type, internal_type)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """See the module's docstring."""
 
+    ops_class = DatabaseOperations
+    operators = {
+        lookup: sql.replace("%s", f"{_CAPITALS}(%s)") if lookup in _IGNORE_CASE else sql
+        for lookup, sql in base.DatabaseWrapper.operators.items()
+    }
+    pattern_ops = {
+        lookup: sql.replace("UPPER(", f"{_CAPITALS}(") for lookup, sql in base.DatabaseWrapper.pattern_ops.items()
+    }
     _has_turn = False
     _file: tuple[int, int] | None = None
 
@@ -56,6 +89,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if path in _opened and _identity(path) is None:
             raise sqlite3.OperationalError("the database file is gone")
         made: sqlite3.Connection = super().get_new_connection(conn_params)
+        made.create_function(_CAPITALS, 1, capitals, deterministic=True)
         self._file = _identity(path)
         if self._file is not None:
             _opened.add(path)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from registry.authors import Author
-from registry.forms import Data, Files, form_faults
+from registry.forms import Data, Files, ai_engine_faults, form_faults
 from registry.models import AIEngine
 from registry.services.rows import duplicate_faults, explained, found, refuse, unless_used
-from registry.shapes import AI_ENGINE
+from registry.shapes import Shape, ai_engine_shape
 from web.errors import Fault
 
 
 def ai_engine_create(*, data: Data, files: Files, author: Author) -> AIEngine:
     """Store an AI engine. Raises InvalidInput with every fault."""
+    data = _shape().typed(data)
     taken = partial(_taken, data)
-    refuse([*form_faults(AI_ENGINE, data, files, partial=False), *taken()])
+    refuse([*form_faults(_shape(), data, files, partial=False), *ai_engine_faults(data), *taken()])
     with explained(taken), transaction.atomic():
         return AIEngine.objects.create(**data, created_by=author.name)
 
@@ -26,8 +28,9 @@ def ai_engine_create(*, data: Data, files: Files, author: Author) -> AIEngine:
 def ai_engine_update(*, engine_id: int, data: Data, files: Files) -> AIEngine:
     """Change the given fields of an AI engine. Raises NotFound, and InvalidInput with every fault."""
     found(AIEngine.objects.only("pk"), engine_id)
+    data = _shape().typed(data)
     taken = partial(_taken, data, engine_id)
-    refuse([*form_faults(AI_ENGINE, data, files, partial=True), *taken()])
+    refuse([*form_faults(_shape(), data, files, partial=True), *ai_engine_faults(data), *taken()])
     with explained(taken), transaction.atomic():
         engine = found(AIEngine.objects.select_for_update(), engine_id)
         for name, value in data.items():
@@ -41,6 +44,10 @@ def ai_engine_delete(*, engine_id: int) -> None:
     engine = found(AIEngine.objects.all(), engine_id)
     with unless_used(engine, engine.versions.all), transaction.atomic():
         AIEngine.objects.filter(pk=engine_id).delete()
+
+
+def _shape() -> Shape:
+    return ai_engine_shape(settings.VALID_AI_ENGINE_ROLE_TYPES, settings.VALID_AI_ENGINE_DATA_TYPES)
 
 
 def _taken(data: Data, engine_id: int = 0) -> list[Fault]:

@@ -26,6 +26,7 @@ from registry.services.rows import (
     unless_used,
 )
 from registry.shapes import AI_MODEL
+from web.bodies import without_marks
 from web.errors import Conflict, Fault
 from web.storage import delete_after_commit, is_same_file, save, stored_files
 
@@ -39,6 +40,7 @@ class _ChangedMeanwhile(Exception):
 
 def ai_model_create(*, data: Data, files: Files, author: Author) -> AIModel:
     """Store a model and its files. Raises InvalidInput with every fault."""
+    data, files = AI_MODEL.typed(data), without_marks(files, AI_MODEL.json_parts)
     stored = partial(_stored_faults, data)
     refuse([*form_faults(AI_MODEL, data, files, partial=False), *stored()])
     with stored_files():
@@ -56,6 +58,7 @@ def ai_model_update_or_create(*, data: Data, files: Files, author: Author) -> tu
     version. A Workflow changes no model of another's. Raises InvalidInput with every fault, PermissionDenied and
     Conflict.
     """
+    data, files = AI_MODEL.typed(data), without_marks(files, AI_MODEL.json_parts)
     references = partial(_reference_faults, data)
     refuse([*form_faults(AI_MODEL, data, files, partial=False), *references()])
     draft = AIModel(**{**patients_columns(None), **_columns(data)}, created_by=author.name)
@@ -82,6 +85,7 @@ def ai_model_update(*, model_id: int, data: Data, files: Files, author: Author) 
     Raises NotFound, and InvalidInput with every fault.
     """
     known = found(AIModel.objects.all(), model_id)
+    data, files = AI_MODEL.typed(data), without_marks(files, AI_MODEL.json_parts)
     stored = partial(_stored_faults, {**_key_of(known), **data}, model_id)
     refuse([*form_faults(AI_MODEL, data, files, partial=True), *stored()])
     files = _changed_files(known, files)

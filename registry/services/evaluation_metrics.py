@@ -29,6 +29,7 @@ from web.errors import Conflict, Fault
 
 def evaluation_metric_create(*, data: Data, files: Files, author: Author) -> EvaluationMetric:
     """Store a metric. Raises InvalidInput with every fault."""
+    data = EVALUATION_METRIC.typed(data)
     stored = partial(_stored_faults, data)
     refuse([*form_faults(EVALUATION_METRIC, data, files, partial=False), *stored()])
     with explained(stored), transaction.atomic():
@@ -41,6 +42,7 @@ def evaluation_metric_update_or_create(*, data: Data, files: Files, author: Auth
     A Workflow changes none of another's; one that says the same already is good enough. Raises InvalidInput with every
     fault, and PermissionDenied.
     """
+    data = EVALUATION_METRIC.typed(data)
     references = partial(reference_faults, data, "ai_model", AIModel)
     refuse([*form_faults(EVALUATION_METRIC, data, files, partial=False), *references()])
     columns = _new_columns(data)
@@ -57,7 +59,7 @@ def evaluation_metric_update_or_create(*, data: Data, files: Files, author: Auth
 
 def evaluation_metric_update(*, metric_id: int, data: Data, files: Files) -> EvaluationMetric:
     """Change the given fields of a metric. Raises NotFound, and InvalidInput with every fault."""
-    metric = found(EvaluationMetric.objects.all(), metric_id)
+    metric, data = found(EvaluationMetric.objects.all(), metric_id), EVALUATION_METRIC.typed(data)
     stored = partial(_stored_faults, {**_key_of(metric), **data}, metric_id)
     refuse([*form_faults(EVALUATION_METRIC, data, files, partial=True), *stored()])
     with explained(stored), transaction.atomic():

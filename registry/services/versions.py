@@ -14,7 +14,8 @@ from registry.forms import Data, Files, part_faults, version_faults
 from registry.models import AIEngine, AIEngineVersion, DefaultUserVars
 from registry.rules import quantity, user_vars_part
 from registry.services.rows import duplicate_faults, explained, found, is_id, reference_faults, refuse, unless_used
-from registry.shapes import ai_engine_version_shape
+from registry.shapes import Shape, ai_engine_version_shape
+from web.bodies import without_marks
 from web.errors import Fault
 from web.shape import check
 from web.storage import delete_after_commit, save, stored_files
@@ -24,6 +25,7 @@ _QUANTITIES = ("memory_request", "memory_limit", "cpu_request", "cpu_limit")
 
 def ai_engine_version_create(*, data: Data, files: Files, author: Author) -> AIEngineVersion:
     """Store a version and its files. Raises InvalidInput with every fault."""
+    data, files = _shape().typed(data), without_marks(files, _shape().json_parts)
     stored = partial(_stored_faults, data)
     current = {name: getattr(AIEngineVersion(), name) for name in _QUANTITIES}
     data = {**_requests_within_limits(data, current), **data}
@@ -44,6 +46,7 @@ def ai_engine_version_update(*, version_id: int, data: Data, files: Files) -> AI
     Raises NotFound, and InvalidInput with every fault.
     """
     version = found(AIEngineVersion.objects.all(), version_id)
+    data, files = _shape().typed(data), without_marks(files, _shape().json_parts)
     stored = partial(_stored_faults, {**_key_of(version), **data}, version_id)
     refuse([*_update_faults(version, data, files), *stored()])
     with stored_files():
@@ -73,8 +76,12 @@ def _functionalities() -> list[str]:
     return list(settings.VALID_AI_ENGINE_FUNCTIONALITIES)
 
 
+def _shape() -> Shape:
+    return ai_engine_version_shape(_functionalities())
+
+
 def _form_faults(data: Data, files: Files, *, partial: bool, current: Data, present: Iterable[str]) -> list[Fault]:
-    shape = ai_engine_version_shape(_functionalities())
+    shape = _shape()
     return [
         *check(data, shape.schema(partial=partial)),
         *part_faults(shape.files, files, required=()),

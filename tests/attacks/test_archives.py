@@ -14,6 +14,7 @@ import zlib
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from tests.services import zips
 from tests.web.test_archives import fault_of, zipped
 from web import archives
 from web.archives import check_zip
@@ -28,6 +29,12 @@ EVIL_NAMES = [
     "..\\..\\windows",
     "C:\\windows\\system.ini",
     "c:relative",
+    "Z:\\x",
+    "\\\\server\\share",
+    "\\etc\\passwd",
+    "a\\..\\..\\x",
+    "__MACOSX/../../x",
+    "__MACOSX\\..\\..\\x",
     "a\x00.txt",
     "n" * 256,
     "ä" * 128,
@@ -69,16 +76,32 @@ def test_a_file_of_root_with_all_rights_is_a_file_and_no_more() -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [("a", "a"), ("a/b", "a//b"), ("a/b", "a/./b"), ("a", "./a"), ("a/b", "./a/b")],
+    [("a", "a"), ("a/b", "a//b"), ("a/b", "a/./b"), ("a", "./a"), ("a/b", "./a/b"), ("a/b", "a\\b"), ("a", ".\\a")],
     ids=" and ".join,
 )
 def test_a_path_that_is_there_twice_however_it_is_written(names: tuple[str, str]) -> None:
     assert "twice" in fault_of(zipped(*((named(name), b"x") for name in names)))
 
 
-@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("a", "a/"), ("a/", "a"), ("a/b/c", "a/b")])
+@pytest.mark.parametrize(
+    "names", [("a", "a/b"), ("a/b", "a"), ("a", "a/"), ("a/", "a"), ("a/b/c", "a/b"), ("a", "a\\b")]
+)
 def test_a_path_that_is_file_and_folder(names: tuple[str, str]) -> None:
     assert fault_of(zipped(*((named(name), b"" if name.endswith("/") else b"x") for name in names)))
+
+
+@pytest.mark.parametrize("name", ["é/../../x", "é\\..\\..\\x", "/é", "C:é"])
+def test_a_name_that_leads_elsewhere_once_it_is_read_as_utf_8(name: str) -> None:
+    assert "which" in fault_of(io.BytesIO(zips.zipped((zips.Unflagged(name), b"x"))))
+
+
+def test_two_names_that_are_one_once_they_are_read_as_utf_8() -> None:
+    assert "twice" in fault_of(io.BytesIO(zips.zipped((zips.Unflagged("été"), b"1"), ("été", b"2"))))
+
+
+def test_what_is_left_out_counts_for_every_limit() -> None:
+    assert "more than 1 files" in fault_of(zipped(("a", b"1"), ("__MACOSX/._a", b"2")), max_files=1)
+    assert "9 bytes" in fault_of(zipped(("a", b"1"), ("__MACOSX/._a", b"2" * 10)), max_bytes=9)
 
 
 def test_names_that_differ_by_case_are_different_files_as_they_are_where_pods_run() -> None:

@@ -72,6 +72,7 @@ def test_a_training(api: APIClient, make_schema: Any) -> None:
             "ai_model": {
                 "name": "init_plt_data",
                 "description": "initial model trained on platform data",
+                "merge_type": None,
             }
         },
         "attempts": [{"attempt": 1, "state": {"status": "pending"}, "run": run_url}],

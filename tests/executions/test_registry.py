@@ -28,12 +28,17 @@ VERSION = AIEngineVersionInfo(
     cpu_request="500m",
     cpu_limit="1.5",
     functionalities=("training_from_scratch", "inferencing_from_pretrained_model"),
+    ai_engine_id=1,
 )
 
 
 class RegistryInMemory:
+    """Knows the version 1 and its model 1; `trained` holds what was trained: name, version and patients of each."""
+
     def __init__(self, **changed: Any) -> None:
         self.versions = {1: replace(VERSION, **changed)}
+        self.trained: dict[int, tuple[str, int, dict[str, set[str]]]] = {}
+        self.model_version = 1
 
     def get_version(self, version_id: int) -> AIEngineVersionInfo:
         if version_id not in self.versions:
@@ -43,7 +48,11 @@ class RegistryInMemory:
     def get_model(self, model_id: int) -> AIModelInfo:
         if model_id != 1:
             raise RegistryNotFound("ai_models", model_id)
-        return AIModelInfo(1, 9, 1)
+        return AIModelInfo(1, 9, self.model_version)
+
+    def find_model(self, name: str, version_id: int, patients: Any) -> int | None:
+        wanted = (name, version_id, {partner: set(ids) for partner, ids in patients.items()})
+        return next((model_id for model_id, key in self.trained.items() if key == wanted), None)
 
     def has_model(self, model_id: int) -> bool:
         return model_id == 1
@@ -119,6 +128,29 @@ def test_the_role_type_fits_when_it_is_the_same() -> None:
 )
 def test_values_that_would_say_more_than_they_should_are_refused(changed: dict[str, str]) -> None:
     assert checked({"version": 1}, RegistryInMemory(**changed))[1]
+
+
+@pytest.mark.parametrize(
+    ("engine_id", "words"), [(1, []), (2, ["was trained by another AI engine, explainer 1.2.0"])], ids=["same", "other"]
+)
+def test_a_model_is_one_of_the_versions_own_ai_engine(engine_id: int, words: list[str]) -> None:
+    double = RegistryInMemory()
+    double.versions[2] = replace(VERSION, id=2, container_name="explainer", ai_engine_id=engine_id)
+    double.model_version = 2
+
+    _, faults = checked({"version": 1, "ai_model": 1}, double, ai_model=True)
+
+    assert [fault.pointer for fault in faults] == ["/data/ai_elements/ai_engines/0/ai_model"] * len(words)
+    assert [fault.detail.partition(";")[0] for fault in faults] == words
+
+
+def test_a_model_whose_version_is_gone_is_refused() -> None:
+    double = RegistryInMemory()
+    double.model_version = 5
+
+    _, faults = checked({"version": 1, "ai_model": 1}, double, ai_model=True)
+
+    assert [fault.pointer for fault in faults] == ["/data/ai_elements/ai_engines/0/ai_model"]
 
 
 def test_products_that_are_not_there_are_named() -> None:

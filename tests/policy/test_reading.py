@@ -91,6 +91,38 @@ def test_a_fault_names_line_and_column(text, place):
         ("a: 'true'", "true"),
         ("a: |\n  x\n  y\n", "x\ny\n"),
         ("\ufeffa: 1", 1),
+        ("a: 1e3", 1000),
+        ("a: 1.0", 1),
+        ("a: 1.", 1),
+        ("a: -.5e1", -5),
+        ("a: 1.5e-3", 0.0015),
+        ("a: 1e20", 100_000_000_000_000_000_000),
+        ("a: 1e21", 1e21),
+        ("a: 1_000", 1000),
+        ("a: 1_000.5", 1000.5),
+        ("a: 010", 8),
+        ("a: 0o14", 12),
+        ("a: 08", 8),
+        ("a: 0b11", 3),
+        ("a: -0x1F", -31),
+        ("a: +7", 7),
+        ("a: 18446744073709551615", 18446744073709551615),
+        ("a: 123456789012345678901", 123456789012345680000),
+        ("a: y", "y"),
+        ("a: N", "N"),
+        ("a: ON", True),
+        ("a: off", False),
+        ("a: NULL", None),
+        ("a: yEs", "yEs"),
+        ("a: 1e", "1e"),
+        ("a: 0x", "0x"),
+        ("a: 1.2.3", "1.2.3"),
+        ("a: '1e3'", "1e3"),
+        ("a: !!str 08", "08"),
+        ("a: !!str", ""),
+        ("a: !!int '3'", 3),
+        ("a: !!float 3", 3),
+        ("a: <<", "<<"),
     ],
 )
 def test_values_are_read_as_kubernetes_reads_them(text, value):
@@ -98,6 +130,53 @@ def test_values_are_read_as_kubernetes_reads_them(text, value):
 
     assert read_value == value
     assert type(read_value) is type(value)
+
+
+@pytest.mark.parametrize("text", ["a: !!int x", "a: !!bool 3", "a: !!null x", "a: !!float yes"])
+def test_a_value_that_is_not_of_its_tag_is_refused(text):
+    assert "is no " in fault_of(text).detail
+
+
+@pytest.mark.parametrize("text", ["a: 0x1FFFFFFFFFFFFFFFFF", "a: 0x" + "F" * 10_000, "a: 0b" + "1" * 65])
+def test_a_number_that_no_json_reader_takes_is_refused(text):
+    assert "is a number that JSON does not know" in fault_of(text).detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\n---\n",
+        "---\na: 1\n---",
+        "---\n---\na: 1\n",
+        "# first\n---\n# then\na: 1\n---\n# and a word at the end\n",
+        "a: 1\n...\n---\n...\n",
+        "%YAML 1.1\n---\na: 1\n...\n",
+        "a: 1\r\n---\r\n",
+    ],
+)
+def test_a_document_that_holds_nothing_is_none(text):
+    assert read(text.encode()).value == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [("---\n---\n", "is empty"), ("a: 1\n--- ''\n", "several documents"), ("a: 1\n--- ~\n", "several documents")],
+)
+def test_what_is_written_in_a_document_counts(text, detail):
+    assert detail in fault_of(text).detail
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_says_how_a_text_is_written(encoding):
+    assert read("a: größe 🫀\n".encode(encoding)).value == {"a": "größe 🫀"}
+
+
+def test_half_a_text_of_utf_16_is_refused():
+    assert fault_of("a: 1".encode("utf-16")[:-1]).detail == "is not UTF-16"
+
+
+def test_coordinates_and_names_of_one_letter_are_text():
+    assert read(b"{x: 1, y: 2, name: n}").value == {"x": 1, "y": 2, "name": "n"}
 
 
 def test_aliases_and_merge_keys_are_followed():

@@ -30,7 +30,7 @@ def test_a_posted_engine_is_answered_with_all_its_fields(api):
     assert response.status_code == 201
     body = response.json()
     assert {name: body[name] for name in FULL} == FULL
-    assert set(body) == {*FULL, "url", "id", "created_at", "updated_at"}
+    assert set(body) == {*FULL, "versions", "url", "id", "created_at", "updated_at"}
     assert body["url"] == response["Location"] == f"http://testserver/api/ai_engines/{body['id']}/"
     assert AIEngine.objects.get().created_by == "ada"
 
@@ -92,6 +92,60 @@ def test_patch_to_a_taken_name_is_refused(api):
 
 def test_put_is_not_possible(api):
     assert api.put(f"{URL}{engine().pk}/", engine_data(), format="json").status_code == 405
+
+
+def test_an_engine_lists_its_versions(api, django_assert_max_num_queries):
+    row = engine(name="none yet")
+    first = version()
+    second = version(first.ai_engine, container_version="1.1")
+
+    with django_assert_max_num_queries(4):
+        rows = {each["id"]: each["versions"] for each in api.get(URL).json()["results"]}
+
+    expected = [f"http://testserver/api/ai_engines_versions/{each.pk}/" for each in (first, second)]
+    assert rows == {row.pk: [], first.ai_engine_id: expected}
+    assert api.get(f"{URL}{first.ai_engine_id}/").json()["versions"] == expected
+
+
+@pytest.mark.parametrize("name", ["a", "breast-density", "team/sub.team/a_b", "a__b", "x---y", "3d-net"])
+def test_a_container_is_named_as_images_are(api, name):
+    assert api.post(URL, engine_data(container_name=name), format="json").status_code == 201
+
+
+@pytest.mark.parametrize(
+    "name", ["Breast", "a b", "a:1.0", "host:5000/a", "-a", "a-", "a//b", "/a", "a/", "a..b", "a___b", "modèle", "a\n"]
+)
+def test_a_container_name_that_no_image_has_is_refused(api, name):
+    row = engine()
+
+    assert pointers(api.post(URL, engine_data(name="b", container_name=name), format="json")) == [
+        "/data/container_name"
+    ]
+    assert pointers(api.patch(f"{URL}{row.pk}/", {"container_name": name}, format="json")) == ["/data/container_name"]
+
+
+@pytest.mark.parametrize(("trl", "kept"), [("1", "1"), ("9", "9"), (6, "6"), ("", ""), (None, None)])
+def test_a_readiness_level_is_from_1_to_9(api, trl, kept):
+    response = api.post(URL, engine_data(trl=trl), format="json")
+
+    assert (response.status_code, response.json()["trl"]) == (201, kept)
+
+
+@pytest.mark.parametrize("trl", ["0", "10", 0, 10, "-1", "high", "1.5", 1.5, "٣"])
+def test_a_readiness_level_that_is_none_is_refused(api, trl):
+    assert pointers(api.post(URL, engine_data(trl=trl), format="json")) == ["/data/trl"]
+
+
+def test_role_and_data_types_are_those_of_the_settings(api, settings):
+    settings.VALID_AI_ENGINE_ROLE_TYPES = ["classification", "segmentation"]
+    settings.VALID_AI_ENGINE_DATA_TYPES = ["MG", "CT"]
+
+    good = api.post(URL, engine_data(data_type=["CT", "MG"]), format="json")
+    bad = api.post(URL, engine_data(name="b", role_type="*", data_type=["CT", "XX"]), format="json")
+
+    assert good.status_code == 201
+    assert pointers(bad) == ["/data/data_type/1", "/data/role_type"]
+    assert "classification, segmentation" in bad.content.decode()
 
 
 @pytest.mark.parametrize("method", ["get", "head", "delete", "patch"])

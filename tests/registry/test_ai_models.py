@@ -120,7 +120,7 @@ def test_data_of_any_other_shape_is_refused(api, document):
     assert api.post(URL, form(document, **model_files()), format="multipart").status_code == 400
 
 
-@pytest.mark.parametrize("number", [2**63, -1, 0, 1.5, True, "1", 10**400])
+@pytest.mark.parametrize("number", [2**63, -1, 0, 1.5, True, "one", "1.0", "-1", 10**400])
 def test_relations_are_ids(api, number):
     response = api.post(URL, form(data(ai_engine_version=number), **model_files()), format="multipart")
 

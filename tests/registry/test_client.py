@@ -107,6 +107,7 @@ def test_a_version_comes_with_its_engine_from_the_same_host(registry, client):
         cpu_request="250m",
         cpu_limit="4000m",
         functionalities=("training_from_scratch",),
+        ai_engine_id=4,
     )
     assert [headers["Authorization"] for _, headers in registry.seen] == ["Bearer secret"] * 2
 
@@ -115,6 +116,41 @@ def test_a_model(registry, client):
     registry.answers = {"/api/ai_models/8/": (200, MODEL)}
 
     assert client.get_model(8) == AIModelInfo(id=8, download_resume_retries=4, ai_engine_version_id=3)
+
+
+def named(model_id, patients, name="m", version=3):
+    url = f"http://elsewhere.example/api/ai_engines_versions/{version}/"
+    return {"id": model_id, "name": name, "ai_engine_version": url, "data_partners_patients": patients}
+
+
+FIRST = "/api/ai_models/?name=m&ai_engine_version=3&sort=created_at&page=1&page_size=10"
+
+
+def test_a_model_is_found_by_name_version_and_patients_whatever_their_order(registry, client):
+    other, same = named(8, {"p1": ["1"]}), named(9, {"p2": ["3"], "p1": ["2", "1"]})
+    registry.answers = {
+        FIRST: (200, {"next": "http://elsewhere.example/?page=2", "results": [other]}),
+        FIRST.replace("page=1", "page=2"): (200, {"next": None, "results": [same]}),
+    }
+
+    assert client.find_model("m", 3, {"p1": ["1", "2"], "p2": ["3"]}) == 9
+
+
+def test_what_a_registry_without_filters_answers_is_looked_at(registry, client):
+    rows = [named(7, {}, name="M"), named(8, {}, version=4), named(9, {"p1": ["1"]})]
+    registry.answers = {FIRST: (200, {"next": None, "results": rows})}
+
+    assert client.find_model("m", 3, {}) is None
+
+
+@pytest.mark.parametrize(
+    "answer", [(200, {}), (200, {"next": None, "results": [{}]}), (200, {"next": None, "results": [3]}), (404, {})]
+)
+def test_a_list_that_is_none_is_unavailable(registry, client, answer):
+    registry.answers = {FIRST: answer}
+
+    with pytest.raises(RegistryUnavailable):
+        client.find_model("m", 3, {})
 
 
 def test_without_a_token_none_is_sent(registry):
@@ -224,12 +260,14 @@ def test_our_own_registry_answers_what_the_client_reads(api, registry):
         f"/api/ai_engines/{made.ai_engine_version.ai_engine_id}/",
         f"/api/evaluation_metrics/{score.pk}/",
         f"/api/generic_files/{archive.pk}/",
+        FIRST.replace("version=3", f"version={made.ai_engine_version_id}"),
     ):
         registry.answers[path] = (200, api.get(path).content)
     client = RegistryClient(registry.hostname)
 
     assert client.get_version(made.ai_engine_version_id).container_name == "sample-ai-engine"
     assert client.get_model(made.pk).ai_engine_version_id == made.ai_engine_version_id
+    assert client.find_model("m", made.ai_engine_version_id, {"p2": ["3"], "p1": ["2", "1"]}) == made.pk
     assert client.has_evaluation_metric(score.pk)
     assert client.has_generic_file(archive.pk)
     client.close()

@@ -220,6 +220,25 @@ def test_filters_and_sorts(api, query, versions):
     assert [row["container_version"] for row in rows] == versions
 
 
+@pytest.mark.parametrize("tag", ["latest", "1.0.2-rc_1", "_a"])
+def test_a_version_is_named_as_tags_are(api, tag):
+    assert (
+        api.post(
+            URL, form(data(container_version=tag), default_user_vars_merging_models=json_part()), format="multipart"
+        ).status_code
+        == 201
+    )
+
+
+@pytest.mark.parametrize("tag", ["1.0 beta", "-1", ".1", "1:2", "v/1", "é"])
+def test_a_tag_that_no_image_has_is_refused(api, tag):
+    response = api.post(
+        URL, form(data(container_version=tag), default_user_vars_merging_models=json_part()), format="multipart"
+    )
+
+    assert pointers(response) == ["/data/container_version"]
+
+
 def test_filter_by_engine(api):
     wanted = version(engine(name="a"))
     version(engine(name="b"))

@@ -9,6 +9,7 @@ import pytest
 from runtime.archives import pack, unpack
 from runtime.errors import ArchiveError
 from tests.runtime.recording import names_in, zip_of
+from tests.services import zips
 
 
 @pytest.fixture
@@ -156,4 +157,40 @@ def test_damaged_content_is_refused(tmp_path: Path) -> None:
     (tmp_path / "z.zip").write_bytes(zip_of({"x": "needle"}).replace(b"needle", b"noodle", 1))
 
     with pytest.raises(ArchiveError, match="readable zip"):
+        unpack(tmp_path / "z.zip", tmp_path / "out")
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (zips.of_macos(), {"Données/._other": b"no fork of anything", "Données/été.csv": b"a,b\n"}),
+        (
+            zips.of_windows(),
+            {"by attribute/c.csv": b"c\n", "data/deep/b.csv": b"b\n", "data/größe.csv": b"a,b\n"},
+        ),
+        (zips.zipped(("Scan 12:30.csv", b"x"), piped=True, zip64=True), {"Scan 12:30.csv": b"x"}),
+    ],
+    ids=["macOS", "Windows", "zip64"],
+)
+def test_zips_of_other_systems_are_unpacked_as_they_were_meant(
+    tmp_path: Path, content: bytes, expected: dict[str, bytes]
+) -> None:
+    (tmp_path / "z.zip").write_bytes(content)
+
+    unpack(tmp_path / "z.zip", tmp_path / "out")
+
+    assert files_in(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("files", [{}, {"a/": ""}, {"__MACOSX/._a": "x", ".DS_Store": "x"}])
+def test_a_zip_without_a_file_is_refused(tmp_path: Path, files: dict[str, bytes | str]) -> None:
+    (tmp_path / "z.zip").write_bytes(zip_of(files))
+
+    with pytest.raises(ArchiveError, match="holds no file"):
         unpack(tmp_path / "z.zip", tmp_path / "out")

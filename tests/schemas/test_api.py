@@ -50,6 +50,14 @@ def test_create_fills_in_what_may_be_left_out(api):
     assert answer["input_elements"]["report_metadata"] is False
 
 
+def test_create_takes_booleans_as_text(api):
+    data = document(output_elements={"ai_model": "True", "evaluation_metrics": "false", "generic_file": False})
+
+    answer = api.post(URL, form(data), format="multipart").json()
+
+    assert answer["output_elements"] == {"ai_model": True, "evaluation_metrics": False, "generic_file": False}
+
+
 def test_a_dummy_needs_no_file_and_takes_plain_json(api):
     response = api.post(URL, document(implementation="dummy"), format="json")
 

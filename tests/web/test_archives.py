@@ -1,11 +1,13 @@
 import io
+import random
 import stat
 import zipfile
 
 import pytest
 
+from tests.services import zips
 from web import archives
-from web.archives import check_zip, read_member
+from web.archives import check_zip, read_member, zip_paths
 from web.errors import InvalidInput
 
 
@@ -88,3 +90,54 @@ def test_a_member_can_be_read():
 def test_a_member_that_is_not_there_is_a_fault(path):
     with pytest.raises(InvalidInput):
         read_member(zipped(("a/", b""), ("a/b.txt", b"hello")), path)
+
+
+def test_a_zip_of_macos_holds_its_files_and_not_what_it_leaves_for_itself():
+    file = io.BytesIO(zips.of_macos())
+
+    assert check_zip(file) == ["Données/été.csv", "Données/._other"]
+    assert zip_paths(file) == ["Données/été.csv", "Données/._other"]
+    assert read_member(file, "Données/été.csv").content.read() == b"a,b\n"
+
+
+def test_a_zip_of_windows_has_folders():
+    file = io.BytesIO(zips.of_windows())
+
+    assert check_zip(file) == ["data/größe.csv", "data/deep/b.csv", "by attribute/c.csv"]
+    assert read_member(file, "data/deep/b.csv").content.read() == b"b\n"
+    assert read_member(file, "data\\deep\\b.csv").path == "data/deep/b.csv"
+
+
+@pytest.mark.parametrize("name", ["1:1.csv", "Scan 12:30.csv", "é:b", "ab:c", "a/c:x", "-:"])
+def test_a_colon_alone_makes_no_drive(name):
+    assert check_zip(zipped((name, b"x"))) == [name]
+
+
+@pytest.mark.parametrize("piped", [True, False])
+@pytest.mark.parametrize("zip64", [True, False])
+def test_sizes_may_be_of_64_bits_and_behind_the_content(piped, zip64):
+    file = io.BytesIO(zips.zipped(("a.csv", b"x" * 1000), ("b.csv", b""), piped=piped, zip64=zip64))
+
+    assert check_zip(file) == ["a.csv", "b.csv"]
+    assert len(read_member(file, "a.csv").content.read()) == 1000
+
+
+def test_a_list_of_64_bits_is_read(monkeypatch):
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    file = zipped(("a", random.Random(1).randbytes(400)), ("b", b"1" * 400))
+
+    assert b"PK\x06\x06" in file.getvalue()
+    assert check_zip(file) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        zipped().getvalue(),
+        zipped(("a/", b""), ("b/", b"")).getvalue(),
+        zipped(("__MACOSX/._a", b"x"), (".DS_Store", b"x")).getvalue(),
+    ],
+    ids=["nothing", "folders", "what macOS leaves"],
+)
+def test_an_archive_without_a_file_is_refused(content):
+    assert fault_of(io.BytesIO(content)) == "is a zip archive without a file in it"

@@ -80,10 +80,47 @@ def users(db):
         ({"number": "-0.5"}, []),
         ({"sort": "-name"}, ["cy", "bo", "al"]),
         ({"sort": "-joined,name"}, ["al", "cy", "bo"]),
+        ({"sort": "-joined, name"}, ["al", "cy", "bo"]),
+        ({"sort": "id"}, ["bo", "cy", "al"]),
+        ({"sort": "-id"}, ["al", "cy", "bo"]),
+        ({"format": "json"}, ["al", "bo", "cy"]),
     ],
 )
 def test_filters_and_sorts(users, query, names):
     assert found(**query) == names
+
+
+@pytest.mark.parametrize(
+    ("kept", "word"),
+    [
+        ("Étude Köln", "étude"),
+        ("Étude Köln", "ÉTUDE KÖLN"),
+        ("MODÈLE Ü", "modèle ü"),
+        ("Модель", "мОДЕЛЬ"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("100 % Größe_1", "% größe_"),
+    ],
+)
+def test_a_search_knows_the_case_of_every_letter(db, kept, word):
+    User.objects.create(username="one", first_name=kept)
+    User.objects.create(username="other", first_name="Etude Koln 100 x Große.1")
+
+    assert found(search=word) == ["one"]
+
+
+@pytest.mark.parametrize("lookup", ["iexact", "istartswith", "iendswith", "icontains"])
+def test_every_lookup_without_case_does(db, lookup):
+    User.objects.create(username="one", first_name="Ärzte", last_name="äRZTE")
+
+    assert User.objects.filter(**{f"first_name__{lookup}": "äRZTE"}).exists()
+    assert User.objects.filter(**{f"first_name__{lookup}": F("last_name")}).exists()
+    assert not User.objects.filter(**{f"first_name__{lookup}": "Arzte"}).exists()
+
+
+def test_nothing_is_not_found_by_a_word(db):
+    User.objects.create(username="one", last_name="")
+
+    assert found(search="None") == []
 
 
 @pytest.mark.parametrize(
@@ -93,6 +130,7 @@ def test_filters_and_sorts(users, query, names):
         ("sort", "password"),
         ("sort", ""),
         ("sort", "--name"),
+        ("format", "xml"),
         ("username", "a\x00"),
         ("is_active", "1"),
         ("groups", "x"),
@@ -130,6 +168,11 @@ def test_a_page_has_its_rows_and_links(users):
     assert (data["count"], data["results"]) == (3, [{"name": "cy"}])
     assert "page=3" in data["next"]
     assert "page_size=1" in data["previous"]
+
+
+def test_the_last_page_may_be_asked_for_by_word(users):
+    data = page(page="last", page_size="2")
+    assert (data["results"], data["next"]) == ([{"name": "al"}], None)
 
 
 def test_a_page_holds_a_hundred_rows_and_at_most_five_hundred(db):
