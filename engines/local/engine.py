@@ -185,13 +185,14 @@ class LocalEngine(Engine):
         folder = self._ready()
         with contextlib.suppress(WorkflowNotFound):
             folder.remove(self._checked(name))
+            folder.forget_logs(name)
             self._reaper.reap()
 
     def logs(
         self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = lambda: True
     ) -> Iterator[LogLine]:
         folder = self._ready()
-        folder.record(self._checked(name))
+        folder.log_path(self._checked(name))
         return read_logs(folder, name, node, follow, wanted)
 
     def image_digests(self, name: str, images: Collection[str]) -> Mapping[str, str]:
@@ -205,7 +206,7 @@ class LocalEngine(Engine):
 
     def tail(self, name: str, node: str = "") -> LogTail:
         folder = self._ready()
-        folder.record(self._checked(name))
+        folder.log_path(self._checked(name))
         return tail_logs(folder, name, node)
 
     def nodes(self) -> builtins.list[ClusterNode]:
