@@ -42,6 +42,7 @@ class ArgoEngine(Engine):
     """Runs Workflows on Kubernetes; `engines.argo.options.Options` lists its options."""
 
     keeps_logs = False
+    tells_streams = False
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         super().__init__(alias, options)
