@@ -278,6 +278,9 @@ class PodHost:
             self._probed(pod, end.exit_code == 0)
             return
         pod.machine.exited(name, end.exit_code, end.reason, end.message)
+        for container in pod.machine.containers.values():
+            if container.state == "ended" and container.role != "init":
+                pod.files.container_ended(container.name, container.code)
         self._follow(pod)
 
     def _follow(self, pod: _Pod) -> None:
