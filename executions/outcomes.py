@@ -11,12 +11,14 @@ from typing import Any
 from django.db import transaction
 
 from executions import shapes
-from executions.facts import SchemaFacts
+from executions.facts import OWNER_KIND, SchemaFacts
 from executions.models import Execution, ExecutionState, FailureReason
 from executions.registry import get_registry, outcome_faults
 from executions.selectors import execution_bare, execution_locked, schema_facts
 from executions.transitions import ENDED, TRANSITIONS, Move, State
+from runs.last_words import run_last_words, with_last_words
 from runs.models import RunPhase, RunReason, WorkflowRun
+from runs.selectors import run_latest
 from web.errors import InvalidInput, NotAllowedInState
 from web.shape import check
 
@@ -26,6 +28,8 @@ MAX_MESSAGE = 20_000
 # What an exit handler passes on where no container came to write an error message: Argo leaves the tag as it is.
 _UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 UNTOLD = "The Workflow failed without saying why."
+# What stands for the words of a container that was killed before it left any.
+_SAY_NOTHING = frozenset({UNTOLD, "Unexpected error"})
 
 _REASONS = {
     RunReason.NONE: FailureReason.ENGINE,
@@ -61,12 +65,15 @@ def execution_to_running(*, execution_id: int, document: Mapping[str, Any], atte
 
 
 def execution_to_failed(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
-    """Note that the Workflow gave up, and its message. Raises InvalidInput, NotFound and NotAllowedInState."""
+    """Note that the Workflow gave up, and its message, with what the container that failed said last.
+
+    The engine is asked for that. Raises InvalidInput, NotFound and NotAllowedInState.
+    """
     _refuse(check(document, shapes.FAILED))
+    message = document["message"]
+    told = failure_explained(execution_id, attempt, UNTOLD if _UNRESOLVED.fullmatch(message) else message)
     with transaction.atomic():
         execution = execution_of_attempt(execution_id, attempt)
-        message = document["message"]
-        told = UNTOLD if _UNRESOLVED.fullmatch(message) else message
         failure_written(execution, reason=FailureReason.CALLBACK, message=told)
     return execution
 
@@ -95,6 +102,20 @@ def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], at
             execution.save()
             _log(execution)
     return execution
+
+
+def failure_explained(execution_id: int, attempt: int | None, message: str) -> str:
+    """Return a Workflow's message of its failure with what the container that failed said last.
+
+    Asks the engine: no transaction may be open. What it does not tell is left out.
+    """
+    execution = Execution.objects.filter(pk=execution_id).first()
+    run = run_latest(OWNER_KIND, execution_id)
+    is_over = execution is None or execution.state in ENDED
+    if is_over or run is None or run.submitted_at is None or attempt not in (None, run.attempt):
+        return message
+    words = run_last_words(run, message, says_nothing=message.strip() in _SAY_NOTHING)
+    return with_last_words(message[:MAX_MESSAGE], words)
 
 
 def failure_written(execution: Execution, *, reason: FailureReason, message: str) -> None:

@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 
 from engines.base import LogLine
 from engines.log_order import time_key
-from runs.nodes import Nodes
+from runs.nodes import Nodes, pod_of
 from web.errors import Fault, InvalidInput, NotFound
 
 STREAMS = ("stdout", "stderr")
@@ -126,17 +126,11 @@ def places_of(nodes: Nodes, wanted: str) -> frozenset[Place]:
     places: set[Place] = set()
     for node in found:
         if node.get("type") == "Container":
-            places.add((_pod_of(nodes, node), str(node.get("displayName") or "")))
+            pod = pod_of(nodes, node) or node
+            places.add((str(pod.get("id") or ""), str(node.get("displayName") or "")))
         else:
             places.update((node_id, "") for node_id, other in nodes.items() if _is_within(other, node))
     return frozenset(places)
-
-
-def _pod_of(nodes: Nodes, node: Mapping[str, Any]) -> str:
-    seen = 0
-    while node.get("type") == "Container" and node.get("boundaryID") in nodes and seen < len(nodes):
-        node, seen = nodes[str(node["boundaryID"])], seen + 1
-    return str(node.get("id") or "")
 
 
 def _is_within(node: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

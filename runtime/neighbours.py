@@ -1,8 +1,8 @@
 """The containers beside this one in its pod: which have ended, and how.
 
 Argo's executor tells it to all containers of a pod (cmd/argoexec/commands/emissary.go), and the local engine does as it
-does: below /var/run/argo/ctr each has a folder of its name, once it has started, and in it `exitcode`, once it has ended.
-The names of all stand in /var/run/argo/template. Where nothing of this is there, nothing is known.
+does: below /var/run/argo/ctr each has a folder of its name, once it has started, and in it `exitcode`, once it has
+ended. The names of all stand in /var/run/argo/template. Where nothing of this is there, nothing is known.
 """
 
 import json
@@ -76,7 +76,10 @@ class Neighbours:
         names = {folder.name for folder in self._folder.glob("ctr/*")}
         try:
             template: Any = json.loads((self._folder / "template").read_bytes())
-            listed = [*((template.get("containerSet") or {}).get("containers") or []), *(template.get("sidecars") or [])]
+            listed = [
+                *((template.get("containerSet") or {}).get("containers") or []),
+                *(template.get("sidecars") or []),
+            ]
             return names | {str(container["name"]) for container in listed}
         except (OSError, ValueError, AttributeError, KeyError, TypeError):
             return names

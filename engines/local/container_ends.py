@@ -1,7 +1,7 @@
 """Which containers of a pod have ended, told to the others of the pod as Argo's executor tells it.
 
-Below `/var/run/argo/ctr` each container of a pod with several has a folder of its name, and in it `exitcode` once it has
-ended (cmd/argoexec/commands/emissary.go). Here it is a read-only mount: no container ends another by a file.
+Below `/var/run/argo/ctr` each container of a pod with several has a folder of its name, and in it `exitcode` once it
+has ended (cmd/argoexec/commands/emissary.go). Here it is a read-only mount: no container ends another by a file.
 """
 
 # ruff: noqa: PTH118

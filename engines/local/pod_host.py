@@ -292,7 +292,7 @@ class PodHost:
         restarts, machine.to_restart = machine.to_restart, []
         for seconds, container in restarts:
             self._at(time.monotonic() + seconds, partial(self._restart, pod, container))
-        if machine.in_set and starting:
+        if machine.in_set:
             for name, (phase, message) in machine.phases().items():
                 self.machine.pods.container(node_id, name, phase, message)
         if machine.over:
