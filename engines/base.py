@@ -218,6 +218,14 @@ class Engine(ABC):
     def stop(self, name: str, strategy: StopStrategy = StopStrategy.STOP) -> None:
         """Shut a Workflow down; it ends as Failed. No error when it has ended. Raises `WorkflowNotFound`."""
 
+    def end_pod(self, name: str, node: str) -> bool:
+        """End a pod of a Workflow, by its node's id, as if somebody had deleted it; return whether that may be done.
+
+        Its node ends as `Error`, and is tried again where its retryStrategy says so. No error when it has ended. Raises
+        `WorkflowNotFound`.
+        """
+        return False
+
     @abstractmethod
     def delete(self, name: str) -> None:
         """Remove a Workflow, its processes and what travelled with it. No error when it is not there."""

@@ -14,7 +14,7 @@ from typing import Any
 from engines.base import Engine, EngineError, LogLine
 from runs.logs import engine_of
 from runs.models import WorkflowRun
-from runs.nodes import FAILED_PHASES, Nodes, first_failure, pod_of
+from runs.nodes import FAILED_PHASES, Nodes, first_failure, is_within, pod_of
 from web.errors import NotFound
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,15 @@ def run_last_words(run: WorkflowRun, message: str, *, says_nothing: bool = False
         return words or (first_failure(nodes) if says_nothing else "") or engine.explain(run.name)
     except (EngineError, NotFound) as error:
         logger.info("What run %s said last is not known: %s", run.name, error)
+        return ""
+
+
+def step_last_words(run: WorkflowRun, step: Mapping[str, Any]) -> str:
+    """Return what there is to say of the container that a step of a run failed for, as the run's nodes know it."""
+    within = {node_id: node for node_id, node in run.nodes.items() if is_within(node, step)}
+    try:
+        return last_words(within, run.name, engine_of(run))
+    except NotFound:
         return ""
 
 

@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 
 from engines.base import LogLine
 from engines.log_order import time_key
-from runs.nodes import Nodes, pod_of
+from runs.nodes import Nodes, is_within, pod_of
 from web.errors import Fault, InvalidInput, NotFound
 
 STREAMS = ("stdout", "stderr")
@@ -129,16 +129,8 @@ def places_of(nodes: Nodes, wanted: str) -> frozenset[Place]:
             pod = pod_of(nodes, node) or node
             places.add((str(pod.get("id") or ""), str(node.get("displayName") or "")))
         else:
-            places.update((node_id, "") for node_id, other in nodes.items() if _is_within(other, node))
+            places.update((node_id, "") for node_id, other in nodes.items() if is_within(other, node))
     return frozenset(places)
-
-
-def _is_within(node: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether a node is another, or one of those that it holds together: Argo's names are paths."""
-    if node.get("id") == other.get("id"):
-        return True
-    name, above = str(node.get("name") or ""), str(other.get("name") or "")
-    return bool(above) and name.startswith(above) and name[len(above) : len(above) + 1] in (".", "[", "(")
 
 
 def _word(text: str, now: datetime) -> str:

@@ -88,6 +88,25 @@ def pod_of(nodes: Nodes, node: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
+def is_within(node: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether a node is another, or one of those that it holds together: Argo's names are paths."""
+    if node.get("id") == other.get("id"):
+        return True
+    name, above = str(node.get("name") or ""), str(other.get("name") or "")
+    return bool(above) and name.startswith(above) and name[len(above) : len(above) + 1] in (".", "[", "(")
+
+
+def given_up(nodes: Nodes) -> list[dict[str, Any]]:
+    """Return the nodes of steps that have failed and are not tried again: pods, or those that hold their attempts."""
+    attempts = {child for node in nodes.values() if node.get("type") == "Retry" for child in node.get("children") or ()}
+    return [
+        node
+        for node_id, node in nodes.items()
+        if node.get("phase") in FAILED_PHASES
+        and (node.get("type") == "Retry" or (node.get("type") == "Pod" and node_id not in attempts))
+    ]
+
+
 class NodesEncoder(json.JSONEncoder):
     """Writes nodes as every database takes them: a program's output may hold NUL, PostgreSQL's jsonb may not."""
 

@@ -138,6 +138,10 @@ class ArgoEngine(Engine):
         if not workflows.status_of(found).phase.is_terminal:
             self._patch(name, workflows.shutdown(found, strategy, self.settings))
 
+    def end_pod(self, name: str, node: str) -> bool:
+        self._found(name)
+        return self._logs.end_pod(name, node)
+
     def resume(self, name: str) -> None:
         for _ in range(_TRIES):
             found = self._found(name)

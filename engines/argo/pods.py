@@ -101,6 +101,24 @@ class PodLogs:
                 found.update(digests_of(pod))
         return found
 
+    def end_pod(self, name: str, node: str) -> bool:
+        """Delete the pod of a node, where there is one; return whether we may, which we need not."""
+        for items, _ in pages(self._client, self._pods, _PAGE, labelSelector=f"{WORKFLOW_LABEL}={name}"):
+            for pod in drained(items):
+                metadata = pod["metadata"]
+                if (metadata.get("annotations") or {}).get(NODE_ANNOTATION) != node:
+                    continue
+                order = {"preconditions": {"uid": metadata["uid"]}}
+                try:
+                    self._client.delete(f"{self._pods}/{metadata['name']}", order)
+                except Refused as refused:
+                    if refused.status == 403:
+                        return False
+                    # 404 and 409: it has gone meanwhile, or another has its name.
+                    if refused.status not in (404, 409):
+                        raise
+        return True
+
     def _sources(self, workflow: Json, node: str) -> Iterator[Source]:
         name = workflow["metadata"]["name"]
         pod_node, container = _place(nodes_of(workflow.get("status") or {}), node)

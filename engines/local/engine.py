@@ -30,6 +30,7 @@ from engines.base import (
 from engines.local import layout, liveness
 from engines.local.folder import Folder, status_of
 from engines.local.images import Images, ImageUnknown
+from engines.local.interpreter.nodes import ENDED
 from engines.local.logs import read_logs, tail_logs
 from engines.local.names import key, subdomain
 from engines.local.options import Options
@@ -177,6 +178,14 @@ class LocalEngine(Engine):
         folder.wish(name, "terminate" if strategy is StopStrategy.TERMINATE else "stop")
         if not liveness.is_alive(folder.path(name)) and not folder.is_paused(name):
             folder.end(name, "Failed", f"Stopped with strategy '{strategy}'")
+
+    def end_pod(self, name: str, node: str) -> bool:
+        folder = self._ready()
+        nodes = folder.record(self._checked(name))["nodes"]
+        # A node's id, which this engine made, becomes the name of a file.
+        if node in nodes and nodes[node]["phase"] not in ENDED:
+            folder.wish(name, f"{layout.END_POD}{node}")
+        return True
 
     def resume(self, name: str) -> None:
         self._ready().wish(self._checked(name), f"resume-{time.time_ns()}")

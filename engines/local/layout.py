@@ -9,7 +9,7 @@
                             journal        what happened to it, for a supervisor that takes it up again
                             paused         there while its supervisor was told to leave it for another
                             control        a datagram socket: the supervisor looks at the wishes
-                            wishes/        stop, terminate, resume-…, pause
+                            wishes/        stop, terminate, resume-…, pause, end-pod-<node id>
                             pods/<number>/ each pod's own files, where it has any
                             logs/<number>.<stream>   what a container wrote; outlives its pod
                             logs/<number>.<stream>.times   when it wrote that (log_times.py)
@@ -48,7 +48,7 @@ JOURNAL, PAUSED = "journal", "paused"
 PODS, SANDBOXES, LOGS, ARTIFACTS, LOG_INDEX, USAGE = "pods", "sandboxes", "logs", "artifacts", "logs.index", "usage"
 GATHERED, TIMES, KEPT_LOGS = "gathered-", ".times", "kept-logs"
 WORKFLOWS, INCOMING, WATCHERS, GONE, SLOTS, MUTEXES = "workflows", "incoming", "watchers", "gone", "slots", "mutexes"
-ENDING = "ending"
+ENDING, END_POD = "ending", "end-pod-"
 SPARE_BYTES = 64 << 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -82,7 +82,7 @@ class Times:
             return False
         whole = len(piece) - len(piece) % _PAIR.size
         self._read += whole
-        self._ahead = [*_PAIR.iter_unpack(piece[:whole])][::-1]  # type: ignore[list-item]
+        self._ahead = [*_PAIR.iter_unpack(piece[:whole])][::-1]
         return bool(self._ahead)
 
 

@@ -229,6 +229,19 @@ def test_lines_of_several_pods_come_in_the_order_of_their_times(
     assert [line.text for line in argo.logs("wf", follow=follow)] == ["1", "2", "3", "4", "5"]
 
 
+@pytest.mark.kubernetes
+def test_a_pod_is_deleted_by_its_node(argo: ArgoEngine, place: Place, kubelet: Kubelet, api_server: ApiServer) -> None:
+    for name in ("wf-a", "wf-b"):
+        kubelet.run(place.namespace, "wf", name, node_id=f"node-{name}")
+
+    assert argo.end_pod("wf", "node-wf-a")
+    assert argo.end_pod("wf", "no-such-node")
+
+    pods = api_server.api.get(f"/api/v1/namespaces/{place.namespace}/pods")["items"]
+    left = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    assert left == ["wf-b"]
+
+
 def test_only_containers_that_have_started_have_logs() -> None:
     names = ("waits", "runs", "ended", "again", "unknown")
     states: dict[str, dict[str, Any]] = {
