@@ -171,14 +171,19 @@ class _Reading:
 def _last_line(lines: Iterable[LogLine]) -> str | None:
     """Return the last line that says something, None where nothing was written.
 
-    What was written to stderr goes before what was written to stdout within the same second.
+    Where both outputs end within the same second it is the last of each: a program often leaves its error in the one
+    and, as it exits, what it had not yet written in the other.
     """
     last = {line.stream: line for line in lines if line.text.strip()}
     if not last:
         return None
-    newest = max(last.values(), key=lambda line: line.at)
-    error = last.get("stderr", newest)
-    text = " ".join((error if error.at[:19] >= newest.at[:19] else newest).text.split())
+    newest = max(line.at for line in last.values())
+    found = [last[stream] for stream in sorted(last) if last[stream].at[:19] >= newest[:19]]
+    return " | ".join(_shortened(line.text) for line in found)
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]} […]"
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from runtime.errors import LinkageError
-from runtime.neighbours import Neighbours
+from runtime.neighbours import EXIT_TIME, LOOK_DELAY, Neighbours
 from runtime.small_server import SmallServer, split_host
 
 log = logging.getLogger(__name__)
@@ -147,9 +147,11 @@ class AIEngineLinkage:
             if refusals >= REFUSALS_OF_A_DEAD_ENGINE:
                 raise LinkageError("the AI engine ended before it called back")
 
-    def _death(self) -> str:
-        """Return how the AI engine has ended, '' when it hasn't, or nothing is known of it."""
-        death = self._neighbours.death()
+    def _death(self, seconds: float = 0) -> str:
+        """Return how the AI engine has ended, or does within so long; '' when it hasn't, or nothing is known of it."""
+        until = time.monotonic() + seconds
+        while not (death := self._neighbours.death()) and self._neighbours.are_known and time.monotonic() < until:
+            time.sleep(LOOK_DELAY)
         return death if death and self._refuses_connections() else ""
 
     def _wait_until_gone(self, max_finalization_time: float) -> bool:
@@ -192,7 +194,7 @@ class AIEngineLinkage:
                 url, data="{}", headers={"Content-Type": "application/json"}, timeout=CALL_TIMEOUT
             )
         except requests.RequestException as error:
-            death = self._death()
+            death = self._death(EXIT_TIME)
             why = f"{type(error).__name__}; {death}" if death else type(error).__name__
             raise LinkageError(f"POST {shown} of the AI engine failed ({why})") from error
         if response.status_code != requests.codes.ok:

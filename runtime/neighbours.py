@@ -37,6 +37,11 @@ class Neighbours:
         # Those that were asked, of which it isn't known yet which containers they are.
         self._unidentified = 0
 
+    @property
+    def are_known(self) -> bool:
+        """Tell whether anybody says here what becomes of them."""
+        return self._folder.is_dir()
+
     def ended(self) -> dict[str, int]:
         """Return the exit codes of the containers that have ended, by name."""
         found = {}
@@ -52,7 +57,7 @@ class Neighbours:
         """Note that an AI engine has gone as it was asked to; `before` are those that had ended before."""
         until = time.monotonic() + EXIT_TIME
         while not (new := set(self.ended()) - set(before) - self._asked) and time.monotonic() < until:
-            if not self._folder.is_dir():
+            if not self.are_known:
                 return
             time.sleep(LOOK_DELAY)
         self._asked |= new

@@ -57,7 +57,7 @@ def test_the_container_that_failed_first_is_told_with_its_last_line(recorded: Re
     found = a_set(("ai", "Error (exit code 3)"), ("main", "Error (exit code 1)"))
 
     assert last_words(found, "wf", recorded) == (
-        "Step train, container ai (exit code 3), said last: No module named 'torch'"
+        "Step train, container ai (exit code 3), said last: No module named 'torch' | loading"
     )
 
 
