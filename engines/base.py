@@ -178,8 +178,11 @@ class ClusterNode:
 class Engine(ABC):
     """Runs Workflows. Every call may raise `EngineUnavailable`, and returns within the engine's own time-outs."""
 
-    # Whether `logs` still answers after the pods are gone, up to `delete`; otherwise whoever needs them copies them.
+    # Whether `logs` still answers after the pods, and a Workflow that its ttlStrategy takes away, are gone, up to
+    # `delete`; otherwise whoever needs them copies them.
     keeps_logs = True
+    # Whether lines say which of its two outputs a container wrote to; otherwise all are `stdout`.
+    tells_streams = True
     # Whether it runs Workflows on the machine of whoever speaks to it, and needs something of that machine.
     is_of_this_machine = False
     # Whether each `tail` has a thread.
@@ -217,6 +220,14 @@ class Engine(ABC):
     def stop(self, name: str, strategy: StopStrategy = StopStrategy.STOP) -> None:
         """Shut a Workflow down; it ends as Failed. No error when it has ended. Raises `WorkflowNotFound`."""
 
+    def end_pod(self, name: str, node: str) -> bool:
+        """End a pod of a Workflow, by its node's id, as if somebody had deleted it; return whether that may be done.
+
+        Its node ends as `Error`, and is tried again where its retryStrategy says so. No error when it has ended. Raises
+        `WorkflowNotFound`.
+        """
+        return False
+
     @abstractmethod
     def delete(self, name: str) -> None:
         """Remove a Workflow, its processes and what travelled with it. No error when it is not there."""
@@ -226,6 +237,8 @@ class Engine(ABC):
         self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = _always
     ) -> Iterator[LogLine]:
         """Yield what the containers of a Workflow (or of one node id) wrote, until the end when `follow`.
+
+        What was written before comes in the order of its times.
 
         While it waits for more, `wanted` is asked every second or two, and a no ends it: a reader that went away would
         otherwise be waited for as long as the Workflow runs. Raises `WorkflowNotFound`.

@@ -160,6 +160,15 @@ class RecordingEngine(Engine):
             if status is not None:
                 self._note(status, deleted=True)
 
+    def end_pod(self, name: str, node: str) -> bool:
+        with self._called("end_pod", name):
+            status = self._find(name)
+            known = status.nodes.get(node)
+            if known is not None and known.get("finishedAt") is None:
+                ended = {**known, "phase": "Error", "message": "pod deleted", "finishedAt": _now()}
+                self._put(replace(status, nodes={**status.nodes, node: ended}))
+            return True
+
     def resume(self, name: str) -> None:
         with self._called("resume", name):
             self._find(name)

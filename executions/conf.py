@@ -70,6 +70,11 @@ def deadlines() -> Deadlines:
     return Deadlines(settings.EXECUTION_DEADLINE_SECONDS, settings.EXECUTION_PENDING_DEADLINE_SECONDS)
 
 
+def end_grace() -> timedelta:
+    """Return how long what still runs of an execution may go on after its end."""
+    return timedelta(seconds=settings.EXECUTION_END_GRACE_SECONDS)
+
+
 def longest_run() -> timedelta:
     """Return how long a run may take."""
     return timedelta(seconds=deadlines().whole)

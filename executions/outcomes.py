@@ -10,13 +10,16 @@ from typing import Any
 
 from django.db import transaction
 
-from executions import shapes
-from executions.facts import SchemaFacts
+from executions import conf, shapes
+from executions.facts import OWNER_KIND, SchemaFacts
 from executions.models import Execution, ExecutionState, FailureReason
 from executions.registry import get_registry, outcome_faults
 from executions.selectors import execution_bare, execution_locked, schema_facts
 from executions.transitions import ENDED, TRANSITIONS, Move, State
+from runs.last_words import run_last_words, with_last_words
 from runs.models import RunPhase, RunReason, WorkflowRun
+from runs.selectors import run_latest, run_latest_locked
+from runs.services import run_wind_up
 from web.errors import InvalidInput, NotAllowedInState
 from web.leniency import typed
 from web.shape import check
@@ -27,6 +30,8 @@ MAX_MESSAGE = 20_000
 # Blank, or what an exit handler passes on where no container wrote an error message: Argo leaves the tag as it is.
 _NOTHING_SAID = re.compile(r"\s*(\{\{[^{}]*\}\})?\s*")
 UNTOLD = "The Workflow failed without saying why."
+# What stands for the words of a container that was killed before it left any.
+_SAY_NOTHING = frozenset({UNTOLD, "Unexpected error"})
 
 _REASONS = {
     RunReason.NONE: FailureReason.ENGINE,
@@ -62,11 +67,15 @@ def execution_to_running(*, execution_id: int, document: Mapping[str, Any], atte
 
 
 def execution_to_failed(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
-    """Note that the Workflow gave up, and its message. Raises InvalidInput, NotFound and NotAllowedInState."""
-    told = failure_told(document)
+    """Note that the Workflow gave up, and its message, with what the container that failed said last.
+
+    The engine is asked for that. Raises InvalidInput, NotFound and NotAllowedInState.
+    """
+    told = failure_explained(execution_id, attempt, failure_told(document))
     with transaction.atomic():
-        execution = execution_of_attempt(execution_id, attempt)
+        run, execution = locked(execution_id, attempt)
         failure_written(execution, reason=FailureReason.CALLBACK, message=told)
+        wound_up(execution, run)
     return execution
 
 
@@ -93,7 +102,7 @@ def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], at
         missing = outcome_faults(outcome.ai_model, outcome.evaluation_metrics, outcome.generic_file, get_registry())
         _refuse(missing)
     with transaction.atomic():
-        execution = execution_of_attempt(execution_id, attempt)
+        run, execution = locked(execution_id, attempt)
         if _may_become(execution, State.SUCCEEDED):
             execution.state = ExecutionState.SUCCEEDED
             execution.ai_model = outcome.ai_model
@@ -103,7 +112,35 @@ def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], at
             execution.message = ""
             execution.save()
             _log(execution)
+            wound_up(execution, run)
     return execution
+
+
+def locked(execution_id: int, attempt: int | None) -> tuple[WorkflowRun | None, Execution]:
+    """Return the last run of an execution and the execution, locked. Raises NotFound and NotAllowedInState."""
+    # The run first: phase_changed locks in this order too.
+    run = run_latest_locked(OWNER_KIND, execution_id)
+    return run, execution_of_attempt(execution_id, attempt)
+
+
+def wound_up(execution: Execution, run: WorkflowRun | None) -> None:
+    """Have what still runs of an execution that has ended stopped after a grace, in the caller's transaction."""
+    if run is not None and run.attempt == execution.attempt:
+        run_wind_up(run_id=run.pk, grace=conf.end_grace())
+
+
+def failure_explained(execution_id: int, attempt: int | None, message: str) -> str:
+    """Return a Workflow's message of its failure with what the container that failed said last.
+
+    Asks the engine: no transaction may be open. What it does not tell is left out.
+    """
+    execution = Execution.objects.filter(pk=execution_id).first()
+    run = run_latest(OWNER_KIND, execution_id)
+    is_over = execution is None or execution.state in ENDED
+    if is_over or run is None or run.submitted_at is None or attempt not in (None, run.attempt):
+        return message
+    words = run_last_words(run, message, says_nothing=message.strip() in _SAY_NOTHING)
+    return with_last_words(message[:MAX_MESSAGE], words)
 
 
 def failure_written(execution: Execution, *, reason: FailureReason, message: str) -> None:
@@ -131,7 +168,9 @@ def run_ended(run: WorkflowRun) -> None:
         return
     if run.phase != RunPhase.SUCCEEDED:
         reason, message = _REASONS[RunReason(run.reason)], _words(run, run.message)
-        if execution.reason == FailureReason.CALLBACK and execution.message == UNTOLD:
+        is_untold = execution.reason == FailureReason.CALLBACK and execution.message == UNTOLD
+        # One that was stopped because its execution had ended knows no more of it.
+        if is_untold and not (run.wind_up_at and run.reason == RunReason.STOPPED):
             _rewrite_failure(execution, reason=reason, message=message)
     else:
         reason, message = FailureReason.ENGINE, "The Workflow succeeded without reporting what it produced."

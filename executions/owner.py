@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.urls import reverse
 from django.utils import timezone
 
 from executions import conf
 from executions.callback_tokens import holders
 from executions.facts import OWNER_KIND
+from executions.failed_steps import execution_steps_failed
 from executions.federation import channel_of
 from executions.granting import workflow_grant
 from executions.models import Execution, ExecutionDataPartner
@@ -63,6 +66,13 @@ class ExecutionOwner(RunOwner):
 
     def message_amended(self, run: WorkflowRun, before: str) -> None:
         failure_amended(run, before)
+
+    def heeds_failed_steps(self, run: WorkflowRun) -> bool:
+        return _is_federated(run)
+
+    def steps_failed(self, run: WorkflowRun, abandoned: Sequence[str]) -> None:
+        channel = _channel(run)
+        execution_steps_failed(run, channel.id if channel is not None else "", abandoned)
 
     def waits_for(self, run: WorkflowRun) -> str:
         names = ExecutionDataPartner.objects.filter(execution_id=run.owner_id).order_by("position")

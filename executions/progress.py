@@ -18,7 +18,7 @@ from django.utils import timezone
 from executions import shapes
 from executions.facts import OWNER_KIND
 from executions.models import Execution, ExecutionDataPartner, FailureReason, FederatedProgress
-from executions.outcomes import execution_of_attempt, failure_told, failure_written
+from executions.outcomes import execution_of_attempt, failure_explained, failure_told, failure_written
 from executions.selectors import execution_bare, schema_facts
 from executions.transitions import ENDED
 from runs.selectors import run_latest_locked
@@ -70,6 +70,7 @@ def role_to_failed(
     """
     message = failure_told(document)
     refuse_unless_federated(execution_bare(execution_id))
+    message = failure_explained(execution_id, attempt, message)
     with transaction.atomic():
         # The run first: phase_changed locks in this order too.
         run = run_latest_locked(OWNER_KIND, execution_id)

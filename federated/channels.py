@@ -16,6 +16,21 @@ def channel_id(execution_id: int, created_at: datetime) -> str:
     return f"{execution_id}_-SEP-_{stamp.replace(':', '-').replace('+', '_')}_-SEP-_"
 
 
+TO_CLIENTS = "models_to_clients"
+# Of the message that tells of a failure in the server's place: told twice it is there once.
+FAILURE_ID = "failure-of-the-server"
+_LONGEST_REASON = 1000
+
+
+def failure_headers(reason: str) -> dict[str, str]:
+    """Return the headers of a message without a value by which a server says that the training has failed.
+
+    contracts/federated-protocol.md; the reason is for managers of ours.
+    """
+    told = " ".join(reason.encode(errors="replace").decode().split())[:_LONGEST_REASON]
+    return {"message_name": "start_iteration", "iteration_index": "0", "failure_reason": told}
+
+
 _FORM = re.compile(
     r"(?P<execution>\d+)_-SEP-_(?P<day>\d{4}-\d\d-\d\d)_(?P<time>\d\d-\d\d-\d\d\.\d{6})(?:[_-]\d\d-\d\d)?_-SEP-_"
 )

@@ -25,6 +25,7 @@ __all__ = [
     "ChannelSpec",
     "ChannelUnavailable",
     "channel_close",
+    "channel_fail",
     "channel_open",
     "manager_environment",
     "secret_variables",
@@ -65,6 +66,16 @@ def channel_open(spec: ChannelSpec) -> dict[str, str]:
         adapter.close(spec.id)
         raise ChannelRefused(f"The channel {spec.id} was closed while it was being opened.")
     return values
+
+
+def channel_fail(channel_id: str, reason: str) -> None:
+    """Tell the clients that talk over an open channel that the training has failed, in their server's place.
+
+    Raises ChannelUnavailable.
+    """
+    channel = Channel.objects.filter(pk=channel_id, closed_at__isnull=True).first()
+    if channel is not None:
+        _adapter_of(channel).fail(channel_id, reason)
 
 
 def channel_close(channel_id: str) -> None:

@@ -25,12 +25,15 @@ from runs.endings import run_wound_up
 from runs.gate import ManifestRefused, admitted
 from runs.models import RunCause, RunPhase, WorkflowRun
 from runs.owners import CannotPrepare, NotReady, owner_of
+from runs.tending import tend
 from runs.transitions import Wish, due_wish
 
 logger = logging.getLogger(__name__)
 
 # How far the clocks of the engine and of this machine may be apart.
 CLOCK_SKEW = timedelta(seconds=30)
+
+WOUND_UP = "What it was made for had ended; what still ran of it was stopped."
 
 Outcome = Callable[[], object]
 
@@ -76,6 +79,8 @@ class Carrier:
         match wish:
             case Wish.SUBMIT:
                 return self._submit(run)
+            case Wish.TEND | Wish.WIND_UP:
+                return self._look_after(run, wish)
             case Wish.STOP:
                 return self._stop(run, StopStrategy.STOP)
             case Wish.TERMINATE:
@@ -143,6 +148,13 @@ class Carrier:
             pk=run.pk, phase=RunPhase.QUEUED, stop_requested_at=None, delete_requested_at=None
         )
         return wanted.exists()
+
+    def _look_after(self, run: WorkflowRun, wish: Wish) -> Outcome:
+        if wish is Wish.WIND_UP:
+            cause = RunCause.CONTROLLER
+            return lambda: services.run_stop(run_id=run.pk, cause=cause, message=WOUND_UP, now=self._clock())
+        tend(run, self._engine)
+        return lambda: services.run_tended(run_id=run.pk, now=self._clock())
 
     def _stop(self, run: WorkflowRun, strategy: StopStrategy) -> Outcome:
         try:

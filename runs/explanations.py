@@ -11,6 +11,7 @@ from django.db import connections
 
 from engines.base import Engine, EngineUnavailable
 from runs.changes import run_changed
+from runs.last_words import last_words, with_last_words
 from runs.models import RunCause, RunPhase, RunReason, WorkflowRun
 from runs.nodes import waiting_message
 from runs.owners import owner_of
@@ -42,8 +43,10 @@ def run_waiting_explained(*, run_id: int, message: str, before: str = "", now: d
             change.record(RunCause.ENGINE, message)
 
 
-def run_end_explained(*, run_id: int, explanation: str, now: datetime | None = None) -> None:
-    """Add to a failed run's message what its surroundings tell of the failure; its owner learns of it too.
+def run_end_explained(
+    *, run_id: int, explanation: str, is_said_last: bool = False, now: datetime | None = None
+) -> None:
+    """Add to a failed run's message what its surroundings, or its container, tell of it; its owner learns of it too.
 
     The end is told at once, in the engine's own words; this comes after it, as an event of its own.
     """
@@ -52,7 +55,8 @@ def run_end_explained(*, run_id: int, explanation: str, now: datetime | None = N
         explanation = _storable(explanation)
         if not _may_be_explained(run) or not explanation or explanation in run.message:
             return
-        before, run.message = run.message, f"{run.message} ({explanation})"
+        amended = with_last_words(run.message, explanation) if is_said_last else f"{run.message} ({explanation})"
+        before, run.message = run.message, amended
         change.record(RunCause.ENGINE, explanation)
         if not run.delete_requested_at:
             owner_of(run).message_amended(run, before)
@@ -60,8 +64,12 @@ def run_end_explained(*, run_id: int, explanation: str, now: datetime | None = N
 
 def explain_end(run: WorkflowRun, engine: Engine, now: datetime) -> None:
     """Ask once why a run failed, where there may be more to say than the engine's status. Raises EngineUnavailable."""
-    if _may_be_explained(run) and (explanation := engine.explain(run.name)):
+    if not _may_be_explained(run):
+        return
+    if explanation := engine.explain(run.name):
         run_end_explained(run_id=run.pk, explanation=explanation, now=now)
+    if words := last_words(run.nodes, run.name, engine, run.message):
+        run_end_explained(run_id=run.pk, explanation=words, is_said_last=True, now=now)
 
 
 def _may_be_explained(run: WorkflowRun) -> bool:

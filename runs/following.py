@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from django.conf import settings
 
 from engines.base import EngineError, LogLine, LogTail
-from runs.logs import engine_of
+from runs.log_query import Chooser, LogQuery
+from runs.logs import engine_of, log_lines
 from runs.models import WorkflowRun
 from web.errors import ServiceUnavailable
 from web.turns import Turn, Turns
@@ -26,6 +27,7 @@ LOOK_SECONDS = 2.0
 # Whoever speaks is read soon again, whoever is silent ever less often.
 _SOONEST_SECONDS, _LATEST_SECONDS = 0.05, 1.0
 _TURN_BYTES = 256 * 1024
+_TURN_LINES = 20_000
 
 
 class _Places:
@@ -53,14 +55,19 @@ _places = _Places()
 
 
 class FollowedLog(Turns):
-    """What was written, and what will be, until the run ends.
+    """What was written, and what will be, until the run ends, as far as it is wanted.
+
+    A bound on the number of lines holds for what was written before.
 
     Raises EngineUnavailable, WorkflowNotFound where the engine has forgotten the Workflow, NotFound where there is no
     such engine any more, and ServiceUnavailable where too many follow, at once.
     """
 
-    def __init__(self, run: WorkflowRun, node_id: str, written: Writer) -> None:
-        self._run, self._node_id, self._written = run, node_id, written
+    def __init__(self, run: WorkflowRun, query: LogQuery, written: Writer) -> None:
+        self._run, self._query, self._written = run, query, written
+        self._chooser = Chooser(query)
+        # So many of the lines that are wanted are passed over.
+        self._surplus = 0
         self._tail: LogTail | None = None
         self._pause = _SOONEST_SECONDS
         if run.submitted_at is not None:
@@ -100,31 +107,48 @@ class FollowedLog(Turns):
             if known.submitted_at is None:
                 return Turn(again_in=LOOK_SECONDS)
             self._run = known
-        self._tail = engine_of(self._run).tail(self._run.name, self._node_id)
+        if self._query.tail is not None:
+            there = sum(1 for _ in log_lines(self._run, self._query.of_all()))
+            self._surplus = max(0, there - self._query.tail)
+        self._tail = engine_of(self._run).tail(self._run.name, self._query.node_id)
         return None
 
+    def _is_wanted(self, line: LogLine) -> bool:
+        if not self._chooser.wants(line):
+            return False
+        if self._surplus:
+            self._surplus -= 1
+            return False
+        return True
+
     def _lines(self, tail: LogTail) -> Turn:
-        said, content = _Said(tail), bytearray()
+        said, content = _Said(tail, self._is_wanted), bytearray()
         for piece in self._written(iter(said)):
             content += piece
             if len(content) >= _TURN_BYTES:
                 return Turn(bytes(content), 0.0)
         if said.has_ended:
             return Turn(bytes(content))
+        if said.goes_on:
+            return Turn(bytes(content), 0.0)
         self._pause = _SOONEST_SECONDS if content else min(_LATEST_SECONDS, self._pause * 1.5)
         return Turn(bytes(content), self._pause)
 
 
 class _Said:
-    """The lines up to the next None."""
+    """The lines that are wanted up to the next None, or until enough were looked at for one turn."""
 
-    def __init__(self, tail: LogTail) -> None:
-        self._tail = tail
-        self.has_ended = True
+    def __init__(self, tail: LogTail, is_wanted: Callable[[LogLine], bool]) -> None:
+        self._tail, self._is_wanted = tail, is_wanted
+        self.has_ended, self.goes_on = True, False
 
     def __iter__(self) -> Iterator[LogLine]:
-        for line in self._tail:
+        for looked_at, line in enumerate(self._tail, 1):
             if line is None:
                 self.has_ended = False
                 return
-            yield line
+            if self._is_wanted(line):
+                yield line
+            if looked_at >= _TURN_LINES:
+                self.has_ended, self.goes_on = False, True
+                return

@@ -11,22 +11,14 @@ from django.conf import settings
 from engines.base import Engine, LogLine
 from runs.engines import get_engine
 from runs.kept_logs import kept_lines
+from runs.log_query import LogQuery
 from runs.models import WorkflowRun
+from runs.step_names import StepNames
 from web.errors import NotFound
 
 
-def node_id_of(run: WorkflowRun, node: str) -> str:
-    """Return the id of a node given by its id or name; '' for all nodes. Raises NotFound."""
-    if not node or node in run.nodes:
-        return node
-    for node_id, known in run.nodes.items():
-        if node in (known.get("name"), known.get("displayName")):
-            return node_id
-    raise NotFound(f"The run has no node {node!r}.")
-
-
-def log_lines(run: WorkflowRun, node_id: str) -> Iterator[LogLine]:
-    """Return what was written up to now.
+def log_lines(run: WorkflowRun, query: LogQuery) -> Iterator[LogLine]:
+    """Return what was written up to now, in the order of its times, as far as it is wanted.
 
     From storage where it was kept there, else from the engine. Raises EngineUnavailable, WorkflowNotFound where the
     engine has forgotten the Workflow, and NotFound where nothing could be kept or there is no such engine any more,
@@ -34,10 +26,10 @@ def log_lines(run: WorkflowRun, node_id: str) -> Iterator[LogLine]:
     """
     if run.handed_over_at is None:
         return iter(())
-    kept = kept_lines(run, node_id)
-    if kept is not None:
-        return kept
-    lines = engine_of(run).logs(run.name, node_id)
+    written = kept_lines(run, query.node_id)
+    if written is None:
+        written = engine_of(run).logs(run.name, query.node_id)
+    lines = query.chosen(written)
     first = next(lines, None)
     return iter(()) if first is None else chain([first], lines)
 
@@ -49,20 +41,22 @@ def engine_of(run: WorkflowRun) -> Engine:
     return get_engine(run.engine)
 
 
-def as_text(lines: Iterator[LogLine], with_node: bool) -> Iterator[bytes]:
-    """Yield lines as plain text, each after its node's id where several nodes speak."""
+def as_text(lines: Iterator[LogLine], steps: StepNames, prefix: bool = True) -> Iterator[bytes]:
+    """Yield lines as plain text: `<time> <step>/<container> <stream>: <text>`, or without `prefix` the text alone."""
     for line in lines:
-        yield (f"{line.node}: {line.text}\n" if with_node else f"{line.text}\n").encode(errors="replace")
+        origin = f"{line.at or '-'} {steps.of(line.node)}/{line.container} {line.stream}: " if prefix else ""
+        yield f"{origin}{line.text}\n".encode(errors="replace")
 
 
-def as_json(lines: Iterator[LogLine]) -> Iterator[bytes]:
+def as_json(lines: Iterator[LogLine], steps: StepNames) -> Iterator[bytes]:
     """Yield lines as one JSON object each."""
     for line in lines:
         shown = {
+            "at": line.at,
             "node": line.node,
+            "step": steps.of(line.node),
             "container": line.container,
             "stream": line.stream,
-            "at": line.at,
             "text": line.text,
         }
         yield (json.dumps(shown) + "\n").encode()

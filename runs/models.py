@@ -86,6 +86,12 @@ class WorkflowRun(models.Model):
     waiting_since = models.DateTimeField(
         null=True, blank=True, help_text="Since when something of it waits at the engine; empty while all goes on."
     )
+    wind_up_at = models.DateTimeField(
+        null=True, blank=True, help_text="When what still runs of it is stopped, since what it was made for has ended."
+    )
+    tend_at = models.DateTimeField(
+        null=True, blank=True, help_text="When somebody looks after the steps that have failed while others go on."
+    )
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     stop_sent_at = models.DateTimeField(null=True, blank=True)
     terminate_sent_at = models.DateTimeField(null=True, blank=True)

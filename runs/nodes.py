@@ -40,12 +40,17 @@ def is_waiting(status: WorkflowStatus) -> bool:
 
 def failure_message(status: WorkflowStatus) -> str:
     """Return the engine's words for a failure: the Workflow's own, and those of the node that failed first."""
-    failed = [node for node in status.nodes.values() if node.get("phase") in FAILED_PHASES and _has_own_words(node)]
-    failed.sort(key=lambda node: str(node.get("finishedAt") or "~"))
-    first = f"{failed[0].get('displayName') or failed[0].get('name')}: {failed[0]['message']}" if failed else ""
+    first = first_failure(status.nodes)
     if not first or (status.message and status.message in first):
         return first or status.message or f"The Workflow ended as {status.phase}."
     return f"{status.message} ({first})" if status.message else first
+
+
+def first_failure(nodes: Nodes) -> str:
+    """Return the name and the words of the node that failed first, or an empty text."""
+    failed = [node for node in nodes.values() if node.get("phase") in FAILED_PHASES and _has_own_words(node)]
+    failed.sort(key=lambda node: str(node.get("finishedAt") or "~"))
+    return f"{failed[0].get('displayName') or failed[0].get('name')}: {failed[0]['message']}" if failed else ""
 
 
 def _has_own_words(node: dict[str, Any]) -> bool:
@@ -70,6 +75,36 @@ def waited_for(before: Nodes, after: Nodes) -> str:
         if node.get("phase") in FAILED_PHASES and earlier.get("phase") == "Pending" and earlier.get("message"):
             return str(earlier["message"])
     return ""
+
+
+def pod_of(nodes: Nodes, node: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the node of the pod that a container's node belongs to, itself for any other; None where it is missing."""
+    for _ in range(len(nodes)):
+        if node.get("type") != "Container":
+            return node
+        if node.get("boundaryID") not in nodes:
+            return None
+        node = nodes[str(node["boundaryID"])]
+    return None
+
+
+def is_within(node: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether a node is another, or one of those that it holds together: Argo's names are paths."""
+    if node.get("id") == other.get("id"):
+        return True
+    name, above = str(node.get("name") or ""), str(other.get("name") or "")
+    return bool(above) and name.startswith(above) and name[len(above) : len(above) + 1] in (".", "[", "(")
+
+
+def given_up(nodes: Nodes) -> list[dict[str, Any]]:
+    """Return the nodes of steps that have failed and are not tried again: pods, or those that hold their attempts."""
+    attempts = {child for node in nodes.values() if node.get("type") == "Retry" for child in node.get("children") or ()}
+    return [
+        node
+        for node_id, node in nodes.items()
+        if node.get("phase") in FAILED_PHASES
+        and (node.get("type") == "Retry" or (node.get("type") == "Pod" and node_id not in attempts))
+    ]
 
 
 class NodesEncoder(json.JSONEncoder):

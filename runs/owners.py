@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,17 @@ class RunOwner(ABC):  # noqa: B024 - every hook has a default
 
     def message_amended(self, run: WorkflowRun, before: str) -> None:
         """Take note that a failed run's message says more than it did; inside the transaction that stores it."""
+
+    def heeds_failed_steps(self, run: WorkflowRun) -> bool:
+        """Return whether `steps_failed` does anything for a run; inside a transaction, no network here."""
+        return False
+
+    def steps_failed(self, run: WorkflowRun, abandoned: Sequence[str]) -> None:
+        """Do what is to be done when steps of a Workflow have failed while others go on.
+
+        `abandoned` are the pods that go on though they have failed, and that the engine cannot end by themselves. May
+        be called more than once for the same failures; no transaction is open. Raises `NotReady` to be called again.
+        """
 
     def waits_for(self, run: WorkflowRun) -> str:
         """Return what a run that does not go on waits for, where its owner knows; no network here."""

@@ -85,10 +85,11 @@ class RunNodeList(s.Serializer[Any]):
 
 
 class LogLineAnswer(s.Serializer[Any]):
-    node = s.CharField()
+    at = s.CharField(allow_blank=True, help_text="When it was written (RFC 3339), empty where that is not known.")
+    node = s.CharField(help_text="The id of the pod's node.")
+    step = s.CharField(help_text="The display name of that node.")
     container = s.CharField()
-    stream = s.ChoiceField(["stdout", "stderr"])
-    at = s.CharField(allow_blank=True)
+    stream = s.ChoiceField(["stdout", "stderr"], help_text="Always `stdout` at engines that have both as one (Argo).")
     text = s.CharField(allow_blank=True)
 
 

@@ -26,7 +26,8 @@ from runs.kept_logs import log_forgotten
 from runs.models import RunCause, RunDocument, RunEvent, RunNodes, RunPhase, RunReason, WorkflowRun
 from runs.nodes import failure_message, is_waiting, something_started, waited_for, waiting_message
 from runs.owners import owner_of
-from runs.transitions import Signal, due_wish, is_older, signal_of
+from runs.tending import needs_tending
+from runs.transitions import TEND_AFTER, Signal, due_wish, is_older, signal_of
 from web.wakeups import notify_on_commit
 
 
@@ -98,6 +99,25 @@ def run_stop(*, run_id: int, cause: str = RunCause.API, message: str = "", now: 
         return run
 
 
+def run_wind_up(*, run_id: int, grace: timedelta, now: datetime | None = None) -> WorkflowRun:
+    """Have what still runs of a run stopped after a grace, since what it was made for has ended.
+
+    Changes nothing where its Workflow has ended, or its end is wished already.
+    """
+    with run_changed(run_id, now) as change:
+        run = change.run
+        if not (run.workflow_ended_at or run.is_terminal or run.stop_requested_at or run.wind_up_at):
+            run.wind_up_at = change.now + grace
+        return run
+
+
+def run_tended(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
+    """Write down that somebody has looked after a run's failed steps."""
+    with run_changed(run_id, now) as change:
+        change.run.tend_at = None
+        return change.run
+
+
 def run_delete(*, owner_kind: str, owner_id: int, now: datetime | None = None) -> None:
     """Wish every run of an owner gone: first its Workflow, then its row."""
     with transaction.atomic():
@@ -130,6 +150,7 @@ def run_observe(
         if something_started(status):
             run.pending_deadline_at = None
         run.waiting_since = (run.waiting_since or change.now) if is_waiting(status) else None
+        run.tend_at = (run.tend_at or change.now + TEND_AFTER) if needs_tending(run, status) else None
         if status.phase.is_terminal:
             run.workflow_ended_at = run.workflow_ended_at or change.now
         waited = (

@@ -11,6 +11,8 @@ from runs.models import RunPhase, WorkflowRun
 
 # An exit handler may have results to save, so a stopped Workflow gets this long before it is terminated.
 STOP_GRACE = timedelta(minutes=5)
+# For so long what goes on beside a step that has failed may end by itself, or tell of the failure.
+TEND_AFTER = timedelta(seconds=10)
 FIRST_BACKOFF_SECONDS = 0.25
 LONGEST_BACKOFF_SECONDS = 30.0
 
@@ -77,6 +79,8 @@ class Wish(StrEnum):
     """What a controller has yet to carry out for a run."""
 
     SUBMIT = "submit"
+    TEND = "tend"
+    WIND_UP = "wind up"
     STOP = "stop"
     TERMINATE = "terminate"
     RELEASE = "release"
@@ -96,10 +100,19 @@ def due_wish(run: WorkflowRun) -> DueWish | None:
     if run.phase == RunPhase.QUEUED and not run.stop_requested_at:
         return DueWish(Wish.SUBMIT, run.created_at)
     if run.handed_over_at and not run.workflow_ended_at:
-        return _stop_wish(run)
+        return _running_wish(run)
     if run.finished_at and not run.released_at:
         return DueWish(Wish.RELEASE, run.finished_at)
     return None
+
+
+def _running_wish(run: WorkflowRun) -> DueWish | None:
+    """Return what is due while a Workflow runs: nothing but its end once that is wished."""
+    if run.stop_requested_at:
+        return _stop_wish(run)
+    moments = ((Wish.WIND_UP, run.wind_up_at), (Wish.TEND, run.tend_at))
+    wishes = [DueWish(wish, at) for wish, at in moments if at is not None]
+    return min(wishes, key=lambda each: each.due_at, default=None)
 
 
 def _stop_wish(run: WorkflowRun) -> DueWish | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from django.conf import settings
 from django.http import StreamingHttpResponse
 from django.urls import get_script_prefix
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
@@ -16,10 +18,12 @@ from rest_framework.viewsets import ViewSet
 from runs import serializers as api
 from runs.following import FollowedLog, Writer
 from runs.kept_logs import is_kept
-from runs.logs import as_json, as_text, log_lines, node_id_of
+from runs.log_query import MOST_LINES, STREAMS, LogQuery, read_query
+from runs.logs import as_json, as_text, engine_of, log_lines
 from runs.models import RunPhase, RunReason, WorkflowRun
 from runs.presenters import present_events, present_nodes, present_run, present_runs
 from runs.selectors import run_named, run_with_everything
+from runs.step_names import StepNames
 from web.errors import Fault, InvalidInput
 from web.lists import (
     FORMAT,
@@ -49,6 +53,7 @@ QUERY = ListQuery(
         "created_at_before": on("created_at__lte", moment_filter),
     },
 )
+_LOG_PARAMETERS = ("node", "container", "stream", "since", "grep", "tail", "prefix", "download", "follow")
 _JSON_TYPES = ("application/json", "application/x-ndjson")
 
 
@@ -91,7 +96,14 @@ class RunViewSet(ViewSet):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("node", str, description="A node's id or name; without it, all nodes."),
+            OpenApiParameter("node", str, description="A node's id or name, with all its attempts; all without it."),
+            OpenApiParameter("container", str, description="A container's name."),
+            OpenApiParameter("stream", str, enum=STREAMS, description="One of the two outputs of a container."),
+            OpenApiParameter("since", str, description="A time, or how long ago: `90s`, `10m`, `2h`, `1d`."),
+            OpenApiParameter("grep", str, description="A text that each line contains; no pattern."),
+            OpenApiParameter("tail", int, description=f"The last lines only, at most {MOST_LINES}."),
+            OpenApiParameter("prefix", bool, description="Begin lines of text with time, step and stream (default)."),
+            OpenApiParameter("download", bool, description="Offer the log as a file."),
             OpenApiParameter("follow", bool, description="Go on until the run ends."),
         ],
         responses={
@@ -102,21 +114,25 @@ class RunViewSet(ViewSet):
     @action(detail=True)
     def logs(self, request: Request, name: str) -> StreamingHttpResponse:
         """Stream what a run's containers wrote, as text, or as JSON lines where JSON is accepted."""
-        _refuse_other_than(request, "node", "follow")
-        run, follow = run_named(name), _flag(request, "follow")
-        node_id = node_id_of(run, request.query_params.get("node", ""))
+        _refuse_other_than(request, *_LOG_PARAMETERS)
+        run, follow, download = run_named(name), _flag(request, "follow"), _flag(request, "download")
+        query = read_query(run.nodes, request.query_params, timezone.now())
+        _refuse_stream_of_one(run, query)
         accepted = request.headers.get("Accept", "")
-        written: Writer = partial(as_text, with_node=not node_id)
-        content_type = "text/plain; charset=utf-8"
+        steps = StepNames(run)
+        written: Writer = partial(as_text, steps=steps, prefix=_flag(request, "prefix", "true"))
+        content_type, ending = "text/plain; charset=utf-8", "log"
         if any(kind in accepted for kind in _JSON_TYPES):
-            written, content_type = as_json, "application/x-ndjson"
+            written, content_type, ending = partial(as_json, steps=steps), "application/x-ndjson", "jsonl"
         response: StreamingHttpResponse
-        if follow and not is_kept(run):
-            turns = GrantedTurns(request, FollowedLog(run, node_id, written))
+        if follow and not is_kept(run) and run.workflow_ended_at is None:
+            turns = GrantedTurns(request, FollowedLog(run, query, written))
             response = InTurns(turns, content_type=content_type)
         else:
-            lines = while_granted(request, log_lines(run, node_id))
+            lines = while_granted(request, log_lines(run, query))
             response = StreamingHttpResponse(written(lines), content_type=content_type)
+        if download:
+            response.headers["Content-Disposition"] = f'attachment; filename="{run.name}.{ending}"'
         response.headers["Cache-Control"] = "no-store"
         # A proxy that collects lines would keep them from who follows.
         response.headers["X-Accel-Buffering"] = "no"
@@ -137,8 +153,15 @@ def _refuse_other_than(request: Request, *known: str) -> None:
         raise InvalidInput(faults=faults)
 
 
-def _flag(request: Request, name: str) -> bool:
-    value = request.query_params.get(name, "false")
+def _refuse_stream_of_one(run: WorkflowRun, query: LogQuery) -> None:
+    """Refuse to choose between the outputs of a container where the engine has both as one."""
+    if query.stream and run.engine in settings.ENGINES and not engine_of(run).tells_streams:
+        detail = f"cannot be chosen: the engine {run.engine} gives both outputs of a container as one"
+        raise InvalidInput(faults=[Fault("/query/stream", detail)])
+
+
+def _flag(request: Request, name: str, default: str = "false") -> bool:
+    value = request.query_params.get(name, default)
     try:
         boolean_filter(name, value)
     except ValueError as error:

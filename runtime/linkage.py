@@ -15,9 +15,13 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from runtime.errors import LinkageError, ModelsUnmergeable
+from runtime.neighbours import EXIT_TIME, LOOK_DELAY, Neighbours
 from runtime.small_server import SmallServer, split_host
 
 log = logging.getLogger(__name__)
+
+# One for the process: it remembers which AI engines were asked to end.
+_neighbours = Neighbours()
 
 CALLBACK_LIMIT = 1024 * 1024
 CALL_TIMEOUT = (5, 60)
@@ -25,6 +29,8 @@ PING_TIMEOUT = 5
 FIRST_PING_DELAY = 0.1
 LONGEST_PING_DELAY = 2.0
 PROBE_INTERVAL = 5.0
+# How often the pod's containers are looked at.
+GLANCE = 1.0
 # So many refused connections in a row mean that the AI engine is gone, not that it's being restarted.
 REFUSALS_OF_A_DEAD_ENGINE = 3
 
@@ -44,13 +50,21 @@ class Outcome:
 class AIEngineLinkage:
     """Drive the AI engine at `client_host` (host:port); no call of it carries a token."""
 
-    def __init__(self, client_host: str, ping_url: str, *, probe_interval: float = PROBE_INTERVAL) -> None:
+    def __init__(
+        self,
+        client_host: str,
+        ping_url: str,
+        *,
+        probe_interval: float = PROBE_INTERVAL,
+        neighbours: Neighbours = _neighbours,
+    ) -> None:
         try:
             self._host, self._port = split_host(client_host)
         except ValueError as error:
             raise LinkageError(str(error)) from error
         self._ping_url = ping_url
         self._probe_interval = probe_interval
+        self._neighbours = neighbours
         self._session = requests.Session()
         # The AI engine is a neighbour in the pod: proxies and .netrc of the environment aren't for it.
         self._session.trust_env = False
@@ -64,15 +78,23 @@ class AIEngineLinkage:
         self._session.close()
 
     def wait_until_ready(self, max_initialization_time: float) -> None:
-        """Ping until the answer is 200; raise LinkageError after `max_initialization_time` seconds."""
+        """Ping until the answer is 200.
+
+        Raises LinkageError after `max_initialization_time` seconds, and at once when the AI engine has ended.
+        """
         deadline, delay = time.monotonic() + max_initialization_time, FIRST_PING_DELAY
         while True:
             answer = self._ping()
             if answer == requests.codes.ok:
                 return
+            if answer is None and (death := self._death()):
+                raise LinkageError(f"the AI engine ended before it was ready: {death}")
             if time.monotonic() + delay > deadline:
                 said = "no answer" if answer is None else f"last answer {answer}"
-                raise LinkageError(f"the AI engine was not ready within {max_initialization_time:g} s ({said})")
+                raise LinkageError(
+                    f"the AI engine was not ready within {max_initialization_time:g} s ({said}): "
+                    f"it must answer GET {self._address(self._ping_url)} with 200"
+                )
             time.sleep(delay)
             delay = min(delay * 1.5, LONGEST_PING_DELAY)
 
@@ -101,6 +123,7 @@ class AIEngineLinkage:
         Raises LinkageError when it still answers after `max_finalization_retries` further requests, each with
         `max_finalization_time` seconds to have effect.
         """
+        before = self._neighbours.ended()
         for _attempt in range(max_finalization_retries + 1):
             try:
                 self._post(end_url)
@@ -108,21 +131,35 @@ class AIEngineLinkage:
                 log.info("%s", error)
             if self._wait_until_gone(max_finalization_time):
                 log.info("the AI engine has ended")
+                self._neighbours.asked_to_end(before)
                 return
         raise LinkageError(f"the AI engine did not end after {max_finalization_retries + 1} requests")
 
     def _wait(self, callback: "CallbackServer", max_iteration_time: float) -> Outcome:
-        deadline, refusals = time.monotonic() + max_iteration_time, 0
+        began, refusals = time.monotonic(), 0
+        deadline, probe_at = began + max_iteration_time, began + self._probe_interval
         while True:
             left = deadline - time.monotonic()
-            outcome = callback.wait(min(self._probe_interval, max(left, 0)))
+            outcome = callback.wait(max(min(GLANCE, probe_at - time.monotonic(), left), 0))
             if outcome is not None:
                 return outcome
             if left <= 0:
                 raise LinkageError(f"the AI engine did not call back within {max_iteration_time:g} s")
+            if death := self._death():
+                raise LinkageError(f"the AI engine ended before it called back: {death}")
+            if time.monotonic() < probe_at:
+                continue
+            probe_at = time.monotonic() + self._probe_interval
             refusals = refusals + 1 if self._refuses_connections() else 0
             if refusals >= REFUSALS_OF_A_DEAD_ENGINE:
                 raise LinkageError("the AI engine ended before it called back")
+
+    def _death(self, seconds: float = 0) -> str:
+        """Return how the AI engine has ended, or does within so long; '' when it hasn't, or nothing is known of it."""
+        until = time.monotonic() + seconds
+        while not (death := self._neighbours.death()) and self._neighbours.are_known and time.monotonic() < until:
+            time.sleep(LOOK_DELAY)
+        return death if death and self._refuses_connections() else ""
 
     def _wait_until_gone(self, max_finalization_time: float) -> bool:
         deadline, delay = time.monotonic() + max_finalization_time, FIRST_PING_DELAY
@@ -164,7 +201,9 @@ class AIEngineLinkage:
                 url, data="{}", headers={"Content-Type": "application/json"}, timeout=CALL_TIMEOUT
             )
         except requests.RequestException as error:
-            raise LinkageError(f"POST {shown} of the AI engine failed ({type(error).__name__})") from error
+            death = self._death(EXIT_TIME)
+            why = f"{type(error).__name__}; {death}" if death else type(error).__name__
+            raise LinkageError(f"POST {shown} of the AI engine failed ({why})") from error
         if response.status_code != requests.codes.ok:
             raise LinkageError(f"POST {shown} of the AI engine answered {response.status_code}")
 

@@ -42,6 +42,7 @@ class ArgoEngine(Engine):
     """Runs Workflows on Kubernetes; `engines.argo.options.Options` lists its options."""
 
     keeps_logs = False
+    tells_streams = False
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         super().__init__(alias, options)
@@ -136,6 +137,10 @@ class ArgoEngine(Engine):
         found = self._found(name)
         if not workflows.status_of(found).phase.is_terminal:
             self._patch(name, workflows.shutdown(found, strategy, self.settings))
+
+    def end_pod(self, name: str, node: str) -> bool:
+        self._found(name)
+        return self._logs.end_pod(name, node)
 
     def resume(self, name: str) -> None:
         for _ in range(_TRIES):

@@ -6,12 +6,15 @@ that has started, and looks now and then which those are.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from engines.argo.client import Client, Json, Quiet, Refused
@@ -20,6 +23,7 @@ from engines.argo.explanations import WORKFLOW_LABEL
 from engines.argo.paging import drained, pages
 from engines.argo.workflows import collection_path, nodes_of
 from engines.base import EngineUnavailable, LogLine, WorkflowPhase
+from engines.log_order import Lines, in_order
 
 NODE_ANNOTATION = "workflows.argoproj.io/node-id"
 # Argo's own containers, beside those of the manifest.
@@ -30,6 +34,7 @@ _ASK_SECONDS = 0.5
 # How long containers may go on writing after their Workflow has ended.
 _GRACE_SECONDS = 30.0
 _WAITING_LINES = 1000
+_LINES_AHEAD = 500
 _LONGEST_LINE = 256 * 1024
 _TRIES = 3
 _PAGE = 100
@@ -44,6 +49,7 @@ class Source:
     pod: str
     container: str
     has_ended: bool = field(default=False, compare=False)
+    started_at: str = field(default="", compare=False)
 
 
 @dataclass
@@ -63,9 +69,15 @@ class PodLogs:
         self._timeout_seconds = timeout_seconds
 
     def written(self, workflow: Json, node: str) -> Iterator[LogLine]:
-        """Yield what was written up to now, one container after the other."""
-        for source in self._sources(workflow, node):
-            yield from self.lines(source, _Position(), follow=False)
+        """Yield what was written up to now, in the order of its times."""
+        return self.merged({source: _Position() for source in self._sources(workflow, node)})
+
+    def merged(self, sources: Mapping[Source, _Position]) -> Iterator[LogLine]:
+        """Yield what containers wrote up to now after their positions, in the order of its times."""
+        return in_order(
+            Lines(source.started_at, _read_ahead(self.lines(source, position, follow=False)))
+            for source, position in sources.items()
+        )
 
     def followed(self, workflow: Json, node: str, wanted: Callable[[], bool]) -> Iterator[LogLine]:
         """Yield what is and will be written, until the Workflow or the one node ends, or nobody wants it."""
@@ -88,6 +100,24 @@ class PodLogs:
             for pod in drained(items):
                 found.update(digests_of(pod))
         return found
+
+    def end_pod(self, name: str, node: str) -> bool:
+        """Delete the pod of a node, where there is one; return whether we may, which we need not."""
+        for items, _ in pages(self._client, self._pods, _PAGE, labelSelector=f"{WORKFLOW_LABEL}={name}"):
+            for pod in drained(items):
+                metadata = pod["metadata"]
+                if (metadata.get("annotations") or {}).get(NODE_ANNOTATION) != node:
+                    continue
+                order = {"preconditions": {"uid": metadata["uid"]}}
+                try:
+                    self._client.delete(f"{self._pods}/{metadata['name']}", order)
+                except Refused as refused:
+                    if refused.status == 403:
+                        return False
+                    # 404 and 409: it has gone meanwhile, or another has its name.
+                    if refused.status not in (404, 409):
+                        raise
+        return True
 
     def _sources(self, workflow: Json, node: str) -> Iterator[Source]:
         name = workflow["metadata"]["name"]
@@ -123,7 +153,7 @@ class PodLogs:
                         is_told = told_until is not None and moment <= told_until
                         position.at = position.at if is_told else at
                     if not is_told and not is_of_executor(text):
-                        yield LogLine(source.node, source.container, "stdout", text, at)
+                        yield LogLine(source.node, source.container, "stdout", text, _in_utc(at))
         except Refused as refused:
             # 404: the pod is gone; 400: the container waits to start, or its output is gone.
             if refused.status not in (400, 404):
@@ -138,10 +168,15 @@ class _Following:
         self._logs = logs
         self._lines: queue.Queue[LogLine | EngineUnavailable] = queue.Queue(_WAITING_LINES)
         self._readers: dict[Source, threading.Thread] = {}
+        self._positions: dict[Source, _Position] = {}
         self._ended: set[Source] = set()
         self._failed_looks = 0
 
     def lines(self, workflow: Json, node: str, wanted: Callable[[], bool]) -> Iterator[LogLine]:
+        # What is there first, in its order; then what comes, as it comes.
+        with contextlib.suppress(EngineUnavailable):
+            self._positions = {source: _Position() for source in self._logs.look(workflow, node)[0]}
+        yield from self._logs.merged(self._positions)
         over_at = look_at = 0.0
         while True:
             if not over_at and time.monotonic() >= look_at:
@@ -183,7 +218,7 @@ class _Following:
         return any(reader.is_alive() for reader in self._readers.values())
 
     def _read(self, source: Source) -> None:
-        position, failures = _Position(), 0
+        position, failures = self._positions.get(source) or _Position(), 0
         while not self.stopping.is_set():
             was_last = source in self._ended
             try:
@@ -214,6 +249,17 @@ class _Following:
             return
 
 
+def _read_ahead(lines: Iterator[LogLine]) -> Iterator[LogLine]:
+    """Yield lines of which the first have been read at once: of most containers those are all, and nothing stays open.
+
+    So it takes one connection for each container that writes much, not for each of a large Workflow.
+    """
+    ahead = deque(islice(lines, _LINES_AHEAD))
+    while ahead:
+        yield ahead.popleft()
+    yield from lines
+
+
 def sources_of(pod: Json) -> Iterator[Source]:
     """Yield the containers of a pod that have started, those of the manifest only."""
     metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
@@ -226,7 +272,9 @@ def sources_of(pod: Json) -> Iterator[Source]:
             continue
         state, last = states[name].get("state") or {}, states[name].get("lastState") or {}
         if "running" in state or "terminated" in state or "terminated" in last:
-            yield Source(str(node), str(metadata["name"]), str(name), "terminated" in state)
+            began = state.get("running") or state.get("terminated") or {}
+            started_at = "" if "terminated" in last else str(began.get("startedAt") or "")
+            yield Source(str(node), str(metadata["name"]), str(name), "terminated" in state, started_at)
 
 
 def digests_of(pod: Json) -> Iterator[tuple[str, str]]:
@@ -263,6 +311,15 @@ def _split(line: str) -> tuple[str, str]:
     """Return the time and the text of a line; a piece of a very long line has no time."""
     at, _, text = line.partition(" ")
     return (at, text) if _moment(at) else ("", line)
+
+
+def _in_utc(at: str) -> str:
+    """Return a time as it is in UTC: a node may have a clock of another zone."""
+    if at.endswith("Z") or (moment := _moment(at)) is None:
+        return at
+    seconds, fraction = moment
+    fraction = fraction.rstrip("0")
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{'.' if fraction else ''}{fraction}Z"
 
 
 def _moment(at: str) -> tuple[int, str] | None:

@@ -39,6 +39,15 @@ INSTANCE_LABEL = "workflows.argoproj.io/controller-instanceid"
 # The names of the Secrets and ConfigMaps that go with a Workflow, as JSON: {"secrets": […], "configmaps": […]}.
 ATTACHMENTS_ANNOTATION = "orchestrator/attachments"
 
+# For so long at least an ended Workflow and its pods stay, and pods stay as long as their Workflow.
+_COPY_SECONDS = 30
+_AFTER_THE_WORKFLOW = {
+    "OnPodCompletion": "OnWorkflowCompletion",
+    "OnWorkflowCompletion": "OnWorkflowCompletion",
+    "OnPodSuccess": "OnWorkflowSuccess",
+    "OnWorkflowSuccess": "OnWorkflowSuccess",
+}
+
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 _FIELD_PART = re.compile(r"[^.\[\]]+|\[[^\]]*\]")
 _SERVERS_OWN = (
@@ -79,7 +88,7 @@ def to_send(submission: Submission, options: Options) -> Json:
     """
     manifest = submission.manifest
     _check(submission)
-    spec = labelled(manifest)
+    spec = _lasting(labelled(manifest))
     if options.restricted:
         _check_is_restricted(submission, options)
         spec = restricted(spec)
@@ -98,6 +107,21 @@ def to_send(submission: Submission, options: Options) -> Json:
         labels[INSTANCE_LABEL] = PREPARING
     metadata["labels"] = {key: value for key, value in labels.items() if key != INSTANCE_LABEL or value}
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
+
+
+def _lasting(spec: Json) -> Json:
+    """Let a Workflow and its pods stay until what they wrote can be copied: Kubernetes forgets it with the pods."""
+    changed: Json = {}
+    if isinstance(times := spec.get("ttlStrategy"), dict):
+        changed["ttlStrategy"] = {key: _at_least(value, _COPY_SECONDS) for key, value in times.items()}
+    collection = spec.get("podGC")
+    if isinstance(collection, dict) and (strategy := _AFTER_THE_WORKFLOW.get(str(collection.get("strategy")))):
+        changed["podGC"] = {**collection, "strategy": strategy, "deleteDelayDuration": f"{_COPY_SECONDS}s"}
+    return {**spec, **changed}
+
+
+def _at_least(value: Any, least: int) -> Any:
+    return max(value, least) if isinstance(value, int) else value
 
 
 def _check(submission: Submission) -> None:

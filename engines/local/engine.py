@@ -30,6 +30,7 @@ from engines.base import (
 from engines.local import layout, liveness
 from engines.local.folder import Folder, status_of
 from engines.local.images import Images, ImageUnknown
+from engines.local.interpreter.nodes import ENDED
 from engines.local.logs import read_logs, tail_logs
 from engines.local.names import key, subdomain
 from engines.local.options import Options
@@ -178,6 +179,14 @@ class LocalEngine(Engine):
         if not liveness.is_alive(folder.path(name)) and not folder.is_paused(name):
             folder.end(name, "Failed", f"Stopped with strategy '{strategy}'")
 
+    def end_pod(self, name: str, node: str) -> bool:
+        folder = self._ready()
+        nodes = folder.record(self._checked(name))["nodes"]
+        # A node's id, which this engine made, becomes the name of a file.
+        if node in nodes and nodes[node]["phase"] not in ENDED:
+            folder.wish(name, f"{layout.END_POD}{node}")
+        return True
+
     def resume(self, name: str) -> None:
         self._ready().wish(self._checked(name), f"resume-{time.time_ns()}")
 
@@ -185,13 +194,14 @@ class LocalEngine(Engine):
         folder = self._ready()
         with contextlib.suppress(WorkflowNotFound):
             folder.remove(self._checked(name))
+            folder.forget_logs(name)
             self._reaper.reap()
 
     def logs(
         self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = lambda: True
     ) -> Iterator[LogLine]:
         folder = self._ready()
-        folder.record(self._checked(name))
+        folder.log_path(self._checked(name))
         return read_logs(folder, name, node, follow, wanted)
 
     def image_digests(self, name: str, images: Collection[str]) -> Mapping[str, str]:
@@ -205,7 +215,7 @@ class LocalEngine(Engine):
 
     def tail(self, name: str, node: str = "") -> LogTail:
         folder = self._ready()
-        folder.record(self._checked(name))
+        folder.log_path(self._checked(name))
         return tail_logs(folder, name, node)
 
     def nodes(self) -> builtins.list[ClusterNode]:

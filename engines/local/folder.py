@@ -30,11 +30,24 @@ class Folder:
         self.root = root
         self.workflows = root / layout.WORKFLOWS
         self.gone = root / layout.GONE
+        self.kept_logs = root / layout.KEPT_LOGS
         self._read: dict[str, tuple[tuple[int, int, int], Record]] = {}
 
     def path(self, name: str) -> Path:
         """Return a Workflow's folder."""
         return self.workflows / name
+
+    def log_path(self, name: str) -> Path:
+        """Return the folder in which the logs of a Workflow lie: its own, or where they stay after it.
+
+        Raises `WorkflowNotFound` where neither is there.
+        """
+        places = (self.path(name), self.kept_logs / name)
+        for part in (layout.LOGS, ""):
+            for path in places:
+                if (path / part).is_dir():
+                    return path
+        raise WorkflowNotFound(f"no Workflow is named {name}")
 
     def names(self) -> list[str]:
         """Return the names of all Workflows."""
@@ -217,11 +230,30 @@ class Folder:
         return True
 
     def remove_overdue(self, records: list[Record]) -> list[str]:
-        """Remove the Workflows whose ttlStrategy says so; return their names."""
+        """Remove the Workflows whose ttlStrategy says so, but for their logs; return their names."""
         overdue = [record["name"] for record in records if _due(record) <= time.time()]
         for name in overdue:
+            self._keep_logs(name)
             self.remove(name)
         return overdue
+
+    def _keep_logs(self, name: str) -> None:
+        """Move what a Workflow's containers wrote to where it stays until the Workflow is deleted.
+
+        Where this is cut off, the next one that looks for what is overdue does the rest.
+        """
+        kept, own = self.kept_logs / name, self.path(name)
+        if kept.exists() and (own / layout.LOGS).exists():
+            # Of an earlier Workflow of this name.
+            self.forget_logs(name)
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for part in (layout.LOG_INDEX, layout.LOGS):
+            with contextlib.suppress(FileNotFoundError):
+                (own / part).rename(kept / part)
+
+    def forget_logs(self, name: str) -> None:
+        """Remove what stayed of a Workflow that went by its ttlStrategy."""
+        trees.remove_quietly(str(self.kept_logs / name))
 
     def next_due(self, records: list[Record]) -> float:
         """Return when the next Workflow is to be removed, in seconds since 1970."""

@@ -9,9 +9,10 @@
                             journal        what happened to it, for a supervisor that takes it up again
                             paused         there while its supervisor was told to leave it for another
                             control        a datagram socket: the supervisor looks at the wishes
-                            wishes/        stop, terminate, resume-…, pause
+                            wishes/        stop, terminate, resume-…, pause, end-pod-<node id>
                             pods/<number>/ each pod's own files, where it has any
                             logs/<number>.<stream>   what a container wrote; outlives its pod
+                            logs/<number>.<stream>.times   when it wrote that (log_times.py)
                             logs.index     whose logs have which number (log_index.py)
                             logs/gathered-…  what those wrote that ended soon and wrote little (processes/outlets.py)
                             sandboxes/     what its containers write beside their mounts, in numbered folders
@@ -22,6 +23,7 @@
     <root>/incoming/        Workflows being written; moved to workflows/ as a whole
     <root>/watchers/        a datagram socket per watch
     <root>/gone/            the last status of Workflows that were deleted lately
+    <root>/kept-logs/<name>/   logs and logs.index of Workflows that went by their ttlStrategy
     <root>/slots/           places for running pods, shared by all supervisors
     <root>/mutexes/         likewise, one folder per mutex or semaphore
     <root>/memos/           what `memoize` remembers (memo_store.py)
@@ -46,9 +48,9 @@ from typing import Any
 ORDER, SECRETS, LOCK, STATUS, CONTROL, WISHES = "order.json", "secrets.json", "lock", "status.json", "control", "wishes"
 JOURNAL, PAUSED = "journal", "paused"
 PODS, SANDBOXES, LOGS, ARTIFACTS, LOG_INDEX, USAGE = "pods", "sandboxes", "logs", "artifacts", "logs.index", "usage"
-GATHERED = "gathered-"
+GATHERED, TIMES, KEPT_LOGS = "gathered-", ".times", "kept-logs"
 WORKFLOWS, INCOMING, WATCHERS, GONE, SLOTS, MUTEXES = "workflows", "incoming", "watchers", "gone", "slots", "mutexes"
-ENDING, MEMOS, CLAIMS = "ending", "memos", "claims"
+ENDING, END_POD, MEMOS, CLAIMS = "ending", "end-pod-", "memos", "claims"
 SPARE_BYTES = 64 << 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -61,8 +61,10 @@ class LogOwners:
         self._offset = 0
         self._owners: dict[str, Owner] = {}
 
-    def refresh(self) -> None:
-        """Read what was added since the last call."""
+    def refresh(self, directory: str | os.PathLike[str] | None = None) -> None:
+        """Read what was added since the last call, in `directory` where it has moved."""
+        if directory is not None:
+            self._path = os.path.join(directory, layout.LOG_INDEX)
         try:
             with open(self._path, "rb") as file:
                 file.seek(self._offset)

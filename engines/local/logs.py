@@ -1,7 +1,8 @@
-"""What the containers of a Workflow wrote, while it runs and until it is deleted."""
+"""What the containers of a Workflow wrote, while it runs and until it is deleted; in the order of its times."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -12,6 +13,8 @@ from engines.local import layout
 from engines.local.folder import Folder
 from engines.local.interpreter.nodes import ENDED
 from engines.local.log_index import LogOwners
+from engines.local.log_times import Times, rfc3339_of
+from engines.log_order import Lines, in_order
 
 # Whoever speaks is read soon again, whoever is silent ever less often.
 _SOONEST_SECONDS, _LATEST_SECONDS = 0.05, 0.5
@@ -19,14 +22,28 @@ _ASK_AGAIN_SECONDS = 1.0
 # A line longer than this is given in pieces.
 _CHUNK = 256 * 1024
 
+# Node id, container and stream.
+Origin = tuple[str, str, str]
+
 
 class _Tail:
     """The file of one stream of one container, read as far as whole lines go."""
 
-    def __init__(self, path: Path, owner: tuple[str, str, str]) -> None:
+    def __init__(self, path: Path, owner: Origin) -> None:
         self.path = path
         self.owner = owner
         self.offset = 0
+        self._times = Times(str(path))
+
+    def begins_at(self) -> str:
+        """Return when the first line came; '' where that is not known, or it was read."""
+        return "" if self.offset else self._times.at(0)
+
+    def move(self, path: Path) -> None:
+        """Go on with the same file elsewhere."""
+        if path != self.path:
+            self.path = path
+            self._times.move(str(path))
 
     def lines(self, last: bool) -> Iterator[LogLine]:
         """Yield the lines written since the last call; with `last` also one without an end."""
@@ -42,8 +59,10 @@ class _Tail:
                 if not chunk or not (last or len(chunk) == _CHUNK):
                     return
                 end = len(chunk)
-            self.offset += end
-            yield from _lines(self.owner, chunk[:end])
+            begins, self.offset = self.offset, self.offset + end
+            for line in chunk[:end].removesuffix(b"\n").split(b"\n"):
+                yield _line(self.owner, line, self._times.at(begins))
+                begins += len(line) + 1
             if len(chunk) < _CHUNK and not last:
                 return
 
@@ -57,25 +76,42 @@ class _GatheredTail:
         self.owners = owners
         self.offset = 0
 
+    def begins_at(self) -> str:
+        """Return when the first lines came; '' where that is not known, or they were read."""
+        if self.offset:
+            return ""
+        with self.path.open("rb") as file:
+            head = file.readline()
+        return _head(head)[2] if head.endswith(b"\n") else ""
+
+    def move(self, path: Path) -> None:
+        """Go on with the same file elsewhere."""
+        self.path = path
+
     def lines(self, last: bool) -> Iterator[LogLine]:
         """Yield the lines of the outputs added since the last call."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
             while (head := file.readline()).endswith(b"\n"):
-                name, size = json.loads(head)
+                name, size, at = _head(head)
                 chunk = file.read(size)
                 owner = self.owners.of(name)
                 if len(chunk) < size or owner is None:
                     return
                 self.offset = file.tell()
                 if not self.node or owner[0] == self.node:
-                    yield from _lines(owner, chunk)
+                    for line in chunk.removesuffix(b"\n").split(b"\n"):
+                        yield _line(owner, line, at)
 
 
-def _lines(owner: tuple[str, str, str], chunk: bytes) -> Iterator[LogLine]:
-    node, container, stream = owner
-    for line in chunk.removesuffix(b"\n").split(b"\n"):
-        yield LogLine(node, container, stream, line.decode("utf-8", "replace"))
+def _head(head: bytes) -> tuple[str, int, str]:
+    """Return name, size and time of a gathered output; those of earlier versions have no time."""
+    name, size, *at = json.loads(head)
+    return name, size, rfc3339_of(at[0]) if at else ""
+
+
+def _line(owner: Origin, line: bytes, at: str) -> LogLine:
+    return LogLine(*owner, line.decode("utf-8", "replace"), at)
 
 
 def read_logs(
@@ -98,32 +134,39 @@ def read_logs(
 
 def tail_logs(folder: Folder, name: str, node: str, follow: bool = True) -> Generator[LogLine | None, None, None]:
     """Yield the lines of one node or of all, and None whenever there is no more yet."""
-    tails: dict[Path, _Tail | _GatheredTail] = {}
-    owners = LogOwners(folder.path(name))
+    # By name: the folder moves when the Workflow goes by its ttlStrategy.
+    tails: dict[str, _Tail | _GatheredTail] = {}
+    where = folder.log_path(name)
+    owners = LogOwners(where)
     while True:
         ended = not follow or _ended(folder, name, node)
-        owners.refresh()
-        for path, owner in _files(folder.path(name) / layout.LOGS, node, owners):
-            if path not in tails:
-                tails[path] = _GatheredTail(path, node, owners) if owner is None else _Tail(path, owner)
-            yield from tails[path].lines(last=ended)
+        with contextlib.suppress(WorkflowNotFound):
+            where = folder.log_path(name)
+        owners.refresh(where)
+        for path, owner in _files(where / layout.LOGS, node, owners):
+            if path.name not in tails:
+                tails[path.name] = _GatheredTail(path, node, owners) if owner is None else _Tail(path, owner)
+            tails[path.name].move(path)
+        yield from in_order([Lines(tail.begins_at(), tail.lines(last=ended)) for tail in tails.values()])
         if ended:
             return
         yield None
 
 
-def _files(logs: Path, node: str, owners: LogOwners) -> list[tuple[Path, tuple[str, str, str] | None]]:
+def _files(logs: Path, node: str, owners: LogOwners) -> list[tuple[Path, Origin | None]]:
     """Return where something may be of a node or of all, and whose it is; None for what is of many.
 
     First what has a file of its own, which is older if any is.
     """
-    own: list[tuple[tuple[int, str], Path, tuple[str, str, str]]] = []
+    own: list[tuple[tuple[int, str], Path, Origin]] = []
     gathered: list[Path] = []
     try:
         paths = [*logs.iterdir()]
     except FileNotFoundError:
         return []
     for path in paths:
+        if path.name.endswith(layout.TIMES):
+            continue
         if path.name.startswith(layout.GATHERED) and "." not in path.name:
             gathered.append(path)
             continue

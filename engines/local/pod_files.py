@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 
 from engines.local import beneath, layout, names, trees
 from engines.local.artifacts import ArtifactMissing, ArtifactStore
+from engines.local.container_ends import PATH as ENDS_PATH
+from engines.local.container_ends import ContainerEnds
 from engines.local.disk import Bound, DiskBudget, readable
 from engines.local.images import Images, Surroundings, argv_of, environment
 from engines.local.interpreter.pod_nodes import PodOrder
@@ -82,6 +84,7 @@ class PodFiles:
         self._litter = False
         self._made: dict[str, Made] = {}
         self._artifact_mounts: list[Mount] = []
+        self._ends: ContainerEnds | None = None
         self._logs: dict[str, int] = {}
 
     def check(self) -> None:
@@ -104,9 +107,13 @@ class PodFiles:
         self._artifact_mounts.clear()
         used = used_volumes(self.template)
         script = self.template.get("script")
-        self._litter = bool(used or self.order.artifacts or script)
+        together = [str(spec.get("name") or "main") for role, spec in containers_of(self.template) if role != "init"]
+        self._litter = bool(used or self.order.artifacts or script or len(together) > 1)
         if self._litter:
             os.makedirs(self.directory, exist_ok=True)
+        if len(together) > 1:
+            self._ends = ContainerEnds(self.directory)
+            self._ends.prepare(together)
         if used:
             self._made = self.shop.volumes.make(self.template, used, os.path.join(self.directory, "volumes"))
         folder = os.path.join(self.directory, "inputs")
@@ -154,6 +161,8 @@ class PodFiles:
         if (role == "main" and (name == "main" or not self._has_main())) or container.get("mirrorVolumeMounts"):
             mounts += self._artifact_mounts
         mounts += [Mount(Path(path), path, read_only=True, as_owner=False) for path in image.get("mounts") or ()]
+        if self._ends is not None and role != "init" and ENDS_PATH not in {mount.target for mount in mounts}:
+            mounts.append(self._ends.mount)
         argv = list(argv_of(container, image, variables))
         if role == "main" and self.template.get("script"):
             mounts.append(Mount(Path(self.directory, "script"), SCRIPT_PATH, read_only=True))
@@ -213,6 +222,11 @@ class PodFiles:
         return own.get(path) or self.shop.fields.get(path) or ""
 
     # After the end
+
+    def container_ended(self, name: str, code: int) -> None:
+        """Tell the other containers of the pod how one has ended."""
+        if self._ends is not None:
+            self._ends.tell(name, code)
 
     def outputs(self, read: OutputReader, *, failed: bool) -> dict[str, Any]:
         """Return what the pod gives, as in a NodeStatus. Raises `OutputMissing` unless the pod `failed`.

@@ -28,6 +28,8 @@ from engines.local.volumes import VolumeNotReady, VolumeRefused
 
 _NOT_READY = (ImageUnknown, EnvironmentNotReady, VolumeNotReady)
 _LOOPBACK = "127.0.0.1"
+# As Argo says it.
+_DELETED = "pod deleted"
 _AT_ONCE = 2 * (os.cpu_count() or 1)
 _STEP_SECONDS = 0.1
 _FULL_SECONDS = 1.0
@@ -44,6 +46,7 @@ class _Pod:
         "files",
         "forsaken",
         "killed",
+        "lost",
         "machine",
         "order",
         "place",
@@ -58,7 +61,7 @@ class _Pod:
         self.place = place
         self.machine = PodMachine(files.template)
         self.probe: Probe | None = None
-        self.started = self.killed = self.forsaken = False
+        self.started = self.killed = self.forsaken = self.lost = False
         self.why = self.evicted = ""
         deadline = files.template.get("activeDeadlineSeconds")
         self.active_deadline = None if deadline is None else float(deadline)
@@ -260,6 +263,15 @@ class PodHost:
         pod.machine.end()
         self._follow(pod)
 
+    def lose(self, node_id: str) -> None:
+        """End a pod as if somebody had deleted it: its containers get their grace, and its node is an error."""
+        pod = self.pods.get(node_id)
+        if pod is None or not pod.started or pod.lost:
+            return
+        pod.lost = True
+        pod.machine.end()
+        self._follow(pod)
+
     def evict(self, node_id: str, message: str) -> None:
         """End a pod that takes more of the disk than it may, at once, as a kubelet does."""
         pod = self.pods.get(node_id)
@@ -282,6 +294,9 @@ class PodHost:
             self._probed(pod, end.exit_code == 0)
             return
         pod.machine.exited(name, end.exit_code, end.reason, end.message)
+        for container in pod.machine.containers.values():
+            if container.state == "ended" and container.role != "init":
+                pod.files.container_ended(container.name, container.code)
         self._follow(pod)
 
     def _follow(self, pod: _Pod) -> None:
@@ -369,6 +384,9 @@ class PodHost:
         phase, message = pod.machine.verdict()
         if pod.evicted:
             self._end(node_id, PodOutcome("Failed", pod.evicted, {}, pod.machine.phases()))
+            return
+        if pod.lost:
+            self._end(node_id, PodOutcome("Error", _DELETED, {}, pod.machine.phases()))
             return
         outputs: dict[str, Any] = {}
         try:

@@ -336,6 +336,8 @@ class Supervisor:
                 self._stop("Stop" if wish == _STOP else "Terminate")
             elif wish.startswith(_RESUME):
                 self._resume(wish)
+            elif wish.startswith(layout.END_POD):
+                self._end_pod(wish)
 
     def _resume(self, wish: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -345,6 +347,12 @@ class Supervisor:
             self.resumed.add(wish)
             self.journal.write(self.machine.now(), RESUME)
             self.machine.resume()
+
+    def _end_pod(self, wish: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.wishes, wish))
+        if self.host is not None:
+            self.host.lose(wish.removeprefix(layout.END_POD))
 
     def _stop(self, strategy: str) -> None:
         at, before = self.machine.now(), self.machine.strategy

@@ -55,6 +55,13 @@ class ChannelAdapter(ABC):
         The values are the same for the same channel, whenever asked. Raises ChannelUnavailable and ChannelRefused.
         """
 
+    def fail(self, channel_id: str, reason: str) -> None:
+        """Tell the clients of a channel that the training has failed, in the server's place; they end with the reason.
+
+        Raises ChannelUnavailable. An adapter that cannot tell them leaves them to their time-outs.
+        """
+        return
+
     @abstractmethod
     def close(self, channel_id: str) -> None:
         """Delete what carries the channel's messages, and the messages; also where there is nothing of it.

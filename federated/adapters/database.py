@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from federated.adapters.base import ChannelAdapter, ChannelSpec
 from federated.adapters.environment import common_environment
-from federated.messages import messages_delete
+from federated.channels import FAILURE_ID, TO_CLIENTS, failure_headers
+from federated.errors import ChannelClosed
+from federated.messages import Publication, message_publish, messages_delete
 from federated.models import Channel, ChannelMessage
+from web.errors import NotFound
 
 
 class DatabaseAdapter(ChannelAdapter):
@@ -32,6 +36,11 @@ class DatabaseAdapter(ChannelAdapter):
     def open(self, spec: ChannelSpec) -> dict[str, str]:
         # The row is all that publishing needs, and the caller has stored it.
         return {}
+
+    def fail(self, channel_id: str, reason: str) -> None:
+        message = Publication(TO_CLIENTS, FAILURE_ID, channel_id, failure_headers(reason), None)
+        with contextlib.suppress(ChannelClosed, NotFound):
+            message_publish(channel=Channel(pk=channel_id), message=message)
 
     def close(self, channel_id: str) -> None:
         messages_delete(channel_id=channel_id)

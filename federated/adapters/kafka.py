@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.admin import (
     ACL,
@@ -39,12 +40,13 @@ from kafka.admin import (
 from federated.adapters.base import ChannelAdapter, ChannelRefused, ChannelSpec, ChannelUnavailable
 from federated.adapters.environment import common_environment
 from federated.adapters.kafka_options import KafkaOptions, read_options
-from federated.channels import read_channel_id
+from federated.channels import TO_CLIENTS, failure_headers, read_channel_id
 
 logger = logging.getLogger(__name__)
 
 STATUS = "status"
-ENDS = ("_models_to_manager", "_models_to_clients")
+_TO_CLIENTS = f"_{TO_CLIENTS}"
+ENDS = ("_models_to_manager", _TO_CLIENTS)
 PASSWORD_VARIABLE = "FEDERATED_KAFKA_PASSWORD"  # noqa: S105 - the variable's name, not its value
 _SALT = "orchestrator.federated-kafka"
 # What a topic's limit counts beside the model: keys, headers, the frames of the compression.
@@ -103,6 +105,17 @@ class KafkaAdapter(ChannelAdapter):
                 self._make_user(admin, spec.id)
             self._make_topics(admin, spec, limit, broker)
         return {PASSWORD_VARIABLE: self._workflow_password(spec.id)} if self._options.is_authenticated else {}
+
+    def fail(self, channel_id: str, reason: str) -> None:
+        topic = f"{channel_id}{_TO_CLIENTS}"
+        headers = [(name, value.encode()) for name, value in failure_headers(reason).items()]
+        with self._translated(f"telling the clients of {channel_id} of a failure"):
+            with self._connected(_Admin) as admin:
+                if topic not in set(admin.list_topics()):
+                    return
+            with self._connected(_Producer) as producer:
+                told = producer.send(topic, key=channel_id.encode(), value=None, headers=headers)
+                told.get(self._options.timeout_seconds)
 
     def close(self, channel_id: str) -> None:
         with self._admin(f"closing the channel {channel_id}") as admin:
@@ -191,6 +204,11 @@ class KafkaAdapter(ChannelAdapter):
     @contextmanager
     def _admin(self, what: str) -> Iterator[KafkaAdminClient]:
         """Give a connection, and raise ours in place of Kafka's errors."""
+        with self._translated(what), self._connected(_Admin) as admin:
+            yield admin
+
+    def _connected(self, kind: type[Any]) -> Any:
+        """Connect as an administrator or as a sender. Raises KafkaError and OSError."""
         options = self._options
         settings: dict[str, Any] = {
             "bootstrap_servers": [server.strip() for server in options.bootstrap_servers.split(",")],
@@ -206,15 +224,18 @@ class KafkaAdapter(ChannelAdapter):
                 "sasl_plain_username": options.username,
                 "sasl_plain_password": options.password,
             }
+        _knock(settings["bootstrap_servers"], self._tls, options.timeout_seconds)
+        return kind(**settings)
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
         try:
-            _knock(settings["bootstrap_servers"], self._tls, options.timeout_seconds)
-            with _Admin(**settings) as admin:
-                yield admin
+            yield
         except _NEVER as error:
             raise ChannelRefused(f"Kafka refuses {what}: {_short(error)}") from error
         except (kafka_errors.KafkaError, OSError) as error:
             raise ChannelUnavailable(
-                f"Kafka at {options.bootstrap_servers} fails at {what}: {_short(error)}"
+                f"Kafka at {self._options.bootstrap_servers} fails at {what}: {_short(error)}"
             ) from error
 
 
@@ -229,6 +250,16 @@ class _Admin(KafkaAdminClient):  # type: ignore[misc] # kafka-python has no type
                 self._client.close()
                 net.stop()
             raise
+
+
+class _Producer(KafkaProducer):  # type: ignore[misc] # kafka-python has no types
+    """A sender that does not wait at its end for what could not be sent."""
+
+    def __init__(self, **configs: Any) -> None:
+        super().__init__(**configs, max_block_ms=configs["request_timeout_ms"], enable_idempotence=False)
+
+    def __exit__(self, *_: object) -> None:
+        self.close(timeout=0)
 
 
 class _BrokerLimits:

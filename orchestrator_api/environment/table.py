@@ -156,6 +156,7 @@ PARTNERS = Section(
         Variable("AI_ENGINE_CONFIG_MAP_NAME", forms.OBJECT, "", "a fixed name for the ConfigMap with the platform's variables", f"{PLATFORM_VARS}CONFIG_MAP_NAME", default_says="empty: one for each Workflow"),
         Variable("EXECUTION_DEADLINE_SECONDS", seconds(), 7 * 24 * 3600, "a whole execution", default_says="7 days"),
         Variable("EXECUTION_PENDING_DEADLINE_SECONDS", seconds(), 3600, "until something of it has started"),
+        Variable("EXECUTION_END_GRACE_SECONDS", seconds(), 120, "what still runs of a Workflow after its execution has ended, until it is stopped"),
     ),
 )  # fmt: skip
 WORKFLOWS = Section(

@@ -2,8 +2,10 @@ import pytest
 
 from runs import following
 from runs.following import FollowedLog
+from runs.log_query import LogQuery
 from runs.logs import as_text
 from runs.services import run_stop
+from runs.step_names import StepNames
 from web.errors import ServiceUnavailable
 from web.turns import Turn
 from web.wakeups import run_topic
@@ -18,7 +20,7 @@ def places(monkeypatch):
 
 
 def followed(run):
-    return FollowedLog(run, "", lambda lines: as_text(lines, with_node=False))
+    return FollowedLog(run, LogQuery(), lambda lines: as_text(lines, StepNames(run), prefix=False))
 
 
 def test_a_queued_run_is_looked_at_again_and_its_topic_wakes_the_reader(make_run):

@@ -76,18 +76,21 @@ def test_a_log_is_kept_before_the_run_is_released(ended, cluster, engine):
 
 
 def test_a_kept_log_outlives_its_pods(api, ended, cluster):
+    before = text_of(logs_of(api, ended))
     carried(cluster)
     cluster.delete(ended.name)
 
-    assert text_of(logs_of(api, ended)) == "a: hello\nb: bye\n"
-    assert text_of(logs_of(api, ended, "?node=b")) == "bye\n"
-    assert text_of(logs_of(api, ended, "?follow=true")) == "a: hello\nb: bye\n"
+    assert text_of(logs_of(api, ended)) == before
+    assert " a/main stdout: hello" in before
+    assert text_of(logs_of(api, ended, "?node=b&prefix=false")) == "bye\n"
+    assert text_of(logs_of(api, ended, "?prefix=false&tail=1&grep=e")) == "bye\n"
+    assert text_of(logs_of(api, ended, "?follow=true")) == before
     answer = api.get(f"/api/runs/{ended.name}/logs/", headers={"Accept": "application/x-ndjson"})
     assert json.loads(text_of(answer).splitlines()[0])["at"]
 
 
 def test_until_it_is_kept_the_engine_is_asked(api, ended):
-    assert text_of(logs_of(api, ended)) == "a: hello\nb: bye\n"
+    assert text_of(logs_of(api, ended, "?prefix=false")) == "hello\nbye\n"
 
 
 def test_keeping_twice_keeps_once(ended, cluster):
@@ -232,8 +235,8 @@ def test_one_talkative_container_does_not_keep_out_the_others(api, ended, cluste
 
     carried(cluster)
 
-    lines = text_of(logs_of(api, ended)).splitlines()
-    assert lines[-2:] == ["a: [cut here: only 0 MiB of this are kept]", "b: the last"]
+    lines = text_of(logs_of(api, ended, "?prefix=false")).splitlines()
+    assert lines[-2:] == ["[cut here: only 0 MiB of this are kept]", "the last"]
     assert len(lines) < 20
     assert RunLog.objects.get().note == "Some of its containers wrote more than is kept."
 
@@ -245,7 +248,7 @@ def test_a_log_has_an_end(api, ended, cluster, monkeypatch):
 
     carried(cluster)
 
-    lines = text_of(logs_of(api, ended, "?node=a")).splitlines()
+    lines = text_of(logs_of(api, ended, "?node=a&prefix=false")).splitlines()
     assert lines[-1] == "[cut here: only 0 MiB of this are kept]"
     assert RunLog.objects.get().size_bytes <= 1000
     assert "first" in RunLog.objects.get().note

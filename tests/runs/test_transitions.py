@@ -122,3 +122,21 @@ def test_backoff_grows_to_a_limit():
 )
 def test_versions_are_compared_as_numbers_or_not_at_all(version, than, older):
     assert is_older(version, than) is older
+
+
+LATER = datetime(2026, 1, 1, 12, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("values", "wish"),
+    [
+        ({"wind_up_at": LATER}, DueWish(Wish.WIND_UP, LATER)),
+        ({"wind_up_at": LATER, "tend_at": THEN}, DueWish(Wish.TEND, THEN)),
+        ({"wind_up_at": LATER, "stop_requested_at": THEN}, DueWish(Wish.STOP, THEN)),
+        ({"wind_up_at": LATER, "stop_requested_at": THEN, "stop_sent_at": THEN, "terminate_sent_at": THEN}, None),
+        ({"wind_up_at": LATER, "workflow_ended_at": THEN, "finished_at": THEN, "phase": "succeeded"},
+         DueWish(Wish.RELEASE, THEN)),
+    ],
+)  # fmt: skip
+def test_what_goes_on_after_the_end_is_looked_after(values, wish):
+    assert due_wish(WorkflowRun(**{"phase": "running", "handed_over_at": THEN, **values})) == wish

@@ -101,28 +101,89 @@ def text_of(answer):
     return b"".join(answer.streaming_content).decode()
 
 
-def test_logs_are_text_with_the_node_in_front_where_there_are_several(api, running):
-    answer = api.get(f"/api/runs/{running.name}/logs/")
+def test_logs_are_text_with_time_step_container_and_stream_in_front(api, running):
+    answer = api.get(f"/api/runs/{running.name}/logs/?node=a")
 
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert text_of(answer) == "node-1: hello\nnode-1: bye\n"
+    assert text_of(answer) == "2026-01-01T00:00:00Z first/main stdout: hello\n- first/main stderr: bye\n"
 
 
 @pytest.mark.parametrize("node", ["a", "first"])
 def test_logs_of_one_node_are_its_lines_alone(api, running, node):
-    assert text_of(api.get(f"/api/runs/{running.name}/logs/?node={node}")) == "hello\nbye\n"
+    url = f"/api/runs/{running.name}/logs/?node={node}"
+
+    assert text_of(api.get(f"{url}&prefix=false")) == "hello\nbye\n"
+    assert " first/main " in text_of(api.get(url))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("stream=stderr", "bye\n"),
+        ("container=main&tail=1", "bye\n"),
+        ("container=other", ""),
+        ("grep=ell", "hello\n"),
+        ("grep=^h.*", ""),
+        ("since=2026-01-01T00:00:00Z", "hello\nbye\n"),
+        ("since=2026-01-01T00:00:00.5Z", ""),
+        ("since=2h", ""),
+        ("tail=10000", "hello\nbye\n"),
+    ],
+)
+def test_logs_hold_what_is_asked_for(api, running, engine, query, expected):
+    url = f"/api/runs/{running.name}/logs/?prefix=false&{query}"
+    engine.set_phase(running.name, WorkflowPhase.SUCCEEDED)
+
+    assert text_of(api.get(url)) == expected
+    assert text_of(api.get(f"{url}&follow=true")) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("stream", "both"),
+        ("tail", "0"),
+        ("tail", "10001"),
+        ("tail", "many"),
+        ("since", "soon"),
+        ("grep", "x" * 201),
+        ("download", "perhaps"),
+    ],
+)
+def test_a_bound_that_makes_no_sense_is_refused_by_its_name(api, running, parameter, value):
+    answer = api.get(f"/api/runs/{running.name}/logs/?{parameter}={value}")
+
+    assert answer.status_code == 400
+    assert [fault["pointer"] for fault in answer.data["errors"]] == [f"/query/{parameter}"]
+
+
+@pytest.mark.parametrize(("accept", "ending"), [("text/plain", "log"), ("application/json", "jsonl")])
+def test_a_log_may_be_downloaded(api, running, accept, ending):
+    answer = api.get(f"/api/runs/{running.name}/logs/?download=true", headers={"Accept": accept})
+
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{running.name}.{ending}"'
+    assert "hello" in text_of(answer)
+
+
+def test_streams_cannot_be_chosen_where_the_engine_has_them_as_one(api, running, engine, monkeypatch):
+    monkeypatch.setattr(engine, "tells_streams", False)
+
+    answer = api.get(f"/api/runs/{running.name}/logs/?stream=stdout")
+
+    assert answer.status_code == 400
+    assert "both outputs of a container as one" in answer.data["errors"][0]["detail"]
 
 
 def test_logs_are_json_lines_where_json_is_accepted(api, running):
     answer = api.get(f"/api/runs/{running.name}/logs/?node=a", headers={"Accept": "application/json"})
 
     lines = [json.loads(line) for line in text_of(answer).splitlines()]
-    assert [(line["node"], line["stream"], line["text"]) for line in lines] == [
-        ("a", "stdout", "hello"), ("a", "stderr", "bye"),
+    assert [(line["node"], line["step"], line["container"], line["stream"], line["text"]) for line in lines] == [
+        ("a", "first", "main", "stdout", "hello"), ("a", "first", "main", "stderr", "bye"),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("query", ["node=nowhere", "follow=maybe", "tail=3"])
+@pytest.mark.parametrize("query", ["node=nowhere", "follow=maybe", "head=3"])
 def test_logs_refuse_what_they_do_not_know(api, running, query):
     assert api.get(f"/api/runs/{running.name}/logs/?{query}").status_code in (400, 404)
 
@@ -155,7 +216,7 @@ def test_a_queued_run_has_no_logs_yet(api, make_run):
 
 
 def test_following_ends_with_the_run(api, running, engine):
-    answer = api.get(f"/api/runs/{running.name}/logs/?follow=true&node=a")
+    answer = api.get(f"/api/runs/{running.name}/logs/?follow=true&node=a&prefix=false")
     content = iter(answer.streaming_content)
 
     assert next(content) == b"hello\n"
@@ -181,11 +242,11 @@ def test_following_a_queued_run_waits_for_its_workflow(api, make_run, status_of,
         run_observe(run_id=run.pk, status=status)
         connections.close_all()
 
-    answer = api.get(f"/api/runs/{run.name}/logs/?follow=true")
+    answer = api.get(f"/api/runs/{run.name}/logs/?follow=true&prefix=false")
     thread = threading.Timer(0.05, start)
     thread.start()
 
-    assert text_of(answer) == "node-1: hello\nnode-1: bye\n"
+    assert text_of(answer) == "hello\nbye\n"
     thread.join()
     assert WorkflowRun.objects.get(pk=run.pk).phase == "succeeded"
 

@@ -12,6 +12,7 @@ import pytest
 
 from runtime.errors import LinkageError, ModelsUnmergeable
 from runtime.linkage import AIEngineLinkage, CallbackServer
+from runtime.neighbours import Neighbours
 from tests.runtime.recording import Answer, RecordingServer, free_port
 
 CAPTURE = Path(__file__).parents[1] / "fixtures" / "captures" / "ai-engine-calls.json"
@@ -88,6 +89,53 @@ def test_an_engine_that_never_answers_is_a_fault() -> None:
         pytest.raises(LinkageError, match="not ready within"),
     ):
         linkage.wait_until_ready(0.3)
+
+
+@pytest.fixture
+def dead(tmp_path: Path) -> Neighbours:
+    """A pod whose AI engine has ended."""
+    (tmp_path / "ctr" / "main").mkdir(parents=True)
+    (tmp_path / "ctr" / "ai").mkdir()
+    (tmp_path / "ctr" / "ai" / "exitcode").write_text("3")
+    return Neighbours(tmp_path)
+
+
+def test_an_engine_that_ended_is_not_waited_for(dead: Neighbours) -> None:
+    with AIEngineLinkage(f"127.0.0.1:{free_port()}", "/api/ping", neighbours=dead) as linkage:
+        began = time.monotonic()
+        with pytest.raises(LinkageError, match="before it was ready: container ai ended with exit code 3"):
+            linkage.wait_until_ready(300)
+
+    assert time.monotonic() - began < 30
+
+
+def test_an_engine_that_answers_is_alive_whatever_its_neighbours_are(server: RecordingServer, dead: Neighbours) -> None:
+    server.answer("GET", "/api/ping", Answer(503), Answer())
+    with AIEngineLinkage(server.host, "/api/ping", neighbours=dead) as linkage:
+        linkage.wait_until_ready(30)
+
+
+def test_an_engine_that_ends_while_it_works_is_told_with_its_exit_code(dead: Neighbours) -> None:
+    with RecordingServer() as server:
+        engine = Engine(server)
+        server._answers["POST", engine.run_path][:] = [Answer()]
+        engine.linkage = AIEngineLinkage(server.host, "/api/ping", neighbours=dead)
+        caught: list[LinkageError] = []
+
+        def run() -> None:
+            try:
+                engine.run(600)
+            except LinkageError as error:
+                caught.append(error)
+
+        waiting = threading.Thread(target=run)
+        waiting.start()
+        while not server.calls:
+            time.sleep(0.005)
+    waiting.join(30)
+    engine.linkage.__exit__(None, None, None)
+
+    assert str(caught[0]) == "the AI engine ended before it called back: container ai ended with exit code 3"
 
 
 def test_a_run_makes_the_recorded_call(engine: Engine) -> None:

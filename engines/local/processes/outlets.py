@@ -7,7 +7,8 @@ Of each stream so much is kept and no more: the container goes on, what it write
 line of the log says so.
 
 To make a file costs about as much as to start a program. So what a container wrote that ended soon may be gathered with
-that of others in one file per sandbox: `["<file name it would have had>", <bytes>]` as a line of JSON, then the bytes.
+that of others in one file per sandbox: `["<file name it would have had>", <bytes>, <nanoseconds since 1970>]` as a line
+of JSON, then the bytes. When what is in a file of its own was written lies beside it (log_times.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import json
 import os
 import select
 import time
+
+from engines.local.log_times import TimesWriter
 
 _CHUNK_BYTES = 1 << 16
 # More than a pipe of the largest size holds; only a writer that is no part of the container could go on after that.
@@ -40,7 +43,7 @@ class Gathered:
         if self._file < 0:
             self._file = _open(self.path)
             self._end = os.fstat(self._file).st_size
-        record = json.dumps([name, len(chunk)]).encode() + b"\n" + chunk
+        record = json.dumps([name, len(chunk), time.time_ns()]).encode() + b"\n" + chunk
         try:
             if os.write(self._file, record) < len(record):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -69,6 +72,7 @@ class Outlet:
         self._stream = stream
         self._path = path
         self._file = -1
+        self._times: TimesWriter | None = None
         self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.reader, False)
 
@@ -124,9 +128,13 @@ class Outlet:
         if self._file < 0:
             self._file = _open(self._path)
             # It may go on after an earlier run of the container; more than the limit means that it was cut then.
-            self._room = self._limit - os.fstat(self._file).st_size
+            length = os.fstat(self._file).st_size
+            self._room = self._limit - length
+            self._times = TimesWriter(self._path, length)
         if self._room < 0:
             return
+        if self._times is not None:
+            self._times.note(len(chunk))
         self._append(chunk[: self._room])
         if len(chunk) > self._room:
             self._room = -1
@@ -144,6 +152,8 @@ class Outlet:
         for descriptor in (self.reader, self.writer, self._file):
             if descriptor >= 0:
                 os.close(descriptor)
+        if self._times is not None:
+            self._times.close()
         self.reader = self.writer = self._file = -1
 
 

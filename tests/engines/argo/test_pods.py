@@ -188,10 +188,12 @@ def test_nobody_is_left_reading_when_the_listener_goes(argo: ArgoEngine, place: 
     before = set(threading.enumerate())
     lines = argo.logs("wf", follow=True)
     next(lines)
+    kubelet.write(place.namespace, "wf", "main", "two")
+    next(lines)
     readers = [thread for thread in set(threading.enumerate()) - before if thread.name.endswith("(_read)")]
 
     lines.close()  # type: ignore[attr-defined]
-    kubelet.write(place.namespace, "wf", "main", "two")
+    kubelet.write(place.namespace, "wf", "main", "three")
 
     assert readers
     for reader in readers:
@@ -207,10 +209,37 @@ def test_a_pod_that_is_gone_is_passed_over(
         kubelet.run(place.namespace, "wf", name)
         kubelet.write(place.namespace, name, "main", name)
     lines = argo.logs("wf")
-    first = next(lines)
     api_server.api.delete(f"/api/v1/namespaces/{place.namespace}/pods/wf-b?gracePeriodSeconds=0")
 
-    assert [first.text, *(line.text for line in lines)] == ["wf-a"]
+    assert [line.text for line in lines] == ["wf-a"]
+
+
+@pytest.mark.kubernetes
+@pytest.mark.parametrize("follow", [False, True])
+def test_lines_of_several_pods_come_in_the_order_of_their_times(
+    argo: ArgoEngine, place: Place, kubelet: Kubelet, follow: bool
+) -> None:
+    for name, numbers in (("wf-a", (1, 3, 5)), ("wf-b", (2, 4))):
+        kubelet.run(place.namespace, "wf", name)
+        for number in numbers:
+            kubelet.write(place.namespace, name, "main", str(number), at=f"2026-11-21T12:00:0{number}.5Z")
+        kubelet.end(place.namespace, name)
+    place.end()
+
+    assert [line.text for line in argo.logs("wf", follow=follow)] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.kubernetes
+def test_a_pod_is_deleted_by_its_node(argo: ArgoEngine, place: Place, kubelet: Kubelet, api_server: ApiServer) -> None:
+    for name in ("wf-a", "wf-b"):
+        kubelet.run(place.namespace, "wf", name, node_id=f"node-{name}")
+
+    assert argo.end_pod("wf", "node-wf-a")
+    assert argo.end_pod("wf", "no-such-node")
+
+    pods = api_server.api.get(f"/api/v1/namespaces/{place.namespace}/pods")["items"]
+    left = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    assert left == ["wf-b"]
 
 
 def test_only_containers_that_have_started_have_logs() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from engines.argo.client import Refused
-from engines.argo.workflows import is_name, pointer_of, rejection, status_of
-from engines.base import ManifestRejected, WorkflowPhase
+from engines.argo.options import Options
+from engines.argo.workflows import is_name, pointer_of, rejection, status_of, to_send
+from engines.base import ManifestRejected, Submission, WorkflowPhase
 from tests.engines.argo.behaviours import recording, recordings
 
 
@@ -94,3 +95,31 @@ def test_what_no_workflow_is_named(name: str) -> None:
 
 def workflow(**status: Any) -> dict[str, Any]:
     return {"metadata": {"name": "wf"}, "spec": {}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("spec", "sent"),
+    [
+        (
+            {"ttlStrategy": {"secondsAfterSuccess": 0, "secondsAfterFailure": 1200}},
+            {"ttlStrategy": {"secondsAfterSuccess": 30, "secondsAfterFailure": 1200}},
+        ),
+        (
+            {"podGC": {"strategy": "OnPodCompletion", "labelSelector": {"matchLabels": {"a": "b"}}}},
+            {
+                "podGC": {
+                    "strategy": "OnWorkflowCompletion",
+                    "deleteDelayDuration": "30s",
+                    "labelSelector": {"matchLabels": {"a": "b"}},
+                }
+            },
+        ),
+        ({"podGC": {}}, {"podGC": {}}),
+    ],
+)
+def test_pods_stay_until_their_logs_can_be_copied(spec: dict[str, Any], sent: dict[str, Any]) -> None:
+    manifest = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "spec": {"entrypoint": "main", **spec}}
+
+    found = to_send(Submission("wf", manifest), Options.read({}))["spec"]
+
+    assert {key: found[key] for key in sent} == sent

@@ -190,6 +190,22 @@ def test_its_ttl_removes_a_workflow(make: MakeEngine) -> None:
     assert events[-2:] == [(WorkflowPhase.SUCCEEDED, False), (WorkflowPhase.SUCCEEDED, True)]
 
 
+def test_logs_outlive_the_ttl_of_their_workflow(make: MakeEngine) -> None:
+    engine = make()
+    spoken = workflow(
+        {"name": "main", "container": shell("echo early; sleep 0.3; echo late")}, ttlStrategy={"secondsAfterSuccess": 0}
+    )
+    engine.submit(Submission("ttl-logs", spoken))
+    followed = [line.text for line in engine.logs("ttl-logs", follow=True)]
+    assert until(lambda: "ttl-logs" not in [status.name for status in engine.list()])
+
+    assert followed == [line.text for line in engine.logs("ttl-logs")] == ["early", "late"]
+    assert [line.text for line in engine.tail("ttl-logs") if line] == ["early", "late"]
+    engine.delete("ttl-logs")
+    with pytest.raises(WorkflowNotFound):
+        engine.logs("ttl-logs")
+
+
 def test_places_are_shared_between_workflows(make: MakeEngine) -> None:
     engine = make(max_pods=1)
     engine.submit(Submission("first", sleeper()))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from engines.local import LocalEngine, layout
@@ -86,3 +88,24 @@ def test_logs_never_leave_the_workflows_folder(engine: LocalEngine) -> None:
     assert list(engine.logs("log-safe", "..")) == []
     assert list(engine.logs("log-safe", "../../other/pods/x")) == []
     assert list(engine.logs("log-safe", "*")) == []
+
+
+def test_lines_of_several_pods_come_in_the_order_of_their_times(engine: LocalEngine) -> None:
+    a = {"name": "a", "container": shell("echo 1; sleep 0.6; echo 3 >&2; sleep 0.6; echo 5")}
+    b = {"name": "b", "container": shell("sleep 0.3; echo 2; sleep 0.6; echo 4")}
+    steps = {"name": "main", "steps": [[{"name": "a", "template": "a"}, {"name": "b", "template": "b"}]]}
+    run(engine, "log-order", workflow(steps, a, b))
+
+    lines = list(engine.logs("log-order"))
+
+    assert [line.text for line in lines] == ["1", "2", "3", "4", "5"]
+    times = [datetime.fromisoformat(line.at) for line in lines]
+    assert times == sorted(times)
+    assert 0.9 < (times[-1] - times[0]).total_seconds() < 30
+
+
+def test_what_is_gathered_of_short_containers_has_times(engine: LocalEngine) -> None:
+    before = datetime.now(UTC)
+    run(engine, "log-times", workflow(STEPS, {"name": "t", "container": shell("echo x")}))
+
+    assert all(before < datetime.fromisoformat(line.at) < datetime.now(UTC) for line in engine.logs("log-times"))

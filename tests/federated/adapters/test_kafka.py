@@ -207,3 +207,21 @@ def test_a_second_specification_of_one_channel_changes_nothing(kafka: Kafka) -> 
     adapter.open(larger)
 
     assert int(configuration(kafka, topics_of(spec.id)[0])["max.message.bytes"]) == message_limit(300_000)
+
+
+def test_clients_are_told_of_a_failure_in_the_servers_place(kafka: Kafka, tmp_path: Path) -> None:
+    adapter, spec = make_adapter(kafka.bootstrap), make_spec(execution_id=9)
+    adapter.open(spec)
+    adapter.fail(spec.id, "the server is gone: größe")
+
+    with KafkaChannel(kafka.bootstrap, spec.id, tmp_path, Security(), 30) as channel:
+        message = channel.read(Topic.TO_CLIENTS, 20)
+
+    assert message is not None
+    assert (message.key, message.content) == (spec.id, None)
+    assert message.headers["message_name"] == "start_iteration"
+    assert message.headers["failure_reason"] == "the server is gone: größe"
+
+
+def test_nobody_is_told_where_there_are_no_topics(kafka: Kafka) -> None:
+    make_adapter(kafka.bootstrap).fail(make_spec(execution_id=10).id, "the server is gone")

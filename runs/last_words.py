@@ -1,0 +1,192 @@
+"""What a container said last that a run failed for: which step, which container, its exit code, its last line.
+
+An engine tells that a container ended with an exit code; why, the container has mostly written itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engines.base import Engine, EngineError, LogLine
+from runs.logs import engine_of
+from runs.models import WorkflowRun
+from runs.nodes import FAILED_PHASES, Nodes, first_failure, is_within, pod_of
+from web.errors import NotFound
+
+logger = logging.getLogger(__name__)
+
+# An engine's words for the end of a container: "main: Error (exit code 3): why", the name with the pod's alone.
+_ENDED = re.compile(r"(?:(?P<container>[a-z0-9]([-a-z0-9]*[a-z0-9])?): )?(?P<reason>\w+) \(exit code (?P<code>\d+)\)")
+_NAMED = re.compile(r"\bcontainer ([a-z0-9](?:[-a-z0-9]*[a-z0-9])?) ended with exit code (\d+)")
+_LONGEST_LINE = 500
+# Of a container that waited for another, which failed.
+_NOT_STARTED = "64"
+# For containers that could not do their work: what whoever started the run can do.
+_REMEDIES = (
+    (
+        re.compile(r"OOMKilled|exit code 137"),
+        "It took more memory than it may: raise its memory limit, or give it less.",
+    ),
+    (re.compile(r"exit code 127|executable file not found|No such file"), "Its image has no such command."),
+    (re.compile(r"exit code 126"), "Its command is no program that can be run."),
+    (re.compile(r"ErrImagePull|ImagePullBackOff|InvalidImageName"), "Look at the image's name, version and registry."),
+)
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """A container that failed; `words` are the engine's, `ended_at` is when, in whole seconds."""
+
+    node_id: str
+    step: str
+    container: str
+    code: str
+    words: str
+    ended_at: str
+    is_of_exit_handler: bool
+
+
+def run_last_words(run: WorkflowRun, message: str, *, says_nothing: bool = False) -> str:
+    """Return what there is to say of the container that a run failed for, as its engine knows it now; may be ''.
+
+    Where no container has failed it is why the Workflow does not go on: an image that cannot be had, mostly. Where
+    `message` says nothing, the engine's words for the first failure stand in for those of a container.
+    """
+    try:
+        engine = engine_of(run)
+        nodes = engine.get(run.name).nodes
+        words = last_words(nodes, run.name, engine, message)
+        return words or (first_failure(nodes) if says_nothing else "") or engine.explain(run.name)
+    except (EngineError, NotFound) as error:
+        logger.info("What run %s said last is not known: %s", run.name, error)
+        return ""
+
+
+def step_last_words(run: WorkflowRun, step: Mapping[str, Any]) -> str:
+    """Return what there is to say of the container that a step of a run failed for, as the run's nodes know it."""
+    within = {node_id: node for node_id, node in run.nodes.items() if is_within(node, step)}
+    try:
+        return last_words(within, run.name, engine_of(run))
+    except NotFound:
+        return ""
+
+
+def last_words(nodes: Nodes, name: str, engine: Engine, message: str = "") -> str:
+    """Return what there is to say of the container that failed first, '' where there is none.
+
+    `message` is what is said of the failure already: the container that it names is meant, and what it says is not said
+    again. What cannot be found out is left out.
+    """
+    culprit = culprit_of(nodes, message)
+    if culprit is None:
+        return ""
+    try:
+        line = _last_line(line for line in engine.logs(name, culprit.node_id) if line.container == culprit.container)
+    except EngineError as error:
+        logger.info("What %s of %s said last is not known: %s", culprit.container, name, error)
+        line = ""
+    where = f"Step {culprit.step}, container {culprit.container}"
+    where += f" (exit code {culprit.code})" if culprit.code else ""
+    if line is None:
+        said = f"{where}, wrote nothing." if culprit.code else ""
+    else:
+        said = f"{where}." if _tells_nothing_new(line, message) else f"{where}, said last: {line}"
+    known = f"{culprit.words} exit code {culprit.code} {line or ''}"
+    remedy = next((words for pattern, words in _REMEDIES if pattern.search(known) and words not in message), "")
+    return f"{said} {remedy}".strip()
+
+
+def with_last_words(message: str, words: str) -> str:
+    """Return a message of a failure with what was said last after it."""
+    message = message.rstrip()
+    if not words or words in message:
+        return message
+    return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {words}"
+
+
+def culprit_of(nodes: Nodes, message: str = "") -> Culprit | None:
+    """Return the container that failed first, of those attempts that count; one that a message names before others.
+
+    Exit handlers come last: they fail mostly because of what they handle.
+    """
+    named = dict(_NAMED.findall(message))
+    found = [*_Reading(nodes, named).culprits()]
+    return min(
+        found, key=lambda each: (each.container not in named, each.is_of_exit_handler, each.ended_at), default=None
+    )
+
+
+class _Reading:
+    """Finds in a Workflow's nodes what failed; `named` are containers that failed by what is said, with exit codes."""
+
+    def __init__(self, nodes: Nodes, named: Mapping[str, str]) -> None:
+        self._nodes, self._named = nodes, named
+        # Attempts that were followed by another.
+        self._repeated = set[str]()
+        for node in nodes.values():
+            if node.get("type") == "Retry":
+                attempts = [each for each in node.get("children") or () if nodes.get(each, {}).get("type") == "Pod"]
+                self._repeated.update(attempts if node.get("phase") == "Succeeded" else attempts[:-1])
+
+    def culprits(self) -> Iterator[Culprit]:
+        """Yield the containers that failed, those of pods without nodes for their containers by the pod."""
+        told = set[str]()
+        for node in self._nodes.values():
+            if node.get("type") == "Container" and (culprit := self._of_container(node)) is not None:
+                told.add(culprit.node_id)
+                yield culprit
+        for node_id, node in self._nodes.items():
+            if (
+                node.get("type") == "Pod"
+                and node.get("phase") in FAILED_PHASES
+                and node_id not in told | self._repeated
+            ):
+                words = str(node.get("message") or "")
+                found = _ENDED.match(words)
+                container = (found["container"] if found else "") or "main"
+                yield self._culprit(node, node, container, found["code"] if found else "", words)
+
+    def _of_container(self, node: Mapping[str, Any]) -> Culprit | None:
+        container, words = str(node.get("displayName") or ""), str(node.get("message") or "")
+        pod = pod_of(self._nodes, node)
+        if pod is None or str(pod.get("id")) in self._repeated:
+            return None
+        found = _ENDED.search(words)
+        failed = node.get("phase") in FAILED_PHASES and found is not None and found["code"] != _NOT_STARTED
+        if not failed and container not in self._named:
+            return None
+        return self._culprit(pod, node, container, found["code"] if found else self._named.get(container, ""), words)
+
+    @staticmethod
+    def _culprit(pod: Mapping[str, Any], ended: Mapping[str, Any], container: str, code: str, words: str) -> Culprit:
+        step = " ".join(str(pod.get("displayName") or pod.get("id")).split())
+        ended_at = str(ended.get("finishedAt") or "~")
+        return Culprit(str(pod.get("id")), step, container, code, words, ended_at, ".onExit" in str(pod.get("name")))
+
+
+def _last_line(lines: Iterable[LogLine]) -> str | None:
+    """Return the last line that says something, None where nothing was written.
+
+    Where both outputs end within the same second it is the last of each: a program often leaves its error in the one
+    and, as it exits, what it had not yet written in the other.
+    """
+    last = {line.stream: line for line in lines if line.text.strip()}
+    if not last:
+        return None
+    newest = max(line.at for line in last.values())
+    found = [last[stream] for stream in sorted(last) if last[stream].at[:19] >= newest[:19]]
+    return " | ".join(_shortened(line.text) for line in found)
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]} […]"
+
+
+def _tells_nothing_new(line: str, message: str) -> bool:
+    message = " ".join(message.split())
+    return not line or (bool(message) and (line in message or message in line))
