@@ -14,7 +14,7 @@ from executions.registry import chosen_engines_checked, get_registry
 from executions.selectors import schema_facts
 from executions.uploads import Uploads, upload_faults
 from executions.validation import execution_faults, parse_request, shape_faults
-from schemas.models import Schema
+from schemas.models import EarlierSchemaVersion, Schema
 from web.errors import Fault, InvalidInput
 
 
@@ -23,6 +23,8 @@ class Posted:
     """A request that passed every check, with what the registry said of its AI engines, in their order."""
 
     schema: Schema
+    version: Schema | EarlierSchemaVersion
+    """The version of the Schema that the Workflow is rendered from; `facts` are its."""
     facts: SchemaFacts
     request: ExecutionRequest
     snapshots: tuple[EngineSnapshot, ...]
@@ -62,7 +64,7 @@ def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
         faults += registry_faults
     if faults:
         raise InvalidInput(faults=faults)
-    return Posted(schema, facts, parse_request(document, facts), snapshots, files)
+    return Posted(schema, schema, facts, parse_request(document, facts), snapshots, files)
 
 
 def _schema(name: Any) -> Schema | None:

@@ -67,7 +67,7 @@ class ExecutionOutputs(_Serializer):
 class ExecutionDocument(_Serializer):
     schema = s.CharField(max_length=100, help_text="The Schema's name.")
     input_elements = ExecutionInputs(required=False)
-    ai_elements = ChosenEngines(required=False)
+    ai_elements = ChosenEngines(required=False, help_text="Not for a Schema without AI engines.")
     output_elements = ExecutionOutputs(required=False)
 
 
@@ -136,6 +136,7 @@ class OutputsAnswer(_Serializer):
 
 class AttemptAnswer(_Serializer):
     attempt = s.IntegerField(help_text="Counted from 1; the last one is the present one.")
+    schema_version = s.IntegerField(help_text="The version of the Schema that it is, or was, run by.")
     state = StateAnswer()
     run = s.URLField(allow_null=True, help_text="Its Workflow; null where none was started.")
 
@@ -149,6 +150,7 @@ class ExecutionAnswer(_Serializer):
     url = s.URLField()
     id = s.IntegerField()
     schema = s.URLField()
+    schema_version = s.IntegerField(help_text="The version of the Schema that the present attempt is run by.")
     created_at = s.DateTimeField()
     updated_at = s.DateTimeField()
     state = StateAnswer()

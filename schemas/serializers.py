@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from schemas.federated import AGGREGATIONS, CONTINUE, FAIL
 from schemas.models import Implementation, SchemaType
-from schemas.shapes import DESCRIPTOR, NAME
+from schemas.shapes import DESCRIPTOR, MAX_DESCRIPTION, NAME
 
 
 class _Serializer(serializers.Serializer[Any]):
@@ -52,7 +52,7 @@ class SchemaAIEngine(_Serializer):
 
 
 class SchemaAIElements(_Serializer):
-    ai_engines = SchemaAIEngine(many=True, allow_empty=False)
+    ai_engines = SchemaAIEngine(many=True, help_text="Empty for a plain Workflow.")
 
 
 class SchemaOutputElements(_Serializer):
@@ -62,13 +62,15 @@ class SchemaOutputElements(_Serializer):
 
 
 class SchemaDocument(_Serializer):
+    """A Schema without AI engines, a plain Workflow, may leave out its elements."""
+
     name = serializers.RegexField(NAME, max_length=100)
     type = serializers.ChoiceField(SchemaType.choices)
     implementation = serializers.ChoiceField(Implementation.choices)
-    description = serializers.CharField(allow_blank=True)
-    input_elements = SchemaInputElements()
-    ai_elements = SchemaAIElements()
-    output_elements = SchemaOutputElements()
+    description = serializers.CharField(allow_blank=True, max_length=MAX_DESCRIPTION)
+    input_elements = SchemaInputElements(required=False)
+    ai_elements = SchemaAIElements(required=False)
+    output_elements = SchemaOutputElements(required=False)
 
 
 class SchemaForm(_Serializer):
@@ -78,10 +80,27 @@ class SchemaForm(_Serializer):
     )
 
 
+class SchemaPatch(_Serializer):
+    description = serializers.CharField(allow_blank=True, max_length=MAX_DESCRIPTION, required=False)
+
+
+class SchemaPatchForm(_Serializer):
+    data = SchemaPatch()  # type: ignore[assignment]
+    auxiliary_file = serializers.FileField(required=False, help_text="The Workflow's manifest in the next version.")
+
+
 class SchemaAnswer(SchemaDocument):
     url = serializers.URLField()
+    version = serializers.IntegerField(help_text="Counted from 1; a PATCH makes the next one.")
     auxiliary_file = serializers.URLField(allow_null=True)
     created_at = serializers.DateTimeField()
+    input_elements = SchemaInputElements()
+    ai_elements = SchemaAIElements()
+    output_elements = SchemaOutputElements()
+
+
+class SchemaVersionAnswer(SchemaAnswer):
+    """One version of a Schema; `created_at` is when it was stored."""
 
 
 class SchemaPage(_Serializer):
@@ -89,3 +108,10 @@ class SchemaPage(_Serializer):
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
     results = SchemaAnswer(many=True)
+
+
+class SchemaVersionPage(_Serializer):
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = SchemaVersionAnswer(many=True)

@@ -120,6 +120,8 @@ def schema_day(run: Scripts, tmp_path: Path) -> None:
     document = tmp_path / "schema.json"
     document.write_text(json.dumps({"name": "scripted"} | {field: served[field] for field in fields}))
     run("schemas/create.sh", document, manifest)
+    assert run("schemas/update.sh", "scripted", manifest, '{"description": "Changed by hand."}')["version"] == 2
+    assert [each["version"] for each in run("schemas/versions.sh", "scripted")["results"]] == [2, 1]
     run.text("schemas/delete.sh", "scripted")
 
 
@@ -160,7 +162,7 @@ def execution_day(run: Scripts, version: int, tmp_path: Path) -> None:
     assert run("executions/update_to_failed.sh", given_up["id"])["state"]["message"] == "given up by hand"
     stopped = run("executions/create_training_from_scratch.sh", version, "stopped by hand")
     run("executions/stop.sh", stopped["id"])
-    run("executions/retry.sh", ended(run, stopped["id"]))
+    assert run("executions/retry.sh", ended(run, stopped["id"]), "schema_version=1")["schema_version"] == 1
     run.text("executions/wait.sh", stopped["id"])
     assert [each["attempt"] for each in run("executions/get.sh", stopped["id"])["attempts"]] == [1, 2]
     run.text("executions/delete.sh", given_up["id"])

@@ -34,7 +34,7 @@ def test_create_answers_the_document_with_its_addresses(stored):
     assert {key: stored[key] for key in DOCUMENT} == DOCUMENT
     assert stored["url"] == "http://testserver/api/schemas/training/"
     assert stored["auxiliary_file"] == "http://testserver/api/schemas/training/download_auxiliary_file/"
-    assert set(stored) == set(DOCUMENT) | {"url", "auxiliary_file", "created_at"}
+    assert set(stored) == set(DOCUMENT) | {"url", "version", "auxiliary_file", "created_at"}
 
 
 def test_create_keeps_the_manifest_as_data(stored):
