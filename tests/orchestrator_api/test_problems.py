@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("failing_urls")
     ("name", "status", "code"),
     [
         ("invalid", 400, "invalid-input"),
-        ("state", 400, "not-allowed-in-state"),
+        ("state", 409, "not-allowed-in-state"),
         ("engine", 503, "service-unavailable"),
         ("manifest", 400, "invalid-input"),
         ("conflict", 409, "conflict"),
