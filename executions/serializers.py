@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import serializers as s
 
 from executions.models import ExecutionState, FailureReason
+from schemas.federated import MAX_ROUNDS
 from schemas.serializers import FederatedOptionsDocument
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class PlatformDataInput(_Serializer):
 class FederatedConfiguration(FederatedOptionsDocument):
     """The rounds of a federated training; answers hold what was posted."""
 
-    number_iterations = s.IntegerField(min_value=1)
+    number_iterations = s.IntegerField(min_value=1, max_value=MAX_ROUNDS)
 
 
 class ExecutionInputs(_Serializer):

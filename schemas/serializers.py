@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from schemas.federated import AGGREGATIONS, CONTINUE, FAIL
+from schemas.federated import AGGREGATIONS, CONTINUE, FAIL, MAX_CLIENTS, MAX_MODEL_KILOBYTES, MAX_ROUND_SECONDS
 from schemas.models import Implementation, SchemaType
 from schemas.shapes import DESCRIPTOR, MAX_DESCRIPTION, NAME
 
@@ -19,18 +19,21 @@ class FederatedOptionsDocument(_Serializer):
     """How the rounds of a federated training go."""
 
     minimum_clients = serializers.IntegerField(
-        min_value=1, required=False, help_text="How many answers a round needs with `continue`."
+        min_value=1, max_value=MAX_CLIENTS, required=False, help_text="How many answers a round needs with `continue`."
     )
     on_missing_clients = serializers.ChoiceField(
         [FAIL, CONTINUE], required=False, help_text="What becomes of a round that a client does not answer."
     )
-    round_deadline_seconds = serializers.IntegerField(min_value=1, required=False)
+    round_deadline_seconds = serializers.IntegerField(min_value=1, max_value=MAX_ROUND_SECONDS, required=False)
     aggregation = serializers.ChoiceField(AGGREGATIONS, required=False, help_text="Who merges the models, and how.")
     trim = serializers.FloatField(
         min_value=0, required=False, help_text="Below 0.5; the share left out at each end by `trimmed_mean`."
     )
     max_model_size = serializers.IntegerField(
-        min_value=1, required=False, help_text="Of a model's zip, in kilobytes of 1024 bytes."
+        min_value=1,
+        max_value=MAX_MODEL_KILOBYTES,
+        required=False,
+        help_text="Of a model's zip, in kilobytes of 1024 bytes.",
     )
 
 

@@ -305,6 +305,9 @@ def test_a_schema_that_says_nothing_of_rounds_shows_nothing_of_them(stored):
         ({"on_missing_clients": "continue"}, True, "/on_missing_clients"),
         ({"aggregation": "best"}, True, "/aggregation"),
         ({"number_iterations": 2}, True, "/number_iterations"),
+        ({"on_missing_clients": "continue", "minimum_clients": 10**6}, True, "/minimum_clients"),
+        ({"round_deadline_seconds": 10**9}, True, "/round_deadline_seconds"),
+        ({"max_model_size": 10**9}, True, "/max_model_size"),
     ],
 )
 def test_defaults_that_no_execution_could_keep_to_are_refused(api, defaults, federated, field):
