@@ -88,7 +88,7 @@ class SchemaPatch(_Serializer):
 
 
 class SchemaPatchForm(_Serializer):
-    data = SchemaPatch()  # type: ignore[assignment]
+    data = SchemaPatch(required=False)  # type: ignore[assignment]
     auxiliary_file = serializers.FileField(required=False, help_text="The Workflow's manifest in the next version.")
 
 

@@ -21,10 +21,11 @@ from schemas.presenters import present_schema, present_schemas, present_version,
 from schemas.selectors import schema_get, schema_list, schema_version, schema_versions
 from schemas.services import schema_create, schema_delete, schema_tag, schema_update
 from web.addresses import Addresses
-from web.bodies import read_body
+from web.bodies import Body, read_body
 from web.downloads import file_response
 from web.errors import Fault, InvalidInput
 from web.lists import ListQuery, choice_filter, page_of, text_filter
+from web.standing import refuse_ended
 
 QUERY = ListQuery(
     sorts=("name", "type", "implementation", "created_at"),
@@ -76,7 +77,7 @@ class SchemaViewSet(ViewSet):
     )
     def partial_update(self, request: Request, name: str) -> Response:
         """Store another description or manifest as a Schema's next version; executions keep the version they have."""
-        body = read_body(request)
+        body = _patch(request)
         return _answer(request, schema_update(name=name, document=body.data, files=body.files, tags=_tags(request)))
 
     @extend_schema(parameters=[_IF_MATCH], responses={204: None})
@@ -115,6 +116,17 @@ def _answer(request: Request, schema: Schema, status: int = status.HTTP_200_OK) 
     if status == 201:
         headers["Location"] = answer["url"]
     return Response(answer, status, headers=headers)
+
+
+def _patch(request: Request) -> Body:
+    """Return what a PATCH carries; a form that brings a manifest alone needs no document."""
+    try:
+        return read_body(request)
+    except InvalidInput as error:
+        if error.faults != (Fault("/data", "is missing"),) or not request.FILES:
+            raise
+    refuse_ended(request)
+    return Body({}, dict(request.FILES.items()))
 
 
 def _tags(request: Request) -> Collection[str] | None:

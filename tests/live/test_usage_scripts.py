@@ -189,12 +189,14 @@ def channel_day(run: Scripts, execution_id: int, tmp_path: Path) -> None:
     workflow = run("runs/list.sh", f"owner_id={execution_id}")["results"][0]["name"]
     parameters = run("runs/manifest.sh", workflow)["spec"]["arguments"]["parameters"]
     channel = next(each["value"] for each in parameters if each["name"] == "execution_communicationAdapterId")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     # The channel is opened before the run is submitted.
     while not run("runs/get.sh", workflow)["submitted_at"]:
         assert time.monotonic() < end
         time.sleep(0.1)
-    (first, *_) = run("channels/messages.sh", channel, "status", "after=-1&wait=20")["results"]
+    while not (messages := run("channels/messages.sh", channel, "status", "after=-1&wait=20")["results"]):
+        assert time.monotonic() < end
+    first = messages[0]
     run.text("channels/content.sh", channel, "status", first["offset"], tmp_path / "word")
     assert (tmp_path / "word").read_bytes() == b"true"
 

@@ -61,6 +61,21 @@ def test_what_a_patch_does_not_name_stays(api, stored):
     assert other["created_at"] == stored["created_at"]
 
 
+def test_a_patch_of_the_manifest_alone_needs_no_document(api, stored):
+    answer = api.patch(ONE, {"auxiliary_file": part(OTHER)}, format="multipart")
+
+    assert answer.status_code == 200, answer.content
+    assert (answer.json()["version"], answer.json()["description"]) == (2, "Trains.")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x", ""])
+def test_a_patch_without_anything_is_refused(api, stored, kind):
+    response = api.generic("PATCH", ONE, b"", content_type=kind)
+
+    assert response.status_code == 400
+    assert pointers(response) == {"/data"}
+
+
 def test_versions_lists_all_of_them_the_newest_first(api, stored):
     patched(api, {"description": "Second."})
     patched(api, auxiliary_file=part(OTHER))
