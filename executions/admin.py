@@ -40,7 +40,17 @@ else:
     _ExecutionAdmin = admin.ModelAdmin
     _EngineInline = _PartnerInline = _AttemptInline = admin.TabularInline
 
-_DETAILS = ("schema", "state_badge", "reason_text", "message", "created_at", "updated_at", "attempt", "api_link")
+_DETAILS = (
+    "schema",
+    "schema_version",
+    "state_badge",
+    "reason_text",
+    "message",
+    "created_at",
+    "updated_at",
+    "attempt",
+    "api_link",
+)
 _BUTTONS = {"_stop": "Stopped.", "_retry": "Tried again."}
 _INPUTS = ("number_iterations", "federated_options", "external_data_link", "report_metadata_link")
 _OUTPUTS = (
@@ -116,7 +126,7 @@ class AttemptInline(_AttemptInline):
     """What came of the attempts before the present one."""
 
     model = ExecutionAttempt
-    fields = readonly_fields = ("attempt", "state", "reason", "message", "ended_at")
+    fields = readonly_fields = ("attempt", "schema_version", "state", "reason", "message", "ended_at")
     extra = 0
     can_delete = False
     verbose_name_plural = "earlier attempts"

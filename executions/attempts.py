@@ -1,9 +1,11 @@
 """A further attempt of an execution that failed.
 
     execution = execution_retry(execution_id=7)
+    execution = execution_retry(execution_id=7, version=2)
 
 The inputs are those that were posted, with what the registry said of them then; the Workflow is rendered anew from the
-Schema. The runs of earlier attempts stay, and so does what came of each.
+version of the Schema that the execution has, or from the one that is named. The runs of earlier attempts stay, and so
+does what came of each.
 """
 
 from __future__ import annotations
@@ -13,40 +15,49 @@ from django.db import transaction
 from executions.facts import OWNER_KIND, ChosenEngine, EngineSnapshot, ExecutionRequest, OutputModel, Partner
 from executions.models import Execution, ExecutionAttempt, ExecutionState, FailureReason
 from executions.posting import Posted
-from executions.selectors import execution_locked, schema_facts
+from executions.selectors import execution_locked, schema_facts, schema_of
 from executions.trainings import training_under_way
 from executions.workflows import workflow_queued, workflow_rendered
 from runs.models import WorkflowRun
 from runs.selectors import run_latest_locked
 from schemas.federated import FederatedOptions
-from web.errors import Conflict
+from schemas.models import EarlierSchemaVersion, Schema
+from schemas.selectors import schema_version
+from web.errors import Fault, InvalidInput, NotAllowedInState, NotFound
 from web.once import created
 
+_AT_VERSION = "/query/schema_version"
+_ASKED_FOR = ("implementation", "input_elements", "ai_elements", "output_elements")
 
-def execution_retry(*, execution_id: int) -> Execution:
-    """Begin the next attempt of an execution that failed. Raises NotFound, and Conflict where that is not possible now.
 
-    Of several that try at the same time, one does it.
+def execution_retry(*, execution_id: int, version: int | None = None) -> Execution:
+    """Begin the next attempt of an execution that failed, by another version of its Schema where one is named.
+
+    Of several that try at the same time, one does it. Raises NotFound, InvalidInput for a version that there is not or
+    that asks for other elements, and NotAllowedInState where a retry is not possible now.
     """
     with transaction.atomic():
         # The run first: phase_changed locks in this order too.
         run = run_latest_locked(OWNER_KIND, execution_id)
         execution = execution_locked(execution_id)
         _refuse_unless_over(execution, run)
-        posted = _as_posted(execution)
+        taken = _version_taken(execution, version)
+        posted = _as_posted(execution, taken)
         if (other := training_under_way(posted.request)) is not None:
             raise Conflict(f"Execution {other}, which is under way, trains the same model; wait until it has ended.")
         ExecutionAttempt.objects.create(
             execution=execution,
             attempt=execution.attempt,
+            schema_version=execution.schema_version,
             state=execution.state,
             reason=execution.reason,
             message=execution.message,
             ended_at=execution.updated_at,
         )
         execution.attempt += 1
+        execution.schema_version = taken.version
         execution.state, execution.reason, execution.message = ExecutionState.PENDING, FailureReason.NONE, ""
-        execution.save(update_fields=["attempt", "state", "reason", "message", "updated_at"])
+        execution.save(update_fields=["attempt", "schema_version", "state", "reason", "message", "updated_at"])
         created(f"/api/executions/{execution.pk}/")
         workflow_queued(workflow_rendered(posted, execution), execution)
     return execution
@@ -54,18 +65,35 @@ def execution_retry(*, execution_id: int) -> Execution:
 
 def _refuse_unless_over(execution: Execution, run: WorkflowRun | None) -> None:
     if execution.state != ExecutionState.FAILED:
-        raise Conflict(f"The execution is {execution.state}; only one that has failed can be tried again.")
+        raise NotAllowedInState(f"The execution is {execution.state}; only one that has failed can be tried again.")
     if run is None:
-        raise Conflict("The execution was only stored, never started: there is nothing to try again.")
+        raise NotAllowedInState("The execution was only stored, never started: there is nothing to try again.")
     if run.attempt != execution.attempt:
-        raise Conflict("Another attempt has just begun.")
+        raise NotAllowedInState("Another attempt has just begun.")
     if run.delete_requested_at:
-        raise Conflict("The execution's Workflow is being deleted.")
+        raise NotAllowedInState("The execution's Workflow is being deleted.")
     if run.workflow_ended_at is None:
-        raise Conflict(f"The Workflow {run.name} of the last attempt has not ended yet; try again when it has.")
+        raise NotAllowedInState(
+            f"The Workflow {run.name} of the last attempt has not ended yet; try again when it has."
+        )
 
 
-def _as_posted(execution: Execution) -> Posted:
+def _version_taken(execution: Execution, number: int | None) -> Schema | EarlierSchemaVersion:
+    """Return the version of the Schema that the next attempt takes: what was posted must be just what it asks for."""
+    present = schema_of(execution)
+    if number is None or number == present.version:
+        return present
+    try:
+        other = schema_version(execution.schema, number)
+    except NotFound as error:
+        raise InvalidInput(faults=[Fault(_AT_VERSION, error.detail)]) from error
+    if any(getattr(other, field) != getattr(present, field) for field in _ASKED_FOR):
+        detail = f"asks for other elements than version {present.version}: post the execution anew"
+        raise InvalidInput(faults=[Fault(_AT_VERSION, detail)])
+    return other
+
+
+def _as_posted(execution: Execution, version: Schema | EarlierSchemaVersion) -> Posted:
     """Return what an execution was posted with, as its rows have it; without clinical data, which no Workflow gets."""
     engines = list(execution.ai_engines.all())
     partners = execution.data_partners.values_list("name", "system_path", "patient_ids")
@@ -81,4 +109,4 @@ def _as_posted(execution: Execution) -> Posted:
         federated_options=FederatedOptions.of(execution.federated_options),
     )
     snapshots = tuple(EngineSnapshot(**engine.snapshot) for engine in engines)
-    return Posted(execution.schema, schema_facts(execution.schema), request, snapshots)
+    return Posted(execution.schema, version, schema_facts(version), request, snapshots)

@@ -36,6 +36,12 @@ class SchemaFacts:
         return self.elements.input.federated_learning_configuration
 
     @property
+    def produces_nothing(self) -> bool:
+        """Whether there is nothing that its Workflow would have to report."""
+        output = self.elements.output
+        return not (output.ai_model or output.evaluation_metrics or output.generic_file)
+
+    @property
     def file_parts(self) -> tuple[str, ...]:
         """The names of the file parts that a POST must hold, and no others."""
         parts = [EXTERNAL_DATA] if self.elements.input.external_data else []

@@ -38,6 +38,7 @@ class Execution(models.Model):
     reason = models.CharField(max_length=10, choices=FailureReason, default=FailureReason.NONE, blank=True)
     message = models.TextField(blank=True)
     attempt = models.PositiveIntegerField(default=1, help_text="Only the run of this attempt may call back.")
+    schema_version = models.PositiveIntegerField(default=1, help_text="The version of the Schema that it is run by.")
 
     number_iterations = models.PositiveIntegerField(null=True, blank=True)
     federated_options = models.JSONField(
@@ -148,6 +149,7 @@ class ExecutionAttempt(models.Model):
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="earlier_attempts")
     attempt = models.PositiveIntegerField()
+    schema_version = models.PositiveIntegerField(default=1)
     state = models.CharField(max_length=10, choices=ExecutionState)
     reason = models.CharField(max_length=10, choices=FailureReason, blank=True)
     message = models.TextField(blank=True)

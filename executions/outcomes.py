@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from executions import conf, shapes
 from executions.facts import OWNER_KIND, SchemaFacts
-from executions.models import Execution, ExecutionState, FailureReason
+from executions.models import Execution, ExecutionAIEngine, ExecutionState, FailureReason
 from executions.registry import get_registry, outcome_faults
-from executions.selectors import execution_bare, execution_locked, schema_facts
+from executions.selectors import execution_bare, execution_locked, schema_facts, schema_of
 from executions.transitions import ENDED, TRANSITIONS, Move, State
 from runs.last_words import run_last_words, with_last_words
 from runs.models import RunPhase, RunReason, WorkflowRun
@@ -93,7 +94,7 @@ def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], at
     Raises InvalidInput for anything but what the Schema produces, NotFound, NotAllowedInState, ServiceUnavailable.
     """
     execution = execution_bare(execution_id)
-    facts = schema_facts(execution.schema)
+    facts = schema_facts(schema_of(execution))
     shape = _succeeded_shape(facts)
     document = typed(document, shape)
     _refuse(check(document, shape))
@@ -158,14 +159,30 @@ def _rewrite_failure(execution: Execution, *, reason: FailureReason, message: st
     _log(execution)
 
 
-def run_ended(run: WorkflowRun) -> None:
-    """Fail the execution of a run that ended while nobody had called back; inside the run's own transaction.
+def run_began(run: WorkflowRun) -> None:
+    """Note that an execution has begun whose Workflow drives no AI engine, and so does not call back to say it."""
+    driven = ExecutionAIEngine.objects.filter(execution=OuterRef("pk"))
+    pending = Execution.objects.filter(~Exists(driven), pk=run.owner_id, attempt=run.attempt, state=State.PENDING)
+    execution = pending.select_for_update().first()
+    if execution is not None:
+        execution.state = ExecutionState.RUNNING
+        execution.save(update_fields=["state", "updated_at"])
+        _log(execution)
 
-    Where the Workflow called back without knowing why it failed, its engine may.
+
+def run_ended(run: WorkflowRun) -> None:
+    """End the execution of a run that ended while nobody had called back; inside the run's own transaction.
+
+    It fails, unless its Workflow succeeded and had nothing to report. Where the Workflow called back without knowing
+    why it failed, its engine may.
     """
     execution = Execution.objects.select_for_update().filter(pk=run.owner_id, attempt=run.attempt).first()
     if execution is None:
         return
+    if run.phase == RunPhase.SUCCEEDED and execution.state not in ENDED and _has_nothing_to_report(execution):
+        execution.state, execution.message = ExecutionState.SUCCEEDED, ""
+        execution.save(update_fields=["state", "message", "updated_at"])
+        _log(execution)
     if run.phase != RunPhase.SUCCEEDED:
         reason, message = _REASONS[RunReason(run.reason)], _words(run, run.message)
         is_untold = execution.reason == FailureReason.CALLBACK and execution.message == UNTOLD
@@ -226,6 +243,10 @@ def _may_become(execution: Execution, wanted: State) -> bool:
 def _refuse(faults: list[Any]) -> None:
     if faults:
         raise InvalidInput(faults=faults)
+
+
+def _has_nothing_to_report(execution: Execution) -> bool:
+    return schema_facts(schema_of(execution)).produces_nothing
 
 
 def _succeeded_shape(facts: SchemaFacts) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from executions.failed_steps import execution_steps_failed
 from executions.federation import channel_of
 from executions.granting import workflow_grant
 from executions.models import Execution, ExecutionDataPartner
-from executions.outcomes import failure_amended, reported_success, run_ended
+from executions.outcomes import failure_amended, reported_success, run_began, run_ended
 from executions.partners import awaited_partners, waiting_words
 from executions.rendering import callback_secret_name
 from federated.services import ChannelRefused, ChannelSpec, ChannelUnavailable, channel_close, channel_open
 from policy.parts import manager_role
 from policy.rules import Grant
-from runs.models import WorkflowRun
+from runs.models import RunPhase, WorkflowRun
 from runs.owners import Attachments, CannotPrepare, NotReady, RunOwner
 from runs.readiness import readiness
 from web.grants import WorkflowGrant, issue_token
@@ -63,6 +63,8 @@ class ExecutionOwner(RunOwner):
     def phase_changed(self, run: WorkflowRun) -> None:
         if run.is_terminal:
             run_ended(run)
+        elif run.phase == RunPhase.RUNNING:
+            run_began(run)
 
     def message_amended(self, run: WorkflowRun, before: str) -> None:
         failure_amended(run, before)

@@ -22,7 +22,7 @@ from executions.selectors import schema_facts
 from executions.trainings import refuse_second_training
 from executions.uploads import Uploads, upload_faults
 from executions.validation import execution_faults, parse_request, shape_faults, typed_document
-from schemas.models import Schema
+from schemas.models import EarlierSchemaVersion, Schema
 from web.bodies import without_marks
 from web.errors import Fault, InvalidInput
 
@@ -32,6 +32,8 @@ class Posted:
     """A request that passed every check, with what the registry said of its AI engines, in their order."""
 
     schema: Schema
+    version: Schema | EarlierSchemaVersion
+    """The version of the Schema that the Workflow is rendered from; `facts` are its."""
     facts: SchemaFacts
     request: ExecutionRequest
     snapshots: tuple[EngineSnapshot, ...]
@@ -79,7 +81,7 @@ def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
         faults = output_model_faults(request, get_registry())
     if faults:
         raise InvalidInput(faults=faults)
-    return Posted(schema, facts, request, snapshots, files)
+    return Posted(schema, schema, facts, request, snapshots, files)
 
 
 def _schema(name: Any) -> Schema | None:

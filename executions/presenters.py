@@ -57,6 +57,7 @@ def _execution(shown: ShownExecution, addresses: Addresses) -> dict[str, Any]:
         "url": url,
         "id": row.pk,
         "schema": addresses.schema(shown.schema),
+        "schema_version": row.schema_version,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "state": _state(row.state, row.message or shown.waiting, row.reason),
@@ -80,6 +81,7 @@ def _state(status: str, message: str, reason: str) -> dict[str, str]:
 def _attempt(shown: ShownAttempt, addresses: Addresses) -> dict[str, Any]:
     return {
         "attempt": shown.attempt,
+        "schema_version": shown.schema_version,
         "state": _state(shown.state, shown.message, shown.reason),
         "run": addresses.run(shown.run) if shown.run else None,
     }

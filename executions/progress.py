@@ -19,7 +19,7 @@ from executions import shapes
 from executions.facts import OWNER_KIND
 from executions.models import Execution, ExecutionDataPartner, FailureReason, FederatedProgress
 from executions.outcomes import execution_of_attempt, failure_explained, failure_told, failure_written
-from executions.selectors import execution_bare, schema_facts
+from executions.selectors import execution_bare, schema_facts, schema_of
 from executions.transitions import ENDED
 from runs.selectors import run_latest_locked
 from runs.services import run_stop
@@ -166,7 +166,7 @@ def _goes_on_without(execution: Execution, partner: str) -> bool:
     names = partner_names(execution)
     if partner not in names:
         raise InvalidInput(faults=[Fault("/query/data_partner", "is none of this execution's: " + ", ".join(names))])
-    defaults = schema_facts(execution.schema).elements.input.federated_learning_defaults
+    defaults = schema_facts(schema_of(execution)).elements.input.federated_learning_defaults
     options = FederatedOptions.of(execution.federated_options).over(defaults)
     if options.on_missing_clients != CONTINUE:
         return False

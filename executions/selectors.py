@@ -18,7 +18,8 @@ from runs.models import RunPhase, WorkflowRun
 from runs.readiness import readiness
 from runs.selectors import runs_of
 from schemas.elements import Elements
-from schemas.models import Schema
+from schemas.models import EarlierSchemaVersion, Schema
+from schemas.selectors import schema_version
 from web.errors import NotFound
 
 
@@ -36,6 +37,7 @@ class ShownAttempt:
     """One attempt of an execution: what came of it, and the name of its run, empty where none was started."""
 
     attempt: int
+    schema_version: int
     state: str
     reason: str
     message: str
@@ -132,7 +134,7 @@ def _attempts(
     every: list[Execution | ExecutionAttempt] = [*earlier, row]
     names = [run.name if (run := runs.get((row.pk, each.attempt))) else "" for each in every]
     return [
-        ShownAttempt(each.attempt, each.state, each.reason, each.message, name)
+        ShownAttempt(each.attempt, each.schema_version, each.state, each.reason, each.message, name)
         for each, name in zip(every, names, strict=True)
     ]
 
@@ -165,8 +167,13 @@ def parameter_values(execution: Execution) -> dict[str, Any]:
     return {PATIENTS: dict(partners.values_list("name", "patient_ids")), **texts}
 
 
-def schema_facts(schema: Schema) -> SchemaFacts:
-    """Return what a Schema takes and gives, as plain data."""
+def schema_of(execution: Execution) -> Schema | EarlierSchemaVersion:
+    """Return the version of the Schema that an execution is run by."""
+    return schema_version(execution.schema, execution.schema_version)
+
+
+def schema_facts(schema: Schema | EarlierSchemaVersion) -> SchemaFacts:
+    """Return what a version of a Schema takes and gives, as plain data."""
     elements = Elements.of(schema.input_elements, schema.ai_elements, schema.output_elements)
     return SchemaFacts(schema.name, schema.implementation, elements)
 

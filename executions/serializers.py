@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import serializers as s
 
 from executions.models import ExecutionState, FailureReason
+from schemas.federated import MAX_ROUNDS
 from schemas.serializers import FederatedOptionsDocument
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class PlatformDataInput(_Serializer):
 class FederatedConfiguration(FederatedOptionsDocument):
     """The rounds of a federated training; answers hold what was posted."""
 
-    number_iterations = s.IntegerField(min_value=1)
+    number_iterations = s.IntegerField(min_value=1, max_value=MAX_ROUNDS)
 
 
 class ExecutionInputs(_Serializer):
@@ -67,7 +68,7 @@ class ExecutionOutputs(_Serializer):
 class ExecutionDocument(_Serializer):
     schema = s.CharField(max_length=100, help_text="The Schema's name.")
     input_elements = ExecutionInputs(required=False)
-    ai_elements = ChosenEngines(required=False)
+    ai_elements = ChosenEngines(required=False, help_text="Not for a Schema without AI engines.")
     output_elements = ExecutionOutputs(required=False)
 
 
@@ -136,6 +137,7 @@ class OutputsAnswer(_Serializer):
 
 class AttemptAnswer(_Serializer):
     attempt = s.IntegerField(help_text="Counted from 1; the last one is the present one.")
+    schema_version = s.IntegerField(help_text="The version of the Schema that it is, or was, run by.")
     state = StateAnswer()
     run = s.URLField(allow_null=True, help_text="Its Workflow; null where none was started.")
 
@@ -149,6 +151,7 @@ class ExecutionAnswer(_Serializer):
     url = s.URLField()
     id = s.IntegerField()
     schema = s.URLField()
+    schema_version = s.IntegerField(help_text="The version of the Schema that the present attempt is run by.")
     created_at = s.DateTimeField()
     updated_at = s.DateTimeField()
     state = StateAnswer()

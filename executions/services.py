@@ -103,6 +103,7 @@ def _store(posted: Posted, *, start: bool) -> tuple[Execution, WorkflowRun | Non
     model = request.output_model
     execution = Execution(
         schema=posted.schema,
+        schema_version=posted.version.version,
         created_at=timezone.now(),
         number_iterations=request.number_iterations,
         federated_options=request.federated_options.document() or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.federated import OPTION_SHAPES
+from schemas.federated import MAX_ROUNDS, OPTION_SHAPES
 from web.leniency import NUMBERS_TOO
 
 MAX_ID = 2**63 - 1
@@ -42,7 +42,7 @@ EXECUTION = _object(
                 ),
                 "federated_learning_configuration": _object(
                     {
-                        "number_iterations": {"type": "integer", "minimum": 1, "maximum": MAX_ITERATIONS},
+                        "number_iterations": {"type": "integer", "minimum": 1, "maximum": MAX_ROUNDS},
                         **OPTION_SHAPES,
                     },
                     required=("number_iterations",),

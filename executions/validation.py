@@ -218,7 +218,8 @@ def _engine_faults(document: Mapping[str, Any], schema: SchemaFacts) -> Iterator
         where = f"{_ENGINES}/{index}"
         slot = slots.get(descriptor)
         if slot is None:
-            yield Fault(f"{where}/descriptor", "is none of the Schema's; those are: " + ", ".join(slots))
+            known = "is none of the Schema's; those are: " + ", ".join(slots)
+            yield Fault(f"{where}/descriptor", known if slots else "is given, but the Schema has no AI engines")
         elif descriptor in seen:
             yield Fault(f"{where}/descriptor", "is given a second time")
         else:

@@ -33,7 +33,7 @@ from executions.services import execution_delete, execution_post, execution_prev
 from web.addresses import Addresses
 from web.bodies import read_body, read_callback
 from web.downloads import file_response, json_file_response
-from web.errors import Fault, InvalidInput
+from web.errors import CallbackNotAllowedInState, Fault, InvalidInput, NotAllowedInState
 from web.grants import ANY_ROLE, CENTRAL_ROLES, Role, grant_of
 from web.lists import FORMAT, JSON, ListQuery, choice_filter, moment_filter, on, page_of, search_filter, text_filter
 
@@ -110,11 +110,24 @@ class ExecutionViewSet(ViewSet):
         """Stop an execution and keep its record."""
         return _shown(request, execution_stop(execution_id=execution_id))
 
-    @extend_schema(request=None, responses={201: api.ExecutionAnswer})
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "schema_version", int, description="Another version of the Schema, with the same elements."
+            )
+        ],
+        request=None,
+        responses={201: api.ExecutionAnswer},
+    )
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, execution_id: int) -> Response:
-        """Begin the next attempt of an execution that failed; what came of earlier ones is kept."""
-        return _begun(present_execution(execution_retry(execution_id=execution_id), Addresses.of(request)))
+        """Begin the next attempt of an execution that failed; what came of earlier ones is kept.
+
+        It takes the version of the Schema that the execution was posted with, unless another is named; the answer's
+        `schema_version` says which.
+        """
+        execution = execution_retry(execution_id=execution_id, version=_schema_version(request))
+        return _begun(present_execution(execution, Addresses.of(request)))
 
     @extend_schema(responses={(200, "application/octet-stream"): _FILE, (206, "application/octet-stream"): _FILE})
     @action(detail=True)
@@ -217,7 +230,10 @@ def _called_back(request: Request, execution_id: int, service: Callable[..., Exe
     body = read_callback(request)
     if body.files:
         raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
-    return _shown(request, service(execution_id=execution_id, document=body.data, attempt=attempt))
+    try:
+        return _shown(request, service(execution_id=execution_id, document=body.data, attempt=attempt))
+    except NotAllowedInState as error:
+        raise CallbackNotAllowedInState(error.detail) from error
 
 
 def _input_file(file: FieldFile, what: str) -> FieldFile:
@@ -234,6 +250,19 @@ def _one_of(request: Request, name: str, known: Mapping[str, Any] | list[str]) -
     if values[0] not in known:
         raise InvalidInput(faults=[Fault(f"/query/{name}", "is none of this execution's: " + ", ".join(known))])
     return values[0]
+
+
+def _schema_version(request: Request) -> int | None:
+    """Return the query's one parameter. Raises InvalidInput for anything else in it."""
+    for name in request.query_params:
+        if name not in ("schema_version", "format"):
+            raise InvalidInput(faults=[Fault(f"/query/{name}", "is not known here; known is: schema_version")])
+    text = request.query_params.get("schema_version")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise InvalidInput(faults=[Fault("/query/schema_version", "must be a whole number from 1")])
+    return int(text)
 
 
 def _flags(request: Request, *names: str) -> dict[str, bool]:

@@ -52,7 +52,7 @@ def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
         parameters = execution_parameters(rendered, conf.platform(), settings.AI_ENGINE_CONFIG_MAP_NAME)
         return Rendering(name, {}, parameters, {})
     rendering = render(
-        manifest=posted.schema.manifest or {},
+        manifest=posted.version.manifest or {},
         execution=rendered,
         platform=conf.platform(),
         name=name,

@@ -30,13 +30,15 @@ class TokenAuthentication(BaseAuthentication):
             return None
         try:
             if len(words) != 2:
-                raise InvalidToken
+                raise InvalidToken("The header must read `Authorization: Bearer <token>`; a token has no blanks.")
             text = words[1].decode("ascii")
             if text.startswith(TOKEN_PREFIX):
                 return AnonymousUser(), _live_grant(text)
             token = token_use(text=text)
-        except (InvalidToken, UnicodeDecodeError) as error:
-            raise AuthenticationFailed(InvalidToken.title) from error
+        except InvalidToken as error:
+            raise AuthenticationFailed(error.detail) from error
+        except UnicodeDecodeError as error:
+            raise AuthenticationFailed("A token holds ASCII characters only.") from error
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import wraps
 from urllib.parse import quote
 
 from django.conf import settings
@@ -17,10 +18,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
 
+from orchestrator_api.problems import Problem, problem_response
 from runs.engines import get_engine
 from runs.identity import is_any_alive
 
@@ -48,19 +50,33 @@ _SYSTEM_REASONS = {
 }
 
 
+_NOT_ALLOWED = Problem(
+    405, "method-not-allowed", "This method is not possible here.", "GET and HEAD are.", headers={"Allow": "GET, HEAD"}
+)
+
+
 class NotReady(RuntimeError):
     """Something is not ready for a reason that everybody may read."""
 
 
+def _only_read(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    @csrf_exempt
+    @wraps(view)
+    def read(request: HttpRequest) -> HttpResponse:
+        return view(request) if request.method in ("GET", "HEAD") else problem_response(_NOT_ALLOWED)
+
+    return read
+
+
 @never_cache
-@require_safe
+@_only_read
 def live(request: HttpRequest) -> JsonResponse:
     """Answer 200: this process serves requests."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
-@require_safe
+@_only_read
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 when everything that work needs is there, else 503 with what is not, and why."""
     failing = readiness.failing()

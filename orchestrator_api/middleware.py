@@ -76,7 +76,7 @@ class CleanAddressMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if "\x00" in request.path_info:
-            return problem_response(Problem(404, NotFound.code, NotFound.title))
+            return problem_response(Problem(404, NotFound.code, NotFound.title, "The address holds a NUL character."))
         if "%00" in request.META.get("QUERY_STRING", ""):
             return problem_response(
                 Problem(400, "invalid-input", "The request has faults.", "The query holds a NUL character.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.plumbing import force_instance
+from drf_spectacular.plumbing import force_instance, get_doc
 
 from orchestrator_api.problems import CONTENT_TYPE
 
@@ -59,6 +59,11 @@ class ProblemAwareSchema(AutoSchema):
         if "results" in getattr(instance, "fields", {}):
             return False
         return bool(super()._is_list_view(serializer))
+
+    def get_description(self) -> str:  # type: ignore[override]
+        # Not what its class says, as the parent would have it: that is about all of its operations, and for us.
+        name = str(getattr(self.view, "action", None) or str(self.method).lower())
+        return str(get_doc(getattr(self.view, name, None)))
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)

@@ -14,15 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core import exceptions as django_errors
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.utils.html import escape as escape_html
+from django.views import csrf as csrf_views
 from django.views import defaults
 from rest_framework import exceptions as drf_errors
-from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from engines.base import EngineUnavailable, ManifestRejected, WorkflowConflict, WorkflowNotFound
@@ -42,6 +43,8 @@ from web.jsontext import escape
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+_SUMMARISED = 3
+_LONGEST_ECHO = 200
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -62,10 +65,17 @@ class Problem:
             "type": f"urn:problem:orchestrator:{self.code}",
             "title": self.title,
             "status": self.status,
-            "detail": self.detail or self.title,
+            "detail": self.detail or _summary(self.faults) or self.title,
             "code": self.code,
             "errors": [{"pointer": fault.pointer, "detail": fault.detail} for fault in self.faults],
         }
+
+
+def _summary(faults: Sequence[Fault]) -> str:
+    """Return the first faults as one text: many a client shows its user nothing but the detail."""
+    words = [f"{fault.pointer}: {fault.detail}" for fault in faults[:_SUMMARISED]]
+    left = len(faults) - len(words)
+    return "; ".join([*words, *([f"and {left} more"] if left else [])])
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -84,15 +94,18 @@ def problem_of(error: Exception) -> Problem | None:
     return None
 
 
-def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer what a view raised; DRF's EXCEPTION_HANDLER."""
+def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """Answer what a view raised; DRF's EXCEPTION_HANDLER.
+
+    Not by the view's renderer: that of the OpenAPI document writes YAML, that of its page HTML.
+    """
     problem = problem_of(error)
     if problem is None:
         return None
     set_rollback()
     if problem.status >= 500:
         logger.warning("a request could not be served: %s", problem.code, exc_info=error)
-    return Response(problem.document(), problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE)
+    return problem_response(problem)
 
 
 def problem_response(problem: Problem) -> HttpResponse:
@@ -109,11 +122,11 @@ def _lost(error: BaseException) -> Problem | None:
         cause = error.__context__ and error.__context__.__context__
         return _lost(cause) if isinstance(cause, OperationalError | InterfaceError) else None
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return _ours(StorageFull())
+        return _FULL
     driver = error.__cause__
     code = getattr(driver, "sqlite_errorcode", None)
     if (code is not None and code & 0xFF == sqlite3.SQLITE_FULL) or getattr(driver, "pgcode", None) == _DISK_FULL:
-        return _ours(StorageFull())
+        return _FULL
     is_read_only = isinstance(error, InternalError) and getattr(driver, "pgcode", None) == _READ_ONLY
     # Drivers raise the plain class for a damaged file, and for a connection that broke in the middle of an answer.
     if isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError or is_read_only:
@@ -122,27 +135,39 @@ def _lost(error: BaseException) -> Problem | None:
 
 
 def _ours(error: OrchestratorError) -> Problem:
-    return Problem(error.status, error.code, error.title, error.detail, error.faults, error.headers)
+    detail = "" if error.faults and error.detail == error.title else error.detail
+    return Problem(error.status, error.code, error.title, detail, error.faults, error.headers)
 
 
-_BAD_REQUEST = Problem(400, "bad-request", "The request cannot be understood.")
+_BAD_REQUEST = Problem(
+    400, "bad-request", "The request cannot be understood.",
+    "Its address, a header, a cookie or a field of its form holds what is not allowed there.",
+)  # fmt: skip
 _BROKEN_FORM = Problem(400, "invalid-input", InvalidInput.title, "The multipart form is broken.")
-_FORBIDDEN = Problem(403, "permission-denied", "You may not do this.")
+_FORBIDDEN = Problem(403, "permission-denied", "You may not do this.", "The account that asks has no right to it.")
+_NO_CSRF = Problem(
+    403, "permission-denied", _FORBIDDEN.title,
+    "A browser's session changes things with its CSRF token only, and only where things can be changed.",
+)  # fmt: skip
 # The first entry that fits counts: the narrow ones stand before the wide.
 _FOREIGN: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] = [
     (EngineUnavailable, _ours(ServiceUnavailable("The engine does not answer."))),
     (WorkflowNotFound, _ours(NotFound("The engine has no such Workflow."))),
     (WorkflowConflict, _ours(Conflict("Another Workflow has that name."))),
-    (Http404, _ours(NotFound())),
-    (django_errors.ObjectDoesNotExist, _ours(NotFound())),
+    (Http404, _ours(NotFound("There is nothing at this address."))),
+    (django_errors.ObjectDoesNotExist, _ours(NotFound("What the request names is not there, or no longer."))),
     (django_errors.PermissionDenied, _FORBIDDEN),
     (
-        (
-            django_errors.RequestDataTooBig,
-            django_errors.TooManyFieldsSent,
-            django_errors.TooManyFilesSent,
-        ),
-        _ours(TooLarge()),
+        django_errors.RequestDataTooBig,
+        _ours(TooLarge(f"A document may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")),
+    ),
+    (
+        django_errors.TooManyFieldsSent,
+        _ours(TooLarge(f"A form or a query may have at most {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS} fields.")),
+    ),
+    (
+        django_errors.TooManyFilesSent,
+        _ours(TooLarge(f"A form may have at most {settings.DATA_UPLOAD_MAX_NUMBER_FILES} files.")),
     ),
     (MultiPartParserError, _BROKEN_FORM),
     (
@@ -150,13 +175,22 @@ _FOREIGN: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] = 
         Problem(400, "bad-request", _BAD_REQUEST.title, "The request broke off, or its form has no end."),
     ),
     ((django_errors.SuspiciousOperation, django_errors.BadRequest), _BAD_REQUEST),
-    (IntegrityError, _ours(Conflict())),
+    (
+        IntegrityError,
+        _ours(Conflict("Somebody else has just stored, changed or deleted what this is about; try again.")),
+    ),
     (DataError, _ours(InvalidInput("A value is outside of what can be stored."))),
     (OverflowError, _ours(InvalidInput("A number is outside of what can be stored."))),
 ]
+_FULL = _ours(StorageFull("The disk, or the quota, of the storage or the database is full; nothing was stored."))
 _DATABASE_AWAY = _ours(ServiceUnavailable("The database does not answer or is too busy."))
 # PostgreSQL's SQLSTATEs: a standby that has not taken over yet, and a disk without room.
 _READ_ONLY, _DISK_FULL = "25006", "53100"
+# In place of the framework's own words, where those say less.
+_DETAILS: dict[type[drf_errors.APIException], str] = {
+    drf_errors.NotAuthenticated: "Send a token, as `Authorization: Bearer <token>`, or log in to the admin.",
+    drf_errors.NotFound: "There is nothing at this address.",
+}
 _TITLES: dict[type[drf_errors.APIException], str] = {
     drf_errors.NotAuthenticated: "A token or a session is needed.",
     drf_errors.AuthenticationFailed: "The token or session is not valid.",
@@ -183,6 +217,8 @@ def _drf(error: drf_errors.APIException) -> Problem:
     detail, faults = "", list(_flatten(error.detail, "/data"))
     if isinstance(error.detail, str):
         detail, faults = str(error.detail), []
+        if detail == str(error.default_detail):
+            detail = _DETAILS.get(type(error), detail)
     return Problem(error.status_code, _CODES.get(code, code.replace("_", "-")), title, detail, faults, headers)
 
 
@@ -204,9 +240,9 @@ def _flatten(detail: Any, pointer: str) -> Iterator[Fault]:
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that Django itself refused."""
     problem = problem_of(exception) or _BAD_REQUEST
-    if _is_for_programs(request):
-        return problem_response(problem)
-    return _problem_page(problem) if problem.status >= 500 else defaults.bad_request(request, exception)
+    if isinstance(exception, django_errors.DisallowedHost):
+        problem = _wrong_host(request)
+    return problem_response(problem) if _is_for_programs(request) else _problem_page(problem)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -216,11 +252,20 @@ def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
     return problem_response(_FORBIDDEN)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a request that a browser's session may not have meant; Django's CSRF_FAILURE_VIEW."""
+    if not _is_for_programs(request):
+        response: HttpResponse = csrf_views.csrf_failure(request, reason)
+        return response
+    return problem_response(_NO_CSRF)
+
+
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request for an address that nobody has."""
     if not _is_for_programs(request):
         return defaults.page_not_found(request, exception)
-    detail = "" if request.path.endswith("/") else "There is nothing at this address; addresses end with a slash."
+    hint = "" if request.path.endswith("/") else " Addresses end with a slash."
+    detail = f"There is nothing at {request.path[:_LONGEST_ECHO]}.{hint}"
     return problem_response(Problem(404, NotFound.code, NotFound.title, detail))
 
 
@@ -248,5 +293,12 @@ def _problem_page(problem: Problem) -> HttpResponse:
     return HttpResponse(content, status=problem.status, headers=dict(problem.headers))
 
 
+def _wrong_host(request: HttpRequest) -> Problem:
+    """Return what is told to who asks for a host that this service does not answer to."""
+    host = str(request.META.get("HTTP_HOST") or request.META.get("SERVER_NAME", ""))[:_LONGEST_ECHO]
+    detail = f"The service does not answer to the Host {host!r}: the setting ALLOWED_HOSTS lists to which it does."
+    return Problem(400, "wrong-host", "This host name is not this service's.", detail)
+
+
 def _is_for_programs(request: HttpRequest) -> bool:
-    return request.path.startswith(("/api/", "/health/"))
+    return f"{request.path}/".startswith(("/api/", "/health/", "/*"))

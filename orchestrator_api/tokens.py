@@ -41,9 +41,12 @@ def token_use(*, text: str) -> ApiToken:
     try:
         token = ApiToken.objects.select_related("user").get(token_hash=hash_of(text))
     except ApiToken.DoesNotExist as error:
-        raise InvalidToken from error
-    if not token.is_valid_at(now) or not token.user.is_active:
-        raise InvalidToken
+        raise InvalidToken("No such token is known here: it may be mistyped, or of another service.") from error
+    if not token.is_valid_at(now):
+        ended = "was revoked" if token.revoked_at else f"expired on {token.expires_at:%Y-%m-%d}"
+        raise InvalidToken(f"The token {ended}.")
+    if not token.user.is_active:
+        raise InvalidToken("The account of this token is switched off.")
     if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_EVERY:
         _note_use(token)
     return token

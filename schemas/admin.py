@@ -1,4 +1,4 @@
-"""Schemas for operators: to read and to delete; they come in through the API, which checks them."""
+"""Schemas for operators: to read and to delete; they and their versions come in through the API, which checks them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,34 @@ else:
     _ModelAdmin = admin.ModelAdmin
 
 
+_DETAILS = (
+    "name", "version", "is_shipped", "type", "implementation", "description", "executions", "created_at", "updated_at",
+)  # fmt: skip
+
+
 @admin.register(Schema)
 class SchemaAdmin(_ModelAdmin):
-    list_display = ("name", "type", "implementation", "takes", "engines", "gives", "executions", "created_at")
+    list_display = (
+        "name",
+        "version",
+        "type",
+        "implementation",
+        "takes",
+        "engines",
+        "gives",
+        "executions",
+        "created_at",
+    )
     list_filter = ("type", "implementation", "created_at")
     search_fields = ("name", "description")
     ordering = ("-created_at", "-id")
     list_per_page = 50
     show_full_result_count = False
     fieldsets = (
-        (None, {"fields": ("name", "type", "implementation", "description", "executions", "created_at", "updated_at")}),
+        (None, {"fields": _DETAILS}),
         ("Elements", {"fields": ("inputs_table", "engines_tables", "outputs_table")}),
         ("Workflow", {"fields": ("manifest_link", "manifest_text")}),
+        ("Earlier versions", {"fields": ("versions_table",)}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -93,6 +109,15 @@ class SchemaAdmin(_ModelAdmin):
         if not schema.auxiliary_file:
             return "-"
         return links([(reverse("schema-download-auxiliary-file", args=[schema.name]), "download")])
+
+    @admin.display(description="manifests")
+    def versions_table(self, schema: Schema) -> SafeString | str:
+        address = reverse("schema-download-auxiliary-file", args=[schema.name])
+        versions = schema.earlier_versions.exclude(auxiliary_file="").values_list("version", "created_at")
+        return links(
+            (f"{address}?version={version}", f"version {version}, of {stored_at:%Y-%m-%d %H:%M}")
+            for version, stored_at in versions
+        )
 
     @admin.display(description="manifest")
     def manifest_text(self, schema: Schema) -> SafeString | str:

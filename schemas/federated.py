@@ -12,16 +12,20 @@ from typing import Any
 FAIL, CONTINUE = "fail", "continue"
 AGGREGATIONS = ("engine", "weighted_mean", "trimmed_mean", "median")
 TRIMMED = "trimmed_mean"
-MAX_NUMBER = 2**31 - 1
+# Far beyond what any training needs, and short of what only a slip of the keyboard asks for.
+MAX_ROUNDS = 10_000
+MAX_CLIENTS = 1_000
+MAX_ROUND_SECONDS = 30 * 24 * 3600
+MAX_MODEL_KILOBYTES = 100 * 1024**2
 
 # The fields beside `number_iterations`, as JSON Schema.
 OPTION_SHAPES: dict[str, dict[str, Any]] = {
-    "minimum_clients": {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER},
+    "minimum_clients": {"type": "integer", "minimum": 1, "maximum": MAX_CLIENTS},
     "on_missing_clients": {"type": "string", "enum": [FAIL, CONTINUE]},
-    "round_deadline_seconds": {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER},
+    "round_deadline_seconds": {"type": "integer", "minimum": 1, "maximum": MAX_ROUND_SECONDS},
     "aggregation": {"type": "string", "enum": list(AGGREGATIONS)},
     "trim": {"type": "number", "minimum": 0, "exclusiveMaximum": 0.5},
-    "max_model_size": {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER},
+    "max_model_size": {"type": "integer", "minimum": 1, "maximum": MAX_MODEL_KILOBYTES},
 }
 
 

@@ -15,10 +15,9 @@ class Implementation(models.TextChoices):
     DUMMY = "dummy", "dummy (stored only, nothing is started)"
 
 
-class Schema(models.Model):
-    """One AI service. Its elements keep the form of the API, which `schemas.shapes` describes."""
+class SchemaContent(models.Model):
+    """What one version of an AI service says; its elements keep the form of the API (`schemas.shapes`)."""
 
-    name = models.CharField(max_length=100, unique=True)
     type = models.CharField(max_length=20, choices=SchemaType)
     implementation = models.CharField(max_length=20, choices=Implementation)
     description = models.TextField(blank=True)
@@ -28,6 +27,19 @@ class Schema(models.Model):
     auxiliary_file = models.FileField(upload_to="schemas", blank=True, max_length=255)
     manifest = models.JSONField(
         null=True, blank=True, help_text="The auxiliary file as read, checked and held to the policy."
+    )
+    version = models.PositiveIntegerField(default=1, help_text="Counted from 1.")
+
+    class Meta:
+        abstract = True
+
+
+class Schema(SchemaContent):
+    """One AI service, as its newest version has it; that one was stored at `updated_at`."""
+
+    name = models.CharField(max_length=100, unique=True)
+    is_shipped = models.BooleanField(
+        default=False, help_text="The newest version came with this service, and goes with it to its next release."
     )
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -43,3 +55,21 @@ class Schema(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EarlierSchemaVersion(SchemaContent):
+    """A version that another one has replaced; executions that were posted with it keep it."""
+
+    schema = models.ForeignKey(Schema, on_delete=models.CASCADE, related_name="earlier_versions")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-version",)
+        constraints = [models.UniqueConstraint(fields=["schema", "version"], name="schema_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name}, version {self.version}"
+
+    @property
+    def name(self) -> str:
+        return self.schema.name

@@ -15,14 +15,20 @@ from policy.faults import ManifestFault
 from policy.reading import MAX_BYTES
 from schemas.manifest.checked import Question
 from schemas.manifest.process import check_apart
-from schemas.models import Implementation
+from schemas.models import Implementation, Schema
 from schemas.parameter_names import provided_parameter_names
-from schemas.shapes import rule_faults, shape_faults
+from schemas.shapes import rule_faults, shape_faults, with_defaults
 from web.errors import Fault, InvalidInput
 from web.jsontext import escape
+from web.storage import is_same_file
 
 AUXILIARY_FILE = "auxiliary_file"
 _AT_FILE = f"/files/{AUXILIARY_FILE}"
+# Of a POST's document; of these a PATCH may change the description.
+DOCUMENT_FIELDS = (
+    "name", "type", "implementation", "description", "input_elements", "ai_elements", "output_elements",
+)  # fmt: skip
+_FIXED = "stays as it is in every version of a Schema: a PATCH replaces the description and the manifest"
 
 
 @dataclass(frozen=True)
@@ -40,14 +46,61 @@ class CheckedSchema:
 
 def check_posted(document: dict[str, Any], files: Mapping[str, UploadedFile[Any]]) -> CheckedSchema:
     """Return a posted Schema as it will be stored. Raises InvalidInput with every fault of all its parts."""
-    faults = shape_faults(document, settings.VALID_AI_ENGINE_FUNCTIONALITIES)
-    well_formed = not faults
-    if well_formed:
-        faults = rule_faults(document)
-        document["input_elements"].setdefault("report_metadata", False)
+    return _checked(with_defaults(document), _content(files.get(AUXILIARY_FILE)), _unknown_parts(files))
+
+
+def check_patched(schema: Schema, patch: Mapping[str, Any], files: Mapping[str, UploadedFile[Any]]) -> CheckedSchema:
+    """Return the next version of a Schema as it will be stored. Raises InvalidInput with every fault.
+
+    The whole of it is checked, by the settings and the policy of now, also what stays as it was.
+    """
+    stored = _document(schema)
+    described = with_defaults({**stored, **patch})
+    faults = [
+        Fault(f"/data/{escape(field)}", _FIXED if field in stored else "is not a known field here")
+        for field in patch
+        if field not in stored or (field != "description" and described[field] != stored[field])
+    ]
+    if not patch and not files:
+        faults.append(Fault("/data", f"must hold a description, or come with the file part {AUXILIARY_FILE}"))
+    document = {**stored, "description": described["description"]}
+    return _checked(document, _next_content(schema, files), [*faults, *_unknown_parts(files)])
+
+
+def is_as_stored(schema: Schema, patch: Mapping[str, Any], files: Mapping[str, UploadedFile[Any]]) -> bool:
+    """Return whether a PATCH asks for nothing but what the newest version of a Schema says already."""
+    stored = _document(schema)
+    if not (patch or files) or set(files) - {AUXILIARY_FILE} or set(patch) - set(stored):
+        return False
+    upload = files.get(AUXILIARY_FILE)
+    return with_defaults({**stored, **patch}) == stored and (
+        upload is None or is_same_file(schema.auxiliary_file, upload)
+    )
+
+
+def _document(schema: Schema) -> dict[str, Any]:
+    return {field: getattr(schema, field) for field in DOCUMENT_FIELDS}
+
+
+def _next_content(schema: Schema, files: Mapping[str, UploadedFile[Any]]) -> bytes | None:
+    """Return the file of a Schema's next version: the one that was sent, else the one that it has."""
+    if AUXILIARY_FILE in files:
+        return _content(files[AUXILIARY_FILE])
+    try:
+        with schema.auxiliary_file.open("rb") as file:
+            content: bytes = file.read()
+            return content
+    except (FileNotFoundError, ValueError):  # The storage has lost it, or there never was one.
+        return None
+
+
+def _checked(document: dict[str, Any], content: bytes | None, faults: list[Fault]) -> CheckedSchema:
+    of_shape = shape_faults(document, settings.VALID_AI_ENGINE_FUNCTIONALITIES)
+    well_formed = not of_shape
+    of_elements = rule_faults(document) if well_formed else of_shape
     implementation = document.get("implementation")
-    content = _content(files.get(AUXILIARY_FILE))
-    faults += _part_faults(files, content, required=implementation == Implementation.ARGO_WORKFLOWS)
+    of_content = _content_faults(content, required=implementation == Implementation.ARGO_WORKFLOWS)
+    faults = [*of_elements, *faults, *of_content]
     manifest = None
     if content and len(content) <= MAX_BYTES and implementation == Implementation.ARGO_WORKFLOWS:
         answer = check_apart([question_of(document if well_formed else None, content)])[0]
@@ -107,12 +160,15 @@ def _content(upload: UploadedFile[Any] | None) -> bytes | None:
     return content
 
 
-def _part_faults(files: Mapping[str, UploadedFile[Any]], content: bytes | None, *, required: bool) -> list[Fault]:
-    faults = [Fault(f"/files/{escape(name)}", "is not a known part here") for name in files if name != AUXILIARY_FILE]
+def _unknown_parts(files: Mapping[str, UploadedFile[Any]]) -> list[Fault]:
+    return [Fault(f"/files/{escape(name)}", "is not a known part here") for name in files if name != AUXILIARY_FILE]
+
+
+def _content_faults(content: bytes | None, *, required: bool) -> list[Fault]:
     if content is None and required:
-        faults.append(Fault(_AT_FILE, "is missing; argo_workflows needs the Workflow's manifest"))
-    elif content == b"":
-        faults.append(Fault(_AT_FILE, "is empty"))
-    elif content is not None and len(content) > MAX_BYTES:
-        faults.append(Fault(_AT_FILE, f"is larger than {MAX_BYTES} bytes"))
-    return faults
+        return [Fault(_AT_FILE, "is missing; argo_workflows needs the Workflow's manifest")]
+    if content == b"":
+        return [Fault(_AT_FILE, "is empty")]
+    if content is not None and len(content) > MAX_BYTES:
+        return [Fault(_AT_FILE, f"is larger than {MAX_BYTES} bytes")]
+    return []

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 
 from schemas import deletion
-from schemas.models import Schema
-from schemas.posting import CheckedSchema, check_posted
+from schemas.models import EarlierSchemaVersion, Schema, SchemaContent
+from schemas.posting import CheckedSchema, check_patched, check_posted, is_as_stored
+from schemas.selectors import no_such_schema
 from schemas.shapes import schema_shape
-from web.errors import Fault, InvalidInput, NotFound
+from web.errors import Conflict, Fault, InvalidInput, PreconditionFailed
 from web.leniency import typed
 from web.storage import delete_after_commit, save, stored_files
 
 _TAKEN = Fault("/data/name", "is the name of another Schema")
+_CONTENT = tuple(field.name for field in SchemaContent._meta.local_fields)
 
 
 def schema_create(*, document: dict[str, Any], files: Mapping[str, UploadedFile[Any]]) -> Schema:
@@ -35,9 +37,9 @@ def schema_create(*, document: dict[str, Any], files: Mapping[str, UploadedFile[
     return schema_store(checked=checked)
 
 
-def schema_store(*, checked: CheckedSchema) -> Schema:
+def schema_store(*, checked: CheckedSchema, is_shipped: bool = False) -> Schema:
     """Store a Schema that was checked. Raises InvalidInput when the name is taken, StorageFull."""
-    schema = Schema()
+    schema = Schema(name=checked.document["name"], is_shipped=is_shipped)
     try:
         with stored_files(), transaction.atomic():
             _fill(schema, checked)
@@ -46,30 +48,80 @@ def schema_store(*, checked: CheckedSchema) -> Schema:
     return schema
 
 
-def schema_replace(*, schema: Schema, checked: CheckedSchema) -> Schema:
-    """Put a checked Schema into the place of one of the same name. Its executions keep the Workflows they had."""
+def schema_update(
+    *,
+    name: str,
+    document: Mapping[str, Any],
+    files: Mapping[str, UploadedFile[Any]],
+    tags: Collection[str] | None = None,
+) -> Schema:
+    """Store another description, another manifest or both as a Schema's next version; return the Schema.
+
+    What says nothing new stores nothing. `tags` are those of an If-Match. Raises NotFound, InvalidInput with all
+    faults, PreconditionFailed, Conflict where another version was stored meanwhile, and StorageFull.
+    """
+    schema = Schema.objects.filter(name=name).first() if "\x00" not in name else None
+    if schema is None:
+        raise no_such_schema(name)
+    if is_as_stored(schema, document, files):
+        return schema
+    _refuse_other(schema, tags)
+    return schema_replace(schema=schema, checked=check_patched(schema, document, files))
+
+
+def schema_replace(*, schema: Schema, checked: CheckedSchema, is_shipped: bool = False) -> Schema:
+    """Store what was checked as the next version of a Schema; executions keep the version they were posted with.
+
+    Raises NotFound, StorageFull, and Conflict where the Schema is no longer of the version that was looked at.
+    """
     with stored_files(), transaction.atomic():
-        schema = Schema.objects.select_for_update().get(pk=schema.pk)
-        delete_after_commit(schema.auxiliary_file)
-        _fill(schema, checked)
-    return schema
+        locked = _locked(schema.name)
+        if (locked.pk, locked.version) != (schema.pk, schema.version):
+            raise Conflict(f"Version {locked.version} of this Schema was stored meanwhile: look at it, then try again.")
+        content = {name: getattr(locked, name) for name in _CONTENT}
+        EarlierSchemaVersion.objects.create(schema=locked, created_at=locked.updated_at, **content)
+        locked.version += 1
+        locked.is_shipped = is_shipped
+        _fill(locked, checked)
+    return locked
 
 
-def schema_delete(*, name: str) -> None:
-    """Delete a Schema, its file and its executions; their Workflows end. Raises NotFound."""
+def schema_delete(*, name: str, tags: Collection[str] | None = None) -> None:
+    """Delete a Schema, its versions' files and its executions; their Workflows end.
+
+    `tags` are those of an If-Match. Raises NotFound and PreconditionFailed.
+    """
     with transaction.atomic():
-        schema = Schema.objects.select_for_update().defer("manifest").filter(name=name).first()
-        if schema is None:
-            raise NotFound("There is no Schema of that name.")
+        schema = _locked(name)
+        _refuse_other(schema, tags)
         deletion.before_delete(schema)
-        delete_after_commit(schema.auxiliary_file)
+        earlier = schema.earlier_versions.defer("manifest")
+        delete_after_commit(schema.auxiliary_file, *(version.auxiliary_file for version in earlier))
         schema.delete()
 
 
+def schema_tag(schema: Schema) -> str:
+    """Return the entity tag (RFC 9110) of a Schema's newest version; one that is made anew has another."""
+    return f'"{schema.pk}-{schema.version}"'
+
+
+def _refuse_other(schema: Schema, tags: Collection[str] | None) -> None:
+    if tags is not None and "*" not in tags and schema_tag(schema) not in tags:
+        raise PreconditionFailed(f"The Schema's newest version is {schema.version}: look at it, then try again.")
+
+
+def _locked(name: str) -> Schema:
+    schema = Schema.objects.select_for_update().filter(name=name).first() if "\x00" not in name else None
+    if schema is None:
+        raise no_such_schema(name)
+    return schema
+
+
 def _fill(schema: Schema, checked: CheckedSchema) -> None:
-    for field in ("name", "type", "implementation", "description", "input_elements", "ai_elements", "output_elements"):
+    for field in ("type", "implementation", "description", "input_elements", "ai_elements", "output_elements"):
         setattr(schema, field, checked.document[field])
     schema.manifest = checked.manifest
+    schema.auxiliary_file = ""
     if checked.auxiliary_file is not None:
         save(schema.auxiliary_file, "manifest.yaml", checked.auxiliary_file)
     schema.save()

@@ -22,7 +22,10 @@ PATTERN_WORDS = {
     NAME: "may hold no slashes and control characters, and neither begin nor end with a dot or a blank",
 }
 
+MAX_DESCRIPTION = 10_000
 _BOOLEAN = {"type": "boolean"}
+_NO_INPUTS = dict.fromkeys(("platform_data", "external_data", "federated_learning_configuration"), False)
+_NO_OUTPUTS = dict.fromkeys(("ai_model", "evaluation_metrics", "generic_file"), False)
 
 
 def _object(required: Sequence[str], **properties: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def schema_shape(functionalities: Sequence[str]) -> dict[str, Any]:
         name={"type": "string", "minLength": 1, "maxLength": 100, "pattern": NAME},
         type={"type": "string", "enum": list(SchemaType.values)},
         implementation={"type": "string", "enum": list(Implementation.values)},
-        description={"type": "string", "maxLength": 10_000},
+        description={"type": "string", "maxLength": MAX_DESCRIPTION},
         input_elements=_object(
             ("platform_data", "external_data", "federated_learning_configuration"),
             platform_data=_BOOLEAN,
@@ -62,9 +65,7 @@ def schema_shape(functionalities: Sequence[str]) -> dict[str, Any]:
             federated_learning_configuration=_BOOLEAN,
             federated_learning_defaults=_object((), **OPTION_SHAPES),
         ),
-        ai_elements=_object(
-            ("ai_engines",), ai_engines={"type": "array", "minItems": 1, "maxItems": 50, "items": engine}
-        ),
+        ai_elements=_object(("ai_engines",), ai_engines={"type": "array", "maxItems": 50, "items": engine}),
         output_elements=_object(
             ("ai_model", "evaluation_metrics", "generic_file"),
             ai_model=_BOOLEAN,
@@ -72,6 +73,21 @@ def schema_shape(functionalities: Sequence[str]) -> dict[str, Any]:
             generic_file=_BOOLEAN,
         ),
     )
+
+
+def with_defaults(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with what may be left out of it: a plain Workflow, without AI engines, names no elements."""
+    filled = dict(data)
+    ai_elements = filled.setdefault("ai_elements", {"ai_engines": []})
+    if isinstance(ai_elements, dict) and ai_elements.get("ai_engines", []) == []:
+        filled["ai_elements"] = {"ai_engines": [], **ai_elements}
+        for field, nothing in (("input_elements", _NO_INPUTS), ("output_elements", _NO_OUTPUTS)):
+            given = filled.setdefault(field, {})
+            filled[field] = {**nothing, **given} if isinstance(given, dict) else given
+    inputs = filled.get("input_elements")
+    if isinstance(inputs, dict):
+        filled["input_elements"] = {"report_metadata": False, **inputs}
+    return filled
 
 
 def shape_faults(data: dict[str, Any], functionalities: Sequence[str]) -> list[Fault]:
@@ -85,11 +101,11 @@ def shape_faults(data: dict[str, Any], functionalities: Sequence[str]) -> list[F
 
 def rule_faults(data: dict[str, Any]) -> list[Fault]:
     """Return what breaks a rule that spans several fields, in a document of the right shape."""
-    return [*_input_faults(data["input_elements"]), *_engine_faults(data)]
+    return [*_input_faults(data), *_engine_faults(data)]
 
 
-def _input_faults(elements: dict[str, Any]) -> Iterator[Fault]:
-    at = "/data/input_elements"
+def _input_faults(data: dict[str, Any]) -> Iterator[Fault]:
+    at, elements = "/data/input_elements", data["input_elements"]
     platform, external = elements["platform_data"], elements["external_data"]
     federated = elements["federated_learning_configuration"]
     if external and (platform or federated):
@@ -100,6 +116,8 @@ def _input_faults(elements: dict[str, Any]) -> Iterator[Fault]:
         yield Fault(
             f"{at}/federated_learning_configuration", "needs platform_data: the clients train on partners' data"
         )
+    if federated and not data["ai_elements"]["ai_engines"]:
+        yield Fault(f"{at}/federated_learning_configuration", "needs an AI engine: the clients train it")
     if elements.get("report_metadata") and not external:
         yield Fault(f"{at}/report_metadata", "needs external_data, which it describes")
     defaults = elements.get("federated_learning_defaults")

@@ -4,10 +4,12 @@ The tree::
 
     OrchestratorError
     ├── InvalidInput (400)            the request's content; carries one `Fault` for each thing wrong
-    ├── NotAllowedInState (400)       the thing exists but not in a state that allows this
     ├── InvalidToken (401)            a token that is none of ours, altered or expired
     ├── NotFound (404)                what a request names is not there
     ├── Conflict (409)                somebody else is, or was, there
+    │   └── NotAllowedInState (409)   the thing exists but not in a state that allows this
+    │       └── CallbackNotAllowedInState (400)  the same, as the senders of callbacks know it
+    ├── PreconditionFailed (412)      what is there is not what the request's If-Match names
     ├── KeyReused (422)               an Idempotency-Key came back with other content
     ├── TooLarge (413)
     ├── RangeNotSatisfiable (416)     a download was asked to go on behind its end
@@ -54,12 +56,6 @@ class InvalidInput(OrchestratorError):
     title = "The request has faults."
 
 
-class NotAllowedInState(OrchestratorError):
-    code = "not-allowed-in-state"
-    status = 400
-    title = "This is not possible in the present state."
-
-
 class InvalidToken(OrchestratorError):
     code = "invalid-token"
     status = 401
@@ -80,6 +76,21 @@ class Conflict(OrchestratorError):
     code = "conflict"
     status = 409
     title = "This conflicts with something that exists or is under way."
+
+
+class NotAllowedInState(Conflict):
+    code = "not-allowed-in-state"
+    title = "This is not possible in the present state."
+
+
+class CallbackNotAllowedInState(NotAllowedInState):
+    status = 400
+
+
+class PreconditionFailed(OrchestratorError):
+    code = "precondition-failed"
+    status = 412
+    title = "This is no longer what the request's If-Match names."
 
 
 class KeyReused(OrchestratorError):

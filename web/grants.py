@@ -66,7 +66,7 @@ def read_token(token: str) -> WorkflowGrant:
     Whether the Workflow still runs is for the caller to ask.
     """
     if not token.startswith(TOKEN_PREFIX):
-        raise InvalidToken
+        raise InvalidToken("This is no Workflow's token.")
     try:
         content = signing.loads(token.removeprefix(TOKEN_PREFIX), salt=_SALT)
         if len(content) == _LENGTH_WITHOUT_ROLE:
@@ -75,7 +75,7 @@ def read_token(token: str) -> WorkflowGrant:
         expires_at = datetime.fromtimestamp(expires, UTC)
         grant = WorkflowGrant(execution_id, attempt, name, Role(role), partner, expires_at)
     except (signing.BadSignature, ValueError, TypeError) as error:
-        raise InvalidToken from error
+        raise InvalidToken("This Workflow's token was not issued by this service, or was altered.") from error
     if datetime.now(UTC) >= expires_at:
         raise InvalidToken("The token has expired.")
     return grant

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,16 +88,26 @@ def moment_filter(field: str, value: str) -> Q:
     raise ValueError("must be a time such as 2026-11-21T09:00:00Z, or a day")
 
 
+@dataclass(frozen=True)
+class _ChoiceFilter:
+    """Matches any of several words, given with commas between them or one by one."""
+
+    choices: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        return "one of: " + ", ".join(self.choices) + "; or several, with commas between them"
+
+    def __call__(self, field: str, value: str) -> Q:
+        wanted = [word.strip() for word in value.split(",")]
+        if not set(wanted) <= set(self.choices):
+            raise ValueError(f"must be {self.words}")
+        return Q(**{f"{field}__in": wanted})
+
+
 def choice_filter(choices: type[Choices] | Iterable[str]) -> Filter:
-    """Return a filter for one of the given words."""
-    words = [str(value) for value in (choices.values if isinstance(choices, type) else choices)]
-
-    def matches(field: str, value: str) -> Q:
-        if value not in words:
-            raise ValueError("must be one of: " + ", ".join(words))
-        return Q(**{field: value})
-
-    return matches
+    """Return a filter for some of the given words."""
+    return _ChoiceFilter(tuple(str(value) for value in (choices.values if isinstance(choices, type) else choices)))
 
 
 def search_filter(*fields: str) -> Filter:
@@ -113,7 +124,36 @@ def search_filter(*fields: str) -> Filter:
 
 def on(lookup: str, inner: Filter) -> Filter:
     """Return a filter that looks at another field (or lookup) than the one its parameter is named after."""
-    return lambda _field, value: inner(lookup, value)
+    return _OnFilter(lookup, inner)
+
+
+@dataclass(frozen=True)
+class _OnFilter:
+    lookup: str
+    inner: Filter
+
+    def __call__(self, _field: str, value: str) -> Q:
+        return self.inner(self.lookup, value)
+
+
+def _of_filter(given: Filter) -> Filter:
+    return given.inner if isinstance(given, _OnFilter) else given
+
+
+def _described(given: Filter) -> str:
+    """Return what the OpenAPI document says of a filter."""
+    inner = _of_filter(given)
+    if isinstance(inner, _ChoiceFilter):
+        return f"{inner.words[0].upper()}{inner.words[1:]}."
+    return _DESCRIPTIONS.get(inner, "Equality filter.")
+
+
+_DESCRIPTIONS: dict[Filter, str] = {
+    boolean_filter: "`true` or `false`.",
+    integer_filter: "A whole number that is equal.",
+    id_filter: "The id of what it belongs to.",
+    moment_filter: "A time (RFC 3339; UTC unless it says otherwise), or a day's first moment.",
+}
 
 
 def _integer(value: str) -> int:
@@ -156,7 +196,8 @@ class ListQuery:
             try:
                 if name not in self._names():
                     raise ValueError("is not known here; known are: " + ", ".join(self._names()))
-                if len(values) > 1:
+                several = isinstance(_of_filter(self.filters.get(name, text_filter)), _ChoiceFilter)
+                if len(values) > 1 and not several:
                     raise ValueError("is given more than once")
                 if name == FORMAT and values[0] != JSON:
                     raise ValueError("must be json: answers have no other format")
@@ -165,7 +206,7 @@ class ListQuery:
                 if name == "sort":
                     order = self._order(values[0])
                 elif name in self.filters:
-                    conditions.append(self.filters[name](name, values[0]))
+                    conditions.append(self.filters[name](name, ",".join(values)))
             except ValueError as error:
                 faults.append(Fault(f"/query/{name}", str(error)))
         if faults:
@@ -175,7 +216,7 @@ class ListQuery:
 
     def parameters(self) -> list[OpenApiParameter]:
         """Return what the OpenAPI document says of this list's query."""
-        result = [OpenApiParameter(name, str, description="Equality filter.") for name in self.filters]
+        result = [OpenApiParameter(name, str, description=_described(each)) for name, each in self.filters.items()]
         words = ", ".join(self.sorts)
         result.append(OpenApiParameter("sort", str, description=f"Any of {words}; `-` before it turns it round."))
         result.append(OpenApiParameter("page", str, description="A whole number from 1, or `last`."))
@@ -219,6 +260,7 @@ class StandardPagination(PageNumberPagination):
     page_size = 100
     max_page_size = 500
     page_size_query_param = "page_size"
+    invalid_page_message = "There is no page {page_number}: the list ends before it."
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any] | None:
         faults = []
@@ -236,9 +278,9 @@ class StandardPagination(PageNumberPagination):
 
 
 def page_of(
-    request: Request, queryset: QuerySet[_M], present: Callable[[Sequence[_M]], list[dict[str, Any]]]
+    request: Request, rows: QuerySet[_M] | Sequence[_M], present: Callable[[Sequence[_M]], list[dict[str, Any]]]
 ) -> Response:
     """Answer one page of a list, its rows as `present` shows them."""
     paginator = StandardPagination()
-    rows = paginator.paginate_queryset(queryset, request) or []
+    rows = paginator.paginate_queryset(rows, request) or []
     return paginator.get_paginated_response(present(rows))

@@ -31,8 +31,10 @@ class IsPerson(BasePermission):
             return True
         grant = grant_of(request)
         access = getattr(type(view), "workflow_access", None)
-        if access is not None and grant is not None:
-            return bool(access(grant, request, view))
+        if grant is not None:
+            self.message = f"A Workflow's token for the role '{grant.role}' is not good for this."
+            if access is not None:
+                return bool(access(grant, request, view))
         action = getattr(view, "action", None) or (request.method or "").lower()
         roles = getattr(view, "workflow_actions", {}).get(action)
         if roles is None:

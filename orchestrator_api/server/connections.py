@@ -34,13 +34,19 @@ RETRY_SECONDS = 5
 EXTENSION = "orchestrator.connection"
 
 SLOW_HEAD = Problem(408, "request-timeout", "The request took too long to arrive.", "Its head is not complete.")
-_BROKEN = Problem(400, "bad-request", "The request cannot be understood.")
-_HUGE = Problem(413, TooLarge.code, TooLarge.title)
-_LONG_LINE = Problem(414, "uri-too-long", "The address is too long.", f"It may have {_LONGEST_LINE} bytes.")
+_BROKEN = "The request cannot be understood."
+_AHEAD = Problem(
+    400, "bad-request", _BROKEN, f"More than {_MOST_AHEAD} requests were sent before the first was answered."
+)
+_HUGE = Problem(413, TooLarge.code, TooLarge.title, "Its Content-Length is larger than any that there may be.")
+_LONG_LINE = Problem(
+    414, "uri-too-long", "The address is too long.", f"An address may have at most {_LONGEST_LINE} bytes."
+)
 _LARGE_HEAD = Problem(
     431, "head-too-large", "The headers are too large.",
     f"There may be {_MOST_HEADERS} of them with {_LARGEST_HEAD} bytes in all.",
 )  # fmt: skip
+_PARSERS_WORDS = {"Pause on PRI/Upgrade": "HTTP/2 is not spoken here; HTTP/1.1 is."}
 _CROWDED = Problem(
     503, "service-unavailable", "There are too many connections.", "Come back a little later.",
     headers={"Retry-After": str(RETRY_SECONDS)},
@@ -83,7 +89,7 @@ class Connection(HttpToolsProtocol):
             # Nothing else is spoken here; what comes behind such a request is not read.
             self.cycle.keep_alive = False
         except httptools.HttpParserError as error:
-            self.refuse(self._fault or (_HUGE if "overflow" in str(error) else _BROKEN))
+            self.refuse(self._fault or (_HUGE if "overflow" in str(error) else _broken(error)))
         if self._head_timer is not None:
             self._head_bytes += len(data)
             if self._head_bytes > _LARGEST_HEAD:
@@ -111,7 +117,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_is_there()
         super().on_headers_complete()
-        self._refuse_if(len(self.pipeline) > _MOST_AHEAD, _BROKEN)
+        self._refuse_if(len(self.pipeline) > _MOST_AHEAD, _AHEAD)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -225,6 +231,14 @@ def most_connections() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = int(settings.MAX_CONNECTIONS)
     return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _OTHER_DESCRIPTORS))
+
+
+def _broken(error: httptools.HttpParserError) -> Problem:
+    """Return what the parser says of a request that it cannot read, in its own words, which quote nothing of it."""
+    if isinstance(error, httptools.HttpParserCallbackError):
+        return Problem(400, "bad-request", _BROKEN, "Its address is not well formed.")
+    reason = _PARSERS_WORDS.get(str(error), f"It is not HTTP/1.1 as it must be: {error}.")
+    return Problem(400, "bad-request", _BROKEN, reason)
 
 
 def headers_of(problem: Problem, content: bytes) -> list[tuple[bytes, bytes]]:

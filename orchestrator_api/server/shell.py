@@ -70,7 +70,6 @@ _STOPPING = Problem(
     503, "service-unavailable", "The service is being stopped.", "Come back a little later.",
     headers={"Retry-After": str(RETRY_SECONDS)},
 )  # fmt: skip
-_FAULT = Problem(500, "internal-error", "This is a fault of the orchestrator.")
 
 
 class RefusedError(Exception):
@@ -154,15 +153,15 @@ class _Request:
         except Exception as error:  # the outermost place: whatever it is, the client gets a word
             problem = problem_of(error)
             if problem is None:
-                logger.exception("a request could not be served")
-            await self._refuse(problem or _FAULT)
+                logger.exception("a request could not be served", extra={"request_id": self._request_id})
+            await self._refuse(problem or self._fault())
 
     async def _answer(self) -> Answer:
         if self._length <= IN_MEMORY_BYTES:
             body = await self._body() if self._length else io.BytesIO()
             return await self._worked_on(body)
         if not self._scope["path"].startswith("/api/") and self._length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise TooLarge
+            raise TooLarge(f"Outside of /api/ a request may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
         try:
             # Whoever may not send it, or sends it to nowhere, hears that first.
             return await self._worked_on(NoBodyYet())
@@ -264,6 +263,10 @@ class _Request:
         headers = [*headers_of(problem, content), (b"x-request-id", self._request_id.encode())]
         with suppress(GoneError):
             await self._give(Answer(problem.status, headers, content))
+
+    def _fault(self) -> Problem:
+        detail = f"The fault is logged under the request id {self._request_id}."
+        return Problem(500, "internal-error", "This is a fault of the orchestrator.", detail)
 
     def _log(self, problem: Problem) -> None:
         logger.info(

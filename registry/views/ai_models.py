@@ -49,8 +49,12 @@ _DOWNLOADS = dict.fromkeys(("download_contents", "download_ai_model", "download_
 
 
 @extend_schema_view(
-    list=extend_schema(parameters=QUERY.parameters(), responses={200: AIModelOut(many=True), 400: REFUSED}),
-    retrieve=extend_schema(responses=AIModelOut),
+    list=extend_schema(
+        description="List AI models, the newest first.",
+        parameters=QUERY.parameters(),
+        responses={200: AIModelOut(many=True), 400: REFUSED},
+    ),
+    retrieve=extend_schema(description="Show an AI model.", responses=AIModelOut),
 )
 class AIModelViewSet(RegistryViewSet[AIModel]):
     queryset = AIModel.objects.none()
@@ -62,6 +66,7 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
 
     @extend_schema(request=_FILES, responses={201: AIModelOut, 400: REFUSED})
     def create(self, request: Request) -> Response:
+        """Store an AI model: what is said of it, its contents and the user variables that it was made with."""
         body = read_body(request)
         model = services.ai_model_create(data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, model.pk, 201)
@@ -69,24 +74,28 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
     @extend_schema(request=_FILES, responses={200: AIModelOut, 201: AIModelOut, 400: REFUSED})
     @action(detail=False, methods=["post"])
     def update_or_create(self, request: Request) -> Response:
+        """Store an AI model, or put it in the place of the one of the same key, whose files stay as a version."""
         body = read_body(request)
         model, created = services.ai_model_update_or_create(data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, model.pk, 201 if created else 200)
 
     @extend_schema(request=_FILES, responses={200: AIModelOut, 400: REFUSED})
     def partial_update(self, request: Request, pk: str) -> Response:
+        """Change what is said of an AI model, or store a new version of its files."""
         body = read_body(request)
         services.ai_model_update(model_id=int(pk), data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, int(pk))
 
     @extend_schema(responses={204: GONE, 409: CONFLICT})
     def destroy(self, request: Request, pk: str) -> Response:
+        """Delete an AI model that no other has as its parent, with its evaluation metrics."""
         services.ai_model_delete(model_id=int(pk), author=author_of(request))
         return Response(status=204)
 
     @extend_schema(parameters=[RANGE, _VERSION], responses=BYTES)
     @action(detail=True)
     def download_contents(self, request: Request, pk: str) -> HttpResponseBase:
+        """Download the contents of an AI model, a zip archive."""
         return _contents(request, int(pk))
 
     @extend_schema(exclude=True)
@@ -98,6 +107,7 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
     @extend_schema(parameters=[RANGE, _VERSION], responses=JSON_FILE)
     @action(detail=True)
     def download_ai_engine_version_user_vars(self, request: Request, pk: str) -> HttpResponseBase:
+        """Download the user variables that an AI model was made with."""
         files = selectors.files_of_model(model_id=int(pk), version=_version(request))
         return json_file_response(request, files.ai_engine_version_user_vars, f"ai_model_{pk}_user_vars.json")
 

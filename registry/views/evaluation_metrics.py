@@ -26,8 +26,12 @@ QUERY = ListQuery(
 
 
 @extend_schema_view(
-    list=extend_schema(parameters=QUERY.parameters(), responses={200: EvaluationMetricOut(many=True), 400: REFUSED}),
-    retrieve=extend_schema(responses=EvaluationMetricOut),
+    list=extend_schema(
+        description="List evaluation metrics, the newest first.",
+        parameters=QUERY.parameters(),
+        responses={200: EvaluationMetricOut(many=True), 400: REFUSED},
+    ),
+    retrieve=extend_schema(description="Show an evaluation metric.", responses=EvaluationMetricOut),
 )
 class EvaluationMetricViewSet(RegistryViewSet[EvaluationMetric]):
     queryset = EvaluationMetric.objects.none()
@@ -39,6 +43,7 @@ class EvaluationMetricViewSet(RegistryViewSet[EvaluationMetric]):
 
     @extend_schema(request=EvaluationMetricIn, responses={201: EvaluationMetricOut, 400: REFUSED})
     def create(self, request: Request) -> Response:
+        """Store an evaluation metric of an AI model."""
         body = read_body(request)
         metric = services.evaluation_metric_create(data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, metric.pk, 201)
@@ -48,6 +53,7 @@ class EvaluationMetricViewSet(RegistryViewSet[EvaluationMetric]):
     )
     @action(detail=False, methods=["post"])
     def update_or_create(self, request: Request) -> Response:
+        """Store an evaluation metric, or put it in the place of the one of the same key."""
         body = read_body(request)
         metric, created = services.evaluation_metric_update_or_create(
             data=body.data, files=body.files, author=author_of(request)
@@ -56,11 +62,13 @@ class EvaluationMetricViewSet(RegistryViewSet[EvaluationMetric]):
 
     @extend_schema(request=EvaluationMetricIn, responses={200: EvaluationMetricOut, 400: REFUSED})
     def partial_update(self, request: Request, pk: str) -> Response:
+        """Change an evaluation metric."""
         body = read_body(request)
         services.evaluation_metric_update(metric_id=int(pk), data=body.data, files=body.files)
         return self.answer(request, int(pk))
 
     @extend_schema(responses={204: GONE})
     def destroy(self, request: Request, pk: str) -> Response:
+        """Delete an evaluation metric."""
         services.evaluation_metric_delete(metric_id=int(pk), author=author_of(request))
         return Response(status=204)

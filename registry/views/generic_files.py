@@ -22,8 +22,12 @@ _FILE_PATH = OpenApiParameter("file_path", str, required=True, description="A pa
 
 
 @extend_schema_view(
-    list=extend_schema(parameters=QUERY.parameters(), responses={200: GenericFileOut(many=True), 400: REFUSED}),
-    retrieve=extend_schema(responses=GenericFileOut),
+    list=extend_schema(
+        description="List generic files, the newest first.",
+        parameters=QUERY.parameters(),
+        responses={200: GenericFileOut(many=True), 400: REFUSED},
+    ),
+    retrieve=extend_schema(description="Show a generic file.", responses=GenericFileOut),
 )
 class GenericFileViewSet(RegistryViewSet[GenericFile]):
     queryset = GenericFile.objects.none()
@@ -35,27 +39,32 @@ class GenericFileViewSet(RegistryViewSet[GenericFile]):
 
     @extend_schema(request={"multipart/form-data": GenericFileIn}, responses={201: GenericFileOut, 400: REFUSED})
     def create(self, request: Request) -> Response:
+        """Store a generic file: the results of an AI engine, as a zip archive."""
         body = read_body(request)
         generic_file = services.generic_file_create(data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, generic_file.pk, 201)
 
     @extend_schema(responses={204: GONE})
     def destroy(self, request: Request, pk: str) -> Response:
+        """Delete a generic file."""
         services.generic_file_delete(file_id=int(pk), author=author_of(request))
         return Response(status=204)
 
     @extend_schema(responses=ListedContents)
     @action(detail=True, url_path="listed_contents")
     def listed_contents(self, request: Request, pk: str) -> Response:
+        """List the paths of the files inside a generic file's archive."""
         return Response({"listed_contents": listed_contents(found(GenericFile.objects.all(), int(pk)).contents)})
 
     @extend_schema(parameters=[_FILE_PATH, RANGE], responses={**BYTES, 400: REFUSED})
     @action(detail=True)
     def individual_contents_download(self, request: Request, pk: str) -> HttpResponseBase:
+        """Download one file out of a generic file's archive."""
         stored = found(GenericFile.objects.all(), int(pk)).contents
         return download_response(request, member_download(stored, request.query_params.get("file_path", "")))
 
     @extend_schema(parameters=[RANGE], responses=BYTES)
     @action(detail=True)
     def packed_contents_download(self, request: Request, pk: str) -> HttpResponseBase:
+        """Download a generic file's whole archive."""
         return file_response(request, found(GenericFile.objects.all(), int(pk)).contents, f"generic_file_{pk}.zip")

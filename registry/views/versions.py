@@ -29,8 +29,12 @@ _FILES = {"multipart/form-data": AIEngineVersionIn}
 
 
 @extend_schema_view(
-    list=extend_schema(parameters=QUERY.parameters(), responses={200: AIEngineVersionOut(many=True), 400: REFUSED}),
-    retrieve=extend_schema(responses=AIEngineVersionOut),
+    list=extend_schema(
+        description="List the versions of AI engines, the newest first.",
+        parameters=QUERY.parameters(),
+        responses={200: AIEngineVersionOut(many=True), 400: REFUSED},
+    ),
+    retrieve=extend_schema(description="Show a version of an AI engine.", responses=AIEngineVersionOut),
 )
 class AIEngineVersionViewSet(RegistryViewSet[AIEngineVersion]):
     queryset = AIEngineVersion.objects.none()
@@ -44,29 +48,34 @@ class AIEngineVersionViewSet(RegistryViewSet[AIEngineVersion]):
 
     @extend_schema(request=_FILES, responses={201: AIEngineVersionOut, 400: REFUSED})
     def create(self, request: Request) -> Response:
+        """Register a version of an AI engine, with its default user variables for each functionality."""
         body = read_body(request)
         version = services.ai_engine_version_create(data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, version.pk, 201)
 
     @extend_schema(request=_FILES, responses={200: AIEngineVersionOut, 400: REFUSED})
     def partial_update(self, request: Request, pk: str) -> Response:
+        """Change what is said of a version of an AI engine, or its default user variables."""
         body = read_body(request)
         services.ai_engine_version_update(version_id=int(pk), data=body.data, files=body.files)
         return self.answer(request, int(pk))
 
     @extend_schema(responses={204: GONE, 409: CONFLICT})
     def destroy(self, request: Request, pk: str) -> Response:
+        """Delete a version of an AI engine with which no model was made."""
         services.ai_engine_version_delete(version_id=int(pk))
         return Response(status=204)
 
     @extend_schema(parameters=[RANGE], responses=JSON_FILE)
     @action(detail=True, url_path=r"download_default_user_vars_(?P<functionality>[A-Za-z0-9_-]{1,100})")
     def download_default_user_vars(self, request: Request, pk: str, functionality: str) -> HttpResponseBase:
+        """Download a version's default user variables for one functionality."""
         return _user_vars(request, int(pk), functionality)
 
     @extend_schema(parameters=[RANGE], responses=JSON_FILE)
     @action(detail=True)
     def download_user_vars_config_merging_models(self, request: Request, pk: str) -> HttpResponseBase:
+        """Download a version's default user variables for merging models."""
         return _user_vars(request, int(pk), "merging_models")
 
 

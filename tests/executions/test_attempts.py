@@ -92,9 +92,10 @@ def test_what_came_of_the_earlier_attempt_is_kept(api: APIClient, failed: Execut
     assert response.status_code == 201
     assert response["Location"] == f"http://testserver{url(failed)}"
     assert response.json()["state"] == {"status": "pending"}
+    state = {"status": "failed", "message": "no data", "reason": "callback"}
     assert response.json()["attempts"] == [
-        {"attempt": 1, "state": {"status": "failed", "message": "no data", "reason": "callback"}, "run": first},
-        {"attempt": 2, "state": {"status": "pending"}, "run": second},
+        {"attempt": 1, "schema_version": 1, "state": state, "run": first},
+        {"attempt": 2, "schema_version": 1, "state": {"status": "pending"}, "run": second},
     ]
     assert api.get(url(failed)).json() == response.json()
     assert api.get(f"/api/runs/?owner_kind=execution&owner_id={failed.pk}&attempt=1").json()["count"] == 1

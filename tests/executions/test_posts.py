@@ -53,6 +53,7 @@ def test_a_training(api: APIClient, make_schema: Any) -> None:
         "url": url,
         "id": answer["id"],
         "schema": "http://testserver/api/schemas/training/",
+        "schema_version": 1,
         "created_at": answer["created_at"],
         "updated_at": answer["updated_at"],
         "state": {"status": "pending"},
@@ -75,7 +76,7 @@ def test_a_training(api: APIClient, make_schema: Any) -> None:
                 "merge_type": None,
             }
         },
-        "attempts": [{"attempt": 1, "state": {"status": "pending"}, "run": run_url}],
+        "attempts": [{"attempt": 1, "schema_version": 1, "state": {"status": "pending"}, "run": run_url}],
         "warnings": [],
     }
 

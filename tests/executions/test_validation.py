@@ -158,7 +158,7 @@ def test_a_federated_execution_needs_two_partners_and_rounds() -> None:
     ]
 
 
-@pytest.mark.parametrize("rounds", [0, -1, "2", 2.5, None, 2**31])
+@pytest.mark.parametrize("rounds", [0, -1, "2", 2.5, None, 10_001, 10**9, 2**31])
 def test_rounds_are_whole_and_positive(rounds: Any) -> None:
     document = federated_document()
     document["input_elements"]["federated_learning_configuration"]["number_iterations"] = rounds

@@ -120,6 +120,8 @@ def schema_day(run: Scripts, tmp_path: Path) -> None:
     document = tmp_path / "schema.json"
     document.write_text(json.dumps({"name": "scripted"} | {field: served[field] for field in fields}))
     run("schemas/create.sh", document, manifest)
+    assert run("schemas/update.sh", "scripted", manifest, '{"description": "Changed by hand."}')["version"] == 2
+    assert [each["version"] for each in run("schemas/versions.sh", "scripted")["results"]] == [2, 1]
     run.text("schemas/delete.sh", "scripted")
 
 
@@ -161,7 +163,7 @@ def execution_day(run: Scripts, version: int, tmp_path: Path) -> None:
     assert run("executions/update_to_failed.sh", given_up["id"])["state"]["message"] == "given up by hand"
     stopped = run("executions/create_training_from_scratch.sh", version, "stopped by hand")
     run("executions/stop.sh", stopped["id"])
-    run("executions/retry.sh", ended(run, stopped["id"]))
+    assert run("executions/retry.sh", ended(run, stopped["id"]), "schema_version=1")["schema_version"] == 1
     run.text("executions/wait.sh", stopped["id"])
     assert [each["attempt"] for each in run("executions/get.sh", stopped["id"])["attempts"]] == [1, 2]
     run.text("executions/delete.sh", given_up["id"])
@@ -188,12 +190,14 @@ def channel_day(run: Scripts, execution_id: int, tmp_path: Path) -> None:
     workflow = run("runs/list.sh", f"owner_id={execution_id}")["results"][0]["name"]
     parameters = run("runs/manifest.sh", workflow)["spec"]["arguments"]["parameters"]
     channel = next(each["value"] for each in parameters if each["name"] == "execution_communicationAdapterId")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     # The channel is opened before the run is submitted.
     while not run("runs/get.sh", workflow)["submitted_at"]:
         assert time.monotonic() < end
         time.sleep(0.1)
-    (first, *_) = run("channels/messages.sh", channel, "status", "after=-1&wait=20")["results"]
+    while not (messages := run("channels/messages.sh", channel, "status", "after=-1&wait=20")["results"]):
+        assert time.monotonic() < end
+    first = messages[0]
     run.text("channels/content.sh", channel, "status", first["offset"], tmp_path / "word")
     assert (tmp_path / "word").read_bytes() == b"true"
 

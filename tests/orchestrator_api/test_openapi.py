@@ -1,4 +1,6 @@
 import json
+import re
+from collections import Counter
 
 import pytest
 
@@ -38,3 +40,26 @@ def test_there_is_a_page_to_try_it(anonymous, db):
 
 def test_the_front_door_leads_there(anonymous):
     assert anonymous.get("/")["Location"] == "/api/docs/"
+
+
+def test_every_operation_is_described_in_its_own_words(document):
+    described = {(method, path): op.get("description", "") for path, method, op in operations(document)}
+    silent = [place for place, words in described.items() if not words.endswith(".")]
+    repeated = {words for words, times in Counter(described.values()).items() if times > 1}
+
+    assert not silent
+    assert not {place: words for place, words in described.items() if words in repeated}
+
+
+def test_no_description_tells_of_the_code(document):
+    words = " ".join(op["description"] for _, _, op in operations(document))
+
+    # Names of ours stand in code marks where callers know them: fields, parameters, parts.
+    assert set(re.findall(r"`([^`]+)`", words)) <= {"schema_version"}
+
+
+def test_filters_say_what_they_take(document):
+    parameters = {each["name"]: each for each in document["paths"]["/api/executions/"]["get"]["parameters"]}
+
+    assert parameters["state"]["description"].startswith("One of: pending, running, succeeded, failed; or several")
+    assert parameters["created_at_after"]["description"].startswith("A time")

@@ -1,9 +1,15 @@
+import re
+from pathlib import Path
+
 import pytest
+from django.test import Client, RequestFactory
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
-from orchestrator_api.problems import problem_of
+from orchestrator_api import health, problems
+from orchestrator_api.problems import Problem, csrf_failure, problem_of
+from orchestrator_api.server import connections, shell
 from tests.orchestrator_api.urls import ERRORS
-from web.errors import Fault
+from web.errors import Fault, InvalidInput, OrchestratorError
 
 pytestmark = pytest.mark.usefixtures("failing_urls")
 
@@ -12,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("failing_urls")
     ("name", "status", "code"),
     [
         ("invalid", 400, "invalid-input"),
-        ("state", 400, "not-allowed-in-state"),
+        ("state", 409, "not-allowed-in-state"),
         ("engine", 503, "service-unavailable"),
         ("manifest", 400, "invalid-input"),
         ("conflict", 409, "conflict"),
@@ -111,3 +117,82 @@ def test_pages_for_people_are_no_problem_documents(client):
 def test_a_single_detail_without_a_field_is_a_fault_of_the_document():
     problem = problem_of(ValidationError([ErrorDetail("is wrong")]))
     assert list(problem.faults) == [Fault("/data", "is wrong")]
+
+
+def subclasses(cls):
+    return [found for sub in cls.__subclasses__() for found in (sub, *subclasses(sub))]
+
+
+def test_the_reference_lists_every_code_with_its_status():
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text()
+    rows = re.findall(r"^\| ([\d, ]+) \| (.+?) \|", text, re.MULTILINE)
+    listed = {(int(status), code) for statuses, codes in rows for status in statuses.split(", ")
+              for code in re.findall(r"`([^`]+)`", codes)}  # fmt: skip
+    raised = {(kind.status, kind.code) for kind in subclasses(OrchestratorError)} - {(400, "not-allowed-in-state")}
+    elsewhere = {(problem.status, problem.code) for module in (problems, connections, shell, health)
+                 for problem in vars(module).values() if isinstance(problem, Problem)}  # fmt: skip
+
+    assert raised | elsewhere <= listed
+
+
+def test_a_detail_sums_up_the_first_faults():
+    faults = [Fault(f"/data/{number}", "is missing") for number in range(5)]
+
+    told = problem_of(InvalidInput(faults=faults)).document()
+
+    assert told["detail"] == "/data/0: is missing; /data/1: is missing; /data/2: is missing; and 2 more"
+    assert len(told["errors"]) == 5
+
+
+def test_a_detail_that_is_given_stays():
+    assert problem_of(InvalidInput("Too old.", [Fault("/a", "b")])).document()["detail"] == "Too old."
+
+
+@pytest.mark.parametrize("name", sorted(set(ERRORS) - {"validation", "invalid"}))
+def test_a_detail_says_more_than_the_title(client, name):
+    problem = client.get(f"/api/failing/{name}/").json()
+
+    assert problem["detail"] != problem["title"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:99", "a b"])
+@pytest.mark.parametrize("path", ["/api/whoami/", "/nothing/", "/admin/"])
+def test_a_host_that_is_not_ours_is_named(client, host, path):
+    response = client.get(path, headers={"host": host})
+
+    assert response.status_code == 400
+    assert host in response.text
+    assert "ALLOWED_HOSTS" in response.text
+
+
+def test_a_host_is_named_as_text_on_a_page(client):
+    response = client.get("/admin/", headers={"host": "<script>alert(1)</script>"})
+
+    assert "<script>" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/api/schema/?format=xml", 404),
+        ("post", "/api/schema/", 405),
+        ("post", "/api/docs/", 405),
+        ("post", "/health/live", 405),
+        ("delete", "/health/ready", 405),
+        ("get", "/api", 404),
+    ],
+)
+def test_what_answers_no_json_refuses_by_problem_documents_too(db, method, path, status):
+    caller = Client(enforce_csrf_checks=True)
+
+    response = getattr(caller, method)(path)
+
+    assert (response.status_code, response["Content-Type"]) == (status, "application/problem+json")
+    assert response.json()["status"] == status
+
+
+def test_a_session_without_its_csrf_token_is_told_so(client):
+    response = csrf_failure(RequestFactory().post("/api/whoami/"))
+
+    assert (response.status_code, response["Content-Type"]) == (403, "application/problem+json")
+    assert b"CSRF" in response.content

@@ -34,7 +34,7 @@ def test_create_answers_the_document_with_its_addresses(stored):
     assert {key: stored[key] for key in DOCUMENT} == DOCUMENT
     assert stored["url"] == "http://testserver/api/schemas/training/"
     assert stored["auxiliary_file"] == "http://testserver/api/schemas/training/download_auxiliary_file/"
-    assert set(stored) == set(DOCUMENT) | {"url", "auxiliary_file", "created_at"}
+    assert set(stored) == set(DOCUMENT) | {"url", "version", "auxiliary_file", "created_at"}
 
 
 def test_create_keeps_the_manifest_as_data(stored):
@@ -313,6 +313,9 @@ def test_a_schema_that_says_nothing_of_rounds_shows_nothing_of_them(stored):
         ({"on_missing_clients": "continue"}, True, "/on_missing_clients"),
         ({"aggregation": "best"}, True, "/aggregation"),
         ({"number_iterations": 2}, True, "/number_iterations"),
+        ({"on_missing_clients": "continue", "minimum_clients": 10**6}, True, "/minimum_clients"),
+        ({"round_deadline_seconds": 10**9}, True, "/round_deadline_seconds"),
+        ({"max_model_size": 10**9}, True, "/max_model_size"),
     ],
 )
 def test_defaults_that_no_execution_could_keep_to_are_refused(api, defaults, federated, field):

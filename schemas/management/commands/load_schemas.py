@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import ArgumentParser
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from schemas.models import Schema
-from schemas.posting import CheckedSchema, check_shipped
+from schemas.posting import DOCUMENT_FIELDS, CheckedSchema, check_shipped
 from schemas.services import schema_replace, schema_store
 from templates.shipped import ShippedSchema, shipped_schemas
+from web.errors import Conflict, InvalidInput, NotFound
 
-_FIELDS = ("type", "implementation", "description", "input_elements", "ai_elements", "output_elements")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,24 @@ class _Plan:
 
 
 class Command(BaseCommand):
-    help = "Create the shipped Schemas, and bring those up to date that were shipped otherwise before."
+    """A Schema that somebody has changed here, or stored under a shipped one's name, is theirs: it is left alone."""
+
+    help = (
+        "Create the shipped Schemas, and store those that were shipped otherwise before as a new version. "
+        "What was changed here is kept."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="Change nothing; fail if something would change.")
+        parser.add_argument(
+            "--overwrite",
+            action="store_true",
+            help="Store the shipped ones as a new version of what was changed here too.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        plans = [_plan(shipped) for shipped in shipped_schemas()]
-        due = [plan for plan in plans if plan.action]
+        plans = [_plan(shipped, overwrite=options["overwrite"]) for shipped in shipped_schemas()]
+        due = [plan for plan in plans if plan.action in ("create", "update")]
         if not options["check"]:
             for plan, checked in zip(due, self._checked(due), strict=True):
                 _carry_out(plan, checked)
@@ -57,6 +69,7 @@ class Command(BaseCommand):
         words = {
             "create": "created" if done else "missing",
             "update": "updated" if done else "differs",
+            "keep": "kept",
             "": "unchanged",
         }
         width = max(len(plan.shipped.name) for plan in plans)
@@ -64,12 +77,14 @@ class Command(BaseCommand):
             self.stdout.write(f"{plan.shipped.name:<{width}}  {words[plan.action]}")
 
 
-def _plan(shipped: ShippedSchema) -> _Plan:
+def _plan(shipped: ShippedSchema, *, overwrite: bool) -> _Plan:
     stored = Schema.objects.filter(name=shipped.name).first()
     if stored is None:
         return _Plan(shipped, None, "create")
-    same = all(getattr(stored, field) == shipped.document[field] for field in _FIELDS)
-    return _Plan(shipped, stored, "" if same and _text(stored) == shipped.manifest_yaml.encode() else "update")
+    same = all(getattr(stored, field) == shipped.document[field] for field in DOCUMENT_FIELDS)
+    if same and _text(stored) == shipped.manifest_yaml.encode():
+        return _Plan(shipped, stored, "")
+    return _Plan(shipped, stored, "update" if stored.is_shipped or overwrite else "keep")
 
 
 def _text(stored: Schema) -> bytes | None:
@@ -83,7 +98,11 @@ def _text(stored: Schema) -> bytes | None:
 
 
 def _carry_out(plan: _Plan, checked: CheckedSchema) -> None:
-    if plan.stored is None:
-        schema_store(checked=checked)
-    else:
-        schema_replace(schema=plan.stored, checked=checked)
+    try:
+        if plan.stored is None:
+            schema_store(checked=checked, is_shipped=True)
+        else:
+            schema_replace(schema=plan.stored, checked=checked, is_shipped=True)
+    except (Conflict, NotFound, InvalidInput):
+        # Another process that starts at the same time, or a person, was faster: what it stored stands.
+        logger.warning("a shipped Schema was changed meanwhile", extra={"schema": plan.shipped.name})
