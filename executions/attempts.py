@@ -23,7 +23,7 @@ from runs.selectors import run_latest_locked
 from schemas.federated import FederatedOptions
 from schemas.models import EarlierSchemaVersion, Schema
 from schemas.selectors import schema_version
-from web.errors import Fault, InvalidInput, NotAllowedInState, NotFound
+from web.errors import Conflict, Fault, InvalidInput, NotAllowedInState, NotFound
 from web.once import created
 
 _AT_VERSION = "/query/schema_version"
