@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import requests
 from rich.console import Console
 
+from orchestrator_api.environment.choices import engine_of
 from runtime.sample_ai_engine import sample_data
 from usage_scripts.demo_day import (
     DATA_PARTNERS,
@@ -93,7 +94,7 @@ def show_on_own_service(options: argparse.Namespace, console: Console) -> None:
     console.print(
         f"Done in {time.monotonic() - started:.1f} s; the service has been stopped. All of it is in {data_dir}."
     )
-    engine = os.environ.get("ENGINE", "local")
+    engine = engine_of(os.environ)
     again, host = f"make run{'' if engine == 'local' else f' ENGINE={engine}'}", urlsplit(service.url).hostname
     console.print(f"Look at it again with: [bold]{again}[/bold], then http://{host}:8900/admin/ or")
     curl = f'curl -H "Authorization: Bearer $(cat {data_dir}/token)" http://{host}:8900/api/executions/'
@@ -118,7 +119,7 @@ def main() -> int:
 
 
 def _parse() -> argparse.Namespace:
-    on_a_cluster = os.environ.get("ENGINE", "local") != "local"
+    on_a_cluster = engine_of(os.environ) != "local"
     patience = PATIENCE_SECONDS_ON_A_CLUSTER if on_a_cluster else PATIENCE_SECONDS
     parser = argparse.ArgumentParser("make demo", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("DATA_DIR", PROJECT / "var")))
@@ -137,7 +138,8 @@ def _parse() -> argparse.Namespace:
         parser.error("--url needs --token-file")
     if options.url and options.channel:
         parser.error("--channel is for an own service; one that runs already has its own")
-    if options.channel == "kafka" and not os.environ.get("FEDERATED_KAFKA_BOOTSTRAP_SERVERS"):
+    brokers = ("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVERS")
+    if options.channel == "kafka" and not any(os.environ.get(name) for name in brokers):
         parser.error("--channel kafka needs FEDERATED_KAFKA_BOOTSTRAP_SERVERS (host:port, …)")
     return options
 

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import shlex
 import ssl
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ _ANY_HOST_PORT = re.compile(rf"{_HOST}?:([0-9]{{1,5}})")
 _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_LABEL_VALUE = re.compile(_LABEL_PART)
+LABEL = re.compile(_LABEL_PART)
 _LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_LABEL_PART}")
 _TAG = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}")
 _REGISTRY = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._]*(:[0-9]{1,5})?(/[A-Za-z0-9][-A-Za-z0-9._]*)*")
@@ -172,6 +173,12 @@ def _host_maybe_port(value: str) -> str:
     return value.strip() if _HOST_ONLY.fullmatch(value.strip()) else host_port(value)
 
 
+def _words(value: str) -> str:
+    """Return options as they are. Raises ValueError for quotes that do not end."""
+    shlex.split(_line(value))
+    return value
+
+
 def _bind(value: str) -> str:
     return value if _BIND.fullmatch(value) else _with_port(_ANY_HOST_PORT, value)
 
@@ -265,7 +272,7 @@ def _absolute_path(part: str) -> str:
 
 
 def _instance(value: str) -> str:
-    if value and (value == PREPARING or not _LABEL_VALUE.fullmatch(value)):
+    if value and (value == PREPARING or not LABEL.fullmatch(value)):
         raise ValueError
     return value
 
@@ -293,6 +300,7 @@ PORT = whole(1, _PORTS[-1])
 HOST_PORT = Form("host:port", host_port)
 HOST = Form("host or host:port, without `http://`", _host_maybe_port)
 HOST_PORTS = listed(host_port, "host:port")
+OPTIONS = Form("options of gunicorn, such as `--workers 2`", _words)
 BIND = Form("host:port, `unix:` and a path, or `fd://` and a number", _bind)
 NETWORKS = Form("addresses or ranges like 10.4.0.0/16, separated by commas", _networks)
 CERTIFICATES = Form("the path of a file of certificates (PEM)", _certificates)
@@ -308,7 +316,7 @@ NAMESPACE = matching(_NAMESPACE, "the name of a namespace")
 INSTANCE = Form(f"the value of a label in Kubernetes, not {PREPARING}", _instance)
 REPLICAS = Form("a whole number from 1, or -1", _replicas)
 LABEL_KEY = Form("the key of a label in Kubernetes", lambda value: _needed(_LABEL_KEY, value))
-LABEL_VALUE = Form("the value of a label in Kubernetes", lambda value: _needed(_LABEL_VALUE, value))
+LABEL_VALUE = Form("the value of a label in Kubernetes", lambda value: _needed(LABEL, value))
 TAG = Form("an image's tag", lambda value: _needed(_TAG, value))
 REGISTRY = Form("a registry as images name it, such as registry.example:5000", lambda value: _needed(_REGISTRY, value))
 REGISTRIES = names("registries as images name them", _REGISTRY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 from orchestrator_api.environment.addresses import PARTS, database_from_parts, parts_that_differ
 from orchestrator_api.environment.choices import DEFAULT_DATA_DIR, adapter_of, engine_of
-from orchestrator_api.environment.shown import one_line
+from orchestrator_api.environment.shown import one_line, shown
 from orchestrator_api.environment.table import BY_NAME
 
+_HOST = re.compile(r"\*|\.?[A-Za-z0-9_]([-A-Za-z0-9._]*)|\[[0-9A-Fa-f:.]+\]")
 _DATABASE_PARTS = ("DATABASE_ENGINE", *PARTS)
 _SASL = ("FEDERATED_KAFKA_USERNAME", "FEDERATED_KAFKA_PASSWORD")
 
@@ -53,8 +55,9 @@ def _look_at_secret_and_hosts(found: Findings, values: Mapping[str, Any], serves
     elif not has_hosts:
         found.notes.append("ALLOWED_HOSTS is not set: an API with these settings answers to no host name")
     for host in has_hosts or ():
-        if "/" in host or (host.rpartition(":")[2].isdecimal() and not host.startswith("[")):
-            found.notes.append(f"ALLOWED_HOSTS: {host} matches no host: names stand there, without scheme and port")
+        if not _HOST.fullmatch(host):
+            said = f"ALLOWED_HOSTS: {shown(host, BY_NAME['ALLOWED_HOSTS'].form)} matches no host"
+            found.notes.append(f"{said}: names stand there, without scheme and port")
 
 
 def _look_at_database(found: Findings, values: Mapping[str, Any]) -> None:

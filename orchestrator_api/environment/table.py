@@ -88,7 +88,7 @@ SERVICE = Section(
         Variable("IDEMPOTENCY_LEASE_SECONDS", seconds(), 120, "after which a request that is still under way counts as dead"),
         Variable("BIND", forms.BIND, "0.0.0.0:8900", "gunicorn: address (outside `make run`)"),
         Variable("WEB_WORKERS", whole(1, 1000), 1, "gunicorn: processes"),
-        Variable("GUNICORN_CMD_ARGS", text("options of gunicorn"), "", "read by gunicorn itself, and more than the two above"),
+        Variable("GUNICORN_CMD_ARGS", forms.OPTIONS, "", "read by gunicorn itself, and more than the two above"),
         Variable("WEB_THREADS", whole(1, 10_000), 64, "requests that one process works on at once; who follows a log or waits for messages takes none"),
         Variable("MAX_CONNECTIONS", whole(), 8192, "of one process, where it may have as many descriptors and 1024 more; beyond, the connection that waits longest for its request is closed with 503"),
         Variable("MAX_CONNECTIONS_PER_ADDRESS", whole(), 4096, "of one address; behind a proxy all come from one"),
@@ -116,7 +116,7 @@ REGISTRY = Section(
 PARTNERS = Section(
     "Partners, nodes, AI engines",
     (
-        Variable("VALID_DATA_PARTNERS", forms.names("names of data partners", needed=True), ["data-partner-1", "data-partner-2", "data-partner-3"], "who may be named in an execution"),
+        Variable("VALID_DATA_PARTNERS", forms.names("names of data partners, each a label's value", forms.LABEL, needed=True), ["data-partner-1", "data-partner-2", "data-partner-3"], "who may be named in an execution"),
         Variable("DATA_PARTNER_CLAIMS", CLAIMS, {}, "partner → `system_path` → the PersistentVolumeClaim that holds that folder, on a cluster ([how](../how-to/run-on-kubernetes.md#3-nodes-and-data-partners))"),
         Variable("VALID_AI_ENGINE_FUNCTIONALITIES", forms.names("names of use cases", needed=True), None, "what a Schema may ask of an AI engine", default_says="the five use cases"),
         Variable("VALID_AI_ENGINE_ROLE_TYPES", forms.names("role types"), [], "what the model registry takes as an AI engine's role type", default_says="empty: any"),
