@@ -24,6 +24,8 @@ from orchestrator_api.environment.choices import FALSE, TRUE
 from orchestrator_api.networks import Networks
 from policy.images import pattern_complaint
 
+# As Python's logging knows them too.
+_OTHER_LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
@@ -173,6 +175,10 @@ def _host_maybe_port(value: str) -> str:
     return value.strip() if _HOST_ONLY.fullmatch(value.strip()) else host_port(value)
 
 
+def _level(value: str) -> str:
+    return str(one_of(LEVELS).read(_OTHER_LEVELS.get(value.strip().upper(), value)))
+
+
 def _words(value: str) -> str:
     """Return options as they are. Raises ValueError for quotes that do not end."""
     shlex.split(_line(value))
@@ -295,7 +301,7 @@ def _origin(part: str) -> str:
 
 FLAG = Form("true or false", _flag)
 DEVELOPMENT = Form(f"one of {', '.join(TRUE)}; anything else is false", _development)
-LEVEL = one_of(LEVELS)
+LEVEL = Form(one_of(LEVELS).expected, _level)
 PORT = whole(1, _PORTS[-1])
 HOST_PORT = Form("host:port", host_port)
 HOST = Form("host or host:port, without `http://`", _host_maybe_port)

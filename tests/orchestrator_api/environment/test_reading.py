@@ -132,6 +132,8 @@ def test_a_secret_is_taken_as_it_is() -> None:
         ({"FEDERATED_ADAPTER": "kafka"}, "FEDERATED_KAFKA_BOOTSTRAP_SERVERS"),
         ({"STATIC_ROOT": "/srv", "DATA_DIR": "/srv/data"}, "STATIC_ROOT=/srv"),
         ({"STATIC_ROOT": "/"}, "STATIC_ROOT=/"),
+        ({"MEDIA_URL": "/static/"}, "MEDIA_URL=static"),
+        ({"STATIC_ROOT": "/pub", "DATABASE_URL": "sqlite:////pub/o.sqlite3"}, "STATIC_ROOT=/pub"),
         ({"STATIC_ROOT": "/srv/media/static", "MEDIA_ROOT": "/srv/media"}, "STATIC_ROOT=/srv/media/static"),
         (
             {"KAFKA_BOOTSTRAP_SERVERS": "b:1", "FEDERATED_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"},
@@ -143,3 +145,8 @@ def test_settings_that_cannot_go_together(given: dict[str, str], words: str) -> 
     (fault,) = faults(**given)
 
     assert words in fault
+
+
+@pytest.mark.parametrize(("word", "level"), [("info", "INFO"), ("Warn", "WARNING"), ("FATAL", "CRITICAL")])
+def test_levels_are_those_that_logging_knows(word: str, level: str) -> None:
+    assert Environment({**GIVEN, "LOGLEVEL": word}).str("LOG_LEVEL") == level
