@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import math
 import os
 import re
 import shlex
@@ -76,16 +75,16 @@ def matching(pattern: re.Pattern[str], expected: str) -> Form:
     return Form(expected, read)
 
 
-def whole(least: int = 1, most: int = _MOST, note: str = "") -> Form:
+def whole(least: int = 1, most: int = _MOST) -> Form:
     """Return the form of a whole number."""
 
     def read(value: str) -> int:
-        if not _WHOLE.fullmatch(value.strip()) or not least <= (number := int(value)) <= most:
+        if not _WHOLE.fullmatch(value.strip()) or not least <= (found := int(value)) <= most:
             raise ValueError
-        return number
+        return found
 
     bound = "" if most == _MOST else f" to {most}"
-    return Form(f"a whole number from {least}{bound}{note and f' ({note})'}", read)
+    return Form(f"a whole number from {least}{bound}", read)
 
 
 def seconds(least: int = 1) -> Form:
@@ -93,11 +92,11 @@ def seconds(least: int = 1) -> Form:
     return whole(least, _TEN_YEARS_SECONDS)
 
 
-def number(most: int = _TEN_YEARS_SECONDS) -> Form:
+def number() -> Form:
     """Return the form of a number above zero."""
 
     def read(value: str) -> float:
-        if not _NUMBER.fullmatch(value.strip()) or not 0 < (found := float(value)) <= most or not math.isfinite(found):
+        if not _NUMBER.fullmatch(value.strip()) or not 0 < (found := float(value)) <= _TEN_YEARS_SECONDS:
             raise ValueError
         return found
 
@@ -236,9 +235,15 @@ def _read_file(path: str) -> str:
         raise ValueError("it is no text") from error
 
 
-def _file(path: str) -> str:
-    if path:
-        _read_file(path)
+def _kubeconfig(value: str) -> str:
+    """Return paths of which one at least can be read, as the Kubernetes client takes them."""
+    if value and not any(os.access(Path(path).expanduser(), os.R_OK) for path in value.split(os.pathsep) if path):
+        raise ValueError
+    return value
+
+
+def _certificate_file(path: str) -> str:
+    _certificates(path)
     return path
 
 
@@ -259,7 +264,10 @@ def _folder(value: str) -> str:
     if not value.strip():
         raise ValueError("it is empty")
     path = Path(_line(value)).absolute()
-    there = next(each for each in (path, *path.parents) if each.exists())
+    try:
+        there = next(each for each in (path, *path.parents) if each.exists())
+    except OSError as error:
+        raise ValueError(error.strerror) from error
     if not there.is_dir():
         raise ValueError(f"{there} is no folder")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -310,7 +318,8 @@ OPTIONS = Form("options of gunicorn, such as `--workers 2`", _words)
 BIND = Form("host:port, `unix:` and a path, or `fd://` and a number", _bind)
 NETWORKS = Form("addresses or ranges like 10.4.0.0/16, separated by commas", _networks)
 CERTIFICATES = Form("the path of a file of certificates (PEM)", _certificates)
-FILE = Form("the path of a file that can be read", _file)
+CERTIFICATE_FILE = Form(CERTIFICATES.expected, _certificate_file)
+KUBECONFIG = Form("the path of a kubeconfig that can be read", _kubeconfig)
 FOLDER = Form("the path of a folder that can be written to", _folder)
 PLACE = Form("the path of a folder", _place)
 PATHS = listed(_absolute_path, "absolute paths")
