@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 
@@ -45,8 +45,8 @@ def database_from_url(value: str) -> dict[str, Any]:
     if scheme == "sqlite":
         if not rest.startswith("/") and rest != ":memory:":
             raise ValueError
-        # Not as an address: a folder's name may hold what has a meaning there.
-        return {"ENGINE": SQLITE, "NAME": rest[1:] if rest.startswith("/") and rest != "/" else ":memory:"}
+        path = unquote(rest.partition("?")[0])
+        return {"ENGINE": SQLITE, "NAME": path.removeprefix("/") or ":memory:"}
     try:
         found: dict[str, Any] = environ.Env.db_url_config(value)
     except (ValueError, IndexError, TypeError):
