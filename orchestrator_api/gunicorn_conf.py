@@ -33,6 +33,7 @@ if Path("/dev/shm").is_dir():  # noqa: S108 - a heartbeat file that must not wai
 
 # Requests are logged by the project itself, with what belongs to them.
 accesslog = None
+_level = _env.str("LOG_LEVEL", default="INFO")
 _format = _env.str("LOG_FORMAT", default="json")
 logconfig_dict = {
     "version": 1,
@@ -42,8 +43,8 @@ logconfig_dict = {
         "text": {"()": "orchestrator_api.logs.TextFormatter"},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": _format}},
-    "root": {"level": "INFO", "handlers": ["stderr"]},
-    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False}},
+    "root": {"level": _level, "handlers": ["stderr"]},
+    "loggers": {"gunicorn.error": {"level": _level, "handlers": ["stderr"], "propagate": False}},
 }
 
 

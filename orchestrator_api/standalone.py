@@ -274,7 +274,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--announce", default="", metavar="HOST[:PORT]", help="where Workflows find the service, if not there"
     )
     parser.add_argument(
-        "--data-dir", default=os.environ.get("DATA_DIR", str(DEFAULT_DATA_DIR)), help="where all is kept"
+        "--data-dir", default=os.environ.get("DATA_DIR") or str(DEFAULT_DATA_DIR), help="where all is kept"
     )
     parser.add_argument(
         "--manage", nargs=argparse.REMAINDER, metavar="COMMAND",

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import requests
 from rich.console import Console
 
+from orchestrator_api.environment.choices import engine_of
 from runtime.sample_ai_engine import sample_data
 from usage_scripts.demo_day import (
     DATA_PARTNERS,
@@ -109,7 +110,7 @@ def show_on_own_service(options: argparse.Namespace, console: Console) -> None:
 
 
 def _again(data_dir: Path) -> str:
-    engine, here = os.environ.get("ENGINE", "local"), os.environ.get("DATA_DIR")
+    engine, here = engine_of(os.environ), os.environ.get("DATA_DIR")
     words = ["make run", *([f"ENGINE={engine}"] if engine != "local" else [])]
     if data_dir != PROJECT / "var" and str(data_dir) != here:
         words.append(f"DATA_DIR={shlex.quote(str(data_dir))}")
@@ -153,7 +154,7 @@ def main() -> int:
 
 
 def _parse() -> argparse.Namespace:
-    on_a_cluster = os.environ.get("ENGINE", "local") != "local"
+    on_a_cluster = engine_of(os.environ) != "local"
     patience = PATIENCE_SECONDS_ON_A_CLUSTER if on_a_cluster else PATIENCE_SECONDS
     parser = argparse.ArgumentParser("make demo", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("DATA_DIR", PROJECT / "var")))
@@ -172,7 +173,8 @@ def _parse() -> argparse.Namespace:
         parser.error("--url needs --token-file")
     if options.url and options.channel:
         parser.error("--channel is for an own service; one that runs already has its own")
-    if options.channel == "kafka" and not os.environ.get("FEDERATED_KAFKA_BOOTSTRAP_SERVERS"):
+    brokers = ("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVERS")
+    if options.channel == "kafka" and not any(os.environ.get(name) for name in brokers):
         parser.error("--channel kafka needs FEDERATED_KAFKA_BOOTSTRAP_SERVERS (host:port, …)")
     return options
 

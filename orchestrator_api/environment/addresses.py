@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 
@@ -16,6 +16,16 @@ POSTGRES, SQLITE = "django.db.backends.postgresql", "django.db.backends.sqlite3"
 ENGINES = {"postgresql": POSTGRES, "sqlite3": SQLITE}
 _SCHEMES = {"postgres", "postgresql", "psql", "pgsql", "sqlite"}
 _PORTS = re.compile(r"([0-9]{1,5}(,[0-9]{1,5})*)?")
+# Options of django-storages that are texts, and those that the rest of the address says:
+# https://django-storages.readthedocs.io/en/latest/backends/amazon-S3.html
+_SAID_BY_QUERY = (
+    *("endpoint_url", "region_name", "addressing_style", "signature_version"),
+    *("security_token", "session_profile", "verify"),
+)
+_STORAGE_OPTIONS = {
+    *("bucket_name", "location", "default_acl", "file_overwrite", "querystring_auth", "access_key", "secret_key"),
+    *_SAID_BY_QUERY,
+}
 # What Django calls the part of an address that a variable names.
 PARTS = {
     "DATABASE_NAME": "NAME",
@@ -35,8 +45,8 @@ def database_from_url(value: str) -> dict[str, Any]:
     if scheme == "sqlite":
         if not rest.startswith("/") and rest != ":memory:":
             raise ValueError
-        # Not as an address: a folder's name may hold what has a meaning there.
-        return {"ENGINE": SQLITE, "NAME": rest[1:] if rest.startswith("/") and rest != "/" else ":memory:"}
+        path = unquote(rest.partition("?")[0])
+        return {"ENGINE": SQLITE, "NAME": path.removeprefix("/") or ":memory:"}
     try:
         found: dict[str, Any] = environ.Env.db_url_config(value)
     except (ValueError, IndexError, TypeError):
@@ -64,9 +74,11 @@ def parts_that_differ(url: Mapping[str, Any], values: Mapping[str, Any]) -> list
 
 def _storage(value: str) -> str:
     try:
-        storages_from_url(value.strip())
+        made = storages_from_url(value.strip())
     except ValueError:
         raise ValueError from None
+    if unknown := sorted(set(made["default"].get("OPTIONS", ())) - _STORAGE_OPTIONS):
+        raise ValueError(f"its options are {', '.join(_SAID_BY_QUERY)}, not {', '.join(unknown)}")
     return value.strip()
 
 

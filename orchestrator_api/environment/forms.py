@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import math
 import os
 import re
+import shlex
 import ssl
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ from orchestrator_api.environment.choices import FALSE, TRUE
 from orchestrator_api.networks import Networks
 from policy.images import pattern_complaint
 
+# As Python's logging knows them too.
+_OTHER_LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
@@ -36,7 +38,7 @@ _ANY_HOST_PORT = re.compile(rf"{_HOST}?:([0-9]{{1,5}})")
 _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_LABEL_VALUE = re.compile(_LABEL_PART)
+LABEL = re.compile(_LABEL_PART)
 _LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_LABEL_PART}")
 _TAG = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}")
 _REGISTRY = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._]*(:[0-9]{1,5})?(/[A-Za-z0-9][-A-Za-z0-9._]*)*")
@@ -73,16 +75,16 @@ def matching(pattern: re.Pattern[str], expected: str) -> Form:
     return Form(expected, read)
 
 
-def whole(least: int = 1, most: int = _MOST, note: str = "") -> Form:
+def whole(least: int = 1, most: int = _MOST) -> Form:
     """Return the form of a whole number."""
 
     def read(value: str) -> int:
-        if not _WHOLE.fullmatch(value.strip()) or not least <= (number := int(value)) <= most:
+        if not _WHOLE.fullmatch(value.strip()) or not least <= (found := int(value)) <= most:
             raise ValueError
-        return number
+        return found
 
     bound = "" if most == _MOST else f" to {most}"
-    return Form(f"a whole number from {least}{bound}{note and f' ({note})'}", read)
+    return Form(f"a whole number from {least}{bound}", read)
 
 
 def seconds(least: int = 1) -> Form:
@@ -90,11 +92,11 @@ def seconds(least: int = 1) -> Form:
     return whole(least, _TEN_YEARS_SECONDS)
 
 
-def number(most: int = _TEN_YEARS_SECONDS) -> Form:
+def number() -> Form:
     """Return the form of a number above zero."""
 
     def read(value: str) -> float:
-        if not _NUMBER.fullmatch(value.strip()) or not 0 < (found := float(value)) <= most or not math.isfinite(found):
+        if not _NUMBER.fullmatch(value.strip()) or not 0 < (found := float(value)) <= _TEN_YEARS_SECONDS:
             raise ValueError
         return found
 
@@ -172,6 +174,16 @@ def _host_maybe_port(value: str) -> str:
     return value.strip() if _HOST_ONLY.fullmatch(value.strip()) else host_port(value)
 
 
+def _level(value: str) -> str:
+    return str(one_of(LEVELS).read(_OTHER_LEVELS.get(value.strip().upper(), value)))
+
+
+def _words(value: str) -> str:
+    """Return options as they are. Raises ValueError for quotes that do not end."""
+    shlex.split(_line(value))
+    return value
+
+
 def _bind(value: str) -> str:
     return value if _BIND.fullmatch(value) else _with_port(_ANY_HOST_PORT, value)
 
@@ -223,9 +235,15 @@ def _read_file(path: str) -> str:
         raise ValueError("it is no text") from error
 
 
-def _file(path: str) -> str:
-    if path:
-        _read_file(path)
+def _kubeconfig(value: str) -> str:
+    """Return paths of which one at least can be read, as the Kubernetes client takes them."""
+    if value and not any(os.access(Path(path).expanduser(), os.R_OK) for path in value.split(os.pathsep) if path):
+        raise ValueError
+    return value
+
+
+def _certificate_file(path: str) -> str:
+    _certificates(path)
     return path
 
 
@@ -246,7 +264,10 @@ def _folder(value: str) -> str:
     if not value.strip():
         raise ValueError("it is empty")
     path = Path(_line(value)).absolute()
-    there = next(each for each in (path, *path.parents) if each.exists())
+    try:
+        there = next(each for each in (path, *path.parents) if each.exists())
+    except OSError as error:
+        raise ValueError(error.strerror) from error
     if not there.is_dir():
         raise ValueError(f"{there} is no folder")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -265,7 +286,7 @@ def _absolute_path(part: str) -> str:
 
 
 def _instance(value: str) -> str:
-    if value and (value == PREPARING or not _LABEL_VALUE.fullmatch(value)):
+    if value and (value == PREPARING or not LABEL.fullmatch(value)):
         raise ValueError
     return value
 
@@ -288,15 +309,17 @@ def _origin(part: str) -> str:
 
 FLAG = Form("true or false", _flag)
 DEVELOPMENT = Form(f"one of {', '.join(TRUE)}; anything else is false", _development)
-LEVEL = one_of(LEVELS)
+LEVEL = Form(one_of(LEVELS).expected, _level)
 PORT = whole(1, _PORTS[-1])
 HOST_PORT = Form("host:port", host_port)
 HOST = Form("host or host:port, without `http://`", _host_maybe_port)
 HOST_PORTS = listed(host_port, "host:port")
+OPTIONS = Form("options of gunicorn, such as `--workers 2`", _words)
 BIND = Form("host:port, `unix:` and a path, or `fd://` and a number", _bind)
 NETWORKS = Form("addresses or ranges like 10.4.0.0/16, separated by commas", _networks)
 CERTIFICATES = Form("the path of a file of certificates (PEM)", _certificates)
-FILE = Form("the path of a file that can be read", _file)
+CERTIFICATE_FILE = Form(CERTIFICATES.expected, _certificate_file)
+KUBECONFIG = Form("the path of a kubeconfig that can be read", _kubeconfig)
 FOLDER = Form("the path of a folder that can be written to", _folder)
 PLACE = Form("the path of a folder", _place)
 PATHS = listed(_absolute_path, "absolute paths")
@@ -308,7 +331,7 @@ NAMESPACE = matching(_NAMESPACE, "the name of a namespace")
 INSTANCE = Form(f"the value of a label in Kubernetes, not {PREPARING}", _instance)
 REPLICAS = Form("a whole number from 1, or -1", _replicas)
 LABEL_KEY = Form("the key of a label in Kubernetes", lambda value: _needed(_LABEL_KEY, value))
-LABEL_VALUE = Form("the value of a label in Kubernetes", lambda value: _needed(_LABEL_VALUE, value))
+LABEL_VALUE = Form("the value of a label in Kubernetes", lambda value: _needed(LABEL, value))
 TAG = Form("an image's tag", lambda value: _needed(_TAG, value))
 REGISTRY = Form("a registry as images name it, such as registry.example:5000", lambda value: _needed(_REGISTRY, value))
 REGISTRIES = names("registries as images name them", _REGISTRY)

@@ -22,6 +22,8 @@ def reason_of(error: OSError) -> str:
 def complaint_of(address: tuple[str, int]) -> str:
     """Return what keeps one from listening on an address of this machine, or an empty text."""
     host, port = address
+    if port not in range(2**16):
+        return f"{host}:{port}: expected a port to 65535"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()

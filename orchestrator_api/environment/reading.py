@@ -107,6 +107,8 @@ class Environment:
         """Take a variable's value, by the one name or the other."""
         texts = {name: self.given[name] for name in (variable.name, variable.field_name) if name in self.given}
         texts = {name: text for name, text in texts.items() if self._says_something(variable, name, text)}
+        if len(texts) > 1 and not texts[variable.name].strip():
+            del texts[variable.name]
         values = {name: self._value_of(name, text, variable.form) for name, text in texts.items()}
         if None in values.values():
             self._wrong.add(variable.name)

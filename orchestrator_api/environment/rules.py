@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator_api.environment.addresses import PARTS, database_from_parts, parts_that_differ
+from orchestrator_api.environment.addresses import PARTS, SQLITE, database_from_parts, parts_that_differ
 from orchestrator_api.environment.choices import DEFAULT_DATA_DIR, adapter_of, engine_of
-from orchestrator_api.environment.shown import one_line
+from orchestrator_api.environment.shown import one_line, shown
 from orchestrator_api.environment.table import BY_NAME
 
+_HOST = re.compile(r"\*|\.?[A-Za-z0-9_]([-A-Za-z0-9._]*)|\[[0-9A-Fa-f:.]+\]")
 _DATABASE_PARTS = ("DATABASE_ENGINE", *PARTS)
 _SASL = ("FEDERATED_KAFKA_USERNAME", "FEDERATED_KAFKA_PASSWORD")
 
@@ -53,8 +55,9 @@ def _look_at_secret_and_hosts(found: Findings, values: Mapping[str, Any], serves
     elif not has_hosts:
         found.notes.append("ALLOWED_HOSTS is not set: an API with these settings answers to no host name")
     for host in has_hosts or ():
-        if "/" in host or (host.rpartition(":")[2].isdecimal() and not host.startswith("[")):
-            found.notes.append(f"ALLOWED_HOSTS: {host} matches no host: names stand there, without scheme and port")
+        if not _HOST.fullmatch(host):
+            said = f"ALLOWED_HOSTS: {shown(host, BY_NAME['ALLOWED_HOSTS'].form)} matches no host"
+            found.notes.append(f"{said}: names stand there, without scheme and port")
 
 
 def _look_at_database(found: Findings, values: Mapping[str, Any]) -> None:
@@ -66,12 +69,15 @@ def _look_at_database(found: Findings, values: Mapping[str, Any]) -> None:
         found.faults.append(f"DATABASE_URL and {', '.join(differing)} name two databases: expected one of them")
     elif parts and not url:
         is_sqlite = parts.get("DATABASE_ENGINE") == "sqlite3"
+        if is_sqlite and (unused := sorted(set(parts) - {"DATABASE_ENGINE", "DATABASE_NAME"})):
+            found.notes.append(f"{', '.join(unused)}: not used by SQLite, which DATABASE_ENGINE names")
         needed = ("DATABASE_ENGINE", "DATABASE_NAME", *(() if is_sqlite else ("DATABASE_USERNAME", "DATABASE_HOST")))
         missing = [name for name in needed if name not in parts]
         found.missing += missing
         found.database = None if missing else database_from_parts(parts)
     elif not url and not values.get("DEBUG"):
-        found.notes.append("the database is SQLite: neither DATABASE_URL nor DATABASE_ENGINE and its like are set")
+        why = "neither DATABASE_URL nor DATABASE_ENGINE and its like are set"
+        found.notes.append(f"the database is SQLite, which serves one machine: {why}")
     found.database = url or found.database
 
 
@@ -79,9 +85,15 @@ def _look_at_places(found: Findings, values: Mapping[str, Any]) -> None:
     # What lies in STATIC_ROOT is served to everybody.
     data_dir = Path(values.get("DATA_DIR") or DEFAULT_DATA_DIR)
     media = Path(values.get("MEDIA_ROOT") or data_dir / "media")
+    kept = [data_dir, media]
+    if found.database and found.database["ENGINE"] == SQLITE:
+        kept.append(Path(found.database["NAME"]).absolute())
     static = Path(values["STATIC_ROOT"]) if values.get("STATIC_ROOT") else None
-    if static and (static.is_relative_to(media) or media.is_relative_to(static) or data_dir.is_relative_to(static)):
-        found.faults.append(f"STATIC_ROOT={one_line(str(static))}: expected a folder without DATA_DIR and MEDIA_ROOT")
+    if static and (static.is_relative_to(media) or any(each.is_relative_to(static) for each in kept)):
+        words = "expected a folder that holds neither DATA_DIR, MEDIA_ROOT nor the database, and lies in no MEDIA_ROOT"
+        found.faults.append(f"STATIC_ROOT={one_line(str(static))}: {words}")
+    if values.get("MEDIA_URL", "").strip("/") == "static":
+        found.faults.append("MEDIA_URL=static: expected another path than that of the static files")
     if values.get("STORAGE_URL") and values.get("MEDIA_ROOT"):
         found.notes.append("MEDIA_ROOT: not used with STORAGE_URL")
 

@@ -36,7 +36,8 @@ def tell(notes: Sequence[str]) -> None:
     if os.environ.get(TOLD):
         return
     os.environ[TOLD] = "true"
-    formatter = TextFormatter() if os.environ.get("LOG_FORMAT", "").lower() == "text" else JsonFormatter()
+    log_format = os.environ.get("LOG_FORMAT") or ("text" if sys.stderr.isatty() else "json")
+    formatter = TextFormatter() if log_format.lower() == "text" else JsonFormatter()
     for note in notes:
         record = logging.LogRecord(_LOGGER, logging.WARNING, __file__, 0, note, None, None)
         print(formatter.format(record), file=sys.stderr, flush=True)

@@ -207,6 +207,18 @@ def test_names_that_are_left_empty_say_nothing(read) -> None:
     assert found == {"ENGINE": "local", "FEDERATED_ADAPTER": "database"}
 
 
+def test_our_own_name_left_empty_says_nothing_beside_theirs() -> None:
+    given = {"ARGO_NAMESPACE": "", "ARGO_WORKFLOWS_NAMESPACE": "workflows"}
+
+    assert Environment({**GIVEN, **given}).str("ARGO_NAMESPACE") == "workflows"
+
+
+def test_what_sqlite_does_not_use_is_told() -> None:
+    given = {"DATABASE_ENGINE": "sqlite3", "DATABASE_NAME": "/srv/o.db", "DATABASE_HOST": "database.example"}
+
+    assert any(note.startswith("DATABASE_HOST:") for note in Environment({**GIVEN, **given}).notes)
+
+
 @pytest.mark.parametrize("name", ["ARGO_WORKFLOWS_API_HOST", "MEDIA_URL"])
 def test_what_a_name_does_not_do_is_told(name: str) -> None:
     assert [note for note in Environment(FIELD).notes if note.startswith(name)]

@@ -49,6 +49,14 @@ def test_another_port_than_workflows_are_told_is_said(told, settings) -> None:
     assert "ORCHESTRATOR_API_HOSTNAME" not in told(8900)
 
 
+def test_that_the_registry_wants_a_token_is_said(told, settings) -> None:
+    settings.VALIDATE_WITH_MAAS, settings.MAAS_API_TOKEN = True, ""
+    assert "MAAS_API_TOKEN" in told(8900)
+
+    settings.MAAS_API_TOKEN = "one"
+    assert "MAAS_API_TOKEN" not in told(8900)
+
+
 def test_a_developer_is_told_in_a_pipe_too(tmp_path: Path) -> None:
     own = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "DEBUG": "true", "PYTHONUNBUFFERED": ""}
     subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=PROJECT, env=own, check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import Any
 
@@ -40,14 +41,20 @@ class Command(StaticFilesServer):
 def _what_is_missing(port: int) -> list[str]:
     lines = []
     if not is_any_alive():
+        command = shlex.join([sys.executable, sys.argv[0], "run_controller"])
         lines.append(
             "No controller runs: executions are taken, but none starts. "
-            f"In a second terminal, with the same environment: {sys.executable} {sys.argv[0]} run_controller"
+            f"In a second terminal, with the same environment: {'DEBUG=true ' if settings.DEBUG else ''}{command}"
         )
     hostname = settings.ORCHESTRATOR_API_HOSTNAME
     if hostname.rpartition(":")[2] != str(port):
         lines.append(
             f"Workflows look for the API at {hostname}, which is not this server: "
             f"set ORCHESTRATOR_API_HOSTNAME=127.0.0.1:{port} for both."
+        )
+    if settings.VALIDATE_WITH_MAAS and not settings.MAAS_API_TOKEN and hostname == settings.MAAS_API_HOSTNAME:
+        lines.append(
+            "The registry of this service asks for a token: set MAAS_API_TOKEN to one of `manage.py create_token`, "
+            "or VALIDATE_WITH_MAAS=false."
         )
     return lines

@@ -1,0 +1,37 @@
+"""What keeps a command from its database, in one line instead of a traceback."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from orchestrator_api.environment.shown import one_line
+
+
+def complaint_about_database() -> str:
+    """Return why the database cannot be worked with, by the settings that name it; an empty text where it can.
+
+    To be asked after something has failed: it connects anew.
+    """
+    connection.close()
+    try:
+        connection.ensure_connection()
+        executor = MigrationExecutor(connection)
+        is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except DatabaseError as error:
+        return f"{_place()} cannot be opened: {_without_password(str(error))}"
+    return f"{_place()} lacks tables: expected one that `manage.py prepare` has made ready" if is_behind else ""
+
+
+def _place() -> str:
+    where = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"the database {one_line(str(where['NAME']), 200)} (DATABASE_URL, DATABASE_NAME or DATA_DIR)"
+    address = f"{where['NAME']} at {where['HOST'] or 'this machine'}:{where['PORT'] or 5432}"
+    return f"the database {one_line(address, 200)} (DATABASE_URL, or DATABASE_HOST and its like)"
+
+
+def _without_password(message: str) -> str:
+    password = str(connection.settings_dict.get("PASSWORD") or "")
+    said = " ".join(message.split())
+    return one_line(said.replace(password, "…") if password else said, 300)
