@@ -18,7 +18,8 @@ from engines.local.interpreter.retries import limit_of, seconds_of
 from engines.local.names import is_tagged, problems
 from engines.local.quantities import bytes_of
 
-_TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+# One with tags in its name first.
+_TAG = re.compile(r"\{\{(?:[^{}]|\{\{[^{}]*\}\})*\}\}|\{\{.*?\}\}", re.DOTALL)
 _DEEPEST = 40
 
 
