@@ -79,7 +79,8 @@ def _partners(template: Mapping[str, Any], at: str, check: Check) -> list[str]:
     outline, found = check.outline, dict[str, None]()
     for caller in {call.within: None for call in outline.calls_of(at)} or {"": None}:
         calling = outline.templates.get(caller, {})
-        holders = [(_placing(template, outline), ""), (_placing(calling, outline) if caller else {}, caller)]
+        own, above = _placing(template, outline), _placing(calling, outline) if caller else {}
+        holders: list[tuple[Mapping[str, Any], str]] = [(own, ""), (above, caller)]
         holders.append((outline.spec, ""))
         for name, read in (("nodeSelector", _of_selector), ("affinity", _of_affinity)):
             holder, where = next((each for each in holders if each[0].get(name)), ({}, ""))

@@ -134,7 +134,7 @@ def _meets(node: Mapping[str, Any], term: Mapping[str, Any]) -> bool:
 
 
 def _has(labels: Mapping[str, str], requirement: Mapping[str, Any]) -> bool:
-    label, operator = labels.get(str(requirement["key"])), requirement["operator"]
+    label, operator = labels.get(str(requirement["key"])), str(requirement["operator"])
     values = [str(value) for value in requirement.get("values") or ()]
     if operator in ("Exists", "DoesNotExist"):
         return (label is not None) == (operator == "Exists")

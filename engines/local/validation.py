@@ -24,7 +24,8 @@ from engines.local.names import is_tagged, problems, twins
 from engines.local.quantities import bytes_of
 from engines.local.volumes import WORKFLOW_CLAIM
 
-_TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+# One with tags in its name first.
+_TAG = re.compile(r"\{\{(?:[^{}]|\{\{[^{}]*\}\})*\}\}|\{\{.*?\}\}", re.DOTALL)
 _DEEPEST = 40
 
 

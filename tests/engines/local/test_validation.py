@@ -153,6 +153,15 @@ def test_a_pod_spec_patch_is_read_around_its_tags(patch: str) -> None:
     }
 
 
+def test_a_pod_spec_patch_is_read_around_tags_in_tags() -> None:
+    patch = "{containers: [{name: main, resources: {limits: {memory: {{workflow.parameters.{{item}}-limit}}}}}]}"
+
+    ready = runnable(changed(podSpecPatch=patch), "wf")
+
+    (container,) = ready["spec"]["templates"][0]["podSpecPatch"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "{{workflow.parameters.{{item}}-limit}}"
+
+
 def test_a_manifest_is_left_as_it_was() -> None:
     manifest = changed(podSpecPatch='{"containers": []}')
     before = json.dumps(manifest)
