@@ -10,7 +10,7 @@ from policy.faults import escape
 from policy.forms import DNS_LABEL, DNS_NAME, QUANTITY, VALUES, Check, Form, Json, ListOf, Only, Table, shown
 from policy.outline import as_list, as_mapping, symbol
 from policy.parts import fixed_platform_vars_names
-from policy.places import absolute_path_fault, relative_path_fault
+from policy.places import absolute_path_fault, origin_of, relative_path_fault
 
 PARTNER_LABEL = "dataPartner"
 _LIST = "execution_dataPartnerPatientsList"
@@ -197,6 +197,19 @@ class StoreEndpoint(Form):
         if not fits:
             detail = f"{shown(value)} is not listed in MANIFEST_ARTIFACT_ENDPOINTS"
             check.refuse(at, "artifact-stores", detail)
+
+
+class HttpAddress(Form):
+    """An address that an artifact is fetched from, at one of those that are listed."""
+
+    def check(self, value: Json, at: str, check: Check) -> None:
+        if not isinstance(value, str):
+            check.refuse(at, "artifact-stores", "must be a text")
+            return
+        for text in check.becomes(value):
+            if origin_of(text) not in check.policy.http_origins:
+                detail = f"{shown(text)} is not at an address that MANIFEST_HTTP_ARTIFACTS lists"
+                check.refuse(at, "artifact-stores", detail)
 
 
 # Where nobody calls it, it must still be the name of a store and not the address of a machine.

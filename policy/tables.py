@@ -34,6 +34,7 @@ from policy.guarded import (
     RELATIVE_PATH,
     ClaimTemplates,
     HostNetwork,
+    HttpAddress,
     NodeSelector,
     NodeTerms,
     ServiceAccount,
@@ -111,6 +112,7 @@ ARTIFACT = Table(
         "recurseMode": FLAG,
         "archive": Table({"none": Table({}), "tar": Table({"compressionLevel": Number()}), "zip": Table({})}),
         "raw": Table({"data": TEXT}),
+        "http": Table({"url": HttpAddress()}),
         "s3": Table(
             {
                 "key": TEXT,
@@ -132,7 +134,7 @@ ARTIFACT = Table(
         ),
     },
     dict.fromkeys(
-        ["git", "http", "gcs", "oss", "hdfs", "artifactory", "plugin"],
+        ["git", "gcs", "oss", "hdfs", "artifactory", "plugin"],
         ("artifact-stores", "artifacts come from s3, azure, raw texts or other steps"),
     ),
 )

@@ -69,7 +69,10 @@ KINDS: dict[str, dict[str, str]] = {
             "description"
         ),
         **_STORES,
+        "http": "http",
     },
+    "http": {"url": ANYTHING, "headers": "[header]"},
+    "header": _plain("name value"),
     "inputs": {"parameters": "[parameter]", "artifacts": "[artifact]"},
     "outputs": {"parameters": "[parameter]", "artifacts": "[artifact]", **_plain("exitCode result")},
     "template": {
@@ -183,6 +186,8 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "objectRef": ("name",),
     "item": ("key", "path"),
     "hook": ("template",),
+    "http": ("url",),
+    "header": ("name", "value"),
     "claimTemplate": ("metadata",),
     "claimMetadata": ("name",),
     "dag": ("tasks",),

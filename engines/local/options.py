@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engines.local import layout
+from engines.local import http_inputs, layout
 from engines.local.quantities import bytes_of
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -57,6 +57,7 @@ def default_images() -> dict[str, dict[str, Any]]:
         "*/processor-resource-manager:*": _program("runtime.step_runner"),
         "*/federated-learning-manager:*": _program("runtime.federated_manager"),
         "*/sample-ai-engine:*": _program("runtime.sample_ai_engine"),
+        http_inputs.IMAGE: _program("runtime.http_artifacts"),
     }
     for name in ("busybox", "alpine", "python"):
         for pattern in (name, f"{name}:*", f"*/{name}:*"):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from engines.local import beneath, layout, names, trees
+from engines.local import beneath, http_inputs, layout, names, trees
 from engines.local.artifacts import ArtifactMissing, ArtifactStore
 from engines.local.disk import Bound, DiskBudget, readable
 from engines.local.images import Images, Surroundings, argv_of, environment
@@ -26,6 +26,7 @@ SCRIPT_PATH = "/argo/staging/script"
 # As a kubelet says it.
 _USAGE_OF = 'Usage of EmptyDir volume "%s" exceeds the limit "%s".'
 _LONGEST_OUTPUT = 256 * 1024
+_FETCHED = "fetched"
 _TEMPORARY = "/tmp"  # noqa: S108 - a path inside the pod
 
 OutputReader = Callable[[str, str], Iterator[OutputEntry]]
@@ -74,7 +75,8 @@ class PodFiles:
     def __init__(self, shop: Shop, order: PodOrder) -> None:
         self.shop = shop
         self.order = order
-        self.template: Template = patched(order.template)
+        self._fetched = http_inputs.fetched(order.artifacts)
+        self.template: Template = http_inputs.with_fetching(patched(order.template), self._fetched)
         # Numbers, not names: what a manifest says is never part of a path of this machine.
         self.directory = os.path.join(shop.directory, layout.PODS, str(shop.take_number()))
         self._surroundings = Surroundings(shop.volumes.config_maps, shop.volumes.secrets, self._field)
@@ -114,11 +116,32 @@ class PodFiles:
             problem = names.absolute(path)
             if problem:
                 raise VolumeRefused(f"artifact {artifact['name']}: {problem}")
+            if number in self._fetched:
+                continue
             os.makedirs(folder, exist_ok=True)
             if self.shop.store.fetch(artifact, os.path.join(folder, str(number))):
                 self._artifact_mounts.append(Mount(Path(folder), path, below=str(number)))
+        if self._fetched:
+            self._make_fetching_folder()
         if script:
             self._write_script(str(script.get("source") or ""))
+
+    def _make_fetching_folder(self) -> None:
+        """Make where the pod's first container lays down what it fetches, whoever it runs as."""
+        folder = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.close(beneath.make_directories(folder, [_FETCHED], 0o777))
+        finally:
+            os.close(folder)
+
+    def _fetched_mounts(self) -> list[Mount]:
+        """Return the mounts of what was fetched; one that is optional may be missing."""
+        folder = os.path.join(self.directory, _FETCHED)
+        return [
+            Mount(Path(folder), artifact["path"], below=str(number))
+            for number, artifact in self._fetched.items()
+            if os.path.lexists(os.path.join(folder, str(number)))
+        ]
 
     def _write_script(self, text: str) -> None:
         folder = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -149,7 +172,9 @@ class PodFiles:
         variables = environment(container, self._surroundings)
         mounts = mounts_of(volume_mounts(self.template, role, container), self._made)
         if (role == "main" and (name == "main" or not self._has_main())) or container.get("mirrorVolumeMounts"):
-            mounts += self._artifact_mounts
+            mounts += [*self._artifact_mounts, *self._fetched_mounts()]
+        if self._fetched and (role, name) == ("init", http_inputs.CONTAINER):
+            mounts.append(Mount(Path(self.directory, _FETCHED), http_inputs.FOLDER))
         mounts += [Mount(Path(path), path, read_only=True, as_owner=False) for path in image.get("mounts") or ()]
         argv = list(argv_of(container, image, variables))
         if role == "main" and self.template.get("script"):

@@ -149,6 +149,8 @@ def _check_template(template: dict[str, Any], pointer: str) -> None:
     _check_duration(template, "timeout", pointer)
     _check_outputs(template, pointer)
     for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or ()):
+        if artifact.get("http"):
+            raise ManifestRejected("an artifact is sent to no address", f"{pointer}/outputs/artifacts/{index}/http")
         if not any(artifact.get(key) for key in ("path", "from", "fromExpression")):
             raise ManifestRejected("an output artifact has a path", f"{pointer}/outputs/artifacts/{index}/path")
 

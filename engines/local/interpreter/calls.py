@@ -179,7 +179,7 @@ def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: 
 
 
 # What says where an artifact lies; whichever store it names, ours is a folder (see `artifacts.py`).
-LOCATIONS = ("raw", "s3", "azure", "gcs", "oss", "hdfs", "artifactory")
+LOCATIONS = ("raw", "s3", "azure", "gcs", "oss", "hdfs", "artifactory", "http")
 
 
 def location_of(artifact: Artifact) -> dict[str, Any] | None:
