@@ -79,7 +79,9 @@ class _Check:
         elif kinds[0] == "dag":
             self._dag(template, where)
         else:
-            self._resolve({key: value for key, value in template.items() if key != "outputs"}, template, where)
+            self._resolve(
+                {key: value for key, value in template.items() if key not in ("outputs", "metrics")}, template, where
+            )
 
     def _steps(self, template: Template, where: str) -> None:
         known: set[str] = set()
