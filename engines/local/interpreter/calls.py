@@ -61,6 +61,7 @@ class Call:
         depth: int = 0,
         capture: bool = False,
         flag: dict[str, bool] | None = None,
+        local: dict[str, str] | None = None,
     ) -> None:
         self.name = name
         self.display = display
@@ -73,7 +74,7 @@ class Call:
         self.depth = depth
         self.capture = capture
         self.flag = flag
-        self.local: dict[str, str] = {}
+        self.local = local or {}
 
 
 class Bound:

@@ -13,7 +13,20 @@ from engines.local.interpreter.hooks import EXIT, hooks_of
 from engines.local.interpreter.items import loops
 from engines.local.interpreter.tags import tags_in
 
-_LOCAL = frozenset({"pod.name", "node.name", "retries", "item", "workflow.failures", "inputs.parameters"})
+_LOCAL = frozenset(
+    {
+        *(
+            "pod.name",
+            "node.name",
+            "steps.name",
+            "tasks.name",
+            "retries",
+            "item",
+            "workflow.failures",
+            "inputs.parameters",
+        ),
+    }
+)
 _LOCAL_PREFIXES = ("item.", "lastRetry.", "outputs.")
 _KINDS = ("container", "script", "containerSet", "steps", "dag", "suspend")
 

@@ -112,7 +112,8 @@ class Composite(Owner):
 
     def _called(self, step: dict[str, Any], ready: Any, turn: Turn, full_name: str) -> Node:
         machine, boundary = self.machine, self.node["id"]
-        scope = self.scope.inside(turn.item) if turn.item else self.scope
+        named = {f"{self.prefix}.name": turn.name}
+        scope = self.scope.inside(turn.item, named)
         try:
             if step.get("when"):
                 condition = fill(part(ready, "when"), scope.lookup)
@@ -139,6 +140,7 @@ class Composite(Owner):
                 on_exit=self.call.on_exit,
                 depth=self.call.depth + 1,
                 capture=is_asked_for(f"{self.prefix}.{step['name']}.outputs.result", self.asked),
+                local=named,
             )
         )
         if hooked:
