@@ -34,7 +34,7 @@ from policy.guarded import (
     RELATIVE_PATH,
     ClaimTemplates,
     HostNetwork,
-    HttpAddress,
+    HttpArtifact,
     NodeSelector,
     NodeTerms,
     ServiceAccount,
@@ -112,7 +112,7 @@ ARTIFACT = Table(
         "recurseMode": FLAG,
         "archive": Table({"none": Table({}), "tar": Table({"compressionLevel": Number()}), "zip": Table({})}),
         "raw": Table({"data": TEXT}),
-        "http": Table({"url": HttpAddress()}),
+        "http": HttpArtifact(),
         "s3": Table(
             {
                 "key": TEXT,

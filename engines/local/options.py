@@ -57,7 +57,6 @@ def default_images() -> dict[str, dict[str, Any]]:
         "*/processor-resource-manager:*": _program("runtime.step_runner"),
         "*/federated-learning-manager:*": _program("runtime.federated_manager"),
         "*/sample-ai-engine:*": _program("runtime.sample_ai_engine"),
-        http_inputs.IMAGE: _program("runtime.http_artifacts"),
     }
     for name in ("busybox", "alpine", "python"):
         for pattern in (name, f"{name}:*", f"*/{name}:*"):
@@ -118,7 +117,8 @@ class Options:
     def for_supervisor(self) -> dict[str, Any]:
         """Return the options as plain data."""
         return {
-            "images": self.images,
+            # No manifest is allowed the last; it is what fetches artifacts.
+            "images": {**self.images, http_inputs.IMAGE: _program("runtime.http_artifacts")},
             "nodes": self.nodes,
             "max_pods": self.max_pods,
             "gateways": self.gateways,

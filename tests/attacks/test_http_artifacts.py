@@ -182,7 +182,7 @@ POLICY = Policy(images=("busybox:*",), artifact_endpoints=None, http_origins=("h
 )
 def test_the_policy_knows_addresses_by_their_origin(url: str) -> None:
     assert [fault.pointer for fault in judge(manifest(url), POLICY, Grant()).faults] == [
-        "/spec/templates/0/inputs/artifacts/0/http/url"
+        "/spec/templates/0/inputs/artifacts/0/http"
     ]
 
 
