@@ -151,6 +151,9 @@ def _check_template(template: dict[str, Any], pointer: str) -> None:
     _check_duration(template, "activeDeadlineSeconds", pointer)
     _check_duration(template, "timeout", pointer)
     _check_outputs(template, pointer)
+    if template.get("synchronization") and (template.get("steps") or template.get("dag")):
+        # Pods take locks; one that nobody takes would be worse than none.
+        raise ManifestRejected("steps and dag templates hold no locks here", f"{pointer}/synchronization")
     for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or ()):
         if artifact.get("http"):
             raise ManifestRejected("an artifact is sent to no address", f"{pointer}/outputs/artifacts/{index}/http")
