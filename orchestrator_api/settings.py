@@ -368,6 +368,8 @@ MANIFEST_CONFIG_MAPS = env.list(
 MANIFEST_SECRETS = env.list("MANIFEST_SECRETS", default=[])
 MANIFEST_VOLUME_CLAIMS = env.list("MANIFEST_VOLUME_CLAIMS", default=[])
 MANIFEST_ARTIFACT_ENDPOINTS = env.list("MANIFEST_ARTIFACT_ENDPOINTS", default=[])
+# Such as https://data.example.org
+MANIFEST_HTTP_ARTIFACTS = env.list("MANIFEST_HTTP_ARTIFACTS", default=[])
 # As JSON: {"/spec/templates/*/tolerations": [[{"key": "gpu", "operator": "Exists"}]], "/spec/priority": null}
 MANIFEST_ALLOWED_FIELDS = env.json("MANIFEST_ALLOWED_FIELDS", default={})
 ALLOWED_IMAGE_REGISTRIES = env.list("ALLOWED_IMAGE_REGISTRIES", default=[IMAGE_REGISTRY])

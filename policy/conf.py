@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from django.core import checks
 
 from policy.allowed_fields import allowed_fields, field_complaints
 from policy.images import pattern_complaint
+from policy.places import origin_of
 from policy.rules import PLAIN_IMAGES, SHIPPED_IMAGES, Policy
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -38,6 +40,7 @@ def installed_policy(engine: str | None = None) -> Policy:
         volume_claims=tuple(settings.MANIFEST_VOLUME_CLAIMS),
         # One machine keeps artifacts itself.
         artifact_endpoints=None if engines == local else tuple(settings.MANIFEST_ARTIFACT_ENDPOINTS),
+        http_origins=tuple(settings.MANIFEST_HTTP_ARTIFACTS),
         namespaces=(settings.ARGO_NAMESPACE or "argo",),
         central_node=central,
         known=(
@@ -70,10 +73,26 @@ def _complaints() -> Iterator[tuple[str, str]]:
     for pattern in settings.ALLOWED_IMAGES:
         if problem := pattern_complaint(pattern):
             yield "policy.E002", f"ALLOWED_IMAGES: {pattern!r} {problem}."
+    for origin in settings.MANIFEST_HTTP_ARTIFACTS:
+        if problem := _origin_complaint(origin):
+            yield "policy.E005", f"MANIFEST_HTTP_ARTIFACTS: {origin!r} {problem}."
     for words in field_complaints(settings.MANIFEST_ALLOWED_FIELDS):
         yield "policy.E003", f"MANIFEST_ALLOWED_FIELDS: {words}."
     for words in _path_complaints(settings.DATA_PARTNER_PATHS):
         yield "policy.E004", f"DATA_PARTNER_PATHS: {words}."
+
+
+def _origin_complaint(origin: str) -> str:
+    """Return what is wrong with an address that artifacts may be fetched from, or ''."""
+    if origin_of(origin) != origin:
+        return "is not the beginning of an address: http:// or https://, a host in lower case, a port, and nothing more"
+    host = origin.partition("//")[2].partition(":")[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    # Where clouds tell a machine its credentials.
+    return "is link-local; nothing that a manifest may ask for lies there" if address.is_link_local else ""
 
 
 def _path_complaints(table: Any) -> Iterator[str]:

@@ -7,10 +7,24 @@ from collections.abc import Callable
 
 from policy import images
 from policy.faults import escape
-from policy.forms import DNS_LABEL, DNS_NAME, QUANTITY, VALUES, Check, Form, Json, ListOf, Only, Table, shown
+from policy.forms import (
+    DNS_LABEL,
+    DNS_NAME,
+    FIELDS,
+    QUANTITY,
+    TEXT,
+    VALUES,
+    Check,
+    Form,
+    Json,
+    ListOf,
+    Only,
+    Table,
+    shown,
+)
 from policy.outline import as_list, as_mapping, symbol
 from policy.parts import fixed_platform_vars_names, manager_config_maps
-from policy.places import absolute_path_fault, relative_path_fault
+from policy.places import absolute_path_fault, origin_of, relative_path_fault
 
 PARTNER_LABEL = "dataPartner"
 _LIST = "execution_dataPartnerPatientsList"
@@ -167,7 +181,7 @@ class ClaimTemplates(Form):
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not check.policy.is_one_machine:
-            check.refuse(at, "volume-claims", "has volumes made, which MANIFEST_ALLOWED_FIELDS has to allow")
+            check.refuse(at, FIELDS, "has volumes made; only one machine makes folders of them without being asked")
         _CLAIM_TEMPLATES.check(value, at, check)
 
 
@@ -199,6 +213,20 @@ class StoreEndpoint(Form):
             detail = f"{shown(value)} is not listed in MANIFEST_ARTIFACT_ENDPOINTS"
             check.refuse(at, "artifact-stores", detail)
 
+
+class HttpArtifact(Form):
+    """Where an artifact is fetched from: at one of the addresses that are listed."""
+
+    def check(self, value: Json, at: str, check: Check) -> None:
+        _HTTP_ARTIFACT.check(value, at, check)
+        url = as_mapping(value).get("url")
+        for text in check.becomes(url) if isinstance(url, str) else ():
+            if origin_of(text) not in check.policy.http_origins:
+                detail = f"{shown(text)} is not at an address that MANIFEST_HTTP_ARTIFACTS lists"
+                check.refuse(at, "artifact-stores", detail)
+
+
+_HTTP_ARTIFACT = Table({"url": TEXT})
 
 # Where nobody calls it, it must still be the name of a store and not the address of a machine.
 _STORE = re.compile(r"(https://)?(?=[^/]*[a-z])([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]{2,}(:443)?/?")

@@ -1,4 +1,4 @@
-"""Paths as texts: nothing here looks at a file."""
+"""Paths and addresses as texts: nothing here looks at a file or calls anybody."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ def _parts_fault(path: str) -> str:
     if _FORBIDDEN.search(path) or not path.isprintable():
         return "holds a character that is not allowed in a path, or a reference that nobody fills in"
     return "is too long" if len(path) > 1000 else ""
+
+
+_ORIGIN = re.compile(r"(?P<origin>https?://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?)(?P<rest>[/?][!-~]*)?")
+
+
+def origin_of(address: str) -> str:
+    """Return scheme, host and port of an address of http or https, '' for anything else: a user, odd characters."""
+    found = _ORIGIN.fullmatch(address)
+    return found["origin"] if found and "{{" not in address and "\\" not in address else ""
 
 
 def is_below(path: str, roots: Iterable[str]) -> bool:

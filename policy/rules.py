@@ -22,6 +22,7 @@ class Policy:
     - `config_maps`, `secrets`, `volume_claims`: by exact name.
     - `artifact_endpoints`: addresses of blob stores; None where the engine keeps artifacts itself, whatever store they
       name.
+    - `http_origins`: scheme, host and port of addresses that artifacts may be fetched from.
     - `known`: parameters of every Workflow whose value is the same for all, for texts that are not rendered yet.
     - `allowed_fields`: JSON pointer with `*` for any one part, and the JSON texts of the values that may stand there;
       None for any value.
@@ -36,6 +37,7 @@ class Policy:
     secrets: tuple[str, ...] = ()
     volume_claims: tuple[str, ...] = ()
     artifact_endpoints: tuple[str, ...] | None = ()
+    http_origins: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
     central_node: tuple[str, str] = ("nodeType", "central")
     known: tuple[tuple[str, str], ...] = ()

@@ -34,6 +34,7 @@ from policy.guarded import (
     RELATIVE_PATH,
     ClaimTemplates,
     HostNetwork,
+    HttpArtifact,
     NodeSelector,
     NodeTerms,
     ServiceAccount,
@@ -112,6 +113,7 @@ ARTIFACT = Table(
         "recurseMode": FLAG,
         "archive": Table({"none": Table({}), "tar": Table({"compressionLevel": Number()}), "zip": Table({})}),
         "raw": Table({"data": TEXT}),
+        "http": HttpArtifact(),
         "s3": Table(
             {
                 "key": TEXT,
@@ -133,7 +135,7 @@ ARTIFACT = Table(
         ),
     },
     dict.fromkeys(
-        ["git", "http", "gcs", "oss", "hdfs", "artifactory", "plugin"],
+        ["git", "gcs", "oss", "hdfs", "artifactory", "plugin"],
         ("artifact-stores", "artifacts come from s3, azure, raw texts or other steps"),
     ),
 )

@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from policy.conf import installed_policy
 from policy.faults import ManifestFault
 from policy.reading import MAX_BYTES
-from schemas.manifest.checked import Question
+from schemas.manifest.checked import Answer, Question
 from schemas.manifest.process import check_apart
 from schemas.models import Implementation, Schema
 from schemas.parameter_names import provided_parameter_names
@@ -121,6 +121,11 @@ def check_shipped(schemas: Sequence[tuple[dict[str, Any], str]]) -> list[Checked
         manifest_faults(answer.faults) if answer.faults else CheckedSchema(document, text.encode(), answer.manifest)
         for (document, text), answer in zip(schemas, check_apart(questions), strict=True)
     ]
+
+
+def judged_manifests(contents: Sequence[bytes]) -> list[Answer]:
+    """Return what would be said of manifests at an upload, as far as it does not need their Schemas' documents."""
+    return check_apart([question_of(None, content) for content in contents])
 
 
 def question_of(document: Mapping[str, Any] | None, content: bytes) -> Question:

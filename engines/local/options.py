@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engines.local import layout
+from engines.local import http_inputs, layout
 from engines.local.quantities import bytes_of
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -117,7 +117,8 @@ class Options:
     def for_supervisor(self) -> dict[str, Any]:
         """Return the options as plain data."""
         return {
-            "images": self.images,
+            # No manifest is allowed the last; it is what fetches artifacts.
+            "images": {**self.images, http_inputs.IMAGE: _program("runtime.http_artifacts")},
             "nodes": self.nodes,
             "max_pods": self.max_pods,
             "gateways": self.gateways,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from engines.local import beneath, layout, names, trees
+from engines.local import beneath, http_inputs, layout, names, trees
 from engines.local.artifacts import ArtifactMissing, ArtifactStore
 from engines.local.container_ends import PATH as ENDS_PATH
 from engines.local.container_ends import ContainerEnds
@@ -29,6 +29,7 @@ SCRIPT_PATH = "/argo/staging/script"
 _USAGE_OF = 'Usage of EmptyDir volume "%s" exceeds the limit "%s".'
 # What a Workflow's record on a cluster holds at most; a longer output is refused, never cut.
 _LONGEST_OUTPUT = 1 << 20
+_FETCHED = "fetched"
 _TEMPORARY = "/tmp"  # noqa: S108 - a path inside the pod
 
 OutputReader = Callable[[str, str], Iterator[OutputEntry]]
@@ -77,7 +78,8 @@ class PodFiles:
     def __init__(self, shop: Shop, order: PodOrder) -> None:
         self.shop = shop
         self.order = order
-        self.template: Template = patched(order.template)
+        self._fetched = http_inputs.fetched(order.artifacts)
+        self.template: Template = http_inputs.with_fetching(patched(order.template), self._fetched)
         # Numbers, not names: what a manifest says is never part of a path of this machine.
         self.directory = os.path.join(shop.directory, layout.PODS, str(shop.take_number()))
         self._surroundings = Surroundings(shop.volumes.config_maps, shop.volumes.secrets, self._field)
@@ -124,11 +126,32 @@ class PodFiles:
             problem = names.absolute(path)
             if problem:
                 raise VolumeRefused(f"artifact {artifact['name']}: {problem}")
+            if number in self._fetched:
+                continue
             os.makedirs(folder, exist_ok=True)
             if self.shop.store.fetch(artifact, os.path.join(folder, str(number))):
                 self._artifact_mounts.append(Mount(Path(folder), path, below=str(number)))
+        if self._fetched:
+            self._make_fetching_folder()
         if script:
             self._write_script(str(script.get("source") or ""))
+
+    def _make_fetching_folder(self) -> None:
+        """Make where the pod's first container lays down what it fetches, whoever it runs as."""
+        folder = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.close(beneath.make_directories(folder, [_FETCHED], 0o777))
+        finally:
+            os.close(folder)
+
+    def _fetched_mounts(self) -> list[Mount]:
+        """Return the mounts of what was fetched; one that is optional may be missing."""
+        folder = os.path.join(self.directory, _FETCHED)
+        return [
+            Mount(Path(folder), artifact["path"], below=str(number))
+            for number, artifact in self._fetched.items()
+            if os.path.lexists(os.path.join(folder, str(number)))
+        ]
 
     def _write_script(self, text: str) -> None:
         folder = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -159,7 +182,9 @@ class PodFiles:
         variables = environment(container, self._surroundings)
         mounts = mounts_of(volume_mounts(self.template, role, container), self._made)
         if (role == "main" and (name == "main" or not self._has_main())) or container.get("mirrorVolumeMounts"):
-            mounts += self._artifact_mounts
+            mounts += [*self._artifact_mounts, *self._fetched_mounts()]
+        if self._fetched and (role, name) == ("init", http_inputs.CONTAINER):
+            mounts.append(Mount(Path(self.directory, _FETCHED), http_inputs.FOLDER))
         mounts += [Mount(Path(path), path, read_only=True, as_owner=False) for path in image.get("mounts") or ()]
         if self._ends is not None and role != "init" and ENDS_PATH not in {mount.target for mount in mounts}:
             mounts.append(self._ends.mount)

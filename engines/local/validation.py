@@ -70,6 +70,9 @@ def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
 def _check_expressions(value: Any, pointer: str, depth: int) -> None:
     if depth > _DEEPEST:
         raise ManifestRejected("the manifest is nested too deeply", pointer)
+    if pointer == "/spec/arguments/parameters":
+        # What somebody typed may stand here, and is nothing but text.
+        return
     if isinstance(value, str):
         for tag in tags_in(value):
             if tag.startswith("="):
@@ -182,7 +185,12 @@ def _check_template(template: dict[str, Any], pointer: str) -> None:
     _check_duration(template, "activeDeadlineSeconds", pointer)
     _check_duration(template, "timeout", pointer)
     _check_outputs(template, pointer)
+    if template.get("synchronization") and (template.get("steps") or template.get("dag")):
+        # Pods take locks; one that nobody takes would be worse than none.
+        raise ManifestRejected("steps and dag templates hold no locks here", f"{pointer}/synchronization")
     for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or ()):
+        if artifact.get("http"):
+            raise ManifestRejected("an artifact is sent to no address", f"{pointer}/outputs/artifacts/{index}/http")
         if not any(artifact.get(key) for key in ("path", "from", "fromExpression")):
             raise ManifestRejected("an output artifact has a path", f"{pointer}/outputs/artifacts/{index}/path")
 

@@ -170,6 +170,7 @@ WORKFLOWS = Section(
         Variable("MANIFEST_SECRETS", forms.OBJECTS, [], "Secrets that any Workflow may read"),
         Variable("MANIFEST_VOLUME_CLAIMS", forms.OBJECTS, [], "PersistentVolumeClaims that any Workflow may mount"),
         Variable("MANIFEST_ARTIFACT_ENDPOINTS", forms.names("addresses of blob stores"), [], "blob stores that artifacts may name, as manifests write them; where all engines are of one machine, which keeps artifacts itself, any host name may stand there"),
+        Variable("MANIFEST_HTTP_ARTIFACTS", forms.ORIGINS, [], "where `http` artifacts may be fetched from: scheme, host and port. They are fetched by their pod, so on one machine the host must be a gateway as well (`LOCAL_ENGINE_GATEWAYS`)"),
         Variable("MANIFEST_ALLOWED_FIELDS", ALLOWED_FIELDS, {}, "what manifests may hold beside the table, see below"),
         Variable("ALLOWED_IMAGE_REGISTRIES", forms.REGISTRIES, None, "registries from which the shipped programs and registered AI engines may be run", default_says="`IMAGE_REGISTRY`"),
         Variable("ALLOWED_IMAGES", forms.IMAGES, [], "further images"),

@@ -79,8 +79,8 @@ HOSTILE = {
     ),
     "memoized in a config map": (
         workflow(template={"memoize": {"key": "k", "maxAge": "1h", "cache": {"configMap": {"name": "c", "key": "k"}}}}),
-        f"{T}/memoize",
-        "allowed-fields",
+        f"{T}/memoize/cache/configMap/name",
+        "config-maps",
     ),
     "parameter of a config map": (
         workflow(
@@ -88,13 +88,13 @@ HOSTILE = {
                 "inputs": {"parameters": [{"name": "p", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]}
             }
         ),
-        f"{T}/inputs/parameters/0/valueFrom/configMapKeyRef",
-        "allowed-fields",
+        f"{T}/inputs/parameters/0/valueFrom/configMapKeyRef/name",
+        "config-maps",
     ),
     "semaphore of a config map": (
         workflow(template={"synchronization": {"semaphores": [{"configMapKeyRef": {"name": "c", "key": "k"}}]}}),
-        f"{T}/synchronization/semaphores",
-        "allowed-fields",
+        f"{T}/synchronization/semaphores/0/configMapKeyRef/name",
+        "config-maps",
     ),
     "artifact repository of a config map": (
         workflow(spec={"artifactRepositoryRef": {"configMap": "c", "key": "k"}}),

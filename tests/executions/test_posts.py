@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import zipfile
@@ -17,6 +18,7 @@ from runs.models import WorkflowRun
 from tests.executions.conftest import (
     FEDERATED,
     INFERENCE,
+    MANIFEST,
     federated_document,
     inference_document,
     inference_files,
@@ -124,6 +126,37 @@ def test_a_dry_run_answers_the_workflow(api: APIClient, make_schema: Any, settin
     assert answer["parameters"]["execution_dataPartner"] == "data-partner-1"
     assert answer["manifest"]["spec"]["arguments"]["parameters"]
     assert nothing_is_stored(settings)
+
+
+def with_template(template: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """Return the manifest of a training with one template more."""
+    manifest = copy.deepcopy(MANIFEST)
+    manifest["spec"] |= {"templates": [*manifest["spec"]["templates"], template], **spec}
+    return manifest
+
+
+def test_a_dry_run_says_what_the_engine_would_not_run(api: APIClient, make_schema: Any) -> None:
+    template = {"name": "late", "timeout": "soon", "container": {"image": "busybox", "command": ["true"]}}
+    schema = make_schema(manifest=with_template(template))
+
+    answers = [
+        api.post(f"{URL}{query}", multipart(training_document(), training_files())) for query in ("?dry_run=true", "")
+    ]
+
+    place = f"/spec/templates/{len(schema.manifest['spec']['templates']) - 1}/timeout"
+    for response in answers:
+        assert response.status_code == 400
+        assert place in response.json()["errors"][0]["detail"]
+
+
+def test_a_dry_run_says_that_dependencies_go_in_a_circle(api: APIClient, make_schema: Any) -> None:
+    tasks = [{"name": name, "template": "circle", "depends": other} for name, other in ("ab", "ba")]
+    make_schema(manifest=with_template({"name": "circle", "dag": {"tasks": tasks}}, onExit="circle"))
+
+    response = api.post(f"{URL}?dry_run=true", multipart(training_document(), training_files()))
+
+    assert response.status_code == 400
+    assert "dependency cycle among: a, b" in response.json()["errors"][0]["detail"]
 
 
 def test_a_dry_run_finds_the_same_faults(api: APIClient, make_schema: Any) -> None:

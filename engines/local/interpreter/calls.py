@@ -70,6 +70,7 @@ class Call:
         placement: dict[str, Any] | None = None,
         outer: Sequence[Mapping[str, str]] = (),
         absent: Collection[str] = (),
+        local: dict[str, str] | None = None,
     ) -> None:
         self.name = name
         self.display = display
@@ -88,7 +89,7 @@ class Call:
         self.outer = outer
         # Parameters whose argument is the output of something that did not run and has no default.
         self.absent = absent
-        self.local: dict[str, str] = {}
+        self.local = local or {}
 
 
 class Bound:
@@ -194,7 +195,7 @@ def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: 
 
 
 # What says where an artifact lies; whichever store it names, ours is a folder (see `artifacts.py`).
-LOCATIONS = ("raw", "s3", "azure", "gcs", "oss", "hdfs", "artifactory")
+LOCATIONS = ("raw", "s3", "azure", "gcs", "oss", "hdfs", "artifactory", "http")
 
 
 def location_of(artifact: Artifact) -> dict[str, Any] | None:

@@ -13,7 +13,20 @@ from engines.local.interpreter.hooks import EXIT, hooks_of
 from engines.local.interpreter.items import loops
 from engines.local.interpreter.tags import UNTOLD, tags_in, text_of
 
-_LOCAL = frozenset({"pod.name", "node.name", "retries", "item", "workflow.failures", "inputs.parameters"})
+_LOCAL = frozenset(
+    {
+        *(
+            "pod.name",
+            "node.name",
+            "steps.name",
+            "tasks.name",
+            "retries",
+            "item",
+            "workflow.failures",
+            "inputs.parameters",
+        ),
+    }
+)
 _LOCAL_PREFIXES = ("item.", "lastRetry.", "outputs.")
 _KINDS = ("container", "script", "containerSet", "steps", "dag", "suspend")
 
@@ -87,7 +100,9 @@ class _Check:
         elif kinds[0] == "dag":
             self._dag(template, where)
         else:
-            self._resolve({key: value for key, value in template.items() if key != "outputs"}, template, where)
+            self._resolve(
+                {key: value for key, value in template.items() if key not in ("outputs", "metrics")}, template, where
+            )
 
     def _steps(self, template: Template, where: str) -> None:
         known: set[str] = set()

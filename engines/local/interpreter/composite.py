@@ -142,7 +142,8 @@ class Composite(Owner):
 
     def _called(self, step: dict[str, Any], ready: Any, turn: Turn, full_name: str) -> Node:
         machine, boundary = self.machine, self.node["id"]
-        scope = self.scope.inside(turn.item) if turn.item else self.scope
+        named = {f"{self.prefix}.name": turn.name}
+        scope = self.scope.inside(turn.item, named)
         try:
             if step.get("when"):
                 condition = fill(part(ready, "when"), scope.lookup)
@@ -174,6 +175,7 @@ class Composite(Owner):
                 placement=placement,
                 outer=scope.layers[:-1] if step.get("inline") else (),
                 absent=absent,
+                local=named,
             )
         )
         if hooked:

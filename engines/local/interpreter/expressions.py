@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from engines.local.interpreter.evaluation import FUNCTIONS, Evaluation, InvalidExpression, expression_of
+from engines.local.interpreter.evaluation import FUNCTIONS, Evaluation, expression_of
 from engines.local.interpreter.grammar import Node
 from engines.local.interpreter.times import METHODS
-from engines.local.interpreter.values import json_text, shown
+from engines.local.interpreter.values import InvalidExpression, json_text, shown
 from engines.local.interpreter.visible import ROOTS, Entry, Names
 
 MAX_RESULT = 1 << 20

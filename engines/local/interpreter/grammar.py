@@ -190,9 +190,9 @@ class Node:
     def __init__(self, kind: str, *parts: Any) -> None:
         self.kind = kind
         self.parts = list(parts)
-        inner = [part for part in parts if isinstance(part, Node)]
-        self.depth = 1 + max((part.depth for part in inner), default=0)
-        self.size = 1 + sum(part.size for part in inner)
+        inner: list[Node] = [part for part in parts if isinstance(part, Node)]
+        self.depth: int = 1 + max((part.depth for part in inner), default=0)
+        self.size: int = 1 + sum(part.size for part in inner)
         if self.depth > MAX_DEPTH:
             raise InvalidText(f"it is nested more than {MAX_DEPTH} deep")
         if self.size > MAX_NODES:
@@ -261,7 +261,7 @@ def _shown(text: str) -> str:
 def _parser(language: str) -> tuple[Callable[[str], Node], dict[str, str]]:
     import lark  # noqa: PLC0415
 
-    class Builder(_Builder, lark.Transformer):  # type: ignore[type-arg, misc]
+    class Builder(_Builder, lark.Transformer):  # type: ignore[type-arg]
         """The tree's builder, called while the text is read: nothing calls itself however deep the text is."""
 
     grammar = GRAMMAR + (_COMMENTS if language == "expression" else "")

@@ -156,8 +156,8 @@ class PodNodes:
 
     def _whole(self, template: dict[str, Any]) -> dict[str, Any]:
         """Return a pod's template with what the Workflow says of all pods."""
-        # What is said of retries concerns attempts, not the pod.
-        whole = {key: value for key, value in template.items() if key != "retryStrategy"}
+        # What is said of retries concerns attempts, not the pod; metrics have values at the end, and nobody reads them.
+        whole = {key: value for key, value in template.items() if key not in ("retryStrategy", "metrics")}
         spec = self.machine.spec
         patch = joined_patch(spec.get("podSpecPatch"), template.get("podSpecPatch"))
         if patch:

@@ -102,13 +102,13 @@ def _steps(budget: Budget, first: int, last: int, step: int) -> list[int]:
 
 
 def _seq(budget: Budget, *numbers: Any) -> str:
-    first, step, last = {
-        1: lambda last: (1, 1, last),
-        2: lambda first, last: (first, 1, last),
-        3: lambda first, step, last: (first, step, last),
-    }[len(numbers)](*map(count_of, numbers))
-    if len(numbers) < 3 and last < first:
-        step = -1
+    given = [count_of(number) for number in numbers]
+    if not 1 <= len(given) <= 3:
+        raise InvalidExpression("one, two or three numbers are expected")
+    first = given[0] if len(given) > 1 else 1
+    last = given[-1]
+    down = len(given) < 3 and last < first
+    step = given[1] if len(given) > 2 else -1 if down else 1
     listed = _steps(budget, first, last + (1 if step > 0 else -1), step)
     return joined(budget, [str(number) for number in listed], " ")
 
@@ -185,7 +185,8 @@ def _filled(new: str, match: Any) -> str:
 
 def _regex_split(budget: Budget, pattern: Any, value: Any, most: Any) -> list[str]:
     count, whole = count_of(most), text(value)
-    parts, end = [], 0
+    parts: list[str] = []
+    end = 0
     for match in _pattern(pattern).finditer(whole):
         budget.spend(1)
         if 0 < count <= len(parts) + 1:

@@ -245,9 +245,9 @@ def test_a_patch_of_the_workflow_is_laid_over_all_pods(engine: LocalEngine) -> N
     own = '{"containers": [{"name": "main", "env": [{"name": "B", "value": "own"}]}]}'
     say = {"name": "say", "podSpecPatch": own, "container": shell("echo $A $B")}
 
-    run(engine, "patched", workflow(say, podSpecPatch=patch, arguments=parameters(a="1")))
+    run(engine, "patched-by-workflow", workflow(say, podSpecPatch=patch, arguments=parameters(a="1")))
 
-    assert text(engine, "patched") == "1 own"
+    assert text(engine, "patched-by-workflow") == "1 own"
 
 
 def test_exit_hooks_and_terminated_workflows_end(engine: LocalEngine) -> None:

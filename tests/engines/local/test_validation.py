@@ -111,6 +111,10 @@ def changed(**template: Any) -> dict[str, Any]:
             changed(synchronization={"mutexes": [{"name": "m", "database": True}]}),
             "/spec/templates/0/synchronization/mutexes/0/database",
         ),
+        (
+            workflow({"name": "main", "synchronization": {"mutexes": [{"name": "m"}]}, "steps": [[]]}),
+            "/spec/templates/0/synchronization",
+        ),
         ({"kind": "CronWorkflow", "spec": {"templates": [WORK]}}, "/kind"),
         ({"kind": "Workflow"}, "/spec"),
         ({"kind": "Workflow", "spec": {"templates": {}}}, "/spec/templates"),

@@ -211,3 +211,10 @@ class TestExpressions:
 
         assert driver.nodes["wf"]["message"] == "retryStrategy.expression evaluated to false"
         assert driver.ran == ["wf(0)", "wf(1)"]
+
+
+def test_a_pod_knows_the_name_of_its_step() -> None:
+    say = {"name": "say", "container": shell("echo {{steps.name}}")}
+    driver = Driver(workflow(steps([call("a", "say"), call("b", "say", withItems=["x"])]), say))
+
+    assert (said(driver, "a"), said(driver, "b(0:x)")) == ("echo a", "echo b(0:x)")

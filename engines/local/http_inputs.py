@@ -1,0 +1,47 @@
+"""Input artifacts that lie at an address: fetched by the pod's first container, with the pod's own reach.
+
+Whoever writes a manifest chooses the address, so this process, which reaches more than a pod, never asks for it.
+Imported by the supervisor: it must load fast.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from engines.local.interpreter.calls import Artifact
+
+# Argo's own container of that name does it there, too.
+CONTAINER = "init"
+IMAGE = "http-artifacts"
+FOLDER = "/argo/inputs/artifacts"
+
+
+def fetched(artifacts: Mapping[str, Artifact]) -> dict[int, Artifact]:
+    """Return the artifacts that lie at an address, by their numbers."""
+    return {
+        number: artifact
+        for number, artifact in enumerate(artifacts.values())
+        if artifact.get("http") and artifact.get("path")
+    }
+
+
+def with_fetching(template: dict[str, Any], wanted: Mapping[int, Artifact]) -> dict[str, Any]:
+    """Return a pod's template with the container that fetches in front of all others."""
+    if not wanted:
+        return template
+    orders = [
+        {
+            "name": artifact["name"],
+            "url": artifact["http"]["url"],
+            "headers": artifact["http"].get("headers") or [],
+            "path": f"{FOLDER}/{number}",
+            "optional": bool(artifact.get("optional")),
+            "mode": artifact.get("mode"),
+            "unpack": (artifact.get("archive") or {}).get("none") is None,
+        }
+        for number, artifact in wanted.items()
+    ]
+    container = {"name": CONTAINER, "image": IMAGE, "args": [json.dumps(orders)]}
+    return {**template, "initContainers": [container, *(template.get("initContainers") or ())]}
