@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,14 +53,28 @@ def read_body(request: Request) -> Body:
 
 
 def read_json_file(upload: UploadedFile[Any], pointer: str, max_bytes: int | None = None) -> Any:
-    """Return the value that an uploaded JSON file holds. Raises InvalidInput at `pointer`, and TooLarge."""
+    """Return the value that an uploaded JSON file holds, and take a byte order mark from its beginning.
+
+    Whoever reads the file later need not know of such marks. Raises InvalidInput at `pointer`, and TooLarge.
+    """
     limit = max_bytes if max_bytes is not None else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if (upload.size or 0) > limit:
         raise TooLarge(faults=[Fault(pointer, f"is larger than {limit} bytes")])
     upload.seek(0)
     content = upload.read()
+    value = parse_json(content, pointer)
+    if content.startswith(BOM_UTF8):
+        _replace(upload, content.removeprefix(BOM_UTF8))
     upload.seek(0)
-    return parse_json(content, pointer)
+    return value
+
+
+def _replace(upload: UploadedFile[Any], content: bytes) -> None:
+    """Let an upload have another content, in memory or in its temporary file."""
+    upload.seek(0)
+    upload.write(content)
+    upload.truncate()
+    upload.size = len(content)
 
 
 def limit_size(request: Request | HttpRequest) -> None:

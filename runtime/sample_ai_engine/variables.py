@@ -112,7 +112,7 @@ class UserVariables:
 def read_object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; raise UseCaseError when there's none."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UseCaseError(f"there is no file {path}") from error
     except (ValueError, RecursionError) as error:

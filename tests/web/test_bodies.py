@@ -1,7 +1,8 @@
 import json
+from codecs import BOM_UTF8
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.test import RequestFactory
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import JSONParser, MultiPartParser
@@ -88,6 +89,18 @@ def test_a_json_file_is_read_and_left_at_its_beginning():
     upload = file(content=b'{"epochs": 3}')
     assert read_json_file(upload, "/files/vars") == {"epochs": 3}
     assert upload.read() == b'{"epochs": 3}'
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_byte_order_mark_is_taken_from_a_json_file(on_disk):
+    upload = file(content=BOM_UTF8 + b'{"epochs": 3}')
+    if on_disk:
+        spooled = TemporaryUploadedFile("vars.json", "application/json", upload.size, None)
+        spooled.write(upload.read())
+        upload = spooled
+
+    assert read_json_file(upload, "/files/vars") == {"epochs": 3}
+    assert (upload.read(), upload.size) == (b'{"epochs": 3}', 13)
 
 
 def test_a_json_file_that_is_none_or_too_large_is_pointed_at():
