@@ -106,6 +106,14 @@ def _url(execution_id: int) -> str:
     return f"http://{host}/api/executions/{execution_id}/retrieve_workflow_parameter/"
 
 
+def test_a_manifest_names_no_other_address() -> None:
+    manifest = one_step("{}", env=[{"name": URL_VARIABLE, "value": "http://elsewhere.example/"}])
+
+    (template,) = rendered(FLOWS["training-from-scratch"], manifest).manifest["spec"]["templates"]
+
+    assert [each["value"] for each in template["container"]["env"] if each["name"] == URL_VARIABLE] == [_url(13)]
+
+
 @pytest.mark.parametrize("flow", WITH_MODEL)
 def test_a_long_description_is_fetched_and_short_ids_stay(flow: str) -> None:
     model = OutputModel("m", "\u5931" * 50_000)

@@ -101,6 +101,7 @@ def test_a_byte_order_mark_is_taken_from_a_json_file(on_disk):
 
     assert read_json_file(upload, "/files/vars") == {"epochs": 3}
     assert (upload.read(), upload.size) == (b'{"epochs": 3}', 13)
+    upload.close()
 
 
 def test_a_json_file_that_is_none_or_too_large_is_pointed_at():
