@@ -32,6 +32,8 @@ LONGEST_ARGUMENTS = 2 * 1024**2 - 128 * 1024
 
 _MARK = "$parameter"
 _TAG = re.compile(r"\{\{([^{}]*)\}\}")
+# All parameters at once, as JSON.
+_ALL = re.compile(r"\{\{\s*workflow\.parameters(\.json)?\s*\}\}")
 _WORKFLOW, _INPUT = "workflow.parameters.", "inputs.parameters."
 # Tags within the names of tags, and what they come to.
 _DEEPEST = 4
@@ -81,8 +83,7 @@ def excesses(spec: Mapping[str, Any]) -> Iterator[TooLong]:
         for container in containers_of(template):
             texts = list(_started_with(container))
             # What they come to at the most: nearly all are told so without being pasted.
-            bound = sum(len(text.encode()) + text.count("{{") * pasting.longest for _, text in texts)
-            if bound <= LONGEST_ARGUMENT:
+            if sum(pasting.bound(text) for _, text in texts) <= LONGEST_ARGUMENT:
                 continue
             where = f"of the container {container.get('name', 'main')!r} of the template {template.get('name', '')!r}"
             sizes = [len(pasting.of(text, template).encode()) for _, text in texts]
@@ -105,6 +106,8 @@ def _started_with(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _inside(spec: Mapping[str, Any], texts: Collection[str], template: Template) -> frozenset[str]:
     """Return which of FETCHED are pasted into texts of a template."""
+    if any(_ALL.search(text) for text in texts):
+        return frozenset(FETCHED) & _values(spec).keys()
     marked = _Pasting(_with(spec, FETCHED), "".join)
     pasted = [marked.of(text, template) for text in texts]
     return frozenset(name for name in FETCHED if any(reference(name) in text for text in pasted))
@@ -155,7 +158,14 @@ class _Pasting:
         self._given = _values(spec)
         self._callers = Callers(spec)
         self._choose = choose
-        self.longest = max((len(value.encode()) for value in self._given.values()), default=0)
+        listed = [{"name": name, "value": value} for name, value in self._given.items()]
+        self._all = json.dumps(listed)
+        self._longest = max((len(value.encode()) for value in self._given.values()), default=0)
+
+    def bound(self, text: str) -> int:
+        """Return how many bytes a text comes to at the most, without pasting."""
+        longest = len(self._all) if _ALL.search(text) else self._longest
+        return len(text.encode()) + text.count("{{") * longest
 
     def of(self, text: str, template: Template) -> str:
         """Return a text of a template."""
@@ -168,6 +178,8 @@ class _Pasting:
 
     def _value(self, tag: str, template: Template) -> str:
         word = tag[2:-2].strip()
+        if _ALL.fullmatch(tag):
+            return self._all
         if word.startswith(_INPUT):
             found = self._callers.origins(tag, template)
             name = word.removeprefix(_INPUT)

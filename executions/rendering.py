@@ -95,8 +95,10 @@ def render(
             if image_name(container) in callback_images:
                 _add_callback_token(container, callback_secret_name(name), keys.of(template))
                 _add_variables(container, transport or {})
-            if fetched and _is_step_runner(container, callback_images):
-                _add_variables(container, {URL_VARIABLE: _parameters_url(platform, execution.id)})
+            if _is_step_runner(container, callback_images):
+                # Whatever the manifest says: the token goes to this address.
+                address = {URL_VARIABLE: _parameters_url(platform, execution.id)}
+                _add_variables(container, address if fetched or _names(container, URL_VARIABLE) else {})
             if managers is not None and image_name(container) == MANAGER_IMAGE:
                 _add_manager_variables(container, managers, callback_secret_name(name))
     content = {PLATFORM_VARS_KEY: json.dumps(platform_vars(platform), indent=2)}
@@ -153,6 +155,10 @@ def _add_variables(container: dict[str, Any], variables: Mapping[str, str]) -> N
     if variables:
         others = [variable for variable in container.get("env") or [] if variable.get("name") not in variables]
         container["env"] = others + [{"name": name, "value": value} for name, value in variables.items()]
+
+
+def _names(container: Mapping[str, Any], variable: str) -> bool:
+    return any(each.get("name") == variable for each in container.get("env") or [])
 
 
 def _add_manager_variables(container: dict[str, Any], variables: ManagerVariables, secret_name: str) -> None:

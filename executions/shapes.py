@@ -69,8 +69,9 @@ EXECUTION = _object(
             {
                 "ai_model": _object(
                     {
-                        "name": {"type": "string", "minLength": 1, "maxLength": 100},
-                        "description": {"type": "string"},
+                        # What the model registry would refuse after the training is refused before.
+                        "name": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"\S"},
+                        "description": {"type": "string", "maxLength": 100_000},
                         "merge_type": {"type": ["string", "null"], "maxLength": 50},
                     },
                     required=("name", "description"),

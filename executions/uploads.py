@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from django.core.files.base import File
 
-from executions.facts import EXTERNAL_DATA, SchemaFacts
+from executions.facts import EXTERNAL_DATA, REPORT_METADATA, SchemaFacts
 from web.archives import check_zip
 from web.bodies import read_json_file
 from web.errors import Fault, InvalidInput
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from django.core.files.uploadedfile import UploadedFile
 
 Uploads: TypeAlias = "Mapping[str, File[Any]]"
+
+
+# As many as the model registry takes with the model that comes of them.
+MAX_USER_VARS_BYTES = 10 * 1024**2
 
 
 def upload_faults(files: Uploads, schema: SchemaFacts) -> list[Fault]:
@@ -34,7 +38,8 @@ def _content_faults(part: str, upload: File[Any]) -> list[Fault]:
         if part == EXTERNAL_DATA:
             check_zip(upload, pointer=pointer)
         else:
-            read_json_file(cast("UploadedFile[Any]", upload), pointer)
+            longest = None if part == REPORT_METADATA else MAX_USER_VARS_BYTES
+            read_json_file(cast("UploadedFile[Any]", upload), pointer, longest)
     except InvalidInput as error:
         return list(error.faults)
     return []

@@ -283,8 +283,6 @@ class Server:
             document = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise ModelError("its evaluation metrics aren't JSON") from error
-        if not isinstance(document, dict) or not isinstance(document.get("evaluation_metrics"), list):
-            raise ModelError("its evaluation metrics hold no list evaluation_metrics")
         self._settings.metrics.mkdir(parents=True, exist_ok=True)
         _write(self._settings.metrics / f"{client}.json", data)
         self._progress.report("client evaluated", self._round, clients=self._clients(), of=client, metrics=document)

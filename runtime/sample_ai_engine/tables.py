@@ -11,10 +11,13 @@ from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
 from runtime.sample_ai_engine.errors import UseCaseError
+from runtime.workbook_layout import SheetLayout, sheet_layout
 
 Value = str | float | None
 WORKBOOKS = "*_Cancer.xlsx"
-TITLE_ROW = 3
+# An earlier edition of the layout had titles there, and data right below them.
+EARLIER_TITLE_ROW = 3
+Rows = Sequence[Sequence[object]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ class Table:
 
 
 def read_platform_tables(folder: Path) -> list[Table]:
-    """Return every sheet of the platform's workbooks: titles in the third row, data from the fourth."""
+    """Return every sheet of the platform's workbooks, which may be of an earlier edition of their layout."""
     files = sorted(folder.glob(WORKBOOKS))
     if not files:
         raise UseCaseError(f"there is no workbook *_Cancer.xlsx in {folder}")
-    return [table for file in files for table in _sheets(file, TITLE_ROW)]
+    return [table for file in files for table in _sheets(file, is_platforms=True)]
 
 
 def read_inference_tables(folder: Path) -> list[Table]:
@@ -49,7 +52,7 @@ def read_inference_tables(folder: Path) -> list[Table]:
         if file.suffix.lower() == ".csv":
             tables.append(_read_csv(file, folder))
         elif file.suffix.lower() == ".xlsx":
-            tables.extend(_sheets(file, TITLE_ROW if file.match(WORKBOOKS) else None))
+            tables.extend(_sheets(file, is_platforms=file.match(WORKBOOKS)))
     if not tables:
         raise UseCaseError(f"there is neither a CSV file nor a workbook in {folder}")
     return tables
@@ -71,7 +74,7 @@ def join(tables: Sequence[Table], title: str, sheet: str = "") -> Table:
     return Table(chosen[0].source, chosen[0].titles, rows)
 
 
-def _sheets(file: Path, title_row: int | None) -> Iterator[Table]:
+def _sheets(file: Path, *, is_platforms: bool) -> Iterator[Table]:
     try:
         book = load_workbook(file, read_only=True, data_only=True)
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as error:
@@ -79,12 +82,37 @@ def _sheets(file: Path, title_row: int | None) -> Iterator[Table]:
     try:
         for sheet in book.worksheets:
             rows = [tuple(row) for row in sheet.iter_rows(values_only=True)]
-            filled = [index for index, row in enumerate(rows) if any(value is not None for value in row)]
-            start = title_row - 1 if title_row else (filled[0] if filled else 0)
-            if start < len(rows):
-                yield _table(f"{file.name}:{sheet.title}", rows[start], rows[start + 1 :])
+            if is_platforms:
+                titles, first = _platforms_rows(rows, sheet_layout(file.stem, sheet.title))
+            else:
+                titles = next((index for index, row in enumerate(rows) if _is_filled(row)), 0)
+                first = titles + 1
+            if titles < len(rows):
+                yield _table(f"{file.name}:{sheet.title}", rows[titles], rows[first:])
     finally:
         book.close()
+
+
+def _platforms_rows(rows: Rows, layout: SheetLayout) -> tuple[int, int]:
+    """Return where the titles of a sheet stand, and where its data begin, both counted from 0."""
+    titles, first = layout.title_row - 1, layout.first_data_row - 1
+    earlier = EARLIER_TITLE_ROW - 1
+    if titles < earlier:
+        is_earlier = not _is_filled(_row(rows, titles)) and _is_filled(_row(rows, earlier))
+    else:
+        # Titles are in the same row in both editions: tell them by where they stand, or by data right below them.
+        places = {str(title): place for place, title in enumerate(_row(rows, titles)) if title is not None}
+        is_moved = any(layout.column(title) not in (place, None) for title, place in places.items())
+        is_earlier = is_moved or any(isinstance(value, int | float) for value in _row(rows, titles + 1))
+    return (earlier, earlier + 1) if is_earlier else (titles, first)
+
+
+def _row(rows: Rows, index: int) -> Sequence[object]:
+    return rows[index] if index < len(rows) else ()
+
+
+def _is_filled(row: Sequence[object]) -> bool:
+    return any(value is not None for value in row)
 
 
 def _read_csv(file: Path, folder: Path) -> Table:

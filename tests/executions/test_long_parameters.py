@@ -21,6 +21,7 @@ from tests.executions.conftest import (
     platform_data,
     training_document,
     training_files,
+    upload,
 )
 from tests.executions.test_callbacks import client_with
 from tests.executions.test_callbacks import url as url_of
@@ -89,7 +90,8 @@ def test_a_cohort_that_an_ai_engine_could_not_be_started_with_is_refused(
 
 def test_a_description_that_an_ai_engine_could_not_be_started_with_is_refused(api: APIClient, make_schema: Any) -> None:
     make_schema(manifest=pasting(f"{{{{workflow.parameters.{DESCRIPTION}}}}}", into_engine=True))
-    document = training_document(output_elements=output_model(description="d" * (LONGEST_ARGUMENT + 1)))
+    # Each character comes as six, for a manifest pastes it into a JSON text.
+    document = training_document(output_elements=output_model(description="\u5931" * 50_000))
 
     response = api.post("/api/executions/", multipart(document, training_files()))
 
@@ -149,3 +151,29 @@ def test_another_executions_parameters_are_refused(federated: Execution) -> None
     response = client.get(url_of(federated, f"retrieve_workflow_parameter/?name={PATIENTS}"))
 
     assert response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("field", "text"), [("description", "d" * 100_001), ("name", "n" * 101), ("name", " \n"), ("merge_type", "m" * 51)]
+)
+def test_what_the_registry_would_refuse_after_the_training_is_refused(
+    api: APIClient, make_schema: Any, field: str, text: str
+) -> None:
+    make_schema()
+    document = training_document(output_elements=output_model(**{field: text}))
+
+    response = api.post("/api/executions/", multipart(document, training_files()))
+
+    assert (response.status_code, pointers(response)) == (400, [f"/data/output_elements/ai_model/{field}"])
+
+
+def test_user_vars_that_the_registry_would_refuse_after_the_training_are_refused(
+    api: APIClient, make_schema: Any
+) -> None:
+    make_schema()
+    name = "main-ai-engine_version_user_vars"
+    large = upload(b'{"a": "' + b"a" * 10 * 1024**2 + b'"}')
+
+    response = api.post("/api/executions/", multipart(training_document(), {name: large}))
+
+    assert (response.status_code, pointers(response)) == (413, [f"/files/{name}"])

@@ -19,6 +19,7 @@ from tests.executions.conftest import (
     FEDERATED,
     INFERENCE,
     MANIFEST,
+    body,
     federated_document,
     inference_document,
     inference_files,
@@ -39,6 +40,22 @@ def nothing_is_stored(settings: Any) -> bool:
 
 def pointers(response: Any) -> list[str]:
     return [error["pointer"] for error in response.json()["errors"]]
+
+
+def test_files_are_kept_without_their_byte_order_mark(api: APIClient, make_schema: Any) -> None:
+    make_schema("inference", INFERENCE)
+    marked = {
+        "report_metadata": upload(b'\xef\xbb\xbf{"patient": "x"}'),
+        "main-ai-engine_version_user_vars": upload(b'\xef\xbb\xbf{"epochs": 3}'),
+    }
+
+    made = api.post(URL, multipart(inference_document(), inference_files() | marked)).json()
+
+    read = [
+        body(api.get(f"{URL}{made['id']}/{name}"))
+        for name in ("download_report_metadata/", "download_user_vars/?descriptor=main-ai-engine")
+    ]
+    assert read == [b'{"patient": "x"}', b'{"epochs": 3}']
 
 
 def test_a_training(api: APIClient, make_schema: Any) -> None:

@@ -92,10 +92,10 @@ def test_a_pod_that_is_killed_in_a_round_takes_it_up_again(api: Api, role: str) 
 
 
 def broken(patients: Any) -> Any:
-    """Let the other partner's data name a field that it does not define."""
+    """Let the other partner's data have a value that no cell of a workbook holds."""
     patients = copy.deepcopy(patients)
     sheet = patients[OTHER]["patients"][0]["clinical_data"][sample_data.CANCER_TYPE][sample_data.SHEET_KEY]
-    sheet["undefined"] = 1
+    sheet[sample_data.LABEL_KEY] = ["benign", "malignant"]
     return patients
 
 
@@ -106,7 +106,7 @@ def test_data_that_cannot_be_prepared_ends_the_training_at_once(api: Api) -> Non
 
     assert failed["state"]["status"] == "failed"
     assert failed["state"]["message"].startswith(f"{OTHER}: ")
-    assert "undefined" in failed["state"]["message"]
+    assert f"{sample_data.LABEL_KEY}: must be text" in failed["state"]["message"]
 
 
 def test_a_training_that_may_goes_on_without_a_partner(api: Api) -> None:

@@ -1,4 +1,5 @@
 import json
+from codecs import BOM_UTF8
 
 import pytest
 from django.core.files.storage import default_storage
@@ -83,6 +84,16 @@ def test_contents_are_downloaded_whole_and_in_part(api, name):
 def test_user_vars_are_downloaded(api):
     answer = api.get(f"{URL}{model().pk}/download_ai_engine_version_user_vars/")
 
+    assert b"".join(answer.streaming_content) == b'{"epochs": 3}'
+
+
+def test_user_vars_are_downloaded_without_a_byte_order_mark(api):
+    files = model_files() | {"ai_engine_version_user_vars": SimpleUploadedFile("u", BOM_UTF8 + b'{"epochs": 3}')}
+    data = {"ai_engine_version": version().pk, "name": "marked"}
+
+    made = api.post(URL, form(data, **files), format="multipart").json()
+
+    answer = api.get(f"{URL}{made['id']}/download_ai_engine_version_user_vars/")
     assert b"".join(answer.streaming_content) == b'{"epochs": 3}'
 
 

@@ -1,8 +1,10 @@
-"""A data partner's entry laid out as the workbooks that AI engines read."""
+"""A data partner's entry laid out as the workbooks that AI engines read (contracts/step-actions.md)."""
 
+import logging
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,26 @@ from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
 from runtime.errors import ActionError
 from runtime.step_runner.action import Action, Context
+from runtime.workbook_layout import SheetLayout, sheet_layout
 
 _INTEGER = re.compile(r"[+-]?\d{1,300}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(\d{1,300}\.\d*|\.\d+)", re.ASCII)
 _SHEET_TITLE_REFUSES = re.compile(r"[\[\]:*?/\\]")
 _CELL_LIMIT = 32767
-ROWS_ABOVE_TITLES = 2
+_ROW_LIMIT = 2**20
 
 Value = str | bool | int | float | None
-Sheets = dict[str, list[list[Value]]]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One sheet to write; each row has a value, or None, for every column up to its last."""
+
+    title: str
+    layout: SheetLayout
+    titles: list[Value]
+    rows: list[list[Value]]
 
 
 @dataclass(frozen=True)
@@ -34,12 +47,15 @@ class PrepareInternalData(Action):
     output_path: str
 
     def run(self, context: Context) -> None:
-        """Fetch and write; raise ActionError naming the key that has no definition."""
+        """Fetch and write; raise ActionError naming what has no place in a workbook."""
         lay_out(context.calls.get_json(self.information_url), Path(self.output_path))
 
 
 def lay_out(entry: object, folder: Path) -> None:
-    """Write the workbooks of a data partner's entry into `folder`; nothing is written unless all is sound."""
+    """Write the workbooks of a data partner's entry into `folder`; nothing is written unless all is sound.
+
+    What has no definition is left out and told in the log; patients without clinical data have no row.
+    """
     source = _object(entry, "the data partner's entry")
     fields = _object(source.get("fields_definition"), "fields_definition")
     titles = {
@@ -51,14 +67,16 @@ def lay_out(entry: object, folder: Path) -> None:
     patients = source.get("patients")
     if not isinstance(patients, list):
         raise ActionError("patients must be a list")
-    for position, patient in enumerate(patients):
-        _check_cancer_types(patient, fields, position)
+    undefined: Counter[str] = Counter()
+    clinical = [_clinical_data(patient, fields, position, undefined) for position, patient in enumerate(patients)]
     books = {
-        workbook_name(cancer_type): _sheets(cancer_type, sheets, titles, patients)
+        workbook_name(cancer_type): _sheets(cancer_type, sheets, titles, clinical, undefined)
         for cancer_type, sheets in fields.items()
     }
     if len(books) != len(fields):
         raise ActionError("fields_definition names a cancer type twice")
+    for what, count in undefined.items():
+        log.warning("left out, %d times: %s has no definition", count, what)
     folder.mkdir(parents=True, exist_ok=True)
     for name, sheets in books.items():
         _write(folder / name, sheets)
@@ -83,54 +101,83 @@ def as_number(value: object) -> object:
     return value
 
 
-def _sheets(cancer_type: str, sheets: object, titles: Mapping[str, str], patients: list[Any]) -> Sheets:
-    """Return the rows of each sheet by its title; the first row holds the column titles."""
+def _sheets(
+    cancer_type: str, sheets: object, titles: Mapping[str, str], clinical: Sequence[Any], undefined: Counter[str]
+) -> list[Sheet]:
+    """Return the sheets of a cancer type's workbook: in the readers' order, the others behind them."""
     definition = _object(sheets, f"fields_definition.{cancer_type}")
     for key in definition:
         if key not in titles:
             raise ActionError(f"sheet {key!r} of {cancer_type!r} has no title in sheets_definition")
-    found: Sheets = {}
+    items = _items(cancer_type, clinical, definition, undefined)
+    found: list[Sheet] = []
     for key, title in titles.items():
         columns = _object(definition.get(key, {}), f"fields_definition.{cancer_type}.{key}")
-        found[title] = [[_checked(column, f"title of {field!r}") for field, column in columns.items()]]
-        found[title] += [
-            _row_of(item, columns, f"{cancer_type}.{key}") for item in _items(patients, cancer_type, key, definition)
-        ]
-    return found
+        where = f"{cancer_type}.{key}"
+        named = {field: _checked(column, f"title of {field!r}") for field, column in columns.items()}
+        layout = sheet_layout(cancer_type, title)
+        places = _places(named, layout)
+        for item in items.get(key, ()):
+            undefined.update(f"field {field!r} of {where}" for field in item if field not in columns)
+        rows = [_row(places, {field: _cell_of(item, field, where) for field in columns}) for item in items.get(key, ())]
+        if len(rows) > _ROW_LIMIT - layout.first_data_row:
+            raise ActionError(f"sheet {title!r} would have {len(rows)} rows of data, more than a sheet holds")
+        found.append(Sheet(title, layout, _row(places, named), rows))
+    return sorted(found, key=lambda sheet: (sheet.layout.position is None, sheet.layout.position or 0))
 
 
-def _write(path: Path, sheets: Sheets) -> None:
+def _places(titles: Mapping[str, Value], layout: SheetLayout) -> dict[str, int]:
+    """Return the column of each field: where readers look for its title, else behind all that they know."""
+    places: dict[str, int] = {}
+    others: list[str] = []
+    for field, title in titles.items():
+        known = layout.column(str(title))
+        if known is None or known in places.values():
+            others.append(field)
+        else:
+            places[field] = known
+    return places | {field: layout.width + number for number, field in enumerate(others)}
+
+
+def _row(places: Mapping[str, int], values: Mapping[str, Value]) -> list[Value]:
+    row: list[Value] = [None] * (max(places.values(), default=-1) + 1)
+    for field, place in places.items():
+        row[place] = values[field]
+    return row
+
+
+def _write(path: Path, sheets: Sequence[Sheet]) -> None:
     book = Workbook(write_only=True)
-    for title, rows in sheets.items():
-        sheet = book.create_sheet(title)
-        for _row in range(ROWS_ABOVE_TITLES):
-            sheet.append([])
-        for row in rows:
+    for each in sheets:
+        sheet = book.create_sheet(each.title)
+        # Headings of groups would stand above the titles, and words about types below; readers leave both out.
+        above, below = each.layout.title_row - 1, each.layout.first_data_row - each.layout.title_row - 1
+        for row in [*[[]] * above, each.titles, *[[]] * below, *each.rows]:
             sheet.append([_cell(sheet, value) for value in row])
     book.save(path)
 
 
-def _items(patients: list[Any], cancer_type: str, key: str, definition: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield what the patients have for a sheet, one item a row."""
-    for position, patient in enumerate(patients):
-        clinical = patient["clinical_data"].get(cancer_type)
-        if clinical is None:
+def _items(
+    cancer_type: str, clinical: Sequence[Any], definition: Mapping[str, Any], undefined: Counter[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what the patients have for each sheet, one item a row."""
+    found: dict[str, list[dict[str, Any]]] = {key: [] for key in definition}
+    for position, data in enumerate(clinical):
+        if (sheets := data.get(cancer_type)) is None:
             continue
         where = f"patients[{position}].clinical_data.{cancer_type}"
-        for found in _object(clinical, where):
-            if found not in definition:
-                raise ActionError(f"{where}: sheet {found!r} has no definition")
-        value = clinical.get(key)
-        for item in value if isinstance(value, list) else [value]:
-            if item is not None:
-                yield _object(item, f"{where}.{key}")
+        for key, value in _object(sheets, where).items():
+            if key not in definition:
+                undefined[f"sheet {key!r} of {cancer_type}"] += 1
+                continue
+            for item in value if isinstance(value, list) else [value]:
+                if item is not None:
+                    found[key].append(_object(item, f"{where}.{key}"))
+    return found
 
 
-def _row_of(item: Mapping[str, Any], columns: Mapping[str, Any], where: str) -> list[Value]:
-    for field in item:
-        if field not in columns:
-            raise ActionError(f"{where}: field {field!r} has no definition")
-    return [_checked(as_number(item.get(field)), f"{where}.{field}") for field in columns]
+def _cell_of(item: Mapping[str, Any], field: str, where: str) -> Value:
+    return _checked(as_number(item.get(field)), f"{where}.{field}")
 
 
 def _checked(value: object, where: str) -> Value:
@@ -155,12 +202,16 @@ def _cell(sheet: WriteOnlyWorksheet, value: Value) -> Cell | None:
     return cell
 
 
-def _check_cancer_types(patient: object, fields: Mapping[str, Any], position: int) -> None:
+def _clinical_data(
+    patient: object, fields: Mapping[str, Any], position: int, undefined: Counter[str]
+) -> dict[str, Any]:
     where = f"patients[{position}]"
-    clinical = _object(_object(patient, where).get("clinical_data"), f"{where}.clinical_data")
-    for cancer_type in clinical:
-        if cancer_type not in fields:
-            raise ActionError(f"{where}.clinical_data: cancer type {cancer_type!r} has no definition")
+    found = _object(patient, where).get("clinical_data", ...)
+    if found is None:
+        return {}
+    data = _object(found, f"{where}.clinical_data")
+    undefined.update(f"cancer type {cancer_type!r}" for cancer_type in data if cancer_type not in fields)
+    return data
 
 
 def _sheet_title(title: object, key: str) -> str:

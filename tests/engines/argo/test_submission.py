@@ -24,7 +24,10 @@ from engines.base import (
     WorkflowNotFound,
     WorkflowPhase,
 )
+from executions.fetched_parameters import excesses
 from tests.engines.contract import manifest
+from tests.executions.test_fetched_parameters import cohort, rendered
+from tests.executions.test_rendering import SHIPPED
 from tests.services.api import Api
 from tests.services.kubernetes import WORKFLOWS, ApiServer
 
@@ -63,6 +66,17 @@ class Namespace:
 @pytest.fixture
 def place(api_server: ApiServer, namespace: str) -> Namespace:
     return Namespace(api_server.api, namespace)
+
+
+def test_a_federated_training_of_100_000_patients_is_stored_whole(argo: ArgoEngine, place: Namespace) -> None:
+    flow = "training-from-scratch-federated-learning"
+    result = rendered(cohort(flow, 100_000), SHIPPED[flow])
+
+    argo.submit(Submission(result.name, result.manifest, result.config_maps))
+
+    stored = place.workflow(result.name)["spec"]
+    assert stored["arguments"] == result.manifest["spec"]["arguments"]
+    assert not list(excesses(stored))
 
 
 def test_the_object_carries_our_marks_and_the_manifests_own(argo: ArgoEngine, place: Namespace) -> None:

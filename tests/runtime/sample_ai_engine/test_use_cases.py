@@ -299,3 +299,10 @@ def test_a_damaged_model_is_refused(pod: Pod, damage: str) -> None:
 
     with pytest.raises(UseCaseError, match="of another kind"):
         load(folder)
+
+
+def test_variables_and_metadata_may_begin_with_a_byte_order_mark(pod: Pod) -> None:
+    path = pod.root / "vars.json"
+    path.write_bytes(b'\xef\xbb\xbf{"epochs": 7}')
+
+    assert UserVariables.load(path).epochs == 7
