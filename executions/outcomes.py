@@ -18,14 +18,13 @@ from executions.selectors import execution_bare, execution_locked, schema_facts
 from executions.transitions import ENDED, TRANSITIONS, Move, State
 from runs.models import RunPhase, RunReason, WorkflowRun
 from web.errors import InvalidInput, NotAllowedInState
-from web.leniency import typed
 from web.shape import check
 
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE = 20_000
-# Blank, or what an exit handler passes on where no container wrote an error message: Argo leaves the tag as it is.
-_NOTHING_SAID = re.compile(r"\s*(\{\{[^{}]*\}\})?\s*")
+# What an exit handler passes on where no container came to write an error message: Argo leaves the tag as it is.
+_UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 UNTOLD = "The Workflow failed without saying why."
 
 _REASONS = {
@@ -63,19 +62,13 @@ def execution_to_running(*, execution_id: int, document: Mapping[str, Any], atte
 
 def execution_to_failed(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
     """Note that the Workflow gave up, and its message. Raises InvalidInput, NotFound and NotAllowedInState."""
-    told = failure_told(document)
+    _refuse(check(document, shapes.FAILED))
     with transaction.atomic():
         execution = execution_of_attempt(execution_id, attempt)
+        message = document["message"]
+        told = UNTOLD if _UNRESOLVED.fullmatch(message) else message
         failure_written(execution, reason=FailureReason.CALLBACK, message=told)
     return execution
-
-
-def failure_told(document: Mapping[str, Any]) -> str:
-    """Return the message of a failure's document, UNTOLD where it holds none. Raises InvalidInput."""
-    document = typed(document, shapes.FAILED)
-    _refuse(check(document, shapes.FAILED))
-    message = document.get("message") or ""
-    return UNTOLD if _NOTHING_SAID.fullmatch(message) else message
 
 
 def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
@@ -85,9 +78,7 @@ def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], at
     """
     execution = execution_bare(execution_id)
     facts = schema_facts(execution.schema)
-    shape = _succeeded_shape(facts)
-    document = typed(document, shape)
-    _refuse(check(document, shape))
+    _refuse(check(document, _succeeded_shape(facts)))
     outcome = _outcome(document)
     if _may_become(execution, State.SUCCEEDED):
         missing = outcome_faults(outcome.ai_model, outcome.evaluation_metrics, outcome.generic_file, get_registry())
