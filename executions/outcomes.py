@@ -22,14 +22,13 @@ from runs.models import RunPhase, RunReason, WorkflowRun
 from runs.selectors import run_latest, run_latest_locked
 from runs.services import run_wind_up
 from web.errors import InvalidInput, NotAllowedInState
-from web.leniency import typed
 from web.shape import check
 
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE = 20_000
-# Blank, or what an exit handler passes on where no container wrote an error message: Argo leaves the tag as it is.
-_NOTHING_SAID = re.compile(r"\s*(\{\{[^{}]*\}\})?\s*")
+# What an exit handler passes on where no container came to write an error message: Argo leaves the tag as it is.
+_UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 UNTOLD = "The Workflow failed without saying why."
 # What stands for the words of a container that was killed before it left any.
 _SAY_NOTHING = frozenset({UNTOLD, "Unexpected error"})
@@ -72,20 +71,14 @@ def execution_to_failed(*, execution_id: int, document: Mapping[str, Any], attem
 
     The engine is asked for that. Raises InvalidInput, NotFound and NotAllowedInState.
     """
-    told = failure_explained(execution_id, attempt, failure_told(document))
+    _refuse(check(document, shapes.FAILED))
+    message = document["message"]
+    told = failure_explained(execution_id, attempt, UNTOLD if _UNRESOLVED.fullmatch(message) else message)
     with transaction.atomic():
         run, execution = locked(execution_id, attempt)
         failure_written(execution, reason=FailureReason.CALLBACK, message=told)
         wound_up(execution, run)
     return execution
-
-
-def failure_told(document: Mapping[str, Any]) -> str:
-    """Return the message of a failure's document, UNTOLD where it holds none. Raises InvalidInput."""
-    document = typed(document, shapes.FAILED)
-    _refuse(check(document, shapes.FAILED))
-    message = document.get("message") or ""
-    return UNTOLD if _NOTHING_SAID.fullmatch(message) else message
 
 
 def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
@@ -95,9 +88,7 @@ def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], at
     """
     execution = execution_bare(execution_id)
     facts = schema_facts(schema_of(execution))
-    shape = _succeeded_shape(facts)
-    document = typed(document, shape)
-    _refuse(check(document, shape))
+    _refuse(check(document, _succeeded_shape(facts)))
     outcome = _outcome(document)
     if _may_become(execution, State.SUCCEEDED):
         missing = outcome_faults(outcome.ai_model, outcome.evaluation_metrics, outcome.generic_file, get_registry())

@@ -18,7 +18,7 @@ from django.utils import timezone
 from executions import shapes
 from executions.facts import OWNER_KIND
 from executions.models import Execution, ExecutionDataPartner, FailureReason, FederatedProgress
-from executions.outcomes import execution_of_attempt, failure_explained, failure_told, failure_written
+from executions.outcomes import execution_of_attempt, failure_explained, failure_written
 from executions.selectors import execution_bare, schema_facts, schema_of
 from executions.transitions import ENDED
 from runs.selectors import run_latest_locked
@@ -68,9 +68,9 @@ def role_to_failed(
     The execution fails, and its Workflow is stopped, unless enough others are left of a training that goes on without
     those who are missing. Raises InvalidInput, NotFound and NotAllowedInState.
     """
-    message = failure_told(document)
+    _refuse(check(document, shapes.FAILED))
     refuse_unless_federated(execution_bare(execution_id))
-    message = failure_explained(execution_id, attempt, message)
+    message = failure_explained(execution_id, attempt, document["message"])
     with transaction.atomic():
         # The run first: phase_changed locks in this order too.
         run = run_latest_locked(OWNER_KIND, execution_id)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from executions import round_serializers as api
+from executions.callbacks import as_failure
 from executions.permissions import check_grant, client_of
 from executions.presenters import present_execution_to
 from executions.progress import progress_reported, role_to_failed
@@ -61,7 +62,7 @@ class RoundViewSet(ViewSet):
         partner = _query(request, "data_partner").get("data_partner")
         _refuse_anothers(request, partner)
         execution = role_to_failed(
-            execution_id=execution_id, partner=partner, document=_document(request), attempt=attempt
+            execution_id=execution_id, partner=partner, document=as_failure(_document(request)), attempt=attempt
         )
         return Response(present_execution_to(request, execution))
 

@@ -16,6 +16,7 @@ from rest_framework.viewsets import ViewSet
 
 from executions import serializers as api
 from executions.attempts import execution_retry
+from executions.callbacks import as_failure, as_products, as_told
 from executions.fetched_parameters import PATIENTS
 from executions.models import Execution, ExecutionAIEngine, ExecutionDataPartner, ExecutionState
 from executions.outcomes import execution_to_failed, execution_to_running, execution_to_succeeded
@@ -189,7 +190,7 @@ class ExecutionViewSet(ViewSet):
     @action(detail=True, methods=["patch"])
     def update_to_running(self, request: Request, execution_id: int) -> Response:
         """Take note that the Workflow has begun; the body may be left out."""
-        return _called_back(request, execution_id, execution_to_running)
+        return _called_back(request, execution_id, execution_to_running, as_told)
 
     @extend_schema(
         request={"multipart/form-data": api.FailedForm, "application/json": api.FailedInput},
@@ -200,8 +201,8 @@ class ExecutionViewSet(ViewSet):
         """Take note that the Workflow gave up, or, of a client, that its part of a federated training did."""
         partner = client_of(request)
         if partner is not None:
-            return _called_back(request, execution_id, partial(role_to_failed, partner=partner))
-        return _called_back(request, execution_id, execution_to_failed)
+            return _called_back(request, execution_id, partial(role_to_failed, partner=partner), as_failure)
+        return _called_back(request, execution_id, execution_to_failed, as_failure)
 
     @extend_schema(
         request={"multipart/form-data": api.SucceededForm, "application/json": api.SucceededInput},
@@ -210,7 +211,7 @@ class ExecutionViewSet(ViewSet):
     @action(detail=True, methods=["patch"])
     def update_to_succeeded(self, request: Request, execution_id: int) -> Response:
         """Take note of what the Workflow produced."""
-        return _called_back(request, execution_id, execution_to_succeeded)
+        return _called_back(request, execution_id, execution_to_succeeded, as_products)
 
 
 def _shown(request: Request, execution: Execution) -> Response:
@@ -225,13 +226,18 @@ def _engines(execution: Execution) -> QuerySet[ExecutionAIEngine]:
     return ExecutionAIEngine.objects.filter(execution=execution).defer("snapshot")
 
 
-def _called_back(request: Request, execution_id: int, service: Callable[..., Execution]) -> Response:
+def _called_back(
+    request: Request,
+    execution_id: int,
+    service: Callable[..., Execution],
+    read: Callable[[Mapping[str, Any]], dict[str, Any]],
+) -> Response:
     attempt = check_grant(request, execution_id)
     body = read_callback(request)
     if body.files:
         raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
     try:
-        return _shown(request, service(execution_id=execution_id, document=body.data, attempt=attempt))
+        return _shown(request, service(execution_id=execution_id, document=read(body.data), attempt=attempt))
     except NotAllowedInState as error:
         raise CallbackNotAllowedInState(error.detail) from error
 

@@ -100,13 +100,18 @@ def read(content: bytes) -> Document:
 
 
 def _decoded(content: bytes) -> str:
-    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    encoding = "utf-16" if content.startswith(marks) and content not in marks else "utf-8-sig"
+    has_mark = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding, name = ("utf-16", "UTF-16") if has_mark and _is_of_pairs(content) else ("utf-8-sig", "UTF-8")
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise Unreadable(ManifestFault("", f"is not {encoding[:6].upper()}", Place(line, 1))) from error
+        raise Unreadable(ManifestFault("", f"is not {name}", Place(line, 1))) from error
+
+
+def _is_of_pairs(content: bytes) -> bool:
+    """Tell whether there is more than a mark, in units of two bytes."""
+    return len(content) > len(codecs.BOM_UTF16) and len(content) % 2 == 0
 
 
 def _only_node(loader: Any) -> Any:

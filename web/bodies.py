@@ -15,6 +15,7 @@ from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 
 from web.errors import Fault, InvalidInput, TooLarge
+from web.grants import grant_of
 from web.jsontext import escape, mended, parse_json
 from web.standing import refuse_ended
 
@@ -36,16 +37,17 @@ def read_body(request: Request) -> Body:
     Takes `multipart/form-data` (a part `data` with the document, any other part a file) and plain
     `application/json`. Raises InvalidInput with every fault of the form at `/data` or `/files/<part name>`, TooLarge,
     UnsupportedMediaType for another content type, and InvalidToken where the caller's token ended on the way.
+    Of a Workflow more is taken: U+FFFD stands for what is no character, since programs cut texts in the middle of one,
+    and no training shall be lost for it.
     """
     limit_size(request)
-    return _read(request, _as_exact_object)
+    return _read(request, _as_exact_object if grant_of(request) is None else _as_mended_object)
 
 
 def read_callback(request: Request) -> Body:
-    """Return what a Workflow tells of itself, as `read_body` does, but take more: what it says must be heard.
+    """Return what a Workflow tells of itself, as `read_body` does of one, whoever sends it.
 
-    A request without a body is an empty document, and U+FFFD stands for what is no character: programs cut texts in
-    the middle of one.
+    A request without a body is an empty document.
     """
     limit_size(request)
     if not int(request.META.get("CONTENT_LENGTH") or 0):

@@ -161,6 +161,8 @@ def _columns(data: Data) -> dict[str, Any]:
     columns = {_RELATIONS.get(name, name): value for name, value in data.items()}
     if "data_partners_patients" in data:
         columns.update(patients_columns(data["data_partners_patients"]))
+    if "merge_type" in data:
+        columns["merge_type"] = data["merge_type"] or None
     return columns
 
 

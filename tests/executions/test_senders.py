@@ -167,6 +167,15 @@ def test_a_failure_that_says_nothing_keeps_the_default(training: Execution, docu
     assert response.json()["state"]["message"] == UNTOLD
 
 
+def test_a_role_that_says_nothing_failed_for_all_that(api: APIClient, make_schema: Any) -> None:
+    make_schema("federated", FEDERATED)
+    execution = execution_create(document=federated_document(), files=training_files())
+
+    response = api.patch(url(execution, "update_role_to_failed/"), {"message": ""}, format="json")
+
+    assert (response.status_code, response.json()["state"]["message"]) == (200, UNTOLD)
+
+
 def test_a_failure_whose_message_is_a_number(training: Execution) -> None:
     response = workflow(training).patch(url(training, "update_to_failed/"), {"message": 137}, format="json")
 

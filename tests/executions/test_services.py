@@ -62,7 +62,8 @@ def test_a_partners_folder_is_a_claim_on_a_cluster_alone(
     settings.DATA_PARTNER_CLAIMS = {"data-partner-1": {"/srv/data": "data-partner-1-data"}}
     settings.DATA_PARTNER_PATHS = {"data-partner-1": ["/srv"]}
     volume = {"name": "data", "hostPath": {"path": "{{workflow.parameters.execution_dataPartnerDataPath}}"}}
-    make_schema(manifest={"spec": {"templates": [{"name": "main", "volumes": [volume]}]}})
+    template = {"name": "main", "container": {"image": "busybox:1", "command": ["true"]}, "volumes": [volume]}
+    make_schema(manifest={"spec": {"entrypoint": "main", "templates": [template]}})
     document = training_document()
     document["input_elements"]["platform_data"]["data_partners_patients"]["data-partner-1"]["system_path"] = "/srv/data"
 

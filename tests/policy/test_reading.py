@@ -172,7 +172,8 @@ def test_a_byte_order_mark_says_how_a_text_is_written(encoding):
 
 
 def test_half_a_text_of_utf_16_is_refused():
-    assert fault_of("a: 1".encode("utf-16")[:-1]).detail == "is not UTF-16"
+    assert fault_of("a: 1".encode("utf-16") + b"\x00\xd8").detail == "is not UTF-16"
+    assert fault_of("a: 1".encode("utf-16")[:-1]).detail == "is not UTF-8"
 
 
 def test_coordinates_and_names_of_one_letter_are_text():

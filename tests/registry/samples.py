@@ -21,7 +21,8 @@ def zip_bytes(files: dict[str, bytes] | None = None) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, text in (files or {"model.joblib": b"weights", "deep/notes.txt": b"0123456789"}).items():
-            archive.writestr(path, text)
+            # Always of the same second, so that equal files make equal archives.
+            archive.writestr(zipfile.ZipInfo(path), text, zipfile.ZIP_DEFLATED)
     return content.getvalue()
 
 

@@ -34,6 +34,26 @@ def test_a_parent_that_is_an_empty_text_is_none(api):
     assert (answer.status_code, answer.json()["parent_ai_model"]) == (200, None)
 
 
+def test_a_merge_type_that_is_an_empty_text_is_none(api):
+    document = {"ai_engine_version": version().pk, "name": "m", "merge_type": ""}
+
+    answer = api.post("/api/ai_models/", form(document, **model_files()), format="multipart").json()
+
+    assert answer["merge_type"] is None
+
+
+def test_what_a_workflow_stores_is_not_lost_for_half_a_character(workflow, api):
+    document = rb'{"ai_model": %d, "name": "auc", "value": 1, "description": "good \ud83d"}' % model().pk
+
+    stored = workflow.generic(
+        "POST", "/api/evaluation_metrics/update_or_create/", document, content_type="application/json"
+    )
+    by_hand = api.generic("POST", "/api/evaluation_metrics/", document, content_type="application/json")
+
+    assert (stored.status_code, stored.json()["description"]) == (201, "good \ufffd")
+    assert (by_hand.status_code, by_hand.json()["errors"][0]["pointer"]) == (400, "/data/description")
+
+
 @pytest.mark.parametrize("path", ["", "update_or_create/"])
 def test_a_metrics_value_as_text(api, path):
     document = {"ai_model": str(model().pk), "name": "auc", "value": "0.9"}
