@@ -9,12 +9,13 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from engines.base import Engine, EngineError, LogLine
+from engines.base import Engine, EngineError, LogLine, WorkflowPhase, WorkflowStatus
 from runs.logs import engine_of
 from runs.models import WorkflowRun
-from runs.nodes import FAILED_PHASES, Nodes, first_failure, is_within, pod_of
+from runs.nodes import FAILED_PHASES, Nodes, failure_message, first_failure, is_within, pod_of
 from web.errors import NotFound
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 _ENDED = re.compile(r"(?:(?P<container>[a-z0-9]([-a-z0-9]*[a-z0-9])?): )?(?P<reason>\w+) \(exit code (?P<code>\d+)\)")
 _NAMED = re.compile(r"\bcontainer ([a-z0-9](?:[-a-z0-9]*[a-z0-9])?) ended with exit code (\d+)")
 _LONGEST_LINE = 500
+_FEW_LINES = 5000
+# What step runners and federated managers say of an AI engine that never answered.
+_NOT_READY = "not ready within"
 # Of a container that waited for another, which failed.
 _NOT_STARTED = "64"
 # For containers that could not do their work: what whoever started the run can do.
@@ -53,14 +57,14 @@ class Culprit:
 def run_last_words(run: WorkflowRun, message: str, *, says_nothing: bool = False) -> str:
     """Return what there is to say of the container that a run failed for, as its engine knows it now; may be ''.
 
-    Where no container has failed it is why the Workflow does not go on: an image that cannot be had, mostly. Where
-    `message` says nothing, the engine's words for the first failure stand in for those of a container.
+    Where `message` says nothing, the engine's words for the first failure stand in for those of a container. Where an
+    AI engine was waited for in vain, it is why the Workflow does not go on: mostly an image that cannot be had.
     """
     try:
         engine = engine_of(run)
         nodes = engine.get(run.name).nodes
-        words = last_words(nodes, run.name, engine, message)
-        return words or (first_failure(nodes) if says_nothing else "") or engine.explain(run.name)
+        words = last_words(nodes, run.name, engine, message) or (first_failure(nodes) if says_nothing else "")
+        return _storable(words or (engine.explain(run.name) if says_nothing or _NOT_READY in message else ""))
     except (EngineError, NotFound) as error:
         logger.info("What run %s said last is not known: %s", run.name, error)
         return ""
@@ -75,6 +79,22 @@ def step_last_words(run: WorkflowRun, step: Mapping[str, Any]) -> str:
         return ""
 
 
+def soon_known_last_words(status: WorkflowStatus, engine: Engine) -> str:
+    """Return the last words of a Workflow that has failed, where they are found at once; '' where that takes longer.
+
+    Whoever looks at a run that has just failed sees them then. The others are added a moment later.
+    """
+    if not engine.is_of_this_machine or status.phase not in (WorkflowPhase.FAILED, WorkflowPhase.ERROR):
+        return ""
+    culprit = culprit_of(status.nodes)
+    try:
+        lines = engine.logs(status.name, culprit.node_id) if culprit is not None else iter(())
+        is_long = next(islice(lines, _FEW_LINES, None), None) is not None
+    except EngineError:
+        return ""
+    return "" if is_long else last_words(status.nodes, status.name, engine, failure_message(status))
+
+
 def last_words(nodes: Nodes, name: str, engine: Engine, message: str = "") -> str:
     """Return what there is to say of the container that failed first, '' where there is none.
 
@@ -84,20 +104,22 @@ def last_words(nodes: Nodes, name: str, engine: Engine, message: str = "") -> st
     culprit = culprit_of(nodes, message)
     if culprit is None:
         return ""
+    where = f"Step {culprit.step}, container {culprit.container}"
+    where += f" (exit code {culprit.code})" if culprit.code else ""
+    if where in message:
+        return ""
     try:
         line = _last_line(line for line in engine.logs(name, culprit.node_id) if line.container == culprit.container)
     except EngineError as error:
         logger.info("What %s of %s said last is not known: %s", culprit.container, name, error)
         line = ""
-    where = f"Step {culprit.step}, container {culprit.container}"
-    where += f" (exit code {culprit.code})" if culprit.code else ""
     if line is None:
         said = f"{where}, wrote nothing." if culprit.code else ""
     else:
         said = f"{where}." if _tells_nothing_new(line, message) else f"{where}, said last: {line}"
     known = f"{culprit.words} exit code {culprit.code} {line or ''}"
     remedy = next((words for pattern, words in _REMEDIES if pattern.search(known) and words not in message), "")
-    return f"{said} {remedy}".strip()
+    return _storable(f"{said} {remedy}")
 
 
 def with_last_words(message: str, words: str) -> str:
@@ -185,6 +207,10 @@ def _last_line(lines: Iterable[LogLine]) -> str | None:
 def _shortened(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]} […]"
+
+
+def _storable(text: str) -> str:
+    return text.strip().replace("\0", "\ufffd")
 
 
 def _tells_nothing_new(line: str, message: str) -> bool:

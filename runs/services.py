@@ -23,6 +23,7 @@ from engines.base import Manifest, WorkflowPhase, WorkflowStatus, manifest_diges
 from runs.changes import RunChange, run_changed
 from runs.engines import get_engine
 from runs.kept_logs import log_forgotten
+from runs.last_words import with_last_words
 from runs.models import RunCause, RunDocument, RunEvent, RunNodes, RunPhase, RunReason, WorkflowRun
 from runs.nodes import failure_message, is_waiting, something_started, waited_for, waiting_message
 from runs.owners import owner_of
@@ -129,9 +130,14 @@ def run_delete(*, owner_kind: str, owner_id: int, now: datetime | None = None) -
 
 
 def run_observe(
-    *, run_id: int, status: WorkflowStatus, cause: str = RunCause.ENGINE, now: datetime | None = None
+    *,
+    run_id: int,
+    status: WorkflowStatus,
+    cause: str = RunCause.ENGINE,
+    last_words: str = "",
+    now: datetime | None = None,
 ) -> WorkflowRun:
-    """Write down what the engine says of a run's Workflow.
+    """Write down what the engine says of a run's Workflow, and what a container that failed said last.
 
     News that are older than what is known, and those of somebody else's Workflow under this name, change nothing.
     Nodes are kept up to date even after the run has ended here, since its Workflow may go on for a while.
@@ -158,7 +164,7 @@ def run_observe(
         )
         if status.nodes:
             RunNodes.objects.filter(run=run).update(nodes=dict(status.nodes))
-        _follow(change, status, RunCause(cause), waited)
+        _follow(change, status, RunCause(cause), waited, last_words)
         return run
 
 
@@ -171,7 +177,7 @@ def _is_news(run: WorkflowRun, status: WorkflowStatus) -> bool:
     return not known or run.phase == RunPhase.QUEUED or (status.phase.is_terminal and not run.workflow_ended_at)
 
 
-def _follow(change: RunChange, status: WorkflowStatus, cause: RunCause, waited: str) -> None:
+def _follow(change: RunChange, status: WorkflowStatus, cause: RunCause, waited: str, last_words: str) -> None:
     run = change.run
     # What was said of its waiting holds until it goes on; the engine's own words come first.
     waiting = run.message if run.waiting_since and run.phase != RunPhase.QUEUED else ""
@@ -182,6 +188,7 @@ def _follow(change: RunChange, status: WorkflowStatus, cause: RunCause, waited: 
         reason, message = RunReason.ENGINE, failure_message(status).replace("\0", "\ufffd")
         if waited and waited not in message:
             message = f"{message} (before that: {waited})"
+        message = with_last_words(message, last_words)
     elif signal is Signal.STOPPED:
         reason, message = RunReason.STOPPED, run.message or message or "Stopped as requested."
     elif run.stop_requested_at:

@@ -15,10 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import connections
 
 from engines.base import Engine, EngineUnavailable, WorkflowEvent, WorkflowPhase, WorkflowStatus
-from runs.models import RunPhase, WorkflowRun
+from runs.engines import get_engine
+from runs.last_words import soon_known_last_words
+from runs.models import TERMINAL_PHASES, RunPhase, WorkflowRun
 from runs.services import run_observe
 from runs.transitions import backoff_seconds
 
@@ -191,7 +194,9 @@ class Observer:
         if run is not None and not _is_known(run, status):
             # Another controller may have deleted it meanwhile.
             with contextlib.suppress(WorkflowRun.DoesNotExist):
-                run_observe(run_id=run["pk"], status=status)
+                is_open = run["phase"] not in TERMINAL_PHASES and news.engine in settings.ENGINES
+                words = soon_known_last_words(status, get_engine(news.engine)) if is_open else ""
+                run_observe(run_id=run["pk"], status=status, last_words=words)
         if run is None or news.deleted:
             self._suspect(news.engine, status.name)
 

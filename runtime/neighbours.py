@@ -5,6 +5,7 @@ does: below /var/run/argo/ctr each has a folder of its name, once it has started
 ended. The names of all stand in /var/run/argo/template. Where nothing of this is there, nothing is known.
 """
 
+import fcntl
 import json
 import time
 from collections.abc import Mapping
@@ -44,14 +45,8 @@ class Neighbours:
 
     def ended(self) -> dict[str, int]:
         """Return the exit codes of the containers that have ended, by name."""
-        found = {}
-        for file in self._folder.glob("ctr/*/exitcode"):
-            try:
-                found[file.parent.name] = int(file.read_text(encoding="ascii"))
-            except (OSError, ValueError):
-                # It's being written.
-                continue
-        return found
+        codes = {folder.name: _exit_code(folder) for folder in self._folder.glob("ctr/*")}
+        return {name: code for name, code in codes.items() if code is not None}
 
     def asked_to_end(self, before: Mapping[str, int]) -> None:
         """Note that an AI engine has gone as it was asked to; `before` are those that had ended before."""
@@ -88,6 +83,33 @@ class Neighbours:
             return names | {str(container["name"]) for container in listed}
         except (OSError, ValueError, AttributeError, KeyError, TypeError):
             return names
+
+
+def _exit_code(folder: Path) -> int | None:
+    """Return the exit code of a container, None while it runs, has not started, or the code is being written."""
+    try:
+        return int((folder / "exitcode").read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return _KILLED if _is_killed(folder) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _is_killed(folder: Path) -> bool:
+    """Tell whether a container that has started was killed with Argo's executor in it, which then writes nothing.
+
+    The executor holds a lock as long as it lives (workflow/executor/osspecific/lock_unix.go).
+    """
+    if not (folder / "ready").exists():
+        return False
+    try:
+        with (folder / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    # It gives the lock back a moment before it writes the code.
+    time.sleep(LOOK_DELAY)
+    return not (folder / "exitcode").exists()
 
 
 def _said(name: str, code: int) -> str:

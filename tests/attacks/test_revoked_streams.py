@@ -77,7 +77,7 @@ def caller(request: pytest.FixtureRequest, person: User) -> Caller:
 
 
 def follow(client: Any, run: WorkflowRun) -> Iterator[bytes]:
-    answer = client.get(f"/api/runs/{run.name}/logs/?follow=true")
+    answer = client.get(f"/api/runs/{run.name}/logs/?follow=true&prefix=false")
     assert answer.status_code == 200
     return iter(answer.streaming_content)
 
@@ -88,7 +88,7 @@ def follow(client: Any, run: WorkflowRun) -> Iterator[bytes]:
 def test_a_followed_log_that_says_nothing_more_breaks_off(caller: Caller, running: WorkflowRun) -> None:
     client, end = caller
     lines = follow(client, running)
-    assert next(lines) == b"node-1: hello\n"
+    assert next(lines) == b"hello\n"
 
     end()
     time.sleep(0.05)
@@ -101,12 +101,12 @@ def test_a_followed_log_that_says_nothing_more_breaks_off(caller: Caller, runnin
 def test_a_followed_log_goes_on_while_the_token_is_good(person: User, running: WorkflowRun, engine: Any) -> None:
     client, _ = by_token(person, revoke)
     lines = follow(client, running)
-    assert next(lines) == b"node-1: hello\n"
+    assert next(lines) == b"hello\n"
     time.sleep(0.05)
 
     engine.set_phase(running.name, WorkflowPhase.SUCCEEDED)
 
-    assert list(lines) == [b"node-1: bye\n"]
+    assert list(lines) == [b"bye\n"]
 
 
 def test_not_a_line_comes_after_the_token_has_ended(person: User, running: WorkflowRun, engine: Any) -> None:
@@ -124,7 +124,7 @@ def test_not_a_line_comes_after_the_token_has_ended(person: User, running: Workf
 
 def test_who_waits_for_a_log_to_begin_waits_no_longer(caller: Caller, make_run: Any) -> None:
     client, end = caller
-    answer = client.get(f"/api/runs/{make_run().name}/logs/?follow=true")
+    answer = client.get(f"/api/runs/{make_run().name}/logs/?follow=true&prefix=false")
     end()
     time.sleep(0.05)
 

@@ -43,8 +43,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
 def run(service: LocalService) -> str:
     """The name of a run that says nothing for a long time."""
     name = sleeping_run(service, register_sample_ai_engine(Api(service.url, service.token)))
-    first_line = service.session().get(f"{service.url}/api/runs/{name}/logs/?follow=true", stream=True, timeout=60)
-    assert next(first_line.iter_lines()) == f"{name}: awake".encode()
+    first_line = service.session().get(
+        f"{service.url}/api/runs/{name}/logs/?follow=true&prefix=false", stream=True, timeout=60
+    )
+    assert next(first_line.iter_lines()) == b"awake"
     first_line.close()
     return name
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runs.carrier import WOUND_UP
 from runtime.sample_ai_engine import sample_data
 from tests.live.federated import ONE, OTHER, SLOW, channel_of, post, rounds, run_of, wait_for
 from usage_scripts.demo_day import DESCRIPTOR, FUNCTIONALITIES, Api, ai_model, platform_data
@@ -114,16 +115,25 @@ def kill_manager(api: Api, execution: Any, role: str) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_manager_that_dies_alone_takes_its_pod_with_it_and_is_started_again(api: Api) -> None:
+def test_a_manager_that_dies_alone_takes_its_pod_with_it_and_all_end_with_the_execution(api: Api) -> None:
     execution = post(api, epochs=SLOW)
     wait_for("the first round", lambda: rounds(api, execution)["rounds"])
+    channel = channel_of(api, execution)
 
     kill_manager(api, execution, OTHER)
 
-    wait_for("the end", lambda: run_of(api, execution)["finished_at"])
-    assert state_of(api, execution)["status"] == "succeeded", state_of(api, execution)
-    again = [node for node in run_of(api, execution)["nodes"] if node["display_name"].endswith("(1)")]
-    assert again
+    wait_for("another attempt", lambda: attempts(api, execution, OTHER) == 2)
+    api.send("PATCH", f"executions/{execution['id']}/update_to_failed/", {"message": "given up"}, {})
+    run = wait_for("the end", lambda: (found := run_of(api, execution))["finished_at"] and found)
+    assert (run["phase"], run["message"]) == ("stopped", WOUND_UP)
+    assert state_of(api, execution)["message"].startswith("given up")
+    assert not processes(channel.encode())
+
+
+def attempts(api: Api, execution: Any, partner: str) -> int:
+    """Return how often a data partner's client was begun."""
+    nodes = [node for node in run_of(api, execution)["nodes"] if node["type"] == "Pod"]
+    return sum(1 for node in nodes if partner in node["display_name"])
 
 
 def test_clients_whose_server_is_gone_for_good_end_with_that_reason(own_service: LocalService, api: Api) -> None:
@@ -141,16 +151,3 @@ def test_clients_whose_server_is_gone_for_good_end_with_that_reason(own_service:
     url = f"{api.url}/api/runs/{run['name']}/logs/?grep=the role failed"
     said = own_service.session().get(url, timeout=30).text
     assert "the training has failed: The server of the federated training has ended" in said
-
-
-def test_what_goes_on_after_the_execution_is_stopped_and_its_channel_closed(api: Api) -> None:
-    execution = post(api, epochs=SLOW)
-    wait_for("the first round", lambda: rounds(api, execution)["rounds"])
-    channel = channel_of(api, execution)
-
-    api.send("PATCH", f"executions/{execution['id']}/update_to_failed/", {"message": "given up"}, {})
-
-    run = wait_for("the end", lambda: (found := run_of(api, execution))["finished_at"] and found, GRACE_SECONDS + 60)
-    assert run["phase"] == "stopped"
-    assert state_of(api, execution)["message"] == "given up"
-    assert not processes(channel.encode())

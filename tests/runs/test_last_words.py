@@ -6,7 +6,7 @@ import pytest
 from engines.base import LogLine, Submission, WorkflowPhase
 from engines.recording import RecordingEngine
 from runs.endings import run_wound_up
-from runs.last_words import culprit_of, last_words, with_last_words
+from runs.last_words import culprit_of, last_words, soon_known_last_words, with_last_words
 from runs.models import WorkflowRun
 from runs.services import run_observe
 
@@ -156,6 +156,28 @@ def test_last_words_are_a_sentence_of_their_own() -> None:
     assert with_last_words("no data.", "Step a.") == "no data. Step a."
     assert with_last_words("no data. Step a.", "Step a.") == "no data. Step a."
     assert with_last_words("no data ", "") == "no data"
+
+
+@pytest.mark.parametrize("message", ["", "Step train, container main (exit code 1), said last: boom"])
+def test_what_was_said_last_is_told_once_and_without_nul(recorded: RecordingEngine, message: str) -> None:
+    write(recorded, "bo\0om")
+    found = nodes(node("train", message="Error (exit code 1)"))
+
+    words = last_words(found, "wf", recorded, message)
+    assert words == ("" if message else "Step train, container main (exit code 1), said last: bo\ufffdom")
+
+
+@pytest.mark.parametrize(("lines", "is_told"), [(3, True), (6000, False)])
+def test_short_logs_are_looked_at_at_once(recorded: RecordingEngine, lines: int, is_told: bool) -> None:
+    recorded.is_of_this_machine = True
+    for number in range(lines):
+        write(recorded, f"line {number}")
+    status = replace(
+        recorded.get("wf"), phase=WorkflowPhase.FAILED, nodes=nodes(node("train", message="Error (exit code 1)"))
+    )
+
+    assert bool(soon_known_last_words(status, recorded)) is is_told
+    assert soon_known_last_words(replace(status, phase=WorkflowPhase.SUCCEEDED), recorded) == ""
 
 
 @pytest.mark.django_db

@@ -1,3 +1,4 @@
+import fcntl
 import json
 from pathlib import Path
 
@@ -77,6 +78,21 @@ def test_an_engine_that_was_asked_may_take_its_time(pod: Path) -> None:
     end(pod, "second", 1)
 
     assert "second" in neighbours.death()
+
+
+def test_a_container_that_was_killed_with_its_executor_is_dead_once_its_lock_is_free(pod: Path) -> None:
+    (pod / "ctr" / "first" / "ready").touch()
+    with (pod / "ctr" / "first" / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert Neighbours(pod).death() == ""
+
+    assert "container first ended with exit code 137" in Neighbours(pod).death()
+
+
+def test_a_container_that_has_not_started_is_not_dead(pod: Path) -> None:
+    (pod / "ctr" / "first" / "lock").touch()
+
+    assert Neighbours(pod).ended() == {}
 
 
 @pytest.mark.parametrize("text", ["", "three", "\udcff"])
