@@ -362,6 +362,16 @@ def test_an_operator_may_go_back_to_what_is_shipped(api, capsys):
     assert load(capsys) == "unchanged"
 
 
+def test_what_was_changed_back_is_shipped_again(api, capsys):
+    load(capsys)
+    shipped = Schema.objects.get(name=SHIPPED).description
+    for description in ("ours", shipped):
+        api.patch(f"{URL}{SHIPPED}/", {"description": description}, format="json")
+
+    assert load(capsys) == "unchanged"
+    assert Schema.objects.get(name=SHIPPED).is_shipped
+
+
 # In the admin
 
 
