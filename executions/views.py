@@ -53,6 +53,8 @@ QUERY = ListQuery(
 _FILE = OpenApiResponse(OpenApiTypes.BINARY, description="The file; HEAD and a single Range are honoured.")
 _JSON_FILE = OpenApiResponse(OpenApiTypes.ANY, description="The file; HEAD and a single Range are honoured.")
 
+_CALLBACKS = ("update_to_running", "update_to_failed", "update_to_succeeded")
+
 
 class ExecutionViewSet(ViewSet):
     """Executions; a Workflow reaches what `workflow_actions` lists for its role, of its own execution only."""
@@ -70,6 +72,12 @@ class ExecutionViewSet(ViewSet):
         "update_to_failed": ANY_ROLE,
         "update_to_succeeded": CENTRAL_ROLES,
     }
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer an error; what is not allowed in an execution's state as the senders of its callbacks know it."""
+        if isinstance(exc, NotAllowedInState) and self.action in _CALLBACKS:
+            exc = CallbackNotAllowedInState(exc.detail)
+        return super().handle_exception(exc)
 
     @extend_schema(parameters=QUERY.parameters(), responses=api.ExecutionPage)
     def list(self, request: Request) -> Response:
@@ -236,10 +244,7 @@ def _called_back(
     body = read_callback(request)
     if body.files:
         raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
-    try:
-        return _shown(request, service(execution_id=execution_id, document=read(body.data), attempt=attempt))
-    except NotAllowedInState as error:
-        raise CallbackNotAllowedInState(error.detail) from error
+    return _shown(request, service(execution_id=execution_id, document=read(body.data), attempt=attempt))
 
 
 def _input_file(file: FieldFile, what: str) -> FieldFile:

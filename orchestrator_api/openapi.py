@@ -79,6 +79,14 @@ class ProblemAwareSchema(AutoSchema):
         return operation
 
 
+def view_description(view: object, html: bool = False) -> str:
+    """Return what an answer to OPTIONS says of an address; DRF's VIEW_DESCRIPTION_FUNCTION.
+
+    Not what the view's class says, as DRF would have it: that is for us.
+    """
+    return "The API describes itself at /api/schema/."
+
+
 def add_problem_component(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Put the problem document among the document's components; a hook of drf-spectacular."""
     result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.conf import settings
@@ -102,6 +102,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
     problem = problem_of(error)
     if problem is None:
         return None
+    if isinstance(error, drf_errors.MethodNotAllowed):
+        problem = replace(
+            problem, detail=f"{problem.detail} Possible here: {', '.join(context['view'].allowed_methods)}."
+        )
     set_rollback()
     if problem.status >= 500:
         logger.warning("a request could not be served: %s", problem.code, exc_info=error)
@@ -219,6 +223,8 @@ def _drf(error: drf_errors.APIException) -> Problem:
         detail, faults = str(error.detail), []
         if detail == str(error.default_detail):
             detail = _DETAILS.get(type(error), detail)
+        if isinstance(error, drf_errors.UnsupportedMediaType):
+            detail = f"{detail} Taken are multipart/form-data and application/json."
     return Problem(error.status_code, _CODES.get(code, code.replace("_", "-")), title, detail, faults, headers)
 
 

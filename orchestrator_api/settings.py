@@ -206,6 +206,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PAGINATION_CLASS": "web.lists.StandardPagination",
     "DEFAULT_SCHEMA_CLASS": "orchestrator_api.openapi.ProblemAwareSchema",
     "EXCEPTION_HANDLER": "orchestrator_api.problems.exception_handler",
+    "VIEW_DESCRIPTION_FUNCTION": "orchestrator_api.openapi.view_description",
     "UNICODE_JSON": True,
 }
 SPECTACULAR_SETTINGS = {

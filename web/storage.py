@@ -137,5 +137,5 @@ def _storage_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise StorageFull from error
+            raise StorageFull("The disk, or the quota, of the storage is full; nothing was stored.") from error
         raise

@@ -58,6 +58,10 @@ def test_no_description_tells_of_the_code(document):
     assert set(re.findall(r"`([^`]+)`", words)) <= {"schema_version"}
 
 
+def test_options_tell_nothing_of_the_code(api):
+    assert api.options("/api/executions/").json()["description"] == "The API describes itself at /api/schema/."
+
+
 def test_filters_say_what_they_take(document):
     parameters = {each["name"]: each for each in document["paths"]["/api/executions/"]["get"]["parameters"]}
 

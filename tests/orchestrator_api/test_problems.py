@@ -144,6 +144,15 @@ def test_a_detail_sums_up_the_first_faults():
     assert len(told["errors"]) == 5
 
 
+def test_what_would_be_possible_is_told(client):
+    method = client.delete("/api/whoami/")
+    media_type = client.post("/api/counting/", "a", content_type="text/plain")
+
+    assert method.json()["detail"] == 'Method "DELETE" not allowed. Possible here: GET, POST, HEAD, OPTIONS.'
+    assert method["Allow"] == "GET, POST, HEAD, OPTIONS"
+    assert media_type.json()["detail"].endswith("Taken are multipart/form-data and application/json.")
+
+
 def test_a_detail_that_is_given_stays():
     assert problem_of(InvalidInput("Too old.", [Fault("/a", "b")])).document()["detail"] == "Too old."
 
