@@ -29,7 +29,7 @@ class Scripts:
         self.ran.add(name)
         command = [str(SCRIPTS / name), *map(str, arguments)]
         environment = self._environment | ({"SCHEMA": schema} if schema else {})
-        result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
+        result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=600)
         assert result.returncode == 0, f"{name}: {result.stdout}\n{result.stderr}"
         return result.stdout
 
