@@ -1,11 +1,12 @@
 """All that an installation keeps, cleared at once: Workflows, channels, rows and files. Nothing may run meanwhile.
 
-What is kept elsewhere goes first: as long as an engine or a broker does not answer, the rows that name it stay. Files go
-last, since a file without a row does no harm. Where a call is stopped on its way, the next one does the rest.
+What is kept elsewhere goes first: as long as an engine or a broker does not answer, the rows that name it stay.
+Files go last, since a file without a row does no harm. Where a call is stopped on its way, the next one does the rest.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import shutil
 from collections.abc import Iterator
@@ -59,14 +60,14 @@ def service_kept_away() -> Iterator[None]:
         if lives.is_any_alive(lives.REQUESTS):
             raise ServiceRuns(f"The API runs on {settings.DATA_DIR}.")
         if sessions := _other_sessions():
-            raise ServiceRuns(f"{sessions} other connections to the database are open.")
+            raise ServiceRuns(f"Others are connected to the database ({sessions}).")
         yield
 
 
 def data_clear(*, with_tables: bool = False) -> None:
     """Delete every Workflow, channel, row and file of this installation, and the tables too where that is asked for.
 
-    The secret stays. Raises NotCleared.
+    The secret stays. Raises NotCleared, and OSError for a file that stays when the rows are gone.
     """
     try:
         for alias in settings.ENGINES:
@@ -84,9 +85,14 @@ def data_clear(*, with_tables: bool = False) -> None:
     else:
         call_command("flush", interactive=False, verbosity=0)
     _forget_deleted_rows()
+    stored_files_clear()
+    _clear_data_folder()
+
+
+def stored_files_clear() -> None:
+    """Delete every file that a row of ours may have. Raises OSError."""
     for folder in STORED:
         _clear_stored(PurePosixPath(folder))
-    _clear_data_folder()
 
 
 def _unapply_migrations() -> None:
@@ -111,8 +117,9 @@ def _clear_stored(folder: PurePosixPath) -> None:
         default_storage.delete(str(folder / name))
     for name in folders:
         _clear_stored(folder / name)
-    # A file system has folders of its own; elsewhere there is nothing of that name.
-    default_storage.delete(str(folder))
+    # A file system has folders of their own, and a link to another disk in the place of one stays.
+    with contextlib.suppress(OSError):
+        default_storage.delete(str(folder))
 
 
 def _clear_data_folder() -> None:

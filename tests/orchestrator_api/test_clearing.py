@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
+from django.db import connection, connections
 from django.db.models import FileField
 
 from engines.base import Submission
@@ -84,6 +85,17 @@ def test_rows_files_and_workflows_go_together(installation, engine):
     assert not (installation / "engine").exists()
 
 
+def test_a_folder_on_another_disk_is_cleared_and_stays_linked(installation, tmp_path_factory):
+    other, link = tmp_path_factory.mktemp("other-disk"), installation / "media" / "registry"
+    link.rename(other / "registry")
+    link.symlink_to(other / "registry")
+
+    clear("--yes")
+
+    assert files(other) == set()
+    assert link.is_symlink()
+
+
 def test_a_second_call_finds_nothing_to_do(installation):
     clear("--yes")
     assert "deleted" in clear("--yes")
@@ -123,6 +135,19 @@ def test_nothing_goes_while_a_process_of_the_service_lives(installation, process
         life.close()
     assert GenericFile.objects.exists()
     clear("--yes")
+
+
+def test_nothing_goes_while_others_use_a_database_of_several_machines(installation):
+    if connection.vendor != "postgresql":
+        pytest.skip("a SQLite database has its users on this machine")
+    other = connections.create_connection("default")
+    other.ensure_connection()
+    try:
+        with pytest.raises(CommandError, match=r"Others are connected to the database \(1\)"):
+            clear("--yes")
+    finally:
+        other.close()
+    assert GenericFile.objects.exists()
 
 
 def test_rows_stay_while_an_engine_does_not_answer(installation, engine, monkeypatch):

@@ -34,9 +34,11 @@ class Command(BaseCommand):
                     self._ask()
                 data_clear(with_tables=options["tables"])
         except ServiceRuns as error:
-            raise CommandError(f"{error} Stop it first. Nothing was deleted.") from error
+            raise CommandError(f"{error} Stop the service first. Nothing was deleted.") from error
         except NotCleared as error:
             raise CommandError(f"{error} No row and no file was deleted.") from error
+        except OSError as error:
+            raise CommandError(f"A file could not be deleted: {error}. Run the command again.") from error
         self.stdout.write("All rows and files are deleted. The next start of the service makes it ready again.")
 
     def _ask(self) -> None:
