@@ -21,28 +21,29 @@ def day_by_curl() -> str:
     return "".join(re.findall(r"```bash\n(.*?)```", section, re.DOTALL))
 
 
-def follow(service: LocalService) -> None:
+def follow(service: LocalService, script: str) -> str:
     """Do what the page says, word by word; the service may listen, and have its data, elsewhere."""
-    script = day_by_curl().replace(ADDRESS, service.url).replace(TOKEN, str(service.data_dir / "token"))
+    script = script.replace(ADDRESS, service.url).replace(TOKEN, str(service.data_dir / "token"))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace("curl -H", "curl --fail-with-body -H")],
         cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False,
         env={**os.environ, "ORCHESTRATOR_URL": service.url, "DATA_DIR": str(service.data_dir)},
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr}"
-    assert "/api/ai_models/" in done.stdout
+    return done.stdout
 
 
 def test_the_day_by_curl_works_on_a_new_installation_and_on_a_second_start(tmp_path: Path) -> None:
     with local_service(tmp_path / "var") as service:
-        follow(service)
+        assert "/api/ai_models/1/" in follow(service, day_by_curl())
     with local_service(tmp_path / "var") as service:
-        follow(service)
+        assert "/api/ai_models/" in follow(service, day_by_curl())
 
 
-def test_the_day_by_curl_works_with_the_ai_engine_that_the_demo_registered(service: LocalService) -> None:
-    register_sample_ai_engine(Api(service.url, service.token))
-    follow(service)
+def test_the_day_by_curl_takes_the_ai_engine_that_the_demo_registered(service: LocalService) -> None:
+    version = register_sample_ai_engine(Api(service.url, service.token))
+    first_lines = "\n".join(day_by_curl().splitlines()[:2])
+    assert follow(service, f'{first_lines}\necho "$version"') == f"{version}\n"
 
 
 def test_the_page_names_what_the_service_has() -> None:

@@ -12,6 +12,6 @@ data='{
       "number_iterations": '"${3:-1}"', "on_missing_clients": "continue", "minimum_clients": 1, "aggregation": "engine"}},
   "ai_elements": {"ai_engines": [
     {"descriptor": "main-ai-engine", "version": '"${1:?ai engine version id}"', "ai_model": '"${2:?ai model id}"'}]},
-  "output_elements": {"ai_model": {"name": "'"${4:-by curl, together, further}"'", "description": "Trained on by a curl script."}}
+  "output_elements": {"ai_model": {"name": "'"${4:-by curl, together, further, ${IDEMPOTENCY_KEY:-$(date +%FT%T)}}"'", "description": "Trained on by a curl script."}}
 }'
 api "/api/executions/" --form-string "data=$data" --form "main-ai-engine_version_user_vars=@$samples/user_vars.json"

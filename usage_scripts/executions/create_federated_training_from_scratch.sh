@@ -10,7 +10,7 @@ data='{
     "platform_data": {"data_partners_patients": {"data-partner-2": '"$entry"', "data-partner-1": '"$entry"'}},
     "federated_learning_configuration": {"number_iterations": '"${2:-2}"', "round_deadline_seconds": 300}},
   "ai_elements": {"ai_engines": [{"descriptor": "main-ai-engine", "version": '"${1:?ai engine version id}"'}]},
-  "output_elements": {"ai_model": {"name": "'"${3:-by curl, together}"'", "description": "Trained by a curl script."}}
+  "output_elements": {"ai_model": {"name": "'"${3:-by curl, together, ${IDEMPOTENCY_KEY:-$(date +%FT%T)}}"'", "description": "Trained by a curl script."}}
 }'
 api "/api/executions/" --form-string "data=$data" \
   --header "Idempotency-Key: ${IDEMPOTENCY_KEY:-$(date +%s%N)}" --form "main-ai-engine_version_user_vars=@$samples/user_vars.json"

@@ -5,6 +5,6 @@ data='{
   "schema": "'"${SCHEMA:-training-from-pretrained-model}"'", "input_elements": {"platform_data": {"data_partners_patients": '"$(cat "$samples/data_partners_patients.json")"'}},
   "ai_elements": {"ai_engines": [
     {"descriptor": "main-ai-engine", "version": '"${1:?ai engine version id}"', "ai_model": '"${2:?ai model id}"'}]},
-  "output_elements": {"ai_model": {"name": "'"${3:-by curl, further}"'", "description": "Trained on by a curl script."}}
+  "output_elements": {"ai_model": {"name": "'"${3:-by curl, further, ${IDEMPOTENCY_KEY:-$(date +%FT%T)}}"'", "description": "Trained on by a curl script."}}
 }'
 api "/api/executions/" --form-string "data=$data" --form "main-ai-engine_version_user_vars=@$samples/user_vars.json"
