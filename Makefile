@@ -50,6 +50,11 @@ run: $(VENV)/.installed-service
 admin-password: $(VENV)/.installed-service
 	@$(BIN)/python -m orchestrator_api.standalone --manage changepassword admin
 
+# Deletes all rows and files, after it has asked; the service must not run. make clear-data ARGS="--tables" takes the tables too.
+clear-data: $(VENV)/.installed-service
+	@$(BIN)/python -m orchestrator_api.standalone --manage clear_data $(ARGS)
+.PHONY: clear-data
+
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 

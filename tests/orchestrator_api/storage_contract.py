@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
 from federated.services import channel_close, channel_open
+from orchestrator_api.clearing import stored_files_clear
 from registry.models import AIModel, GenericFile
 from tests.federated.conftest import client_of, make_spec
 from tests.federated.requests import Topic, content_digest, stored_names
@@ -100,6 +101,13 @@ class StorageContract:
             member = a.getvalue()
 
         assert (listed.json(), member) == ({"listed_contents": ["a.txt"]}, b"23")
+
+    def test_clearing_leaves_no_file(self, model):
+        assert stored()
+
+        stored_files_clear()
+
+        assert stored() == []
 
     def test_what_is_refused_leaves_no_file(self, api, model):
         before = stored()

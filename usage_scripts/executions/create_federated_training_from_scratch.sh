@@ -5,7 +5,7 @@ entry=$(cat "$samples/data_partners_patients.json")
 entry=${entry#*:}
 entry=${entry%\}}
 data='{
-  "schema": "training-from-scratch-federated-learning",
+  "schema": "'"${SCHEMA:-training-from-scratch-federated-learning}"'",
   "input_elements": {
     "platform_data": {"data_partners_patients": {"data-partner-2": '"$entry"', "data-partner-1": '"$entry"'}},
     "federated_learning_configuration": {"number_iterations": '"${2:-2}"', "round_deadline_seconds": 300}},

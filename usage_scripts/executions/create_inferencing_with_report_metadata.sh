@@ -2,7 +2,7 @@
 # usage: create_inferencing_with_report_metadata.sh VERSION_ID MODEL_ID EXTERNAL_DATA_ZIP
 . "$(dirname "$0")/../common.sh"
 data='{
-  "schema": "inferencing-from-pretrained-model-with-report-metadata",
+  "schema": "'"${SCHEMA:-inferencing-from-pretrained-model-with-report-metadata}"'",
   "ai_elements": {"ai_engines": [
     {"descriptor": "main-ai-engine", "version": '"${1:?ai engine version id}"', "ai_model": '"${2:?ai model id}"'}]}
 }'

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# usage: create_joint_breast_cancer_mammography_on_one_node.sh VERSION_ID MODEL_ID EXTERNAL_DATA_ZIP
+. "$(dirname "$0")/../common.sh"
+breast_cancer_pipeline "${SCHEMA:-joint-breast-cancer-mammography-on-one-node}" "${1:?ai engine version id}" "${2:?ai model id}" "${3:?zip}"
