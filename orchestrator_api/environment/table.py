@@ -48,7 +48,7 @@ class Section:
 SERVICE = Section(
     "Service",
     (
-        Variable("SECRET_KEY", SECRET, None, "signs sessions and callback tokens; 50 characters or more", default_says=NONE),
+        Variable("SECRET_KEY", Form("a secret text of 50 characters or more", str, is_secret=True), None, "signs sessions and callback tokens", default_says=NONE),
         Variable("SECRET_KEY_FALLBACKS", forms.SECRETS, [], "former secrets, still good for what they signed"),
         Variable("ALLOWED_HOSTS", forms.names("host names"), [], "host names the service answers to", default_says=NONE),
         Variable("CSRF_TRUSTED_ORIGINS", forms.ORIGINS, [], "origins whose forms the admin takes"),
