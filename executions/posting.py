@@ -55,9 +55,10 @@ class Posted:
         )
 
 
-def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
+def check_posted(document: Mapping[str, Any], files: Uploads, *, start: bool = True) -> Posted:
     """Check a posted execution against its Schema, its files and the registry; asks the registry over HTTP.
 
+    Whether a model of its name is there already counts only where it is to be started.
     Raises InvalidInput with every fault, TooLarge, and ServiceUnavailable when the registry does not answer.
     """
     document = typed_document(document)
@@ -76,7 +77,7 @@ def check_posted(document: Mapping[str, Any], files: Uploads) -> Posted:
     if faults:
         raise InvalidInput(faults=faults)
     request = parse_request(document, facts)
-    if facts.is_started:
+    if start and facts.is_started:
         refuse_second_training(request)
         faults = output_model_faults(request, get_registry())
     if faults:

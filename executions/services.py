@@ -46,7 +46,7 @@ def execution_create(*, document: Mapping[str, Any], files: Uploads, start: bool
 
 def execution_post(*, document: Mapping[str, Any], files: Uploads, start: bool = True) -> ShownExecution:
     """Create an execution as `execution_create` does, and return what answers show of it."""
-    posted = check_posted(document, files)
+    posted = check_posted(document, files, start=start)
     execution, run = _store(posted, start=start)
     return execution_as_posted(execution, posted.request, run)
 

@@ -125,6 +125,14 @@ def test_an_other_training_under_way_keeps_nobody(make_schema: Any, registry: Re
     assert create(training_document(**others)).pk
 
 
+def test_one_that_is_only_stored_trains_nothing(make_schema: Any, registry: RegistryInMemory) -> None:
+    make_schema()
+    create()
+    registry.trained = {8: (NAME, 1, PATIENTS)}
+
+    assert create(start=False).pk
+
+
 def test_one_that_was_only_stored_keeps_nobody(make_schema: Any, registry: RegistryInMemory) -> None:
     make_schema()
     create(start=False)
