@@ -1,4 +1,4 @@
-"""Numbers as Go writes them: https://pkg.go.dev/fmt and https://pkg.go.dev/encoding/json."""
+"""Numbers as `fmt` of Go writes them: https://pkg.go.dev/fmt."""
 
 from __future__ import annotations
 

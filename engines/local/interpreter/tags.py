@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from engines.local.interpreter.expressions import references, references_of, text_value
-from engines.local.interpreter.texts import number_text
+from engines.local.interpreter.texts import json_number
 from engines.local.interpreter.values import InvalidExpression
 from engines.local.interpreter.visible import Names
 
@@ -250,4 +250,4 @@ def text_of(value: Any) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    return number_text(value) if isinstance(value, float) else str(value)
+    return json_number(value) if isinstance(value, float) else str(value)

@@ -24,8 +24,8 @@ def compact_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def number_text(value: float) -> str:
-    """Return a number as Go's JSON has it: `1` for 1.0, `1000` for 1e3."""
+def json_number(value: float) -> str:
+    """Return a number as JSON of Go has it (go_numbers.py has its `fmt`): `1` for 1.0, `1000` for 1e3."""
     size = abs(value)
     if value == int(value) and size < _LARGE:
         return str(int(value))
