@@ -156,7 +156,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "semaphore": {"configMapKeyRef": "keyRef"},
     "podResources": {"limits": OBJECT, "requests": OBJECT},
-    "memoize": {**_plain("key maxAge"), "cache": "memoCache"},
+    "memoize": {**_texts("key maxAge"), "cache": "memoCache"},
     "memoCache": {"configMap": "memoConfigMap"},
     # The key within it is of old; nothing reads it.
     "memoConfigMap": _plain("name key optional"),

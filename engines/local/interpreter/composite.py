@@ -159,7 +159,7 @@ class Composite(Owner):
             placement = self.placement
         except StepFault as fault:
             return self.leaf(step, full_name, turn.name, "Error", str(fault))
-        hooked = self._hooked(step, scope)
+        hooked = self._hooked(step, scope, placement)
         node = machine.call(
             Call(
                 full_name,
@@ -182,7 +182,7 @@ class Composite(Owner):
             hooked.follow(node)
         return node
 
-    def _hooked(self, step: dict[str, Any], scope: Scope) -> Hooked | None:
+    def _hooked(self, step: dict[str, Any], scope: Scope, placement: dict[str, Any]) -> Hooked | None:
         """Return who waits for a step that has hooks, None for one without."""
         hooks = hooks_of(step)
         if not hooks:
@@ -197,6 +197,7 @@ class Composite(Owner):
             boundary=self.node["id"],
             on_exit=self.call.on_exit,
             depth=self.call.depth,
+            placement=placement,
         )
 
     def leaf(  # noqa: PLR0917

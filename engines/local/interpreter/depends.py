@@ -5,7 +5,7 @@ Source: https://argo-workflows.readthedocs.io/en/latest/enhanced-depends-logic/.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from typing import Any
 
 from engines.local.interpreter.conditions import InvalidCondition
@@ -14,19 +14,16 @@ from engines.local.interpreter.nodes import UNSUCCESSFUL
 
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 _GOOD = frozenset({"Succeeded", "Skipped", "Daemoned", "Continued"})
-_WORD = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]*")
 
 
 class Dependency:
-    """The condition of one task: a tree, or words of which all (`&&`) or one (`||`) must hold."""
+    """The condition of one task; without a `tree` it is that all `tasks` went well."""
 
-    __slots__ = ("operator", "tasks", "tree", "words")
+    __slots__ = ("tasks", "tree")
 
-    def __init__(self, operator: str, words: list[str], tree: Node | None = None) -> None:
-        self.operator = operator
-        self.words = words
+    def __init__(self, tasks: Iterable[str], tree: Node | None = None) -> None:
         self.tree = tree
-        self.tasks = list(dict.fromkeys(split(word)[0] for word in words))
+        self.tasks = list(dict.fromkeys(tasks))
 
 
 def split(word: str) -> tuple[str, str]:
@@ -38,26 +35,19 @@ def split(word: str) -> tuple[str, str]:
 def dependency_of(task: dict[str, Any]) -> Dependency:
     """Return a task's condition from `depends` or `dependencies`. Raises `InvalidCondition`."""
     if not task.get("depends"):
-        return Dependency("&&", [str(name) for name in task.get("dependencies") or ()])
-    text = str(task["depends"])
-    # Thousands of words beside each other would be as many levels of a tree.
-    for operator in ("&&", "||"):
-        words = [word.strip() for word in text.split(operator)]
-        if all(_WORD.fullmatch(word) for word in words):
-            return Dependency(operator, words)
+        return Dependency(str(name) for name in task.get("dependencies") or ())
     try:
-        tree = read("depends", text)
+        tree = read("depends", str(task["depends"]))
     except InvalidText as error:
         raise InvalidCondition(str(error)) from error
-    return Dependency("", [node.parts[0] for node in tree.walk() if node.kind == "word"], tree)
+    return Dependency((split(node.parts[0])[0] for node in tree.walk() if node.kind == "word"), tree)
 
 
 def holds(dependency: Dependency, results: dict[str, set[str]]) -> bool:
     """Return whether a task may run; `results` are those of the tasks it depends on."""
-    if dependency.tree is not None:
-        return _holds(dependency.tree, results)
-    enough = all if dependency.operator == "&&" else any
-    return enough(_went(word, results) for word in dependency.words)
+    if dependency.tree is None:
+        return all(results.get(name, set()) & _GOOD for name in dependency.tasks)
+    return _holds(dependency.tree, results)
 
 
 def _holds(node: Node, results: dict[str, set[str]]) -> bool:
@@ -67,12 +57,7 @@ def _holds(node: Node, results: dict[str, set[str]]) -> bool:
         return any(_holds(part, results) for part in node.parts)
     if node.kind == "!":
         return not _holds(node.parts[0], results)
-    return _went(node.parts[0], results)
-
-
-def _went(word: str, results: dict[str, set[str]]) -> bool:
-    """Return whether a task went as a word says."""
-    name, result = split(word)
+    name, result = split(node.parts[0])
     had = results.get(name, set())
     return result in had if result else bool(had & _GOOD)
 

@@ -63,6 +63,7 @@ class Hooked(Owner):
         on_exit: bool = False,
         depth: int = 0,
         with_exit: bool = True,
+        placement: dict[str, Any] | None = None,
     ) -> None:
         self.machine = machine
         self.owner = owner
@@ -72,6 +73,7 @@ class Hooked(Owner):
         self.boundary = boundary
         self.on_exit = on_exit
         self.depth = depth
+        self.placement = placement
         self.values: dict[str, str] = {}
         self.artifacts = dict(artifacts)
         self.scope = scope.inside(self.values)
@@ -121,6 +123,7 @@ class Hooked(Owner):
                 on_exit=on_exit,
                 depth=self.depth + 1,
                 flag={"hooked": True},
+                placement=self.placement,
             )
         )
         machine.store.link(node["id"], called["id"])

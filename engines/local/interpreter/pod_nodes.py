@@ -151,7 +151,8 @@ class PodNodes:
             if call.placement.get(key):
                 found[key] = call.placement[key]
             elif self.machine.spec.get(key):
-                found[key] = fill(compiled(self.machine.spec[key]), Scope(self.machine.values).lookup)
+                scope = Scope(self.machine.values, now=self.machine.now)
+                found[key] = fill(compiled(self.machine.spec[key]), scope.lookup)
         return found
 
     def _whole(self, template: dict[str, Any]) -> dict[str, Any]:

@@ -138,9 +138,9 @@ class Retries(Owner):
         if not self.expression:
             return True
         machine, call = self.machine, self.call
-        outer = Scope(call.local, machine.values, now=machine.now)
+        outer = Scope(call.local, *call.outer, machine.values, now=machine.now)
         bound = bind(call, machine.parameters, outer, frozenset(), machine.config_maps)
-        scope = Scope(self.last, call.local, bound.values, machine.values, now=machine.now)
+        scope = Scope(self.last, call.local, bound.values, *call.outer, machine.values, now=machine.now)
         return holds(render(self.expression, scope.lookup), scope.names())
 
     def _remember(self, node: Node) -> None:
