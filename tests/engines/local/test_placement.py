@@ -48,6 +48,17 @@ def test_a_partners_pod_runs_on_the_partners_node(engine: LocalEngine, name: str
     assert (status.phase, node(status, "a")["hostNodeName"]) == ("Succeeded", "data-partner-2")
 
 
+@pytest.mark.parametrize("hooks", [{"onExit": "after"}, {"hooks": {"exit": {"template": "after"}}}])
+def test_a_hook_runs_where_the_calling_template_says(engine: LocalEngine, hooks: dict[str, Any]) -> None:
+    caller = {"name": "main", "nodeSelector": SECOND, "steps": [[{"name": "a", "template": "work", **hooks}]]}
+
+    status = run(
+        engine, f"hook-{len(str(hooks))}", workflow(caller, WORK, {"name": "after", "container": shell("true")})
+    )
+
+    assert (status.phase, node(status, "a.onExit")["hostNodeName"]) == ("Succeeded", "data-partner-2")
+
+
 def test_an_affinity_that_no_node_has_leaves_the_pod_pending(engine: LocalEngine) -> None:
     nowhere = required([requirement("dataPartner", "In", "nobody")])
 
