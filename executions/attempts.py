@@ -65,7 +65,8 @@ def execution_retry(*, execution_id: int, version: int | None = None) -> Executi
 
 def _refuse_unless_over(execution: Execution, run: WorkflowRun | None) -> None:
     if execution.state != ExecutionState.FAILED:
-        raise NotAllowedInState(f"The execution is {execution.state}; only one that has failed can be tried again.")
+        state = "has succeeded" if execution.state == ExecutionState.SUCCEEDED else f"is {execution.state}"
+        raise NotAllowedInState(f"The execution {state}; only one that has failed can be tried again.")
     if run is None:
         raise NotAllowedInState("The execution was only stored, never started: there is nothing to try again.")
     if run.attempt != execution.attempt:

@@ -3,23 +3,6 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-# As they were shipped when there was nothing yet to tell them by.
-SHIPPED = (
-    "evaluating-from-pretrained-model",
-    "inferencing-from-pretrained-model",
-    "inferencing-from-pretrained-model-with-report-metadata",
-    "joint-breast-cancer-mammography",
-    "joint-breast-cancer-mammography-on-one-node",
-    "training-from-pretrained-model",
-    "training-from-pretrained-model-federated-learning",
-    "training-from-scratch",
-    "training-from-scratch-federated-learning",
-)
-
-
-def mark_shipped(apps, schema_editor):
-    apps.get_model("schemas", "Schema").objects.filter(name__in=SHIPPED).update(is_shipped=True)
-
 
 class Migration(migrations.Migration):
 
@@ -59,5 +42,4 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('schema', 'version'), name='schema_version_once')],
             },
         ),
-        migrations.RunPython(mark_shipped, migrations.RunPython.noop, elidable=True),
     ]

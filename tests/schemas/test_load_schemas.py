@@ -1,6 +1,9 @@
 """`manage.py load_schemas`."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 
 from schemas.models import Schema
@@ -58,3 +61,13 @@ def test_an_installation_whose_policy_refuses_them_stores_none(settings, capsys)
         call_command("load_schemas")
     assert not Schema.objects.exists()
     assert "service-accounts" in capsys.readouterr().err
+
+
+def test_what_was_shipped_before_there_were_versions_is_known_as_such():
+    rows = {"implementation": "dummy", "input_elements": {}, "ai_elements": {}, "output_elements": {}}
+    for name in (NAME, "ours"):
+        Schema.objects.create(name=name, type="individual", **rows)
+
+    import_module("schemas.migrations.0003_mark_shipped").mark_shipped(apps, None)
+
+    assert dict(Schema.objects.values_list("name", "is_shipped")) == {NAME: True, "ours": False}
