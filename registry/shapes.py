@@ -10,7 +10,7 @@ from typing import Any
 from web.leniency import NUMBERS_TOO, typed
 
 MAX_ID = 2**63 - 1
-MAX_SECONDS = 2**31 - 1
+MAX_ITERATION_SECONDS = 30 * 24 * 3600
 
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TEXT = {"type": "string", "maxLength": 100_000}
@@ -130,7 +130,7 @@ def ai_engine_version_shape(functionalities: list[str]) -> Shape:
                 "minItems": 1,
             },
             "explains": {"type": "boolean"},
-            "max_iteration_time": {"type": "integer", "minimum": 1, "maximum": MAX_SECONDS},
+            "max_iteration_time": {"type": "integer", "minimum": 1, "maximum": MAX_ITERATION_SECONDS},
             "memory_request": _QUANTITY,
             "memory_limit": _QUANTITY,
             "cpu_request": _QUANTITY,

@@ -60,6 +60,7 @@ def schema_update(
     What says nothing new stores nothing. `tags` are those of an If-Match. Raises NotFound, InvalidInput with all
     faults, PreconditionFailed, Conflict where another version was stored meanwhile, and StorageFull.
     """
+    document = typed(document, schema_shape(()))
     schema = Schema.objects.filter(name=name).first() if "\x00" not in name else None
     if schema is None:
         raise no_such_schema(name)

@@ -118,6 +118,14 @@ def test_every_fault_of_the_fields_is_told_at_once(api):
     ]
 
 
+def test_an_iteration_of_years_is_refused(api):
+    response = api.post(
+        URL, form(data(max_iteration_time=10**9), default_user_vars_merging_models=json_part()), format="multipart"
+    )
+
+    assert pointers(response) == ["/data/max_iteration_time"]
+
+
 def test_a_request_above_its_limit_is_refused(api):
     document = data(memory_request="2Gi", memory_limit="1Gi")
 
