@@ -109,8 +109,8 @@ class PodFiles:
         if self._litter:
             os.makedirs(self.directory, exist_ok=True)
         if len(together) > 1:
-            self._ends = ContainerEnds(self.directory)
-            self._ends.prepare(together)
+            self._ends = ContainerEnds(self.directory, together)
+            self._ends.prepare()
         if used:
             self._made = self.shop.volumes.make(self.template, used, os.path.join(self.directory, "volumes"))
         folder = os.path.join(self.directory, "inputs")
@@ -158,7 +158,7 @@ class PodFiles:
         if (role == "main" and (name == "main" or not self._has_main())) or container.get("mirrorVolumeMounts"):
             mounts += self._artifact_mounts
         mounts += [Mount(Path(path), path, read_only=True, as_owner=False) for path in image.get("mounts") or ()]
-        if self._ends is not None and role != "init" and ENDS_PATH not in {mount.target for mount in mounts}:
+        if self._ends is not None and role != "init" and not any(_is_at_ends(mount.target) for mount in mounts):
             mounts.append(self._ends.mount)
         argv = list(argv_of(container, image, variables))
         if role == "main" and self.template.get("script"):
@@ -280,6 +280,11 @@ def _outside(paths: tuple[str, ...], targets: tuple[str, ...]) -> tuple[str, ...
         for path in dict.fromkeys(os.path.normpath(path) for path in paths)
         if path != "/" and not any(path == root or path.startswith(f"{root}/") for root in roots)
     )
+
+
+def _is_at_ends(target: str) -> bool:
+    """Return whether a mount of the manifest's own lies where containers are told of each other's ends."""
+    return f"{os.path.normpath(target)}/".startswith(f"{ENDS_PATH}/")
 
 
 def _read(path: str) -> str:
