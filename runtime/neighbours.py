@@ -1,8 +1,9 @@
 """The containers beside this one in its pod: which have ended, and how.
 
-Argo's executor tells it to all containers of a pod (cmd/argoexec/commands/emissary.go), and the local engine does as it
-does: below /var/run/argo/ctr each has a folder of its name, once it has started, and in it `exitcode`, once it has
-ended. The names of all stand in /var/run/argo/template. Where nothing of this is there, nothing is known.
+Argo's executor tells it to all containers of a pod (cmd/argoexec/commands/emissary.go): below /var/run/argo/ctr each
+has a folder of its name, once it has started, and in it `exitcode`, once it has ended. The names of all stand in
+/var/run/argo/template. The local engine tells the same by one file (engines/local/container_ends.py). Where neither is
+there, nothing is known.
 """
 
 import fcntl
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ARGO = Path("/var/run/argo")
+LOCAL = Path("/var/run/orchestrator/containers.json")
 # How long a program takes to exit after it has stopped listening.
 EXIT_TIME = 0.5
 LOOK_DELAY = 0.05
@@ -32,8 +34,8 @@ class Neighbours:
     An AI engine that was asked to end may exit as it likes. Who asks says so, by `asked_to_end`.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or ARGO
+    def __init__(self, folder: Path = ARGO, file: Path = LOCAL) -> None:
+        self._folder, self._file = folder, file
         self._asked: set[str] = set()
         # Those that were asked, of which it isn't known yet which containers they are.
         self._unidentified = 0
@@ -41,11 +43,11 @@ class Neighbours:
     @property
     def are_known(self) -> bool:
         """Tell whether anybody says here what becomes of them."""
-        return self._folder.is_dir()
+        return self._folder.is_dir() or self._file.is_file()
 
     def ended(self) -> dict[str, int]:
         """Return the exit codes of the containers that have ended, by name."""
-        codes = {folder.name: _exit_code(folder) for folder in self._folder.glob("ctr/*")}
+        codes = self._told() | {folder.name: _exit_code(folder) for folder in self._folder.glob("ctr/*")}
         return {name: code for name, code in codes.items() if code is not None}
 
     def asked_to_end(self, before: Mapping[str, int]) -> None:
@@ -71,9 +73,17 @@ class Neighbours:
             return "; ".join(_said(name, code) for name, code in sorted(ended.items()))
         return ""
 
+    def _told(self) -> dict[str, int | None]:
+        """Return what the local engine tells: the exit code of each container, None for one that has not ended."""
+        try:
+            codes: Any = json.loads(self._file.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return {str(name): code for name, code in codes.items() if _is_code(code)} if isinstance(codes, dict) else {}
+
     def _names(self) -> set[str]:
         """Return the names of the pod's containers, also of those that haven't started."""
-        names = {folder.name for folder in self._folder.glob("ctr/*")}
+        names = {*self._told(), *(folder.name for folder in self._folder.glob("ctr/*"))}
         try:
             template: Any = json.loads((self._folder / "template").read_bytes())
             listed = [
@@ -83,6 +93,10 @@ class Neighbours:
             return names | {str(container["name"]) for container in listed}
         except (OSError, ValueError, AttributeError, KeyError, TypeError):
             return names
+
+
+def _is_code(code: object) -> bool:
+    return code is None or (isinstance(code, int) and not isinstance(code, bool))
 
 
 def _exit_code(folder: Path) -> int | None:

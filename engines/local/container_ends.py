@@ -1,7 +1,8 @@
-"""Which containers of a pod have ended, told to the others of the pod as Argo's executor tells it.
+"""Which containers of a pod have ended, and how, told to the others of the pod.
 
-Below `/var/run/argo/ctr` each container of a pod with several has a folder of its name, and in it `exitcode` once it
-has ended (cmd/argoexec/commands/emissary.go). Here it is a read-only mount: no container ends another by a file.
+Argo's executor tells it by folders that are named after the containers (/var/run/argo/ctr); here no file of this
+machine has a name of a manifest's. So each container of a pod with several finds one file, `containers.json`, in a
+read-only mount: the name of each container with its exit code, null for one that has not ended.
 """
 
 # ruff: noqa: PTH118
@@ -9,6 +10,7 @@ has ended (cmd/argoexec/commands/emissary.go). Here it is a read-only mount: no 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,38 +18,45 @@ from pathlib import Path
 from engines.local import beneath
 from engines.local.pods import Mount
 
-PATH = "/var/run/argo"
+PATH = "/var/run/orchestrator"
+_ENDS, _FILE, _NEW = "ends", "containers.json", "new"
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class ContainerEnds:
-    """The ends of one pod's containers, below its `directory`; their names were checked to be labels."""
+    """The ends of one pod's containers, below its `directory`."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, names: Sequence[str]) -> None:
         self._directory = directory
-        self._told: set[str] = set()
+        self._codes: dict[str, int | None] = dict.fromkeys(names)
 
-    def prepare(self, names: Sequence[str]) -> None:
-        """Make the folders of a pod's containers. Raises OSError."""
+    def prepare(self) -> None:
+        """Write down that all containers have yet to end. Raises OSError."""
         folder = os.open(self._directory, _FOLDER)
         try:
-            for name in names:
-                os.close(beneath.make_directories(folder, ["argo", "ctr", name], 0o755))
+            os.close(beneath.make_directories(folder, [_ENDS], 0o755))
         finally:
             os.close(folder)
+        self._write()
 
     @property
     def mount(self) -> Mount:
-        return Mount(Path(self._directory, "argo"), PATH, read_only=True, as_owner=False)
+        return Mount(Path(self._directory, _ENDS), PATH, read_only=True, as_owner=False)
 
     def tell(self, name: str, code: int) -> None:
         """Write down how a container ended; on a disk that is full nobody learns of it here."""
-        if name in self._told:
-            return
-        self._told.add(name)
-        with contextlib.suppress(OSError):
-            folder = os.open(os.path.join(self._directory, "argo"), _FOLDER)
-            try:
-                beneath.make_file(folder, ["ctr", name, "exitcode"], str(code).encode(), 0o644)
-            finally:
-                os.close(folder)
+        if self._codes.get(name, 0) is None:
+            self._codes[name] = code
+            with contextlib.suppress(OSError):
+                self._write()
+
+    def _write(self) -> None:
+        folder = os.open(os.path.join(self._directory, _ENDS), _FOLDER)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                # Of a try that was cut off.
+                os.unlink(_NEW, dir_fd=folder)
+            beneath.make_file(folder, [_NEW], json.dumps(self._codes).encode(), 0o644)
+            os.rename(_NEW, _FILE, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            os.close(folder)

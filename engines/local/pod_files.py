@@ -114,8 +114,8 @@ class PodFiles:
         if self._litter:
             os.makedirs(self.directory, exist_ok=True)
         if len(together) > 1:
-            self._ends = ContainerEnds(self.directory)
-            self._ends.prepare(together)
+            self._ends = ContainerEnds(self.directory, together)
+            self._ends.prepare()
         if used:
             self._made = self.shop.volumes.make(self.template, used, os.path.join(self.directory, "volumes"))
         folder = os.path.join(self.directory, "inputs")
@@ -186,7 +186,7 @@ class PodFiles:
         if self._fetched and (role, name) == ("init", http_inputs.CONTAINER):
             mounts.append(Mount(Path(self.directory, _FETCHED), http_inputs.FOLDER))
         mounts += [Mount(Path(path), path, read_only=True, as_owner=False) for path in image.get("mounts") or ()]
-        if self._ends is not None and role != "init" and ENDS_PATH not in {mount.target for mount in mounts}:
+        if self._ends is not None and role != "init" and not any(_is_at_ends(mount.target) for mount in mounts):
             mounts.append(self._ends.mount)
         argv = list(argv_of(container, image, variables))
         if role == "main" and self.template.get("script"):
@@ -337,6 +337,11 @@ def _text(file: BinaryIO, what: str) -> str:
             f"{what} is larger than {_LONGEST_OUTPUT} bytes, which an output may have; use an artifact"
         )
     return content.decode("utf-8", "replace").removesuffix("\n")
+
+
+def _is_at_ends(target: str) -> bool:
+    """Return whether a mount of the manifest's own lies where containers are told of each other's ends."""
+    return f"{os.path.normpath(target)}/".startswith(f"{ENDS_PATH}/")
 
 
 __all__ = ["ArtifactMissing", "OutputMissing", "PodFiles", "Shop"]

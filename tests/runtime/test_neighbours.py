@@ -59,6 +59,25 @@ def test_one_whose_image_is_still_pulled_is_left(pod: Path) -> None:
     assert Neighbours(pod).death() == ""
 
 
+@pytest.mark.parametrize(
+    ("told", "death"),
+    [
+        ({"main": None, "ai": None}, ""),
+        ({"main": None, "ai": 3}, "container ai ended with exit code 3"),
+        ({"main": None, "ai": 0}, "container ai ended with exit code 0"),
+        ({"main": None, "ai": 0, "other": None}, ""),
+        ([], ""),
+        ({"main": "x", "ai": True}, ""),
+    ],
+)
+def test_the_local_engine_tells_it_in_one_file(tmp_path: Path, told: object, death: str) -> None:
+    (tmp_path / "containers.json").write_text(json.dumps(told))
+    neighbours = Neighbours(tmp_path / "none", tmp_path / "containers.json")
+
+    assert neighbours.are_known
+    assert neighbours.death() == death
+
+
 def test_an_engine_that_was_asked_may_end_as_it_likes(pod: Path) -> None:
     neighbours = Neighbours(pod)
 

@@ -91,8 +91,8 @@ class Entry:
         own = self.names.exact(self.tag)
         if own is not None and not self.tag.endswith(_WITH_BOTH):
             return own
-        if self.tag in self.names.artifacts:
-            return {"name": self.names.artifacts[self.tag].get("name", "")}
+        if artifact := self.names.artifacts.get(self.tag):
+            return {"name": artifact.get("name", "")}
         spend(self.names.size())
         prefix = f"{self.tag}." if self.tag else ""
         found: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -7,19 +8,24 @@ from engines.base import Submission, WorkflowPhase
 from engines.local import LocalEngine
 from tests.engines.local.harness import PATIENCE_SECONDS, run, shell, text, wait, workflow
 
-WAITS = "until test -s /var/run/argo/ctr/other/exitcode; do sleep 0.05; done; cat /var/run/argo/ctr/other/exitcode"
+TOLD = "/var/run/orchestrator/containers.json"
+WAITS = f"until grep -q 7 {TOLD}; do sleep 0.05; done; cat {TOLD}"
 
 
 def test_a_container_of_a_set_reads_how_another_ended(engine: LocalEngine) -> None:
-    containers = [{"name": "main", **shell(f"ls /var/run/argo/ctr; {WAITS}")}, {"name": "other", **shell("exit 7")}]
+    containers = [
+        {"name": "main", **shell(f"cat {TOLD}; echo; {WAITS}")},
+        {"name": "other", **shell("sleep 1; exit 7")},
+    ]
     status = run(engine, "ends-set", workflow({"name": "main", "containerSet": {"containers": containers}}))
 
     assert status.phase is WorkflowPhase.FAILED
-    assert text(engine, "ends-set").split() == ["main", "other", "7"]
+    told = [json.loads(line) for line in text(engine, "ends-set").splitlines()]
+    assert told == [{"main": None, "other": None}, {"main": None, "other": 7}]
 
 
 def test_nobody_writes_down_the_end_of_another(engine: LocalEngine) -> None:
-    forged = "echo 0 > /var/run/argo/ctr/other/exitcode || mkdir /var/run/argo/ctr/x || mv /var/run/argo/ctr /tmp"
+    forged = f"echo 0 > {TOLD} || rm {TOLD} || mkdir /var/run/orchestrator/x || mv /var/run/orchestrator /tmp"
     containers = [{"name": "main", **shell(forged)}, {"name": "other", **shell("sleep 0.2")}]
     status = run(engine, "ends-forged", workflow({"name": "main", "containerSet": {"containers": containers}}))
 
@@ -28,7 +34,9 @@ def test_nobody_writes_down_the_end_of_another(engine: LocalEngine) -> None:
 
 
 def test_a_container_alone_is_told_of_nobody(engine: LocalEngine) -> None:
-    run(engine, "ends-alone", workflow({"name": "main", "container": shell("ls /var/run/argo || echo nothing")}))
+    run(
+        engine, "ends-alone", workflow({"name": "main", "container": shell("ls /var/run/orchestrator || echo nothing")})
+    )
 
     assert text(engine, "ends-alone") == "nothing"
 
