@@ -38,7 +38,8 @@ class Site:
                     self.send_header("Location", site.redirect)
                     self.end_headers()
                     return
-                found = {"/data": b"fetched\n", "/archive": packed()}.get(self.path)
+                archives = {f"/{kind}": packed(*entry) for kind, entry in ARCHIVES.items()}
+                found = {"/data": b"fetched\n", **archives}.get(self.path)
                 self.send_response(200 if found else 404)
                 self.end_headers()
                 self.wfile.write(found or b"")
@@ -55,14 +56,26 @@ class Site:
         self.server.server_close()
 
 
-def packed() -> bytes:
-    """Return an archive of one good file, and one that would lie outside."""
+# What lies in an archive: name, kind, target of a link.
+ARCHIVES = {
+    "archive": ("inner/file", tarfile.REGTYPE, ""),
+    "upwards": ("inner/../../outside", tarfile.REGTYPE, ""),
+    "absolute": ("/tmp/outside", tarfile.REGTYPE, ""),
+    "link": ("inner", tarfile.SYMTYPE, "/etc"),
+    "hard-link": ("inner", tarfile.LNKTYPE, "../outside"),
+    "device": ("inner", tarfile.CHRTYPE, ""),
+    "pipe": ("inner", tarfile.FIFOTYPE, ""),
+}
+
+
+def packed(name: str, kind: bytes, target: str) -> bytes:
+    """Return an archive of one entry; a file's content is `packed`."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name in ("inner/file",):
-            entry = tarfile.TarInfo(name)
-            entry.size = 7
-            archive.addfile(entry, io.BytesIO(b"packed\n"))
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname, entry.mode = kind, target, 0o4755
+        entry.size = 7 if kind == tarfile.REGTYPE else 0
+        archive.addfile(entry, io.BytesIO(b"packed\n"))
     return stream.getvalue()
 
 
@@ -110,6 +123,24 @@ def test_an_archive_is_unpacked_unless_it_is_not_to_be(engine: LocalEngine, open
     run(engine, "as-it-is", manifest(url, "tar xzf /tmp/in -O inner/file", archive={"none": {}}))
 
     assert (text(engine, "unpack"), text(engine, "as-it-is")) == ("packed", "packed")
+
+
+@pytest.mark.parametrize("kind", sorted(ARCHIVES.keys() - {"archive"}))
+def test_an_archive_of_anything_but_its_own_files_is_refused(
+    open_site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    asked = [{"name": "in", "url": f"http://{open_site.address}/{kind}", "path": str(tmp_path / "in")}]
+
+    assert main([json.dumps(asked)]) == 1
+    assert "which is no file or folder of its own" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_an_archive_runs_as_nobody_else(open_site: Site, tmp_path: Path) -> None:
+    asked = [{"name": "in", "url": f"http://{open_site.address}/archive", "path": str(tmp_path / "in")}]
+
+    assert main([json.dumps(asked)]) == 0
+    assert (tmp_path / "in" / "file").stat().st_mode & 0o7777 == 0o755
 
 
 def test_no_address_leads_out_of_the_pod(engine: LocalEngine, hidden_site: Site) -> None:
