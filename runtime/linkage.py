@@ -218,7 +218,7 @@ class CallbackServer:
             raise LinkageError(str(error)) from error
         self.path = "/" + callback_url.lstrip("/")
         self._outcome: Outcome | None = None
-        self._arrived = threading.Event()
+        self._lock, self._arrived = threading.Lock(), threading.Event()
         try:
             self._server = _CallbackHTTPServer((host, port), self)
         except OSError as error:
@@ -243,10 +243,16 @@ class CallbackServer:
         self._arrived.wait(seconds)
         return self._outcome
 
-    def receive(self, outcome: Outcome) -> None:
-        """Keep an outcome; the first one counts."""
-        if self._outcome is None:
+    def keep(self, outcome: Outcome) -> bool:
+        """Keep an outcome and return True, unless there is one: the first one counts."""
+        with self._lock:
+            if self._outcome is not None:
+                return False
             self._outcome = outcome
+            return True
+
+    def announce(self) -> None:
+        """Tell whoever waits that an outcome is there."""
         self._arrived.set()
 
 
@@ -271,9 +277,11 @@ class _CallbackHandler(BaseHTTPRequestHandler):
         if outcome is None:
             self._answer(400)
             return
+        is_first = callback.keep(outcome)
         self._answer(200)
         # Only now: whoever waits may end the process, and the answer must be out by then.
-        callback.receive(outcome)
+        if is_first:
+            callback.announce()
 
     def _read_outcome(self) -> Outcome | None:
         length = self.headers.get("Content-Length", "")

@@ -213,7 +213,7 @@ FEDERATED = Section(
         Variable("FEDERATED_MAX_MODEL_KILOBYTES", whole(), 51200, "of a model's zip, in kilobytes of 1024 bytes, where neither execution nor Schema declares it", "KAFKA_MAX_MODEL_SIZE"),
         Variable("FEDERATED_ITERATION_SECONDS", seconds(), 86400, "how long an iteration may take for managers that take their variables from the ConfigMaps `federated-learning-manager-client` and `-server`"),
         Variable("FEDERATED_INITIALIZATION_SECONDS", seconds(), None, "how long a server waits for its clients to start, and they for it", default_says="`EXECUTION_PENDING_DEADLINE_SECONDS`"),
-        Variable("FEDERATED_WAITING_REQUESTS", whole(), 1000, "how many long polls one API process holds at once; they take no thread"),
+        Variable("FEDERATED_WAITING_REQUESTS", whole(0), 1000, "how many long polls one API process holds at once; they take no thread"),
         Variable("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", forms.HOST_PORTS, "", "brokers as this service reaches them", "KAFKA_BOOTSTRAP_SERVERS", default_says=EMPTY),
         Variable("FEDERATED_KAFKA_WORKFLOW_BOOTSTRAP_SERVERS", forms.HOST_PORTS, "", "brokers as Workflows reach them", default_says="the same"),
         Variable("FEDERATED_KAFKA_SECURITY_PROTOCOL", one_of(("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")), "PLAINTEXT", "for this service and for Workflows"),

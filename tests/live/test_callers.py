@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,14 @@ def version(service: LocalService) -> int:
     return register_sample_ai_engine(Api(service.url, service.token))
 
 
+def archive() -> bytes:
+    """Return a model's archive of one file."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as opened:
+        opened.writestr("weights", b"1")
+    return stream.getvalue()
+
+
 @pytest.fixture(scope="module")
 def model(service: LocalService, version: int) -> int:
     """A model in the registry, as the Workflow of an execution would have stored it."""
@@ -51,14 +61,10 @@ def model(service: LocalService, version: int) -> int:
     answer = service.session().post(
         f"{service.url}/api/ai_models/",
         data={"data": json.dumps(entry)}, timeout=30,
-        files={"contents": ("c.zip", _ZIP), "ai_engine_version_user_vars": ("v.json", b"{}")},
+        files={"contents": ("c.zip", archive()), "ai_engine_version_user_vars": ("v.json", b"{}")},
     )  # fmt: skip
     assert answer.status_code == 201, answer.text
     return int(answer.json()["id"])
-
-
-# The smallest archive there is: the record of an empty directory.
-_ZIP = b"PK\x05\x06" + b"\0" * 18
 
 
 def call_back(service: LocalService, execution: int, state: State, model: int) -> requests.Response:

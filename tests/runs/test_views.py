@@ -61,7 +61,7 @@ def test_a_filter_that_makes_no_sense_is_refused(api, db, query):
     answer = api.get(f"/api/runs/?{query}")
 
     assert answer.status_code == 400
-    assert answer.data["errors"][0]["pointer"] == f"/query/{query.split('=')[0]}"
+    assert answer.json()["errors"][0]["pointer"] == f"/query/{query.split('=')[0]}"
 
 
 def test_a_run_is_shown_with_nodes_and_events(api, running, django_assert_max_num_queries):
@@ -154,7 +154,7 @@ def test_a_bound_that_makes_no_sense_is_refused_by_its_name(api, running, parame
     answer = api.get(f"/api/runs/{running.name}/logs/?{parameter}={value}")
 
     assert answer.status_code == 400
-    assert [fault["pointer"] for fault in answer.data["errors"]] == [f"/query/{parameter}"]
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == [f"/query/{parameter}"]
 
 
 @pytest.mark.parametrize(("accept", "ending"), [("text/plain", "log"), ("application/json", "jsonl")])
@@ -171,7 +171,7 @@ def test_streams_cannot_be_chosen_where_the_engine_has_them_as_one(api, running,
     answer = api.get(f"/api/runs/{running.name}/logs/?stream=stdout")
 
     assert answer.status_code == 400
-    assert "both outputs of a container as one" in answer.data["errors"][0]["detail"]
+    assert "both outputs of a container as one" in answer.json()["errors"][0]["detail"]
 
 
 def test_logs_are_json_lines_where_json_is_accepted(api, running):
