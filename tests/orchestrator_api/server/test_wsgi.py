@@ -38,6 +38,8 @@ def application(answer: Any) -> Any:
     return called
 
 
+# An answer that ends looks after the thread's connections, of which an earlier test may have left one.
+@pytest.mark.django_db
 def test_an_answer_is_read_as_a_whole_unless_it_is_a_stream():
     whole = call(application(HttpResponse(b"abc")), environ())
     streamed = call(application(StreamingHttpResponse(iter([b"a", b"b"]))), environ())
