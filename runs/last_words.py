@@ -114,7 +114,7 @@ def last_words(nodes: Nodes, name: str, engine: Engine, message: str = "") -> st
         logger.info("What %s of %s said last is not known: %s", culprit.container, name, error)
         line = ""
     if line is None:
-        said = f"{where}, wrote nothing." if culprit.code else ""
+        said = f"{where}, left no log." if culprit.code else ""
     else:
         said = f"{where}." if _tells_nothing_new(line, message) else f"{where}, said last: {line}"
     known = f"{culprit.words} exit code {culprit.code} {line or ''}"

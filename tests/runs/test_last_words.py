@@ -102,7 +102,7 @@ def test_what_to_do_is_told_where_it_is_known(recorded: RecordingEngine, message
 def test_a_silent_container_is_told_as_such(recorded: RecordingEngine) -> None:
     found = nodes(node("train", message="main: Error (exit code 5)"))
 
-    assert last_words(found, "wf", recorded) == "Step train, container main (exit code 5), wrote nothing."
+    assert last_words(found, "wf", recorded) == "Step train, container main (exit code 5), left no log."
 
 
 def test_what_a_message_says_already_is_not_said_again(recorded: RecordingEngine) -> None:

@@ -47,13 +47,25 @@ EXPECTED: dict[str, tuple[tuple[RunPhase, RunReason], str]] = {
         FAILED,
         "invalid spec: templates.main: failed to resolve {{workflow.parameters.absent}}",
     ),
-    "oom-killed": (FAILED, "oom-killed: main: OOMKilled (exit code 137)"),
+    "oom-killed": (
+        FAILED,
+        "oom-killed: main: OOMKilled (exit code 137). Step oom-killed, container main (exit code 137), left no log. "
+        "It took more memory than it may: raise its memory limit, or give it less.",
+    ),
     "output-parameter": (SUCCEEDED, ""),
     "pod-deleted": (SUCCEEDED, ""),
-    "retry-exhausted": (FAILED, "No more retries left (retry-exhausted(0): main: Error (exit code 7))"),
+    "retry-exhausted": (
+        FAILED,
+        "No more retries left (retry-exhausted(0): main: Error (exit code 7)). "
+        "Step retry-exhausted(1), container main (exit code 7), left no log.",
+    ),
     "retry-then-succeed": (SUCCEEDED, ""),
     "sidecar-and-init": (SUCCEEDED, ""),
-    "step-fails": (FAILED, "child 'step-fails-1755976867' failed (bad: main: Error (exit code 3))"),
+    "step-fails": (
+        FAILED,
+        "child 'step-fails-1755976867' failed (bad: main: Error (exit code 3)). "
+        "Step bad, container main (exit code 3), left no log.",
+    ),
     "steps-succeed": (SUCCEEDED, ""),
     "stopped-with-exit-handler": ((RunPhase.STOPPED, RunReason.STOPPED), "Stopped with strategy 'Stop'"),
     "suspend-resumed": (SUCCEEDED, ""),
