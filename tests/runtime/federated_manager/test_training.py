@@ -123,7 +123,8 @@ def test_an_ai_engine_that_is_never_ready_fails_the_training(start: Start) -> No
 
     assert _end([server.start(), client.start()]) == [1, 1]
 
-    assert "the AI engine was not ready within 1 s (no answer)" in training.failures
+    told = "the AI engine was not ready within 1 s (no answer): it must answer GET http://127.0.0.1:1/api/ping with 200"
+    assert told in training.failures
     assert "the server failed before it was ready" in training.failures
 
 
