@@ -339,6 +339,8 @@ def test_a_paused_workflow_goes_on_where_it_was(make: MakeEngine, tmp_path: Path
     engine.submit(Submission("paused", manifest))
     until(lambda: any(node["displayName"] == "second" and node["phase"] == "Running"
                       for node in engine.get("paused").nodes.values()))  # fmt: skip
+    # What a container has written a moment ago may go with its supervisor.
+    until(lambda: any(line.text == "kept" for line in engine.logs("paused")))
     before = engine.get("paused")
 
     os.kill(pid_of(engine, "paused"), signal.SIGTERM)
