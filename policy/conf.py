@@ -12,7 +12,7 @@ from django.core import checks
 
 from policy.allowed_fields import allowed_fields, field_complaints
 from policy.images import pattern_complaint
-from policy.places import origin_of
+from policy.places import folder_complaints, origin_of
 from policy.rules import PLAIN_IMAGES, SHIPPED_IMAGES, Policy
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -99,15 +99,10 @@ def _path_complaints(table: Any) -> Iterator[str]:
     if not isinstance(table, Mapping):
         yield 'must be a JSON object, such as {"data-partner-1": ["/srv/data"]}'
         return
-    for partner, roots in table.items():
+    for partner in table:
         if partner not in settings.VALID_DATA_PARTNERS:
             yield f"{partner} is not one of VALID_DATA_PARTNERS"
-        if not isinstance(roots, list) or not roots:
-            yield f"{partner} must have a list of folders"
-            continue
-        for root in roots:
-            if not isinstance(root, str) or not root.startswith("/") or not root.strip("/") or ".." in root.split("/"):
-                yield f"{root!r} of {partner} must be an absolute path, without `..`, and not the root of the machine"
+    yield from folder_complaints(table)
 
 
 def _is_local(alias: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from policy.outline import SYMBOL
@@ -64,3 +64,14 @@ def folders_of(by_partner: Any, further: Iterable[str]) -> list[str]:
     tables = by_partner.values() if isinstance(by_partner, dict) else []
     folders = (folder for table in (*tables, further) if isinstance(table, list) for folder in table)
     return list(dict.fromkeys(folder for folder in folders if isinstance(folder, str)))
+
+
+def folder_complaints(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the folders that an operator lists for each data partner."""
+    for partner, roots in table.items():
+        if not isinstance(roots, list) or not roots:
+            yield f"{partner} must have a list of folders"
+            continue
+        for root in roots:
+            if not isinstance(root, str) or not root.startswith("/") or not root.strip("/") or ".." in root.split("/"):
+                yield f"{root!r} of {partner} must be an absolute path, without `..`, and not the root of the machine"

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from engines.local.interpreter.calls import Artifact
+from engines.local.names import FETCHING
 
-# Argo's own container of that name does it there, too.
-CONTAINER = "init"
 IMAGE = "http-artifacts"
 FOLDER = "/argo/inputs/artifacts"
 
@@ -43,5 +42,5 @@ def with_fetching(template: dict[str, Any], wanted: Mapping[int, Artifact]) -> d
         }
         for number, artifact in wanted.items()
     ]
-    container = {"name": CONTAINER, "image": IMAGE, "args": [json.dumps(orders)]}
+    container = {"name": FETCHING, "image": IMAGE, "args": [json.dumps(orders)]}
     return {**template, "initContainers": [container, *(template.get("initContainers") or ())]}

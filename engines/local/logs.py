@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from engines.base import LogLine, WorkflowNotFound
 from engines.local import layout
@@ -80,7 +82,7 @@ class _GatheredTail:
         """Return when the first lines came; '' where that is not known, or they were read."""
         if self.offset:
             return ""
-        with self.path.open("rb") as file:
+        with self._opened() as file:
             head = file.readline()
         return _head(head)[2] if head.endswith(b"\n") else ""
 
@@ -90,7 +92,7 @@ class _GatheredTail:
 
     def lines(self, last: bool) -> Iterator[LogLine]:
         """Yield the lines of the outputs added since the last call."""
-        with self.path.open("rb") as file:
+        with self._opened() as file:
             file.seek(self.offset)
             while (head := file.readline()).endswith(b"\n"):
                 name, size, at = _head(head)
@@ -102,6 +104,13 @@ class _GatheredTail:
                 if not self.node or owner[0] == self.node:
                     for line in chunk.removesuffix(b"\n").split(b"\n"):
                         yield _line(owner, line, at)
+
+    def _opened(self) -> BinaryIO:
+        """Open the file; one that has just gone elsewhere with its Workflow is empty until it is found there."""
+        try:
+            return self.path.open("rb")
+        except FileNotFoundError:
+            return io.BytesIO()
 
 
 def _head(head: bytes) -> tuple[str, int, str]:

@@ -64,10 +64,7 @@ class MemoStore(Memos):
             self._forget_the_oldest(os.path.dirname(path))
 
     def _path(self, memo: Memo) -> str:
-        cache, key = (
-            hashlib.sha256(text.encode()).hexdigest() for text in (f"{self._namespace}/{memo.cache}", memo.key)
-        )
-        return os.path.join(self._root, cache, key)
+        return os.path.join(self._root, _name_of(f"{self._namespace}/{memo.cache}"), _name_of(memo.key))
 
     @staticmethod
     def _forget_the_oldest(folder: str) -> None:

@@ -12,7 +12,7 @@ Imported by the supervisor: it must load fast.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
 from engines.local.fields import ANYTHING, KINDS
@@ -24,6 +24,8 @@ _FIELD_NAME = re.compile(r"[-._a-zA-Z0-9]{1,128}")
 _LONGEST_NAME = 253
 _LONGEST_PART = 255
 _LONGEST_PATH = 4095
+# The container that fetches artifacts; Argo's own of that name does it there, too.
+FETCHING = "init"
 HOST_PATH_TYPES = ("", "Directory", "DirectoryOrCreate", "File", "FileOrCreate")
 
 Form = Callable[[Any], str]
@@ -150,16 +152,18 @@ def problems(value: Mapping[str, Any], kind: str, pointer: str, *, rendered: boo
     if kind == "item" and isinstance(value.get("path"), str) and not parts_of(value["path"]):
         yield f"{value['path']!r} names no file", f"{pointer}/path"
     if kind == "template":
-        yield from twins(value, pointer)
+        # What is rendered has the container that fetches artifacts already.
+        taken = {FETCHING} if not rendered and _fetches(value) else set[str]()
+        yield from twins(value, pointer, taken)
 
 
-def twins(template: Mapping[str, Any], pointer: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the names that two volumes or two containers of one pod have."""
+def twins(template: Mapping[str, Any], pointer: str = "", taken: Set[str] = frozenset()) -> Iterator[tuple[str, str]]:
+    """Yield the names that two volumes or two containers of one pod have; `taken` are those of further containers."""
     volumes = template.get("volumes")
     places = [(volume, f"volumes/{index}") for index, volume in enumerate(volumes if isinstance(volumes, list) else ())]
     yield from _repeated(places, set(), pointer)
     lists = [(name, template.get(name)) for name in ("initContainers", "sidecars")]
-    seen: set[Any] = set()
+    seen: set[Any] = set(taken)
     own = template.get("containerSet")
     if isinstance(own, dict):
         lists.append(("containerSet/containers", own.get("containers")))
@@ -170,6 +174,12 @@ def twins(template: Mapping[str, Any], pointer: str = "") -> Iterator[tuple[str,
         seen,
         pointer,
     )
+
+
+def _fetches(template: Mapping[str, Any]) -> bool:
+    inputs = template.get("inputs")
+    artifacts = inputs.get("artifacts") if isinstance(inputs, dict) else None
+    return isinstance(artifacts, list) and any(isinstance(one, dict) and one.get("http") for one in artifacts)
 
 
 def _repeated(places: list[tuple[Any, str]], seen: set[Any], pointer: str) -> Iterator[tuple[str, str]]:

@@ -183,7 +183,7 @@ class PodFiles:
         mounts = mounts_of(volume_mounts(self.template, role, container), self._made)
         if (role == "main" and (name == "main" or not self._has_main())) or container.get("mirrorVolumeMounts"):
             mounts += [*self._artifact_mounts, *self._fetched_mounts()]
-        if self._fetched and (role, name) == ("init", http_inputs.CONTAINER):
+        if self._fetched and (role, name) == ("init", names.FETCHING):
             mounts.append(Mount(Path(self.directory, _FETCHED), http_inputs.FOLDER))
         mounts += [Mount(Path(path), path, read_only=True, as_owner=False) for path in image.get("mounts") or ()]
         if self._ends is not None and role != "init" and not any(_is_at_ends(mount.target) for mount in mounts):

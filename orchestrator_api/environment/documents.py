@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator_api.environment.forms import Form, json_object
 from policy.allowed_fields import field_complaints
+from policy.places import folder_complaints
 
 # As Kubernetes names objects: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 _CLAIM = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
@@ -32,16 +33,6 @@ def _claim_complaints(claims: dict[str, Any]) -> Iterator[str]:
                 yield f"{claim!r} of {partner} cannot be the name of a claim"
 
 
-def _path_complaints(table: dict[str, Any]) -> Iterator[str]:
-    for partner, roots in table.items():
-        if not isinstance(roots, list) or not roots:
-            yield f"{partner} must have a list of folders"
-            continue
-        for root in roots:
-            if not isinstance(root, str) or not root.startswith("/") or not root.strip("/") or ".." in root.split("/"):
-                yield f"{root!r} of {partner} must be an absolute path, without `..`, and not the root of the machine"
-
-
 def _image_complaints(images: dict[str, Any]) -> Iterator[str]:
     for pattern, entry in images.items():
         if not isinstance(entry, dict):
@@ -63,7 +54,7 @@ def _claims(value: str) -> dict[str, dict[str, str]]:
 
 _CLAIMS = json_object('{"PARTNER": {"/its/system_path": "name-of-a-claim"}}', _claim_complaints)
 CLAIMS = Form(_CLAIMS.expected, _claims, is_json=True)
-PARTNER_PATHS = json_object('{"data-partner-1": ["/srv/data"]}', _path_complaints)
+PARTNER_PATHS = json_object('{"data-partner-1": ["/srv/data"]}', folder_complaints)
 LOCAL_IMAGES = json_object(
     '{"my-engine:*": {"command": ["python", "-m", "engine"], "env": {}, "working_dir": "/srv"}}', _image_complaints
 )

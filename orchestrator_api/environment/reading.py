@@ -21,7 +21,6 @@ from orchestrator_api.networks import Networks
 from orchestrator_api.privacy import make_private_folder
 
 _NEEDED: Any = object()
-_LISTED = forms.names("names")
 
 
 class WrongSettings(ImproperlyConfigured):
@@ -62,42 +61,36 @@ class Environment:
 
     def str(self, name: builtins.str, default: Any = _NEEDED) -> builtins.str:
         """Return a variable that is a text; a list is put together again."""
-        value = self._get(name, default, forms.text())
+        value = self._get(name, default)
         return ",".join(value) if isinstance(value, list) else cast(builtins.str, value)
 
     def int(self, name: builtins.str, default: Any = _NEEDED) -> builtins.int:
         """Return a variable that is a whole number."""
-        return cast(builtins.int, self._get(name, default, forms.whole()))
+        return cast(builtins.int, self._get(name, default))
 
     def float(self, name: builtins.str, default: Any = _NEEDED) -> builtins.float:
         """Return a variable that is a number."""
-        return cast(builtins.float, self._get(name, default, forms.number()))
+        return cast(builtins.float, self._get(name, default))
 
     def bool(self, name: builtins.str, default: Any = _NEEDED) -> builtins.bool:
         """Return a variable that is true or false."""
-        return cast(builtins.bool, self._get(name, default, forms.FLAG))
+        return cast(builtins.bool, self._get(name, default))
 
     def list(self, name: builtins.str, default: Any = _NEEDED) -> builtins.list[Any]:
         """Return a variable that holds several values."""
-        return list(self._get(name, default, _LISTED))
+        return list(self._get(name, default))
 
     def networks(self, name: builtins.str, default: Iterable[builtins.str]) -> Networks:
         """Return a variable that is ranges of addresses."""
-        return cast(Networks, self._get(name, tuple(map(ip_network, default)), forms.NETWORKS))
+        return cast(Networks, self._get(name, tuple(map(ip_network, default))))
 
     def json(self, name: builtins.str, default: Any = _NEEDED) -> Any:
         """Return a variable that is JSON."""
-        return self._get(name, default, forms.json_object("{}", lambda _: ()))
+        return self._get(name, default)
 
-    def _get(self, name: builtins.str, default: Any, form: Form) -> Any:
+    def _get(self, name: builtins.str, default: Any) -> Any:
         self.asked[name] = default
         if name in self._values:
-            return self._values[name]
-        if name in self.given and name not in BY_NAME:
-            # Asked for by code whose row the table does not have yet.
-            self._read(Variable(name, form, default, ""))
-            if self._faults:
-                raise WrongSettings(self._faults)
             return self._values[name]
         if default is _NEEDED:
             raise WrongSettings([_missing([name])])

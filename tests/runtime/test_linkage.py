@@ -115,11 +115,13 @@ def test_an_engine_that_answers_is_alive_whatever_its_neighbours_are(server: Rec
         linkage.wait_until_ready(30)
 
 
-def test_an_engine_that_ends_while_it_works_is_told_with_its_exit_code(dead: Neighbours) -> None:
+def error_of_a_run_whose_engine_goes(**neighbours: Neighbours) -> str:
+    """Return what a run ends with whose AI engine has taken the order and answers nobody afterwards."""
     with RecordingServer() as server:
         engine = Engine(server)
         server._answers["POST", engine.run_path][:] = [Answer()]
-        engine.linkage = AIEngineLinkage(server.host, "/api/ping", neighbours=dead)
+        if neighbours:
+            engine.linkage = AIEngineLinkage(server.host, "/api/ping", **neighbours)
         caught: list[LinkageError] = []
 
         def run() -> None:
@@ -134,8 +136,13 @@ def test_an_engine_that_ends_while_it_works_is_told_with_its_exit_code(dead: Nei
             time.sleep(0.005)
     waiting.join(30)
     engine.linkage.__exit__(None, None, None)
+    return str(caught[0])
 
-    assert str(caught[0]) == "the AI engine ended before it called back: container ai ended with exit code 3"
+
+def test_an_engine_that_ends_while_it_works_is_told_with_its_exit_code(dead: Neighbours) -> None:
+    error = error_of_a_run_whose_engine_goes(neighbours=dead)
+
+    assert error == "the AI engine ended before it called back: container ai ended with exit code 3"
 
 
 def test_a_run_makes_the_recorded_call(engine: Engine) -> None:
@@ -187,25 +194,7 @@ def test_a_refused_run_is_a_fault(server: RecordingServer) -> None:
 
 
 def test_a_dead_engine_is_noticed_before_the_time_is_over() -> None:
-    with RecordingServer() as server:
-        engine = Engine(server)
-        server._answers["POST", engine.run_path][:] = [Answer()]
-        caught: list[LinkageError] = []
-
-        def run() -> None:
-            try:
-                engine.run(600)
-            except LinkageError as error:
-                caught.append(error)
-
-        waiting = threading.Thread(target=run)
-        waiting.start()
-        while not server.calls:
-            time.sleep(0.005)
-    waiting.join(30)
-    engine.linkage.__exit__(None, None, None)
-
-    assert "ended before it called back" in str(caught[0])
+    assert "ended before it called back" in error_of_a_run_whose_engine_goes()
 
 
 def test_a_busy_callback_port_is_a_fault(engine: Engine) -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from engines.local.interpreter.go_numbers import number_text
+from engines.local.interpreter.go_numbers import divided, number_text, power
 from engines.local.interpreter.grammar import InvalidText, Node, read
 from engines.local.interpreter.patterns import InvalidPattern, pattern_of
 
@@ -117,21 +117,6 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else number_text(value)
 
 
-def _divided(left: float, right: float) -> float:
-    if right:
-        return left / right
-    return math.nan if not left or math.isnan(left) else math.copysign(math.inf, left)
-
-
-def _power(left: float, right: float) -> float:
-    try:
-        return math.pow(left, right)
-    except OverflowError:
-        return math.inf
-    except ValueError:
-        return math.nan
-
-
 def _remainder(left: float, right: float) -> float:
     return math.nan if not right or math.isinf(left) else math.fmod(left, right)
 
@@ -154,9 +139,9 @@ def _shifted(value: float, by: float, direction: Callable[[int, int], int]) -> f
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "-": lambda left, right: left - right,
     "*": lambda left, right: left * right,
-    "/": _divided,
+    "/": divided,
     "%": _remainder,
-    "**": _power,
+    "**": power,
     "&": lambda left, right: _wrapped(_whole(left) & _whole(right)),
     "|": lambda left, right: _wrapped(_whole(left) | _whole(right)),
     "^": lambda left, right: _wrapped(_whole(left) ^ _whole(right)),

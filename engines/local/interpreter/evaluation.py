@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engines.local.interpreter.builtin_functions import BUILTINS, PREDICATED, are_equal
+from engines.local.interpreter.go_numbers import divided, power
 from engines.local.interpreter.grammar import InvalidText, Node, read
 from engines.local.interpreter.patterns import InvalidPattern, pattern_of
 from engines.local.interpreter.sprig import SPRIG
@@ -279,27 +280,12 @@ def _matches(left: str, right: str) -> bool:
         raise InvalidExpression(str(error)) from error
 
 
-def _divided(left: float, right: float) -> float:
-    if right:
-        return left / right
-    return math.nan if not left or math.isnan(left) else math.copysign(math.inf, left)
-
-
 def _remainder(left: float, right: float) -> int:
     if not (is_whole(left) and is_whole(right)):
         raise InvalidExpression("% is for whole numbers")
     if not right:
         raise InvalidExpression("integer divide by zero")
     return int(math.copysign(1, left)) * (abs(int(left)) % abs(int(right)))
-
-
-def _power(left: float, right: float) -> float:
-    try:
-        return math.pow(left, right)
-    except OverflowError:
-        return math.inf
-    except ValueError:
-        return math.nan
 
 
 def _of_times(operator: str, left: Any, right: Any) -> Any:
@@ -325,10 +311,10 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda left, right: whole(left + right),
     "-": lambda left, right: whole(left - right),
     "*": lambda left, right: whole(left * right),
-    "/": _divided,
+    "/": divided,
     "%": _remainder,
-    "**": _power,
-    "^": _power,
+    "**": power,
+    "^": power,
 }
 _OF_TEXTS: dict[str, Callable[[str, str], bool]] = {
     "contains": lambda left, right: right in left,

@@ -1,10 +1,27 @@
-"""Numbers as `fmt` of Go writes them: https://pkg.go.dev/fmt."""
+"""Numbers as Go works with them, and as its `fmt` writes them: https://pkg.go.dev/math, https://pkg.go.dev/fmt."""
 
 from __future__ import annotations
 
 import math
 
 _LARGE = 1e21
+
+
+def divided(left: float, right: float) -> float:
+    """Return a quotient as floating point numbers have it: nothing is wrong with a divisor of 0."""
+    if right:
+        return left / right
+    return math.nan if not left or math.isnan(left) else math.copysign(math.inf, left)
+
+
+def power(left: float, right: float) -> float:
+    """Return a power, infinite where it is too large, and not a number where it is none."""
+    try:
+        return math.pow(left, right)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.nan
 
 
 def number_text(value: float, smallest: float = 1e-4) -> str:

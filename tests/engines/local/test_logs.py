@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from engines.local import LocalEngine, layout
+from engines.local.log_index import LogOwners
+from engines.local.logs import _GatheredTail
 from tests.engines.local.harness import run, shell, workflow
 
 STEPS = {"name": "main", "steps": [[{"name": "a", "template": "t"}, {"name": "b", "template": "t"}]]}
@@ -110,3 +113,9 @@ def test_what_is_gathered_of_short_containers_has_times(engine: LocalEngine) -> 
     run(engine, "log-times", workflow(STEPS, {"name": "t", "container": shell("echo x")}))
 
     assert all(before < datetime.fromisoformat(line.at) < datetime.now(UTC) for line in engine.logs("log-times"))
+
+
+def test_gathered_lines_that_have_just_gone_elsewhere_are_waited_for(tmp_path: Path) -> None:
+    tail = _GatheredTail(tmp_path / "gone", "", LogOwners(tmp_path))
+
+    assert (tail.begins_at(), [*tail.lines(last=False)]) == ("", [])

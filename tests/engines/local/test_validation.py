@@ -115,6 +115,13 @@ def changed(**template: Any) -> dict[str, Any]:
             workflow({"name": "main", "synchronization": {"mutexes": [{"name": "m"}]}, "steps": [[]]}),
             "/spec/templates/0/synchronization",
         ),
+        (
+            changed(
+                inputs={"artifacts": [{"name": "a", "path": "/a", "http": {"url": "http://a.example/b"}}]},
+                initContainers=[{"name": "init", "image": "busybox", "command": ["true"]}],
+            ),
+            "/spec/templates/0/initContainers/0/name",
+        ),
         ({"kind": "CronWorkflow", "spec": {"templates": [WORK]}}, "/kind"),
         ({"kind": "Workflow"}, "/spec"),
         ({"kind": "Workflow", "spec": {"templates": {}}}, "/spec/templates"),
