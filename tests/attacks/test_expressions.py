@@ -34,6 +34,8 @@ def saying(what: str, **spec: Any) -> dict[str, Any]:
         ("doubling", 'reduce(1..200, #acc + #acc, "a")'),
         ("pattern", 'repeat("a", 60000) matches "^(a|aa)+$b"'),
         ("deep", "toJson(reduce(1..100000, [#acc], 0))"),
+        ("indent", "toJson([1, [2]], 1000000000)"),
+        ("layout", 'date("1", "2006-2006")'),
     ],
 )
 def test_none_of_them_holds_a_workflow_up(engine: LocalEngine, name: str, expression: str) -> None:

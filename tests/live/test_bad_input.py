@@ -186,7 +186,7 @@ def test_a_workflows_token_reaches_nothing_but_its_own_execution_and_stop_ends_i
                 assert answer.status_code in (401, 403), f"{method} {path}: {answer.status_code}"
                 assert requests.request(method, url, timeout=30).status_code == 401
     stopped = service.session().post(f"{service.url}/api/executions/{mine}/stop/", timeout=30)
-    assert stopped.status_code in (200, 400)
+    assert stopped.status_code in (200, 409)  # its Workflow may have ended by itself
     runs = f"{service.url}/api/runs/?owner_id={mine}"
     wait_for(
         "the run's end",

@@ -31,6 +31,7 @@ Predicate = Callable[..., Any]
 _BITS = 64
 _MASK = (1 << _BITS) - 1
 _DEEPEST_LIST = 50
+_INDENT = "  "
 
 
 def text(value: Any) -> str:
@@ -296,21 +297,28 @@ def encoded(budget: Budget, value: Any) -> str:
     return written(budget, base64.b64encode(text(value).encode("utf-8", "surrogatepass")).decode())
 
 
-def as_json(budget: Budget, value: Any, indent: str = "") -> str:
+def as_json(budget: Budget, value: Any) -> str:
     """Return a value as JSON, once it is paid for."""
     budget.write(_weight(budget, value))
-    return json_text(value, indent)
+    return json_text(value)
 
 
-def _weight(budget: Budget, value: Any) -> int:
+def as_pretty_json(budget: Budget, value: Any) -> str:
+    """Return a value as JSON with a line for each item, once it is paid for."""
+    budget.write(_weight(budget, value, len(_INDENT)))
+    return json_text(value, _INDENT)
+
+
+def _weight(budget: Budget, value: Any, indent: int = 0, depth: int = 1) -> int:
     """Return about how long a value is as text: the same list may be in it many times."""
     budget.spend(1)
     if isinstance(value, str):
         return len(value)
+    margin = 1 + indent * depth
     if isinstance(value, list):
-        return sum(_weight(budget, item) + 1 for item in value)
+        return sum(_weight(budget, item, indent, depth + 1) + margin for item in value)
     if isinstance(value, dict):
-        return sum(_weight(budget, item) + len(key) + 1 for key, item in value.items())
+        return sum(_weight(budget, item, indent, depth + 1) + len(key) + margin for key, item in value.items())
     return 1
 
 
@@ -404,7 +412,7 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "int": lambda _, value: int_of(value),
     "float": lambda _, value: float_of(value),
     "string": printed,
-    "toJSON": lambda budget, value: as_json(budget, value, "  "),
+    "toJSON": as_pretty_json,
     "fromJSON": from_json,
     "toBase64": encoded,
     "fromBase64": decoded,

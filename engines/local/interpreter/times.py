@@ -82,13 +82,13 @@ def read_time(text: str, layout: str = "") -> datetime.datetime:
     if not layout:
         try:
             return _in_utc(datetime.datetime.fromisoformat(text))
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     for each in (layout,) if layout else _KNOWN_LAYOUTS:
         form = _LAYOUT.sub(lambda match: _READ.get(match[0], match[0]), each[:_MOST_LAYOUT].replace("%", "%%"))
         try:
             return _in_utc(datetime.datetime.strptime(text, form))
-        except ValueError:
+        except (ValueError, OverflowError, re.error):  # a layout that names a part twice is a wrong pattern
             continue
     raise InvalidExpression(f"'{text[:40]}' is no date")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
 from typing import Any
 
 import pytest
 
+from engines.local.interpreter.evaluation import FUNCTIONS, Evaluation, expression_of
 from engines.local.interpreter.expressions import artifact_tag, problem_of, references, text_value
 from engines.local.interpreter.values import InvalidExpression
 from engines.local.interpreter.visible import Names
@@ -292,3 +295,25 @@ def test_it_tells_which_tags_it_asks_for() -> None:
     manifest: dict[str, Any] = {"valueFrom": {"expression": "steps['a-b'].outputs.result + inputs.parameters[item.x]"}}
 
     assert {*references(manifest)} >= {"steps.a-b.outputs.result", "inputs.parameters", "item.x"}
+
+
+ODD = (
+    '""',
+    '"\\ud83d ("',
+    "-1",
+    "1.5",
+    "1e308 * 10",
+    "9223372036854775807",
+    "nil",
+    "true",
+    '["a", [1]]',
+    '{"a": 1}',
+    "now()",
+)
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_what_a_function_cannot_take_is_an_invalid_expression(name: str) -> None:
+    for given in [(), *((one,) for one in ODD), *itertools.product(ODD, repeat=2)]:
+        with contextlib.suppress(InvalidExpression):
+            Evaluation(Names([{}], lambda: 1.0)).value(expression_of(f"{name}({', '.join(given)})"), {})
