@@ -1,6 +1,6 @@
-# One image for everything; which program a container is, is its first argument (deploy/image/orchestrator lists them):
+# One image for everything; the first argument of a container chooses the program (deploy/image/orchestrator lists them):
 #   docker build -t REGISTRY/orchestrator:0.1.0 .
-# The names under which Workflows ask for their programs are the same image with the program given:
+# Workflows name some programs as images of their own, which are the same image with a fixed program:
 #   docker build --target processor-resource-manager -t REGISTRY/processor-resource-manager:2.0.0 .
 #   docker build --target federated-learning-manager -t REGISTRY/federated-learning-manager:2.0.0 .
 #   docker build --target sample-ai-engine -t REGISTRY/sample-ai-engine:1.0.0 .
@@ -12,7 +12,7 @@ ARG BASE=docker.io/library/python:3.11.16-slim@sha256:8203f8b7cc03e7a0b2da2a7bfe
 FROM ${BASE} AS build
 WORKDIR /app
 COPY requirements.lock /tmp/
-# Only files whose hashes stand there, and no source archives.
+# Only files with the hashes in the lock file, and no source archives.
 RUN python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --disable-pip-version-check --no-cache-dir \
         --require-hashes --only-binary :all: -r /tmp/requirements.lock
@@ -41,7 +41,7 @@ COPY --from=build /app /app
 COPY deploy/image/orchestrator /usr/local/bin/orchestrator
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONPATH=/app PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DATA_DIR=/data
-# Where manifests look for what the step runner leaves behind.
+# Manifests read the step runner's output files here.
 WORKDIR /usr/application
 USER 10001:10001
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["/usr/local/bin/orchestrator", "health"]
@@ -55,7 +55,7 @@ ENTRYPOINT ["/usr/local/bin/orchestrator", "federated-manager"]
 FROM programs AS sample-ai-engine
 ENTRYPOINT ["/usr/local/bin/orchestrator", "sample-ai-engine"]
 
-# The last one is what a build without --target makes.
+# A build without --target makes the last stage.
 FROM programs AS orchestrator
 VOLUME /data
 EXPOSE 8900
