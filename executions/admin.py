@@ -51,7 +51,7 @@ _DETAILS = (
     "attempt",
     "api_link",
 )
-_BUTTONS = {"_stop": "Stopped.", "_retry": "Tried again."}
+_BUTTONS = {"_stop": "Stopped.", "_retry": "Retried."}
 _INPUTS = ("number_iterations", "federated_options", "external_data_link", "report_metadata_link")
 _OUTPUTS = (
     "output_model_name",
@@ -104,7 +104,7 @@ class AIEngineInline(_EngineInline):
 
 
 class DataPartnerInline(_PartnerInline):
-    """A partner's patients by number only: clinical data has no place here."""
+    """Shows how many patients a data partner has, and no clinical data."""
 
     model = ExecutionDataPartner
     fields = readonly_fields = ("name", "system_path", "patients")
@@ -123,7 +123,7 @@ class DataPartnerInline(_PartnerInline):
 
 
 class AttemptInline(_AttemptInline):
-    """What came of the attempts before the present one."""
+    """How the attempts before the present one ended."""
 
     model = ExecutionAttempt
     fields = readonly_fields = ("attempt", "schema_version", "state", "reason", "message", "ended_at")
@@ -143,7 +143,7 @@ class ExecutionAdmin(_ExecutionAdmin):
     list_per_page = 50
     list_select_related = False
     search_fields = ("=id", "schema__name", "output_model_name", "message")
-    search_help_text = "An id, or words of a schema's name, an output model's name or a message."
+    search_help_text = "An id, or part of a Schema's name, an output model's name or a message."
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
     actions = ("stop_selected", "retry_selected")
@@ -191,15 +191,15 @@ class ExecutionAdmin(_ExecutionAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Execution, form: Any, change: bool) -> None:
-        """Write nothing: the row as it was read may be older than what a callback has written since."""
+        """Write nothing: a callback may have changed the row since it was read."""
 
     def response_change(self, request: HttpRequest, obj: Execution) -> HttpResponse:
-        """Carry out the button that was pressed; a page on which nothing can be changed has no others."""
+        """Carry out the action of the pressed button; the page has no button that saves fields."""
         here = reverse("admin:executions_execution_change", args=[obj.pk])
         if "_stop" in request.POST:
             self._each(request, [obj.pk], "stopped", lambda pk: execution_stop(execution_id=pk))
         elif "_retry" in request.POST:
-            self._each(request, [obj.pk], "tried again", lambda pk: execution_retry(execution_id=pk))
+            self._each(request, [obj.pk], "retried", lambda pk: execution_retry(execution_id=pk))
         return HttpResponseRedirect(here)
 
     def log_change(self, request: HttpRequest, obj: Execution, message: Any) -> Any:
@@ -231,7 +231,7 @@ class ExecutionAdmin(_ExecutionAdmin):
         said = [execution.get_reason_display()] if execution.reason else []
         return ": ".join([*said, *([execution.message[:120]] if execution.message else [])]) or NOTHING
 
-    @admin.display(description="in the API")
+    @admin.display(description="API resource")
     def api_link(self, execution: Execution) -> SafeString | str:
         url = reverse("execution-detail", args=[execution.pk])
         return links([(url, url)])
@@ -271,7 +271,7 @@ class ExecutionAdmin(_ExecutionAdmin):
     @admin.display(description="steps")
     def steps(self, execution: Execution) -> SafeString | str:
         run = _run(execution)
-        return node_table(run) if run else "It has no Workflow."
+        return node_table(run) if run else "The execution has no Workflow."
 
     @admin.display(description="manifest")
     def manifest_text(self, execution: Execution) -> SafeString | str:
@@ -284,10 +284,10 @@ class ExecutionAdmin(_ExecutionAdmin):
 
     @admin.action(description="Retry selected executions that failed", permissions=["change"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Execution]) -> None:
-        self._each(request, _ids(queryset), "tried again", lambda pk: execution_retry(execution_id=pk))
+        self._each(request, _ids(queryset), "retried", lambda pk: execution_retry(execution_id=pk))
 
     def _each(self, request: HttpRequest, ids: Iterable[int], done: str, verb: Callable[[int], Execution]) -> None:
-        """Carry out a verb on each execution and say what became of it; one that cannot does not keep the others."""
+        """Carry out a verb on each execution and report the result; when one fails, the others are still done."""
         for execution_id in ids:
             try:
                 verb(execution_id)
@@ -303,7 +303,7 @@ def _run(execution: Execution) -> WorkflowRun | None:
 
 
 def _download(file: FieldFile, execution_id: int, path: str) -> str | SafeString:
-    """Link to the API's own download: what is stored has no address of its own."""
+    """Link to the API's download: a stored file has no URL of its own."""
     if not file:
         return NOTHING
     return format_html('<a href="{}{}">download</a>', reverse("execution-detail", args=[execution_id]), path)
@@ -314,5 +314,5 @@ def _ids(queryset: QuerySet[Execution]) -> list[int]:
 
 
 def _registered(resource: str, id: int | None) -> SafeString | str:
-    """Link to the registry, wherever it is."""
+    """Link to a resource of the model registry."""
     return links([(registry_url(resource, id), str(id))]) if id else NOTHING

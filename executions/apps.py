@@ -8,5 +8,5 @@ class ExecutionsConfig(AppConfig):
     verbose_name = "Executions"
 
     def ready(self) -> None:
-        # It needs models, which this module is too early for.
+        # The registration imports models, which are not loaded yet when this module is.
         import_module("executions.registration").register_all()

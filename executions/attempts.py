@@ -3,9 +3,8 @@
     execution = execution_retry(execution_id=7)
     execution = execution_retry(execution_id=7, version=2)
 
-The inputs are those that were posted, with what the registry said of them then; the Workflow is rendered anew from the
-version of the Schema that the execution has, or from the one that is named. The runs of earlier attempts stay, and so
-does what came of each.
+The inputs stay as they were posted, with the registry's answers of that time. The Workflow is rendered anew from the
+execution's version of the Schema, or from the version that is given. Earlier attempts keep their runs and outcomes.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ _ASKED_FOR = ("implementation", "input_elements", "ai_elements", "output_element
 
 
 def execution_retry(*, execution_id: int, version: int | None = None) -> Execution:
-    """Begin the next attempt of an execution that failed, by another version of its Schema where one is named.
+    """Begin the next attempt of a failed execution, with another version of its Schema if one is given.
 
-    Of several that try at the same time, one does it. Raises NotFound, InvalidInput for a version that there is not or
-    that asks for other elements, and NotAllowedInState where a retry is not possible now.
+    Of several concurrent calls, one succeeds. Raises NotFound, InvalidInput for a version that does not exist or asks
+    for other elements, and NotAllowedInState if the execution cannot be retried now.
     """
     with transaction.atomic():
-        # The run first: phase_changed locks in this order too.
+        # The run is locked first: phase_changed locks in this order too.
         run = run_latest_locked(OWNER_KIND, execution_id)
         execution = execution_locked(execution_id)
         _refuse_unless_over(execution, run)
         taken = _version_taken(execution, version)
         posted = _as_posted(execution, taken)
         if (other := training_under_way(posted.request)) is not None:
-            raise Conflict(f"Execution {other}, which is under way, trains the same model; wait until it has ended.")
+            raise Conflict(f"Execution {other} has not ended and trains the same model; wait until it has ended.")
         ExecutionAttempt.objects.create(
             execution=execution,
             attempt=execution.attempt,
@@ -66,21 +65,21 @@ def execution_retry(*, execution_id: int, version: int | None = None) -> Executi
 def _refuse_unless_over(execution: Execution, run: WorkflowRun | None) -> None:
     if execution.state != ExecutionState.FAILED:
         state = "has succeeded" if execution.state == ExecutionState.SUCCEEDED else f"is {execution.state}"
-        raise NotAllowedInState(f"The execution {state}; only one that has failed can be tried again.")
+        raise NotAllowedInState(f"The execution {state}; only a failed execution can be retried.")
     if run is None:
-        raise NotAllowedInState("The execution was only stored, never started: there is nothing to try again.")
+        raise NotAllowedInState("The execution was stored but never started; there is no attempt to retry.")
     if run.attempt != execution.attempt:
-        raise NotAllowedInState("Another attempt has just begun.")
+        raise NotAllowedInState("Another attempt of the execution has already begun.")
     if run.delete_requested_at:
         raise NotAllowedInState("The execution's Workflow is being deleted.")
     if run.workflow_ended_at is None:
         raise NotAllowedInState(
-            f"The Workflow {run.name} of the last attempt has not ended yet; try again when it has."
+            f"The Workflow {run.name} of the last attempt has not ended yet; retry when it has ended."
         )
 
 
 def _version_taken(execution: Execution, number: int | None) -> Schema | EarlierSchemaVersion:
-    """Return the version of the Schema that the next attempt takes: what was posted must be just what it asks for."""
+    """Return the version of the Schema for the next attempt; it must ask for exactly what was posted."""
     present = schema_of(execution)
     if number is None or number == present.version:
         return present
@@ -89,13 +88,13 @@ def _version_taken(execution: Execution, number: int | None) -> Schema | Earlier
     except NotFound as error:
         raise InvalidInput(faults=[Fault(_AT_VERSION, error.detail)]) from error
     if any(getattr(other, field) != getattr(present, field) for field in _ASKED_FOR):
-        detail = f"asks for other elements than version {present.version}: post the execution anew"
+        detail = f"asks for other elements than version {present.version}: post a new execution"
         raise InvalidInput(faults=[Fault(_AT_VERSION, detail)])
     return other
 
 
 def _as_posted(execution: Execution, version: Schema | EarlierSchemaVersion) -> Posted:
-    """Return what an execution was posted with, as its rows have it; without clinical data, which no Workflow gets."""
+    """Return the posted request from an execution's rows, without clinical data: no Workflow gets any."""
     engines = list(execution.ai_engines.all())
     partners = execution.data_partners.values_list("name", "system_path", "patient_ids")
     model = OutputModel(

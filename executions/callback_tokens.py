@@ -1,11 +1,11 @@
-"""Which callback token each template's containers get: by role, and by the data partner that they work for; pure.
+"""Which callback token the containers of each template get: by role and by data partner; pure.
 
 All tokens of a Workflow lie in one Secret, each under a key: `main`, `server`, or `client.<data partner>`. The clients
-of all data partners are one template, so the key that stands in it holds the very tag by which the template knows its
-partner (`client.{{inputs.parameters.data_partner}}`); both engines fill it in as they fill in the rest.
+of all data partners are one template, so the key in it holds the tag that names the template's data partner
+(`client.{{inputs.parameters.data_partner}}`); both engines replace that tag like any other.
 
-Manifests of others are read in the same way. Where it cannot be found whose data a container works on, it gets the
-token that reaches least, `client`, which speaks for no data partner.
+Other manifests are read in the same way. If the data partner of a container cannot be determined, the container gets
+the token with the fewest rights, `client`, which belongs to no data partner.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ CALLBACK_TOKEN_ENV = "ORCHESTRATOR_CALLBACK_TOKEN"  # noqa: S105 - the variable'
 MANAGER_IMAGE = "federated-learning-manager"
 
 _PARTNER_LABEL = "dataPartner"
-# The key of Workflows that were rendered before there were roles.
+# The key in Workflows that were rendered before tokens had roles.
 _KEY_WITHOUT_ROLE = "token"
 
 
 @dataclass(frozen=True)
 class Holder:
-    """For whom a token is: a role, and a data partner or nobody's."""
+    """Who holds a token: a role, and a data partner or none."""
 
     role: Role
     partner: str = ""
@@ -48,7 +48,7 @@ class TokenKeys:
     def __init__(self, spec: Mapping[str, Any], partners: Sequence[str], federated: bool) -> None:
         self._spec, self._partners = spec, frozenset(partners)
         self._of_partner = Role.CLIENT if federated else Role.MAIN
-        # Where all containers work on the data of the same partner, or of none, there is nothing to tell apart.
+        # If all containers work on the data of one data partner, or of none, the tokens need no partner.
         self._callers = Callers(spec) if federated or len(partners) > 1 else None
 
     def of(self, template: Template) -> str:
@@ -67,7 +67,7 @@ class TokenKeys:
         return Role.MAIN
 
     def _manager_role(self, template: Template, callers: Callers) -> Role | None:
-        """Return the role of the federated manager in a template; a client where it cannot be told."""
+        """Return the role of the federated manager in a template; `client` if the role cannot be determined."""
         managers = [each for each in containers_of(template) if image_name(each) == MANAGER_IMAGE]
         if not managers:
             return None
@@ -75,14 +75,14 @@ class TokenKeys:
         return Role.SERVER if words == {"server"} else Role.CLIENT
 
     def _partner(self, template: Template, callers: Callers) -> str | None:
-        """Return the text by which a template knows its data partner: a name, or one tag; '' where it knows none.
+        """Return the text that names a template's data partner: a name or one tag; '' if the template has none.
 
-        None where it is called for data partners and for others. Where it is placed decides, then the id of a client,
-        then what the steps that call it pass on.
+        None if the template is called both with and without a data partner. The placement of its pods decides first,
+        then the id of a client, then the arguments of the steps that call it.
         """
         for text in self._placements(template):
             verdicts = self._verdicts(text, template, callers)
-            # What only the run will tell is good enough here: the container goes where its token belongs.
+            # A value known only at run time is accepted here: the pod and its token then go to the same data partner.
             if verdicts == {True} or (verdicts == {None} and TAG.fullmatch(text)):
                 return text.strip()
             if len(verdicts) > 1:
@@ -93,15 +93,15 @@ class TokenKeys:
         return next((text.strip() for text in texts if self._verdicts(text, template, callers) == {True}), "")
 
     def _verdicts(self, text: str, template: Template, callers: Callers) -> set[bool | None]:
-        """Return whether what a text can come from names a data partner; None for what only the run will tell."""
+        """Return whether the possible sources of a text name a data partner; None for one known only at run time."""
         origins = callers.origins(text, template)
         return {None if "{{" in origin else origin in self._partners for origin in origins}
 
     def _placements(self, template: Template) -> Iterator[str]:
-        """Yield the texts that say on which data partner's node a template's pods run."""
+        """Yield the texts that place a template's pods on a data partner's cluster nodes."""
         layers = (template, self._spec.get("templateDefaults") or {}, self._spec)
         own, default, shared = (each.get("nodeSelector") or {} for each in layers)
-        # As the engines place it: the defaults' labels stay beside the template's own.
+        # As the engines place a pod: the labels of the defaults stay beside the template's own.
         selector: Mapping[str, Any] = {**default, **own} or shared
         if selector.get(_PARTNER_LABEL):
             yield str(selector[_PARTNER_LABEL])
@@ -112,7 +112,7 @@ class TokenKeys:
                 yield str(values[0])
 
     def _is_repeated(self, template: Template, callers: Callers) -> bool:
-        """Return whether a template may be called once for each data partner, by whichever steps lead to it."""
+        """Return whether a template may be called once for each data partner, directly or through other steps."""
         seen: set[int] = set()
         todo: list[Template | None] = [template]
         while todo:
@@ -131,7 +131,7 @@ class TokenKeys:
 def holders(
     manifest: Mapping[str, Any], secret_name: str, partners: Sequence[str], federated: bool
 ) -> dict[str, Holder]:
-    """Return whose tokens the Secret of a rendered Workflow must hold, by the keys that its containers name."""
+    """Return the holders of the tokens in a rendered Workflow's Secret, by the keys that its containers refer to."""
     keys = {
         key
         for value in _objects(manifest.get("spec"))
@@ -140,7 +140,7 @@ def holders(
     found: dict[str, Holder] = {}
     for key in keys:
         if key == _KEY_WITHOUT_ROLE:
-            # The Secret's name has a random end, so whoever names it was rendered here.
+            # The Secret's name has a random end, so a container that refers to it was rendered here.
             found[key] = Holder(Role.WORKFLOW)
             continue
         word, _, named = key.partition(".")

@@ -1,4 +1,4 @@
-"""What Workflows call back with, as the services take it: manifests write these documents by hand."""
+"""Callback documents, in the form that the services take: manifests write these documents by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def as_told(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_failure(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a failure with a message; where it says nothing, with the one that says so."""
+    """Return the document of a failure with a message; without a message in it, with the default message."""
     message = typed(document.get("message"), _MESSAGE)
     is_blank = message is None or (isinstance(message, str) and not message.strip())
     return {**document, "message": UNTOLD if is_blank else message}

@@ -10,10 +10,10 @@ from typing import Any
 
 Template = Mapping[str, Any]
 
-# A text that is one reference and nothing else; only such a text can be followed.
+# A text that is one reference and nothing else; only such a text can be traced to its source.
 TAG = re.compile(r"\s*\{\{([^{}]*)\}\}\s*")
 _WORKFLOW, _INPUT, _ITEM = "workflow.parameters.", "inputs.parameters.", "item."
-# Calls within calls of loops over loops: no manifest in the field comes near.
+# The limit for calls within calls of nested loops: no known manifest comes near it.
 _MOST_PLACES = 2_000
 
 
@@ -30,7 +30,7 @@ _Place = tuple[str, Template | None, Call | None]
 
 
 class Callers:
-    """The calls of a Workflow's templates; a template is told from others by being the very same object."""
+    """The calls of a Workflow's templates; templates are compared by object identity."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self._given = _values(spec.get("arguments"))
@@ -48,9 +48,9 @@ class Callers:
         return self._calls.get(id(template), [])
 
     def origins(self, text: str, template: Template | None, step: Call | None = None) -> set[str]:
-        """Return what a text can come from: plain texts, and tags where only the run will tell. Never empty.
+        """Return the possible sources of a text: plain texts, and tags for values known only at run time. Never empty.
 
-        It stands in a template, or in the arguments of a step there; it is followed through inputs and loops' items.
+        The text is in a template, or in the arguments of a step there; it is traced through inputs and items of loops.
         """
         found: set[str] = set()
         seen: set[tuple[str, int, int]] = set()
@@ -69,9 +69,9 @@ class Callers:
         return found or {text}
 
     def items(self, call: Call) -> list[Any] | None:
-        """Return the items that a call is repeated for; [] where it is not, None where only the run will tell."""
+        """Return the items that a call is repeated for; [] for no loop, None for items known only at run time."""
         if call not in self._items:
-            # Of a loop over its own items nobody can tell.
+            # The items of a loop over its own items cannot be determined.
             self._items[call] = None
             self._items[call] = self._listed(call)
         return self._items[call]
@@ -94,7 +94,7 @@ class Callers:
         return found
 
     def _follow(self, text: str, template: Template | None, step: Call | None) -> tuple[set[str], list[_Place]]:
-        """Return where a text's trail ends, and the places to go on with."""
+        """Return the sources of a text that are final, and the places that must be traced further."""
         tag = TAG.fullmatch(text)
         word = tag[1].strip() if tag else ""
         if word.startswith(_WORKFLOW):
@@ -109,14 +109,14 @@ class Callers:
         return {text}, []
 
     def _argument(self, name: str, text: str, template: Template, call: Call) -> _Place:
-        """Return the place that an input has its value from in one call of its template."""
+        """Return the place that gives an input its value in one call of its template."""
         if name in call.arguments:
             value = call.arguments[name]
             return (_unknown(text), None, None) if value is None else (value, call.within, call)
         own = _values(template.get("inputs")).get(name)
         if own is not None:
             return own, template, None
-        # An input that is declared by its name only takes the Workflow's argument of that name.
+        # An input that is declared by name only takes the Workflow's argument of that name.
         return f"{{{{{_WORKFLOW}{name}}}}}", None, None
 
     def _of_items(self, word: str, text: str, call: Call) -> Iterator[str]:
@@ -140,7 +140,7 @@ class Callers:
             if isinstance(step.get("inline"), dict):
                 self._calls.setdefault(id(step["inline"]), []).append(call)
                 self._note_steps(step["inline"])
-            # What follows a step is called once for each of its items too.
+            # A step that depends on a looped step counts as called once for each item too.
             for hook in [{"template": step.get("onExit")}, *(step.get("hooks") or {}).values()]:
                 self._note(hook.get("template"), Call(template, step, _values(hook.get("arguments"))))
 
@@ -151,12 +151,12 @@ class Callers:
 
 
 def _unknown(text: str) -> str:
-    """Return a text that is followed no further and names nothing."""
+    """Return a text that is not traced further and names nothing."""
     return f"{text} of the run"
 
 
 def _values(holder: Any) -> dict[str, str | None]:
-    """Return the parameters of arguments or inputs by name, as texts; None for those without a value."""
+    """Return the parameters of arguments or inputs by name, as texts; None for a parameter without a value."""
     parameters = (holder or {}).get("parameters") or []
     given = {str(each.get("name")): each.get("value", each.get("default")) for each in parameters}
     return {

@@ -1,4 +1,4 @@
-"""What executions take from settings, as plain data."""
+"""The settings that executions use, as plain data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from executions.validation import Rules
 from policy.conf import partner_roots
 from runs.engines import get_engine
 
-# After a run's deadline its exit handler still reports: the token lives a little longer than the run may.
+# The exit handler still reports after a run's deadline, so the token is valid a little longer than the run may take.
 CALLBACK_GRACE = timedelta(minutes=10)
 
 
@@ -26,7 +26,7 @@ class Deadlines:
 
 
 def platform() -> Platform:
-    """Return what every Workflow is told about the platform."""
+    """Return the platform's data that every Workflow gets."""
     return Platform(
         central_node_label_key=settings.CENTRAL_NODE_LABEL_KEY,
         central_node_label_value=settings.CENTRAL_NODE_LABEL_VALUE,
@@ -44,7 +44,7 @@ def platform() -> Platform:
 
 
 def transport() -> dict[str, str]:
-    """Return what Workflows are told of HTTPS (runtime.transport): nothing where all is as it always was."""
+    """Return the variables of HTTPS for Workflows (runtime.transport): none if plain HTTP is used everywhere."""
     apis = (
         (settings.ORCHESTRATOR_API_SCHEME, settings.ORCHESTRATOR_API_HOSTNAME),
         (settings.MAAS_API_SCHEME, settings.MAAS_API_HOSTNAME),
@@ -55,13 +55,13 @@ def transport() -> dict[str, str]:
 
 
 def rules() -> Rules:
-    """Return what settings let an execution ask for."""
+    """Return the rules of settings for what an execution may ask for."""
     partners = tuple(settings.VALID_DATA_PARTNERS)
     return Rules(partners, {partner: partner_roots(partner) for partner in partners})
 
 
 def partner_claims() -> Claims:
-    """Return the claims of data partners' folders; none where Workflows run on this machine, which knows no claims."""
+    """Return the claims of data partners' folders; none if Workflows run on this machine, which has no claims."""
     return {} if get_engine(settings.ENGINE).is_of_this_machine else settings.DATA_PARTNER_CLAIMS
 
 
@@ -71,7 +71,7 @@ def deadlines() -> Deadlines:
 
 
 def end_grace() -> timedelta:
-    """Return how long what still runs of an execution may go on after its end."""
+    """Return how long an execution's Workflow may still run after the execution has ended."""
     return timedelta(seconds=settings.EXECUTION_END_GRACE_SECONDS)
 
 
@@ -81,7 +81,7 @@ def longest_run() -> timedelta:
 
 
 def default_snapshot() -> EngineSnapshot:
-    """Return what stands for the registry's answer when settings say not to ask it."""
+    """Return the values that are used if settings say not to ask the model registry."""
     return EngineSnapshot(
         container_name="dummy",
         container_version="dummy",

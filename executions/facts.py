@@ -1,4 +1,4 @@
-"""The plain data that executions are validated and rendered from; no Django here."""
+"""The plain data that executions are validated and rendered from; without Django."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from federated.channels import channel_id
 from schemas.elements import Elements
 from schemas.federated import FederatedOptions
 
-# Under this name executions own runs.
+# The name of executions as owners of runs.
 OWNER_KIND = "execution"
 USER_VARS_SUFFIX = "_version_user_vars"
 EXTERNAL_DATA = "external_data"
@@ -37,13 +37,13 @@ class SchemaFacts:
 
     @property
     def produces_nothing(self) -> bool:
-        """Whether there is nothing that its Workflow would have to report."""
+        """Whether its Workflow has no products to report."""
         output = self.elements.output
         return not (output.ai_model or output.evaluation_metrics or output.generic_file)
 
     @property
     def file_parts(self) -> tuple[str, ...]:
-        """The names of the file parts that a POST must hold, and no others."""
+        """The names of the file parts that a POST must have; it may have no others."""
         parts = [EXTERNAL_DATA] if self.elements.input.external_data else []
         parts += [REPORT_METADATA] if self.elements.input.report_metadata else []
         return (*parts, *(user_vars_part(engine.descriptor) for engine in self.elements.engines))
@@ -66,7 +66,7 @@ class Partner:
 
 @dataclass(frozen=True)
 class ChosenEngine:
-    """The registry's ids that fill one of the Schema's AI engines."""
+    """The model registry's ids that were chosen for one of the Schema's AI engines."""
 
     descriptor: str
     version: int
@@ -78,7 +78,7 @@ class OutputModel:
     name: str
     description: str
     merge_type: str = ""
-    """Empty where none was given; the Workflow is told the default then."""
+    """Empty if none was given; the Workflow then gets the default."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class ExecutionRequest:
     engines: tuple[ChosenEngine, ...]
     output_model: OutputModel | None
     federated_options: FederatedOptions = field(default_factory=FederatedOptions)
-    """As posted; what the Schema says beside it is not in it."""
+    """The options as posted, without the Schema's defaults."""
 
     @property
     def patients(self) -> dict[str, tuple[str, ...]]:
@@ -101,7 +101,7 @@ class ExecutionRequest:
 
 @dataclass(frozen=True)
 class EngineSnapshot:
-    """What the registry said of an AI engine's version, and of its model, when the execution was posted.
+    """The model registry's data on an AI engine's version and its model when the execution was posted.
 
     Times in seconds, memory and cpu as Kubernetes quantities.
     """
@@ -133,7 +133,7 @@ class RenderedEngine:
 
 @dataclass(frozen=True)
 class RenderedExecution:
-    """Everything of an execution that its Workflow's parameters are made of."""
+    """The data of an execution that its Workflow's parameters are made of."""
 
     id: int
     created_at: datetime
@@ -151,12 +151,12 @@ class RenderedExecution:
 
 @dataclass(frozen=True)
 class ManagerVariables:
-    """What the containers of the federated manager find in their environment beside what their manifest says.
+    """The variables that are added to the environment of the federated manager's containers.
 
-    `channel`: how to reach the channel, where the manifest does not say so itself. `defaults`: the same, but for
-    containers that take variables from elsewhere (`envFrom`), whose names are not known here. `chosen`: what the
-    execution, or its Schema, asks for, whatever the manifest says. `secret`: names that the callback's Secret holds.
-    `installed`: by role, what an installation's ConfigMaps of the managers hold; the same for all executions.
+    `channel`: how to reach the channel, unless the manifest says so itself. `defaults`: the same for containers that
+    also take variables from elsewhere (`envFrom`), whose names are not known here. `chosen`: what the execution or its
+    Schema asks for; it takes precedence over the manifest. `secret`: names of variables in the callback's Secret.
+    `installed`: by role, the contents of the installation's ConfigMaps of the managers, the same for all executions.
     """
 
     channel: Mapping[str, str]
@@ -169,7 +169,7 @@ class ManagerVariables:
 
 @dataclass(frozen=True)
 class Platform:
-    """What the parameters take from settings; `paths` and `api_urls` by the keys of `platform_vars.json`."""
+    """The parameters' values from settings; `paths` and `api_urls` by the keys of `platform_vars.json`."""
 
     central_node_label_key: str
     central_node_label_value: str

@@ -1,7 +1,7 @@
-"""What becomes of an execution when steps of its Workflow have failed for good while others go on.
+"""Ends an execution when steps of its Workflow have failed for good while others still run.
 
-The roles of a federated training tell of their own failures. One that is killed tells nobody: the clients would wait
-for a server that is gone, the server for a client, and an AI engine for orders, until a time-out of hours or days.
+The roles of a federated training report their own failures. A role that is killed reports nothing: the clients would
+wait for a server that is gone, the server for a client, and an AI engine for orders, until a time-out of hours or days.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from web.grants import Role
 
 @dataclass(frozen=True)
 class _Step:
-    """A step that has failed for good, or goes on without a purpose; `partner` is whose client it was."""
+    """A step that has failed for good, or whose pod still runs after a failure; `partner` is its client's partner."""
 
     node: Mapping[str, Any]
     role: str
@@ -41,9 +41,9 @@ class _Step:
 
 
 def execution_steps_failed(run: WorkflowRun, channel_id: str, abandoned: Sequence[str]) -> None:
-    """Fail the execution of a run where what has failed was needed, and tell those who wait for it.
+    """Fail the execution of a run if a failed step was needed, and tell the roles that wait for it.
 
-    `abandoned` are pods that have failed and yet go on. Raises NotReady where others are to be told again later.
+    `abandoned` are pods that have failed and still run. Raises NotReady if the roles cannot be told now.
     """
     execution = Execution.objects.filter(pk=run.owner_id, attempt=run.attempt).first()
     if execution is None or execution.state == ExecutionState.SUCCEEDED:
@@ -70,7 +70,7 @@ def _failed(run: WorkflowRun, execution: Execution, abandoned: Sequence[str]) ->
 
 
 def _partner(nodes: Nodes, step: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Return whose client a step is, by what it was called with; '' where that is not one partner's."""
+    """Return the data partner whose client a step is, by the step's arguments; '' if they do not name just one."""
     inputs = (node.get("inputs") or {} for node in nodes.values() if is_within(node, step))
     values = {str(parameter.get("value")) for each in inputs for parameter in each.get("parameters") or ()}
     found = values & set(names)
@@ -78,7 +78,7 @@ def _partner(nodes: Nodes, step: Mapping[str, Any], names: Sequence[str]) -> str
 
 
 def _server_gone(run: WorkflowRun, step: _Step, channel_id: str) -> None:
-    """Fail an execution whose server is gone, and let its clients end with the reason."""
+    """Fail an execution whose server is gone, and tell its clients the reason so that they end."""
     message = f"The server of the federated training has ended. {_words(run, step)}"
     _fail(run, message)
     if not channel_id:
@@ -86,11 +86,11 @@ def _server_gone(run: WorkflowRun, step: _Step, channel_id: str) -> None:
     try:
         channel_fail(channel_id, message)
     except (ChannelUnavailable, ChannelRefused) as error:
-        raise NotReady(f"The clients cannot be told that their server is gone: {error}") from error
+        raise NotReady(f"The clients cannot be told that the server has ended: {error}") from error
 
 
 def _client_gone(run: WorkflowRun, step: _Step, execution: Execution) -> None:
-    """Take down that a client is gone, unless it has told so itself."""
+    """Record that a client is gone, unless it has reported its own failure."""
     told = FederatedProgress.objects.filter(execution=execution, attempt=run.attempt, partner=step.partner)
     last = told.order_by("round").last()
     if last is not None and last.step == FAILED:
@@ -107,7 +107,7 @@ def _client_gone(run: WorkflowRun, step: _Step, execution: Execution) -> None:
 
 
 def _fail(run: WorkflowRun, message: str) -> None:
-    """Fail the execution of a run, unless it has ended; what still runs is stopped after its grace."""
+    """Fail the execution of a run, unless it has ended; what still runs is stopped after a grace period."""
     with transaction.atomic():
         try:
             last, execution = locked(run.owner_id, run.attempt)
@@ -119,5 +119,5 @@ def _fail(run: WorkflowRun, message: str) -> None:
 
 
 def _words(run: WorkflowRun, step: _Step) -> str:
-    said = str(step.node.get("message") or "it failed")
+    said = str(step.node.get("message") or "the step failed")
     return with_last_words(f"{step.name}: {said}", step_last_words(run, step.node))

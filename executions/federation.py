@@ -1,4 +1,4 @@
-"""The channel of an execution's federated training, and what its managers are told."""
+"""The channel of an execution's federated training, and the variables of its federated managers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runs.models import WorkflowRun
 from schemas.federated import FederatedOptions
 
 KILOBYTE = 1024
-# On top of an AI engine's own time: for models to travel, and for a pod that was lost to start again.
+# Added to an AI engine's own time: models must travel, and a lost pod must start again.
 ROUND_MARGIN_SECONDS = 300
 _OF_CHANNEL = ("COMMUNICATION_ADAPTER", "COMMUNICATION_ADAPTER_BOOTSTRAP_SERVERS_CONFIG")
 _OF_ROUND = ("COMMUNICATION_ADAPTER_MAX_ITERATION_TIME", "COMMUNICATION_ADAPTER_START_ITERATION_MESSAGE_TIME_OUT")
@@ -25,7 +25,7 @@ _OF_ROUND = ("COMMUNICATION_ADAPTER_MAX_ITERATION_TIME", "COMMUNICATION_ADAPTER_
 def manager_variables(
     execution: RenderedExecution, options: FederatedOptions, attempt: int, ends_at: datetime
 ) -> ManagerVariables:
-    """Return what the managers of an execution's attempt are told; `options` are its own over its Schema's."""
+    """Return the variables of the managers of an attempt; `options` are the execution's merged over its Schema's."""
     size = (options.max_model_size or settings.FEDERATED_MAX_MODEL_KILOBYTES) * KILOBYTE
     spec = ChannelSpec(execution.channel_id, execution.id, attempt, size, ends_at)
     channel = manager_environment(spec)
@@ -49,7 +49,7 @@ def manager_variables(
 
 
 def channel_of(run: WorkflowRun, longest_run: timedelta, now: datetime) -> ChannelSpec | None:
-    """Return the channel that the Workflow of a run was rendered for, or None for one that needs none."""
+    """Return the channel that the Workflow of a run was rendered for, or None if it needs none."""
     manifest = run.manifest
     found = _parameter(manifest, CHANNEL_PARAMETER)
     size = (manifest.get("metadata", {}).get("annotations") or {}).get(FEDERATED_ANNOTATION)
@@ -74,7 +74,7 @@ def _chosen(options: FederatedOptions) -> dict[str, str]:
 
 
 def _linkage(longest_use_case: int) -> dict[str, str]:
-    """Return how a manager drives its AI engine: what it cannot do without, times in seconds."""
+    """Return the variables that a manager needs to drive its AI engine; times in seconds."""
     own = {
         "MAX_ITERATION_TIME": longest_use_case,
         "MAX_INITIALIZATION_TIME": 240,
@@ -85,9 +85,9 @@ def _linkage(longest_use_case: int) -> dict[str, str]:
 
 
 def _installed(channel: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return what the managers' ConfigMaps hold by role (contracts/environment.md), from our own settings.
+    """Return the contents of the managers' ConfigMaps by role (contracts/environment.md), from our own settings.
 
-    It is the same for all executions: on a cluster they share the ConfigMaps.
+    They are the same for all executions: on a cluster all executions share the ConfigMaps.
     """
     urls, paths = settings.AI_ENGINE_API_URLS, settings.AI_ENGINE_PATHS
     longest = settings.FEDERATED_ITERATION_SECONDS
@@ -131,8 +131,8 @@ def _installed(channel: Mapping[str, str]) -> dict[str, dict[str, str]]:
 def _time_outs(longest_use_case: int, round_deadline: int | None) -> dict[str, str]:
     """Return how long roles wait for each other, in seconds.
 
-    A client that was quick waits in its first round until the server has given up the last one that was to come, until
-    the others have trained, and until the models are merged.
+    In its first round a quick client waits until the server no longer waits for clients to join, until the others have
+    trained, and until the models are merged.
     """
     start = settings.FEDERATED_INITIALIZATION_SECONDS
     of_round = round_deadline or longest_use_case + ROUND_MARGIN_SECONDS

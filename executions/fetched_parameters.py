@@ -1,9 +1,8 @@
-"""Parameters that are too long for the arguments of a process, which step runners fetch instead; pure.
+"""Parameters that step runners fetch, since they are too long for the arguments of a process; pure.
 
-A parameter keeps its value as long as everything that it is pasted into stays within what Linux lets a process be
-started with. Otherwise a reference stands in its place, and the step runner (runtime.step_runner.references) fetches
-what it refers to with its callback token. A text that a user typed and that reads as a reference is fetched too, so
-that it stays itself.
+A parameter keeps its value while all arguments and variables that contain it are within Linux's limits for starting a
+process. Otherwise a reference replaces the value, and the step runner (runtime.step_runner.references) fetches the
+value with its callback token. A user's text that looks like a reference is fetched too, so that it arrives unchanged.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ FETCHED = (PATIENTS, MODEL_NAME, MODEL_DESCRIPTION, MODEL_MERGE_TYPE)
 URL_VARIABLE = "ORCHESTRATOR_PARAMETERS_URL"
 STEP_RUNNER_IMAGE = "processor-resource-manager"
 
-# MAX_ARG_STRLEN of Linux without the NUL at the end, for one argument or one variable of the environment; and what all
-# of them may have together where the stack has its usual 8 MiB, with room for what engines add: execve(2).
+# Linux's MAX_ARG_STRLEN without the NUL at the end, for one argument or variable; and the limit for all of them
+# together with the usual stack of 8 MiB, less some room for what engines add: execve(2).
 LONGEST_ARGUMENT = 128 * 1024 - 1
 LONGEST_ARGUMENTS = 2 * 1024**2 - 128 * 1024
 
@@ -35,13 +34,13 @@ _TAG = re.compile(r"\{\{([^{}]*)\}\}")
 # All parameters at once, as JSON.
 _ALL = re.compile(r"\{\{\s*workflow\.parameters(\.json)?\s*\}\}")
 _WORKFLOW, _INPUT = "workflow.parameters.", "inputs.parameters."
-# Tags within the names of tags, and what they come to.
+# Tags within the names of tags, and their values.
 _DEEPEST = 4
 
 
 @dataclass(frozen=True)
 class TooLong:
-    """What of a container is too long to start it: where it stands, its bytes, and which of FETCHED are in it."""
+    """A text that is too long to start a container with: its place, its bytes, and which of FETCHED are in it."""
 
     place: str
     size: int
@@ -50,18 +49,18 @@ class TooLong:
 
     @property
     def detail(self) -> str:
-        return f"{self.place} would have {self.size} bytes, and a process can be started with {self.limit} at most"
+        return f"{self.place} would have {self.size} bytes; Linux starts a process with at most {self.limit}"
 
 
 def reference(name: str) -> str:
-    """Return what stands in the place of a parameter's value: JSON for a JSON value, a text's inside for a text."""
+    """Return the reference that replaces a parameter's value: JSON for a JSON value, plain text for a text."""
     return json.dumps({_MARK: name}, separators=(",", ":")) if name == PATIENTS else f"{_MARK}:{name}"
 
 
 def references(spec: Mapping[str, Any], is_step_runner: Callable[[Mapping[str, Any]], bool]) -> dict[str, str]:
-    """Return the parameters of a Workflow's spec that step runners shall fetch, with what stands in their place.
+    """Return the parameters of a Workflow's spec that step runners fetch, with the references that replace them.
 
-    One that is pasted into anything but arguments of step runners keeps its value.
+    A parameter that is used anywhere but in arguments of step runners keeps its value.
     """
     values = _values(spec)
     offered = sorted((name for name in FETCHED if name in values), key=lambda name: -len(values[name]))
@@ -77,12 +76,12 @@ def references(spec: Mapping[str, Any], is_step_runner: Callable[[Mapping[str, A
 
 
 def excesses(spec: Mapping[str, Any]) -> Iterator[TooLong]:
-    """Yield what of a Workflow's containers is too long to start them, with the values of its parameters pasted."""
+    """Yield the texts that are too long to start a Workflow's containers with, once parameters are replaced."""
     pasting = _Pasting(spec, lambda texts: max(texts, key=len))
     for template in templates_of(spec):
         for container in containers_of(template):
             texts = list(_started_with(container))
-            # What they come to at the most: nearly all are told so without being pasted.
+            # The upper bound decides nearly all cases without replacing any tag.
             if sum(pasting.bound(text) for _, text in texts) <= LONGEST_ARGUMENT:
                 continue
             where = f"of the container {container.get('name', 'main')!r} of the template {template.get('name', '')!r}"
@@ -96,7 +95,7 @@ def excesses(spec: Mapping[str, Any]) -> Iterator[TooLong]:
 
 
 def _started_with(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what a container's process is started with, each with its place."""
+    """Yield the arguments and variables of a container's process, each with its place."""
     for kind in ("command", "args"):
         for index, text in enumerate(container.get(kind) or []):
             yield f"{kind}/{index}", str(text)
@@ -105,7 +104,7 @@ def _started_with(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _inside(spec: Mapping[str, Any], texts: Collection[str], template: Template) -> frozenset[str]:
-    """Return which of FETCHED are pasted into texts of a template."""
+    """Return which of FETCHED are used in texts of a template."""
     if any(_ALL.search(text) for text in texts):
         return frozenset(FETCHED) & _values(spec).keys()
     marked = _Pasting(_with(spec, FETCHED), "".join)
@@ -114,7 +113,7 @@ def _inside(spec: Mapping[str, Any], texts: Collection[str], template: Template)
 
 
 def _used_elsewhere(spec: Mapping[str, Any], is_step_runner: Callable[[Mapping[str, Any]], bool]) -> set[str]:
-    """Return the parameters whose reference would come to where nobody replaces it."""
+    """Return the parameters that are used where no step runner would replace the reference."""
     used: set[str] = set()
     marked = _Pasting(_with(spec, FETCHED), "".join)
     for template in templates_of(spec):
@@ -128,12 +127,12 @@ def _used_elsewhere(spec: Mapping[str, Any], is_step_runner: Callable[[Mapping[s
 
 
 def _is_whole(text: str, pasted: str) -> bool:
-    """Tell whether a reference stands for whole fields only: within a longer text nobody finds it."""
+    """Return whether a reference would be a whole field everywhere: within a longer text it is not recognised."""
     return text.startswith("{") or pasted.count(text) == pasted.count(f'"{text}"')
 
 
 def _texts(value: Any, read: Collection[int], key: str = "") -> Iterator[str]:
-    """Yield the texts of a template but those that step runners read, and those that are only passed on."""
+    """Yield the texts of a template, except those that step runners read and those that are only passed on."""
     if id(value) in read or key == "inline":
         return
     if key in ("arguments", "inputs") and isinstance(value, Mapping):
@@ -151,7 +150,7 @@ def _texts(value: Any, read: Collection[int], key: str = "") -> Iterator[str]:
 class _Pasting:
     """The texts of a Workflow with the values of its parameters, as engines paste them.
 
-    Where a tag may come to several texts, `choose` says what stands in its place.
+    If a tag may have several values, `choose` picks one.
     """
 
     def __init__(self, spec: Mapping[str, Any], choose: Callable[[Collection[str]], str]) -> None:
@@ -163,7 +162,7 @@ class _Pasting:
         self._longest = max((len(value.encode()) for value in self._given.values()), default=0)
 
     def bound(self, text: str) -> int:
-        """Return how many bytes a text comes to at the most, without pasting."""
+        """Return an upper bound of a text's bytes, without replacing its tags."""
         longest = len(self._all) if _ALL.search(text) else self._longest
         return len(text.encode()) + text.count("{{") * longest
 
@@ -193,7 +192,7 @@ def _values(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _with(spec: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
-    """Return a spec with references in the place of some parameters."""
+    """Return a spec in which references replace some parameters."""
     arguments = spec.get("arguments") or {}
     given = [
         {**each, "value": reference(each["name"])} if each["name"] in names else each

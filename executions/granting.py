@@ -1,4 +1,4 @@
-"""What an execution's Workflow may use beside what every Workflow may: its partners, its AI engines, what we add."""
+"""What an execution's Workflow may use beyond what every Workflow may: data partners, AI engines, our additions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from policy.rules import Grant
 
 
 def workflow_grant(*, execution_id: int, partners: Iterable[str], engines: Iterable[str], is_federated: bool) -> Grant:
-    """Return the grant of an execution's Workflow; `engines` are the container names that the registry told."""
+    """Return the grant of an execution's Workflow; `engines` are container names from the model registry."""
     partners, claims = list(partners), conf.partner_claims()
     return Grant(
         partners={partner: partner_roots(partner) for partner in partners},
@@ -24,5 +24,5 @@ def workflow_grant(*, execution_id: int, partners: Iterable[str], engines: Itera
 
 
 def attached_names(rendering: Rendering) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names of the Secrets and of the ConfigMaps that will travel with a rendered Workflow."""
+    """Return the names of the Secrets and of the ConfigMaps that are submitted with a rendered Workflow."""
     return frozenset([callback_secret_name(rendering.name)]), frozenset(rendering.config_maps)

@@ -1,10 +1,9 @@
-"""What a data partner's folder becomes: a hostPath volume to be read, a claim that an operator made of it, or an empty
-directory.
+"""What a data partner's folder becomes in a Workflow: a read-only hostPath volume, a claim or an empty directory.
 
-A hostPath volume with an empty path is refused by Kubernetes, and a partner's `system_path` may be null. Pods that may
-have no hostPath volumes get a PersistentVolumeClaim where an operator's table has one for the partner's path. What a
-path comes to is followed as far as the manifest tells it: Workflow parameters, inputs of the same name, arguments of
-the steps and tasks that call a template, and the items of the list of data partners.
+Kubernetes refuses a hostPath volume with an empty path, and a partner's `system_path` may be null. Pods that may have
+no hostPath volumes get a PersistentVolumeClaim if the operator's table has one for the partner's path. The value of a
+path is traced as far as the manifest shows it: Workflow parameters, inputs of the same name, arguments of the steps
+and tasks that call a template, and the items of the list of data partners.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ def with_claims(
 ) -> None:
     """Turn the hostPath volumes of a Workflow's spec into the claims that hold the partners' folders, in place.
 
-    One template serves all partners of a federated training: its claims can be told where their names differ in the
-    partner's name alone. A path without a claim stays as it is.
+    One template serves all partners of a federated training, so the names of their claims may differ only in the
+    partner's name. A path without a claim stays as it is.
     """
     found = {partner.name: _claim_of(partner, claims) for partner in partners}
     for volume, values, its_partner in _host_paths(spec, parameters):
@@ -63,7 +62,7 @@ def _claim_of(partner: Partner, claims: Claims) -> str:
 def _host_paths(
     spec: Mapping[str, Any], parameters: Mapping[str, str]
 ) -> Iterator[tuple[dict[str, Any], set[str], str]]:
-    """Yield each hostPath volume with what its path can come to, and the tag that names the partner in its template."""
+    """Yield each hostPath volume with its path's possible values and the tag that names the partner in its template."""
     values = _Values(spec, parameters)
     shared = {"volumes": spec.get("volumes"), "nodeSelector": spec.get("nodeSelector")}
     for template in [shared, *(spec.get("templates") or [])]:
@@ -77,7 +76,7 @@ def _host_paths(
 
 
 def mounted_read_only(spec: dict[str, Any]) -> None:
-    """Mount the hostPath volumes of a Workflow's spec to be read only, whatever the manifest says, in place."""
+    """Make all mounts of hostPath volumes in a Workflow's spec read-only, whatever the manifest says, in place."""
     shared = _host_path_names(spec) | _host_path_names(spec.get("templateDefaults") or {})
     for template in templates_of(spec):
         names = shared | _host_path_names(template)
@@ -92,14 +91,14 @@ def _host_path_names(holder: Mapping[str, Any]) -> set[str]:
 
 
 class _Values:
-    """What the texts of a Workflow come to, as far as that can be told; otherwise the tag itself."""
+    """The values of a Workflow's texts, as far as they can be determined; otherwise the tag itself."""
 
     def __init__(self, spec: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
         self._parameters = parameters
         self._arguments = list(_arguments(spec))
 
     def of(self, text: str, template: str, depth: int = 0) -> Iterator[str]:
-        """Yield each value that a text, as written in a template, can come to."""
+        """Yield each value that a text of a template can have."""
         text = text.strip()
         tag = _TAG.match(text)
         if tag is None:

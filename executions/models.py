@@ -1,4 +1,4 @@
-"""One run of a Schema: what went in, which AI engines took part, what came of it."""
+"""An execution of a Schema: its inputs, its AI engines, its outputs and outcome."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class ExecutionState(models.TextChoices):
 
 
 class FailureReason(models.TextChoices):
-    """Who says that an execution failed."""
+    """Where the failure of an execution was found."""
 
     NONE = ""
     CALLBACK = "callback", "The Workflow called back"
     ENGINE = RunReason.ENGINE.value, "The engine"
     DEADLINE = RunReason.DEADLINE.value, "A deadline passed"
-    STOPPED = RunReason.STOPPED.value, "Somebody stopped it"
+    STOPPED = RunReason.STOPPED.value, "The execution was stopped"
     LOST = RunReason.LOST.value, "The Workflow vanished"
 
 
@@ -38,11 +38,13 @@ class Execution(models.Model):
     reason = models.CharField(max_length=10, choices=FailureReason, default=FailureReason.NONE, blank=True)
     message = models.TextField(blank=True)
     attempt = models.PositiveIntegerField(default=1, help_text="Only the run of this attempt may call back.")
-    schema_version = models.PositiveIntegerField(default=1, help_text="The version of the Schema that it is run by.")
+    schema_version = models.PositiveIntegerField(
+        default=1, help_text="The version of the Schema that the present attempt uses."
+    )
 
     number_iterations = models.PositiveIntegerField(null=True, blank=True)
     federated_options = models.JSONField(
-        null=True, blank=True, help_text="How the rounds shall go, as far as the POST said it."
+        null=True, blank=True, help_text="Options of the federated training as posted."
     )
     external_data = models.FileField(upload_to="executions/external_data", max_length=200, blank=True)
     report_metadata = models.FileField(upload_to="executions/report_metadata", max_length=200, blank=True)
@@ -72,7 +74,7 @@ class Execution(models.Model):
 
 
 class ExecutionDataPartner(models.Model):
-    """A data partner's share; `entry`, with the clinical data, comes last and is read by name only."""
+    """A data partner of an execution; `entry` holds clinical data and is loaded only when it is named in a query."""
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="data_partners")
     position = models.PositiveIntegerField()
@@ -100,7 +102,9 @@ class ExecutionAIEngine(models.Model):
     version = models.PositiveBigIntegerField(help_text="Id in the model registry.")
     ai_model = models.PositiveBigIntegerField(null=True, blank=True, help_text="Id in the model registry.")
     user_vars = models.FileField(upload_to="executions/user_vars", max_length=200)
-    snapshot = models.JSONField(help_text="What the registry said of version and model when this was posted.")
+    snapshot = models.JSONField(
+        help_text="The model registry's data on version and model when the execution was posted."
+    )
 
     class Meta:
         ordering = ["position"]
@@ -113,10 +117,10 @@ class ExecutionAIEngine(models.Model):
 
 
 class FederatedProgress(models.Model):
-    """What a role of a federated training last told of a round; `partner` is empty for the server.
+    """What a role of a federated training last reported of a round; `partner` is empty for the server.
 
-    A round has the number that the protocol gives it: from 0, and the evaluation that of the rounds. Bytes are counted
-    from the start of the role's process.
+    Rounds count from 0; the final evaluation has the number of rounds as its number. Bytes count from the start of the
+    role's process.
     """
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="federated_progress")
@@ -127,8 +131,8 @@ class FederatedProgress(models.Model):
     message = models.TextField(blank=True)
     bytes_sent = models.PositiveBigIntegerField(default=0)
     bytes_received = models.PositiveBigIntegerField(default=0)
-    clients = models.JSONField(null=True, blank=True, help_text="The server's: expected, ready, answered, failed.")
-    metrics = models.JSONField(null=True, blank=True, help_text="The client's, name to value.")
+    clients = models.JSONField(null=True, blank=True, help_text="From the server: expected, ready, answered, failed.")
+    metrics = models.JSONField(null=True, blank=True, help_text="From the client: name to value.")
     first_at = models.DateTimeField(default=timezone.now)
     at = models.DateTimeField(default=timezone.now)
 
@@ -145,7 +149,7 @@ class FederatedProgress(models.Model):
 
 
 class ExecutionAttempt(models.Model):
-    """How an attempt ended that was followed by another; its run stays under the same number."""
+    """The outcome of an attempt that was followed by another; its run keeps the same attempt number."""
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="earlier_attempts")
     attempt = models.PositiveIntegerField()

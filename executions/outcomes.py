@@ -1,4 +1,4 @@
-"""What becomes of an execution, as its Workflow's callbacks and its engine tell it: one table, under a row lock."""
+"""State changes of an execution by its Workflow's callbacks and its engine: one table, under a row lock."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from web.shape import check
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE = 20_000
-# What an exit handler passes on where no container came to write an error message: Argo leaves the tag as it is.
+# An exit handler sends this if no container wrote an error message: Argo leaves the tag as it is.
 _UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
-UNTOLD = "The Workflow failed without saying why."
-# What stands for the words of a container that was killed before it left any.
+UNTOLD = "The Workflow failed without giving a reason."
+# Messages that stand in for a container that was killed before it wrote any.
 _SAY_NOTHING = frozenset({UNTOLD, "Unexpected error"})
 
 _REASONS = {
@@ -44,7 +44,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a Workflow produced, as ids of the model registry; None for what its Schema does not produce."""
+    """A Workflow's products, as ids of the model registry; None for what its Schema does not produce."""
 
     ai_model: int | None
     evaluation_metrics: tuple[int, ...] | None
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def execution_to_running(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
-    """Note that the Workflow of an attempt (of the present one where that is not known) has begun.
+    """Record that the Workflow of an attempt has begun; without `attempt`, of the present one.
 
     Raises InvalidInput, NotFound and NotAllowedInState.
     """
@@ -67,9 +67,9 @@ def execution_to_running(*, execution_id: int, document: Mapping[str, Any], atte
 
 
 def execution_to_failed(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
-    """Note that the Workflow gave up, and its message, with what the container that failed said last.
+    """Record that the Workflow failed, with its message and the failed container's last line of log.
 
-    The engine is asked for that. Raises InvalidInput, NotFound and NotAllowedInState.
+    Asks the engine for that line. Raises InvalidInput, NotFound and NotAllowedInState.
     """
     _refuse(check(document, shapes.FAILED))
     message = document["message"]
@@ -82,7 +82,7 @@ def execution_to_failed(*, execution_id: int, document: Mapping[str, Any], attem
 
 
 def execution_to_succeeded(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> Execution:
-    """Note what the Workflow produced; the registry is asked whether it has it.
+    """Record what the Workflow produced; asks the model registry whether it holds each product.
 
     Raises InvalidInput for anything but what the Schema produces, NotFound, NotAllowedInState, ServiceUnavailable.
     """
@@ -116,15 +116,15 @@ def locked(execution_id: int, attempt: int | None) -> tuple[WorkflowRun | None, 
 
 
 def wound_up(execution: Execution, run: WorkflowRun | None) -> None:
-    """Have what still runs of an execution that has ended stopped after a grace, in the caller's transaction."""
+    """Have the Workflow of an ended execution stopped after a grace period, in the caller's transaction."""
     if run is not None and run.attempt == execution.attempt:
         run_wind_up(run_id=run.pk, grace=conf.end_grace())
 
 
 def failure_explained(execution_id: int, attempt: int | None, message: str) -> str:
-    """Return a Workflow's message of its failure with what the container that failed said last.
+    """Return a Workflow's failure message with the failed container's last line of log.
 
-    Asks the engine: no transaction may be open. What it does not tell is left out.
+    Asks the engine: no transaction may be open. If the engine does not know the line, it is left out.
     """
     execution = Execution.objects.filter(pk=execution_id).first()
     run = run_latest(OWNER_KIND, execution_id)
@@ -136,7 +136,7 @@ def failure_explained(execution_id: int, attempt: int | None, message: str) -> s
 
 
 def failure_written(execution: Execution, *, reason: FailureReason, message: str) -> None:
-    """Fail a locked execution; one that has failed before keeps its first reason. Raises NotAllowedInState."""
+    """Fail a locked execution; if it has failed already, it keeps its first reason. Raises NotAllowedInState."""
     if not _may_become(execution, State.FAILED):
         return
     _rewrite_failure(execution, reason=reason, message=message)
@@ -151,7 +151,7 @@ def _rewrite_failure(execution: Execution, *, reason: FailureReason, message: st
 
 
 def run_began(run: WorkflowRun) -> None:
-    """Note that an execution has begun whose Workflow drives no AI engine, and so does not call back to say it."""
+    """Record that an execution has begun whose Workflow drives no AI engine: such a Workflow does not call back."""
     driven = ExecutionAIEngine.objects.filter(execution=OuterRef("pk"))
     pending = Execution.objects.filter(~Exists(driven), pk=run.owner_id, attempt=run.attempt, state=State.PENDING)
     execution = pending.select_for_update().first()
@@ -162,10 +162,10 @@ def run_began(run: WorkflowRun) -> None:
 
 
 def run_ended(run: WorkflowRun) -> None:
-    """End the execution of a run that ended while nobody had called back; inside the run's own transaction.
+    """End the execution of a run that ended without a callback; inside the run's own transaction.
 
-    It fails, unless its Workflow succeeded and had nothing to report. Where the Workflow called back without knowing
-    why it failed, its engine may.
+    The execution fails, unless its Workflow succeeded and had nothing to report. If the Workflow called back without a
+    reason for its failure, the engine's reason is used.
     """
     execution = Execution.objects.select_for_update().filter(pk=run.owner_id, attempt=run.attempt).first()
     if execution is None:
@@ -177,7 +177,7 @@ def run_ended(run: WorkflowRun) -> None:
     if run.phase != RunPhase.SUCCEEDED:
         reason, message = _REASONS[RunReason(run.reason)], _words(run, run.message)
         is_untold = execution.reason == FailureReason.CALLBACK and execution.message == UNTOLD
-        # One that was stopped because its execution had ended knows no more of it.
+        # A run that was stopped because its execution had ended adds nothing to the reason.
         if is_untold and not (run.wind_up_at and run.reason == RunReason.STOPPED):
             _rewrite_failure(execution, reason=reason, message=message)
     else:
@@ -187,7 +187,7 @@ def run_ended(run: WorkflowRun) -> None:
 
 
 def failure_amended(run: WorkflowRun, before: str) -> None:
-    """Take over what a run's message says more than it did, where the execution failed with just that message."""
+    """Copy a run's amended message to its execution if the execution failed with the run's earlier message."""
     failed = Execution.objects.select_for_update().filter(
         pk=run.owner_id, attempt=run.attempt, state=State.FAILED, reason=_REASONS[RunReason(run.reason)]
     )
@@ -198,7 +198,7 @@ def failure_amended(run: WorkflowRun, before: str) -> None:
 
 
 def reported_success(run: WorkflowRun) -> bool | None:
-    """Return what the Workflow of a run has called back with, or None where it has not said how it ended."""
+    """Return whether the Workflow of a run reported success, or None if it did not report its end."""
     known = Execution.objects.filter(pk=run.owner_id, attempt=run.attempt).values_list("state", "reason").first()
     if known == (State.SUCCEEDED, FailureReason.NONE):
         return True
@@ -214,20 +214,20 @@ def _clipped(message: str) -> str:
 
 
 def execution_of_attempt(execution_id: int, attempt: int | None) -> Execution:
-    """Return an execution's row, locked; only now is it certain that the attempt is still the present one.
+    """Return an execution's row, locked: only under the lock is it certain that the attempt is the present one.
 
-    Raises NotFound, and NotAllowedInState for an attempt that is not.
+    Raises NotFound, and NotAllowedInState for an earlier attempt.
     """
     execution = execution_locked(execution_id)
     if attempt is not None and attempt != execution.attempt:
-        raise NotAllowedInState(f"Attempt {execution.attempt} has begun: attempt {attempt} has no say any more.")
+        raise NotAllowedInState(f"Attempt {attempt} is over: attempt {execution.attempt} has begun.")
     return execution
 
 
 def _may_become(execution: Execution, wanted: State) -> bool:
     move = TRANSITIONS[State(execution.state), wanted]
     if move is Move.REFUSE:
-        raise NotAllowedInState(f"The execution has {execution.state}: it cannot become {wanted} any more.")
+        raise NotAllowedInState(f"The execution has {execution.state}; its state cannot change to {wanted}.")
     return move is Move.CHANGE
 
 

@@ -1,4 +1,4 @@
-"""Executions as an owner of runs: what their Workflows need, wait for, and what their ends mean."""
+"""Executions as an owner of runs: what their Workflows need and wait for, and what a run's end means."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["OWNER_KIND", "ExecutionOwner"]
 
 
 class ExecutionOwner(RunOwner):
-    """Gives each Workflow its callback tokens, and fails executions whose Workflows ended in silence."""
+    """Gives each Workflow its callback tokens, and fails executions whose Workflows ended without a callback."""
 
     def prepare(self, run: WorkflowRun) -> Attachments:
         secret = {**_opened(run), **_tokens(run)}
@@ -109,7 +109,7 @@ def _channel(run: WorkflowRun) -> ChannelSpec | None:
 
 
 def _opened(run: WorkflowRun) -> dict[str, str]:
-    """Open the channel that a Workflow was rendered for, and return what of it only the Secret may hold."""
+    """Open the channel that a Workflow was rendered for, and return its variables that belong in the Secret."""
     channel = _channel(run)
     if channel is None:
         return {}

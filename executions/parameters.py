@@ -1,8 +1,7 @@
 """The parameters of an execution's Workflow, by name, as strings.
 
 Names and values are a wire format, misspellings included: contracts/workflow-parameters.md. Manifests paste these
-values into JSON that they write themselves, so every value must stay valid, and stay itself, inside a JSON string
-literal or as JSON.
+values into their own JSON, so every value must stay valid and unchanged inside a JSON string literal or as JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from schemas.parameter_names import well_spelt
 DEFAULT_MERGE_TYPE = "default"
 CHANNEL_PARAMETER = "execution_communicationAdapterId"
 
-# Key in platform_vars.json -> the end of the parameter's name.
+# Key in platform_vars.json -> suffix of the parameter's name.
 PATH_NAMES: Mapping[str, str] = {
     "input_elements": "InputElements",
     "input_data_training_tabular": "InputDataTrainingTabular",
@@ -54,7 +53,7 @@ def json_text(text: str) -> str:
 
 
 def json_value(value: Any) -> str:
-    """Return `value` as compact JSON in which no string can be taken for an expression of Argo's."""
+    """Return `value` as compact JSON in which Argo takes no string for an expression."""
     compact = json.dumps(value, separators=(",", ":"))
     return _STRING_LITERAL.sub(lambda literal: _hide_braces(literal[0]), compact)
 
@@ -64,7 +63,7 @@ def _hide_braces(text: str) -> str:
 
 
 def execution_parameters(execution: RenderedExecution, platform: Platform, config_map_name: str) -> dict[str, str]:
-    """Return every parameter that the execution's Workflow is given."""
+    """Return all parameters of the execution's Workflow."""
     parameters = {
         **platform_parameters(platform, config_map_name),
         "execution_id": str(execution.id),
@@ -78,7 +77,7 @@ def execution_parameters(execution: RenderedExecution, platform: Platform, confi
 
 
 def platform_parameters(platform: Platform, config_map_name: str) -> dict[str, str]:
-    """Return the parameters that are the same for every execution, but for the ConfigMap's name."""
+    """Return the parameters that are the same for every execution, except for the ConfigMap's name."""
     prefix = "aiEngine_plaformVars"
     return {
         "platform_centralNodeLabelKey": platform.central_node_label_key,

@@ -1,4 +1,4 @@
-"""Data partners that an execution waits for: those without a node that could take its pods. Pure."""
+"""Data partners that an execution waits for: they have no ready cluster node for its pods. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AwaitedPartner:
 
 
 def awaited_partners(names: Iterable[str], known: Mapping[str, Readiness] | None) -> list[AwaitedPartner]:
-    """Return which data partners have no ready node; none where nothing is known of the engine's nodes."""
+    """Return the data partners without a ready cluster node; none if the engine's cluster nodes are not known."""
     if known is None:
         return []
     found = ((name, known.get(name, NO_NODE)) for name in names)
@@ -25,7 +25,7 @@ def awaited_partners(names: Iterable[str], known: Mapping[str, Readiness] | None
 
 
 def waiting_words(awaited: Sequence[AwaitedPartner]) -> str:
-    """Return a sentence that says who is waited for, or an empty text."""
+    """Return a sentence that names the awaited data partners and the reasons, or an empty text."""
     if not awaited:
         return ""
-    return "Waiting for " + ", and for ".join(f"{partner.name}: {partner.reason}" for partner in awaited) + "."
+    return "The execution waits for " + " and ".join(f"{each.name} ({each.reason})" for each in awaited) + "."

@@ -13,7 +13,7 @@ from executions.rounds import Training
 
 MAX_METRICS = 6
 _INCHES_WIDE, _INCHES_HIGH, _COLUMNS = 4.5, 3.2, 3
-# Axes add margins and take differences, which must be numbers too; nothing that is measured comes near.
+# Axes add margins and take differences, which must stay finite; no real metric comes near this bound.
 _LARGEST = 1e100
 
 
@@ -24,7 +24,7 @@ def metrics_plot(training: Training, metrics: Sequence[str], image_format: str) 
     lines = -(-len(panels) // columns) or 1
     figure = Figure(figsize=(_INCHES_WIDE * columns, _INCHES_HIGH * lines), layout="constrained")
     if not panels:
-        figure.text(0.5, 0.5, "No metrics were reported yet.", ha="center", va="center")
+        figure.text(0.5, 0.5, "No metrics have been reported yet.", ha="center", va="center")
     for position, metric in enumerate(panels, 1):
         _draw(figure.add_subplot(lines, columns, position), training, metric)
     drawn = io.BytesIO()
@@ -40,9 +40,9 @@ def _draw(axes: Axes, training: Training, metric: str) -> None:
         left_out += len(told) - len(points)
         if points:
             axes.plot(list(points), list(points.values()), marker="o", label=partner.partner)
-    # Names are of others' making: none of them is a formula.
+    # Names come from outside: they must not be read as formulas.
     axes.set_title(f"{metric} ({left_out} beyond {_LARGEST:g})" if left_out else metric, parse_math=False)
-    axes.set_xlabel("round; the last is the evaluation of the merged model", fontsize="small")
+    axes.set_xlabel("round (the last is the evaluation of the merged model)", fontsize="small")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     handles, labels = axes.get_legend_handles_labels()

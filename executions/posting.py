@@ -1,4 +1,4 @@
-"""From what was posted to what will be stored: every check, no writes, and the only place that asks the registry."""
+"""Checks a posted execution before it is stored: every check, no writes, and the questions to the model registry."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from web.errors import Fault, InvalidInput
 
 @dataclass(frozen=True)
 class Posted:
-    """A request that passed every check, with what the registry said of its AI engines, in their order."""
+    """A request that passed every check, with the model registry's data on its AI engines, in their order."""
 
     schema: Schema
     version: Schema | EarlierSchemaVersion
-    """The version of the Schema that the Workflow is rendered from; `facts` are its."""
+    """The version of the Schema that the Workflow is rendered from; `facts` belong to it."""
     facts: SchemaFacts
     request: ExecutionRequest
     snapshots: tuple[EngineSnapshot, ...]
     files: Uploads = field(default_factory=dict)
 
     def rendered(self, execution_id: int, created_at: datetime) -> RenderedExecution:
-        """Return what the Workflow's parameters are made of; the ports are drawn anew each time."""
+        """Return the data of the Workflow's parameters; the ports are chosen anew on each call."""
         ports = choose_ports(len(self.request.engines))
         return RenderedExecution(
             id=execution_id,
@@ -58,14 +58,14 @@ class Posted:
 def check_posted(document: Mapping[str, Any], files: Uploads, *, start: bool = True) -> Posted:
     """Check a posted execution against its Schema, its files and the registry; asks the registry over HTTP.
 
-    Whether a model of its name is there already counts only where it is to be started.
-    Raises InvalidInput with every fault, TooLarge, and ServiceUnavailable when the registry does not answer.
+    Whether a model of the same name exists is checked only if the execution is to be started.
+    Raises InvalidInput with every fault, TooLarge, and ServiceUnavailable if the registry does not answer.
     """
     document = typed_document(document)
     files = without_marks(files, [part for part in files if part != EXTERNAL_DATA])
     schema = _schema(document.get("schema"))
     if schema is None:
-        missing = [Fault("/data/schema", "names no Schema that is stored here")]
+        missing = [Fault("/data/schema", "is not the name of a Schema")]
         raise InvalidInput(faults=shape_faults(document) or missing)
     facts = schema_facts(schema)
     faults = execution_faults(document, files, facts, conf.rules()) + upload_faults(files, facts)

@@ -1,4 +1,4 @@
-"""Executions as the API shows them, built from rows that were read before."""
+"""Executions as the API shows them, built from rows that have been read already."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def present_execution(row: Execution, addresses: Addresses) -> dict[str, Any]:
 
 
 def present_execution_to(request: Request, row: Execution) -> dict[str, Any]:
-    """Show one execution to who asks: a client of a federated training sees its own data partner's patients only."""
+    """Show one execution to a caller: a federated training's client sees only its own data partner's patients."""
     shown = present_execution(row, Addresses.of(request))
     grant = grant_of(request)
     data = shown["input_elements"].get("platform_data")
@@ -41,7 +41,7 @@ def present_execution_to(request: Request, row: Execution) -> dict[str, Any]:
 
 
 def present_shown(shown: ShownExecution, addresses: Addresses) -> dict[str, Any]:
-    """Show one execution whose rows are known."""
+    """Show one execution whose rows have been read."""
     return _execution(shown, addresses)
 
 
@@ -89,7 +89,10 @@ def _attempt(shown: ShownAttempt, addresses: Addresses) -> dict[str, Any]:
 
 def _warning(partner: AwaitedPartner) -> dict[str, str]:
     pointer = f"{_PARTNERS}/{escape(partner.name)}"
-    return {"pointer": pointer, "detail": f"cannot start now: {partner.reason}; the execution waits for it"}
+    return {
+        "pointer": pointer,
+        "detail": f"cannot start now: {partner.reason}; the execution waits for this data partner",
+    }
 
 
 def _inputs(shown: ShownExecution, url: str) -> dict[str, Any]:
@@ -126,7 +129,7 @@ def _outputs(execution: Execution) -> dict[str, Any]:
 
 
 def _output_model_as_posted(execution: Execution) -> dict[str, str | None]:
-    """Return the model that an execution is to produce; its merge type is None where none was given."""
+    """Return the model that an execution is to produce; its merge type is None if none was given."""
     return {
         "name": execution.output_model_name,
         "description": execution.output_model_description,

@@ -1,9 +1,9 @@
-"""What the roles of a federated training tell while it runs: how far they are, and that one has failed.
+"""What the roles of a federated training report while it runs: their progress and their failures.
 
     progress_reported(execution_id=7, document=body.data, attempt=1)
     role_to_failed(execution_id=7, partner="data-partner-1", document=body.data, attempt=1)
 
-What comes is of other programs' making: it is held to a shape, cut to what is shown, and never trusted further.
+The documents come from other programs: they are checked against a shape and cut to the fields that are shown.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NUMBER = {"type": "number"}
 
 
 def progress_reported(*, execution_id: int, document: Mapping[str, Any], attempt: int | None = None) -> None:
-    """Take down a federated manager's progress document (docs/reference/federated-manager.md).
+    """Store a federated manager's progress document (docs/reference/federated-manager.md).
 
     Raises InvalidInput, NotFound, and NotAllowedInState for an earlier attempt.
     """
@@ -63,10 +63,10 @@ def progress_reported(*, execution_id: int, document: Mapping[str, Any], attempt
 def role_to_failed(
     *, execution_id: int, partner: str | None, document: Mapping[str, Any], attempt: int | None = None
 ) -> Execution:
-    """Note that a role gave up; without `partner` it is the server.
+    """Record that a role failed; without `partner` the role is the server.
 
-    The execution fails, and its Workflow is stopped, unless enough others are left of a training that goes on without
-    those who are missing. Raises InvalidInput, NotFound and NotAllowedInState.
+    The execution fails, and its Workflow is stopped, unless its options allow missing clients and enough clients are
+    left. Raises InvalidInput, NotFound and NotAllowedInState.
     """
     _refuse(check(document, shapes.FAILED))
     refuse_unless_federated(execution_bare(execution_id))
@@ -83,7 +83,7 @@ def role_to_failed(
             text = f"{partner}: {message}" if partner else message
             failure_written(execution, reason=FailureReason.CALLBACK, message=text)
             if run is not None:
-                run_stop(run_id=run.pk, message=f"Its federated training failed: {text}"[:MAX_MESSAGE])
+                run_stop(run_id=run.pk, message=f"The federated training failed: {text}"[:MAX_MESSAGE])
     return execution
 
 
@@ -94,24 +94,26 @@ def partner_names(execution: Execution) -> list[str]:
 
 
 def refuse_unless_federated(execution: Execution) -> None:
-    """Raise InvalidInput for an execution that trains at one place."""
+    """Raise InvalidInput for an execution without federated training."""
     if execution.number_iterations is None:
         raise InvalidInput("The Schema of this execution does not train in a federated manner.")
 
 
 def _faults(document: Mapping[str, Any], execution: Execution, names: list[str]) -> list[Fault]:
     if execution.number_iterations is None:
-        return [Fault("/data", "is of a federated training, which this execution is not")]
+        return [
+            Fault("/data", "is a report of a federated training; this execution does not train in a federated manner")
+        ]
     faults = []
     if document["role"] == "client" and document["client"] not in names:
-        faults.append(Fault("/data/client", "is none of this execution's data partners"))
+        faults.append(Fault("/data/client", "is not a data partner of this execution"))
     if document["round"] is not None and document["round"] > execution.number_iterations:
         faults.append(Fault("/data/round", f"must be at most {execution.number_iterations}"))
     return faults
 
 
 def _row(execution: Execution, partner: str, number: int | None) -> FederatedProgress:
-    """Return what a role told of a round, new where it has not told anything; of its newest round without a number."""
+    """Return a role's row for a round, a new one if there is none; without a number, the row of its newest round."""
     told = FederatedProgress.objects.filter(execution=execution, attempt=execution.attempt, partner=partner)
     row = told.order_by("round").last() if number is None else told.filter(round=number).first()
     if row is not None:
@@ -120,7 +122,7 @@ def _row(execution: Execution, partner: str, number: int | None) -> FederatedPro
 
 
 def _keep_metrics(execution: Execution, partner: str, number: int, metrics: dict[str, float]) -> None:
-    """Keep what a client sent to the server: implementations of others report nothing to us."""
+    """Keep a client's metrics that the server reports: clients of other implementations report nothing to us."""
     row = _row(execution, partner, number)
     row.metrics = metrics
     row.step = row.step or EVALUATED
@@ -137,7 +139,7 @@ def _clients(document: Mapping[str, Any], names: list[str]) -> dict[str, Any] | 
 
 
 def _metrics(document: Any) -> dict[str, float]:
-    """Return the numbers of an evaluation metrics document (contracts/step-actions.md) by name, {} for others."""
+    """Return the numbers of an evaluation metrics document (contracts/step-actions.md) by name, {} if it is not one."""
     listed = document.get("evaluation_metrics") if isinstance(document, dict) else None
     found: dict[str, float] = {}
     for metric in listed if isinstance(listed, list) else []:
@@ -162,10 +164,17 @@ def _float(value: Any) -> float | None:
 
 
 def _goes_on_without(execution: Execution, partner: str) -> bool:
-    """Return whether a training goes on with the partners that are left."""
+    """Return whether a training goes on without a data partner that failed."""
     names = partner_names(execution)
     if partner not in names:
-        raise InvalidInput(faults=[Fault("/query/data_partner", "is none of this execution's: " + ", ".join(names))])
+        raise InvalidInput(
+            faults=[
+                Fault(
+                    "/query/data_partner",
+                    "is not a data partner of this execution; must be one of: " + ", ".join(names),
+                )
+            ]
+        )
     defaults = schema_facts(schema_of(execution)).elements.input.federated_learning_defaults
     options = FederatedOptions.of(execution.federated_options).over(defaults)
     if options.on_missing_clients != CONTINUE:

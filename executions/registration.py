@@ -1,4 +1,4 @@
-"""Where executions make themselves known to the rooms below that must not know them."""
+"""Registers executions with the packages below, which must not import this one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from schemas import deletion
 
 
 def register_all() -> None:
-    """Own the runs of executions, and go along when a Schema is deleted; doing it twice changes nothing."""
+    """Register as owner of runs and for the deletion of Schemas; calling it twice changes nothing."""
     owners.register(OWNER_KIND, ExecutionOwner())
     deletion.register(schema_executions_released)

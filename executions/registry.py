@@ -1,4 +1,4 @@
-"""What executions ask the model registry: over HTTP, never inside a transaction, and only where settings say so."""
+"""Questions to the model registry: over HTTP, never inside a transaction, and only if settings say so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from web.errors import Fault
 _ENGINES = "/data/ai_elements/ai_engines"
 OUTPUT_MODEL_NAME = "/data/output_elements/ai_model/name"
 
-# These values become image names and parts of a podSpecPatch: anything else could say more than it should.
+# These values become image names and parts of a podSpecPatch: any other text could change more of the pod.
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?")
 _FORMS: Mapping[str, re.Pattern[str]] = {
@@ -32,16 +32,16 @@ _FORMS: Mapping[str, re.Pattern[str]] = {
 
 
 def get_registry() -> RegistryClient | None:
-    """Return the registry that settings name, or None where they say not to ask one."""
+    """Return a client of the model registry in settings, or None if settings say not to ask one."""
     return registry_client() if settings.VALIDATE_WITH_MAAS else None
 
 
 def chosen_engines_checked(
     chosen: Sequence[Mapping[str, Any]], schema: SchemaFacts, registry: RegistryClient | None
 ) -> tuple[tuple[EngineSnapshot, ...], list[Fault]]:
-    """Return what the registry says of the chosen AI engines, in their order, and what does not fit the Schema.
+    """Return the registry's data on the chosen AI engines, in their order, and faults where they do not fit the Schema.
 
-    `chosen` are the document's own items, found without faults before. Raises RegistryUnavailable.
+    `chosen` are the document's items, checked before. Raises RegistryUnavailable.
     """
     if registry is None:
         return tuple(conf.default_snapshot() for _ in chosen), []
@@ -64,10 +64,10 @@ def chosen_engines_checked(
 
 
 def output_model_faults(request: ExecutionRequest, registry: RegistryClient | None) -> list[Fault]:
-    """Return why the model that an execution is to train could not be stored when it is. Raises RegistryUnavailable.
+    """Return why the registry would refuse the model that an execution is to train. Raises RegistryUnavailable.
 
-    A model is known by its name, its AI engine's version and its patients, and no Workflow overwrites another's. Of a
-    pipeline of several AI engines only its manifest knows which one trains: any of them counts.
+    A model is identified by its name, its AI engine's version and its patients, and no Workflow overwrites another's
+    model. If a Schema has several AI engines, any of them may be the one that trains: each is checked.
     """
     if registry is None or request.output_model is None:
         return []
@@ -76,11 +76,11 @@ def output_model_faults(request: ExecutionRequest, registry: RegistryClient | No
         known = registry.find_model(name, engine.version, patients)
         if known is None:
             continue
-        what = "the AI model that this starts from" if known == engine.ai_model else "an AI model"
+        what = "the AI model that this execution starts from" if known == engine.ai_model else "an AI model"
         return [
             Fault(
                 OUTPUT_MODEL_NAME,
-                f"is the name of {what}, {known} in the model registry, with the same AI engine version and patients: "
+                f"is the name of {what} ({known} in the model registry), with the same AI engine version and patients: "
                 "choose another name, or delete that model",
             )
         ]
@@ -108,7 +108,7 @@ def outcome_faults(
 
 
 def _model(model_id: int | None, registry: RegistryClient, where: str, faults: list[Fault]) -> AIModelInfo | None:
-    """Return a model; one that is not there is noted in `faults`."""
+    """Return a model; a missing one is added to `faults`."""
     if model_id is not None:
         try:
             return registry.get_model(model_id)
@@ -120,7 +120,7 @@ def _model(model_id: int | None, registry: RegistryClient, where: str, faults: l
 def _model_misfits(
     model: AIModelInfo, version: AIEngineVersionInfo, registry: RegistryClient, where: str
 ) -> Iterator[Fault]:
-    """Yield a fault for a model of another AI engine; other versions of the same one are taken to read it."""
+    """Yield a fault for a model of another AI engine; other versions of the same AI engine are accepted."""
     if model.ai_engine_version_id == version.id:
         return
     try:
@@ -132,18 +132,18 @@ def _model_misfits(
         yield Fault(
             f"{where}/ai_model",
             f"was trained by another AI engine, {made_by.container_name} {made_by.container_version}; "
-            f"this version is of {version.container_name}",
+            f"this version belongs to {version.container_name}",
         )
 
 
 def _misfits(version: AIEngineVersionInfo, slot: EngineElement, where: str) -> Iterator[Fault]:
     missing = [name for name in slot.functionalities if name not in version.functionalities]
     if missing:
-        yield Fault(f"{where}/version", "is of an AI engine version that cannot do: " + ", ".join(missing))
+        yield Fault(f"{where}/version", "lacks functionality that the Schema asks for: " + ", ".join(missing))
     if slot.role_type not in ("*", version.role_type):
         yield Fault(
             f"{where}/version",
-            f"is of an AI engine with the role type '{version.role_type}'; the Schema asks for '{slot.role_type}'",
+            f"belongs to an AI engine with the role type '{version.role_type}'; the Schema asks for '{slot.role_type}'",
         )
     for field, form in _FORMS.items():
         if not form.fullmatch(getattr(version, field)):

@@ -1,4 +1,4 @@
-"""An execution's Workflow: the Schema's manifest with our name, labels, parameters and callback token; pure."""
+"""An execution's Workflow: the Schema's manifest with our name, labels, parameters and callback tokens; pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ConfigMaps = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class Rendering:
-    """A Workflow ready to be handed to an engine, and what its parameters came to."""
+    """A Workflow ready to be submitted to an engine, and the values of its parameters."""
 
     name: str
     manifest: Manifest
@@ -41,7 +41,7 @@ class Rendering:
 
 
 def workflow_name(execution_id: int, attempt: int) -> str:
-    """Name a Workflow; the random end keeps names apart over re-created databases."""
+    """Name a Workflow; the random suffix keeps names unique when a database is created anew."""
     return f"execution-{execution_id}-{attempt}-{secrets.token_hex(3)}"
 
 
@@ -66,9 +66,9 @@ def render(
 
     `config_map_name` is the fixed name of the ConfigMap with the platform's variables; the Workflow's own when empty.
     `callback_images` name the images (without registry and tag) whose containers get the callback token.
-    `managers` is what federated managers find in their environment; None where the execution trains alone.
+    `managers` are the variables of federated managers; None without federated training.
     `claims` are the PersistentVolumeClaims that hold partners' folders, for pods that may have no hostPath volumes.
-    `transport` is what those with a token find in theirs: how the orchestrator and the registry are spoken to.
+    `transport` are variables of the containers with a token: how to reach the orchestrator and the registry.
     """
     chosen_config_map = config_map_name or f"{name}-platform-vars"
     parameters = execution_parameters(execution, platform, chosen_config_map)
@@ -96,7 +96,7 @@ def render(
                 _add_callback_token(container, callback_secret_name(name), keys.of(template))
                 _add_variables(container, transport or {})
             if _is_step_runner(container, callback_images):
-                # Whatever the manifest says: the token goes to this address.
+                # This value takes precedence over the manifest's: the token is sent to this address.
                 address = {URL_VARIABLE: _parameters_url(platform, execution.id)}
                 _add_variables(container, address if fetched or _names(container, URL_VARIABLE) else {})
             if managers is not None and image_name(container) == MANAGER_IMAGE:
@@ -112,12 +112,12 @@ def render(
 
 
 def _is_step_runner(container: Mapping[str, Any], callback_images: Sequence[str]) -> bool:
-    """Tell whether a container reads references to parameters, and has the token to fetch them."""
+    """Return whether a container reads references to parameters and has the token to fetch them."""
     return image_name(container) == STEP_RUNNER_IMAGE and STEP_RUNNER_IMAGE in callback_images
 
 
 def _parameters_url(platform: Platform, execution_id: int) -> str:
-    # As manifests write it: where HTTPS is spoken, whoever calls it is told so (runtime.transport).
+    # `http` as manifests write it: with HTTPS, the callers are told so (runtime.transport).
     return f"http://{platform.orchestrator_api_hostname}/api/executions/{execution_id}/retrieve_workflow_parameter/"
 
 
@@ -132,14 +132,14 @@ def _metadata(metadata: Mapping[str, Any], name: str, execution_id: int) -> dict
 
 
 def _not_ours(value: Any) -> Any:
-    """Leave out the labels or annotations that only we may set: others act on them."""
+    """Leave out the labels or annotations that only we may set: other programs act on them."""
     if not isinstance(value, dict):
         return value
     return {key: held for key, held in value.items() if not str(key).startswith("orchestrator/")}
 
 
 def _merged(declared: Sequence[Mapping[str, Any]], ours: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Put ours after what the manifest declares itself; on a clash ours stands alone."""
+    """Put our parameters after the manifest's; if a name is in both, ours replaces it."""
     kept = [dict(parameter) for parameter in declared if parameter.get("name") not in ours]
     return kept + [{"name": name, "value": value} for name, value in ours.items()]
 
@@ -151,7 +151,7 @@ def _add_callback_token(container: dict[str, Any], secret_name: str, key: str) -
 
 
 def _add_variables(container: dict[str, Any], variables: Mapping[str, str]) -> None:
-    """Add variables; on a clash ours stands alone."""
+    """Add variables; if a name is there already, ours replaces it."""
     if variables:
         others = [variable for variable in container.get("env") or [] if variable.get("name") not in variables]
         container["env"] = others + [{"name": name, "value": value} for name, value in variables.items()]

@@ -1,4 +1,4 @@
-"""A federated training's rounds as operators read them."""
+"""A federated training's rounds as tables in the admin."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from executions.rounds import Round, training_of
 from web.markup import NOTHING, badge, moment
 
 SHOWN_ROUNDS = 100
-_ROLE_TITLES = ("Role", "State", "Round", "Sent", "Received", "Message", "Heard at")
-_ROUND_TITLES = ("Round", "Last step", "Answered", "Failed", "Metrics", "Began", "Heard at")
+_ROLE_TITLES = ("Role", "State", "Round", "Sent", "Received", "Message", "Last report at")
+_ROUND_TITLES = ("Round", "Last step", "Answered", "Failed", "Metrics", "Began", "Last report at")
 _ROW = '<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class="text">{}</td><td>{}</td><td>{}</td></tr>'
 _ROLE_ROW = '<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class="text">{}</td><td>{}</td></tr>'
 
 
 def rounds_table(execution: Execution) -> SafeString | str:
-    """Return who took part in a federated training and its newest rounds, as tables."""
+    """Return the roles of a federated training and its newest rounds, as tables."""
     if execution.number_iterations is None:
-        return "It trains at one place."
+        return "The execution does not train in a federated manner."
     training = training_of(execution, execution.attempt)
     server = [("server", training.server)] if training.server else []
     roles = [*server, *((role.partner, role) for role in training.partners)]

@@ -18,7 +18,7 @@ def present_training(training: Training) -> dict[str, Any]:
 
 
 def metric_names(training: Training) -> list[str]:
-    """Return the metrics that were reported, those of the last round first."""
+    """Return the names of the reported metrics, those of the last round first."""
     names = (name for each in reversed(training.rounds) for told in each.metrics.values() for name in told)
     return list(dict.fromkeys(names))
 

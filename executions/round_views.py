@@ -1,4 +1,4 @@
-"""The rounds of a federated training: as its roles tell them, and as they are shown."""
+"""The rounds of a federated training: reports of its roles, and answers to callers."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from web.lists import FORMAT, JSON
 
 MAX_PROGRESS_BYTES = 1024 * 1024
 _FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
-_ATTEMPT = OpenApiParameter("attempt", int, description="An earlier attempt; the present one without it.")
-_IMAGE = OpenApiResponse(OpenApiTypes.BINARY, description="The plot.")
+_ATTEMPT = OpenApiParameter("attempt", int, description="Number of an attempt. Default: the present attempt.")
+_IMAGE = OpenApiResponse(OpenApiTypes.BINARY, description="The plot as an image.")
 
 
 class RoundViewSet(ViewSet):
-    """A federated training's rounds; a role reaches what `workflow_actions` lists for it, and speaks for itself."""
+    """A federated training's rounds; a role may call the actions in `workflow_actions`, and report for itself only."""
 
     workflow_actions = {
         "progress": ANY_ROLE - {Role.MAIN},
@@ -43,7 +43,7 @@ class RoundViewSet(ViewSet):
 
     @extend_schema(operation_id="executions_progress", request=api.ProgressDocument, responses={204: None})
     def progress(self, request: Request, execution_id: int) -> Response:
-        """Take down how far a role of the federated training is."""
+        """Report the progress of a role of the federated training."""
         attempt = check_grant(request, execution_id)
         document = _document(request)
         _refuse_anothers(request, str(document.get("client") or "") if document.get("role") == "client" else None)
@@ -52,12 +52,16 @@ class RoundViewSet(ViewSet):
 
     @extend_schema(
         operation_id="executions_update_role_to_failed",
-        parameters=[OpenApiParameter("data_partner", str, description="Whose client failed; the server without it.")],
+        parameters=[
+            OpenApiParameter(
+                "data_partner", str, description="The data partner whose client failed. Default: the server failed."
+            )
+        ],
         request={"multipart/form-data": FailedForm, "application/json": FailedInput},
         responses=ExecutionAnswer,
     )
     def update_role_to_failed(self, request: Request, execution_id: int) -> Response:
-        """Take note that a role of the federated training gave up."""
+        """Report that a role of the federated training failed."""
         attempt = check_grant(request, execution_id)
         partner = _query(request, "data_partner").get("data_partner")
         _refuse_anothers(request, partner)
@@ -68,15 +72,15 @@ class RoundViewSet(ViewSet):
 
     @extend_schema(operation_id="executions_rounds", parameters=[_ATTEMPT], responses=api.TrainingAnswer)
     def rounds(self, request: Request, execution_id: int) -> Response:
-        """Show how the federated training goes, round by round."""
+        """Show the progress of the federated training, round by round."""
         return Response(present_training(_training(execution_id, _query(request, "attempt"))))
 
     @extend_schema(
         operation_id="executions_rounds_plot",
         parameters=[
             _ATTEMPT,
-            OpenApiParameter("format", str, enum=list(_FORMATS), description="svg without it."),
-            OpenApiParameter("metric", str, description="Draw this one only."),
+            OpenApiParameter("format", str, enum=list(_FORMATS), description="Format of the image. Default: svg."),
+            OpenApiParameter("metric", str, description="Name of the only metric to draw. Default: all metrics."),
         ],
         responses={(200, media_type): _IMAGE for media_type in _FORMATS.values()},
     )
@@ -90,20 +94,20 @@ class RoundViewSet(ViewSet):
         metrics = metric_names(training)
         if "metric" in query:
             if query["metric"] not in metrics:
-                detail = "was not reported; reported were: " + (", ".join(metrics) or "none")
+                detail = "has not been reported; reported metrics: " + (", ".join(metrics) or "none")
                 raise InvalidInput(faults=[Fault("/query/metric", detail)])
             metrics = [query["metric"]]
-        # Its libraries are large, and most processes never draw.
+        # The plot's libraries are large, and most processes never draw one.
         plots: Any = importlib.import_module("executions.plots")
         drawn = plots.metrics_plot(training, metrics, wanted)
         return HttpResponse(drawn, content_type=_FORMATS[wanted], headers={"Cache-Control": "no-store"})
 
 
 def _refuse_anothers(request: Request, partner: str | None) -> None:
-    """Raise PermissionDenied where a client reports for another role; `partner` is None for the server."""
+    """Raise PermissionDenied if a client reports for another role; `partner` is None for the server."""
     client = client_of(request)
     if client is not None and partner != client:
-        raise PermissionDenied("This token speaks for another role of the federated training.")
+        raise PermissionDenied("This token belongs to another role of the federated training.")
 
 
 def _training(execution_id: int, query: dict[str, str]) -> Training:
@@ -116,21 +120,25 @@ def _training(execution_id: int, query: dict[str, str]) -> Training:
 
 def _document(request: Request) -> dict[str, Any]:
     if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_PROGRESS_BYTES:
-        raise TooLarge(f"What a role tells may have at most {MAX_PROGRESS_BYTES} bytes.")
+        raise TooLarge(f"The report of a role may have at most {MAX_PROGRESS_BYTES} bytes.")
     body = read_callback(request)
     if body.files:
-        raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
+        raise InvalidInput(
+            faults=[Fault(f"/files/{name}", "is not expected: this request takes no files") for name in body.files]
+        )
     return body.data
 
 
 def _query(request: Request, *names: str) -> dict[str, str]:
-    """Return the query's parameters, each given at most once and none unknown. Raises InvalidInput."""
+    """Return the query's parameters. Raises InvalidInput for an unknown or a repeated one."""
     faults = []
     for name, values in request.query_params.lists():
         if name == FORMAT and values == [JSON] and FORMAT not in names:
             continue
         if name not in names:
-            faults.append(Fault(f"/query/{name}", "is not known here; known are: " + ", ".join(names)))
+            faults.append(
+                Fault(f"/query/{name}", "is not a parameter of this request; its parameters are: " + ", ".join(names))
+            )
         elif len(values) > 1:
             faults.append(Fault(f"/query/{name}", "is given more than once"))
     if faults:

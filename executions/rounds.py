@@ -1,4 +1,4 @@
-"""The rounds of a federated training as its roles told them: who was heard from, bytes, metrics."""
+"""The rounds of a federated training as its roles reported them: roles, bytes, metrics."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from enum import StrEnum
 from executions.models import Execution, FederatedProgress
 from executions.progress import EVALUATED, FAILED, SERVER, partner_names, refuse_unless_federated
 
-# A training may have millions of rounds; an answer, and a plot, has not.
+# A training may have millions of rounds; an answer or a plot shows at most this many.
 MAX_ROUNDS = 500
 
 
 class PartnerState(StrEnum):
-    """Where a data partner's client is."""
+    """The state of a data partner's client."""
 
     WAITING = "waiting"
     READY = "ready"
@@ -41,7 +41,7 @@ _OF_STEP = {
 
 @dataclass(frozen=True)
 class Role:
-    """A server or a client as it was last heard; `round` is None before it was. Bytes since its process began."""
+    """The last report of a server or client; `round` is None before the first one. Bytes since its process began."""
 
     partner: str
     state: str
@@ -54,7 +54,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Round:
-    """One round; the evaluation has the number of the rounds. `failed` maps data partners to reasons."""
+    """One round; the final evaluation has the number of rounds. `failed` maps data partners to reasons."""
 
     number: int
     is_evaluation: bool
@@ -71,7 +71,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Training:
-    """What is known of one attempt; of its rounds the newest `MAX_ROUNDS`."""
+    """The federated training of one attempt, with the newest `MAX_ROUNDS` rounds."""
 
     attempt: int
     server: Role | None
@@ -80,7 +80,7 @@ class Training:
 
 
 def training_of(execution: Execution, attempt: int) -> Training:
-    """Return how the federated training of an execution's attempt went, or goes. Raises InvalidInput for another."""
+    """Return the federated training of an execution's attempt. Raises InvalidInput for one that is not federated."""
     refuse_unless_federated(execution)
     told = FederatedProgress.objects.filter(execution=execution, attempt=attempt).order_by("round", "partner")
     last = told.last()
@@ -108,7 +108,7 @@ def _role(row: FederatedProgress, state: str) -> Role:
 
 
 def _partner(name: str, row: FederatedProgress | None, server: FederatedProgress | None) -> Role:
-    """Return where a client is: by its own words, else by the server's, for other implementations tell us nothing."""
+    """Return the state of a client by its own reports, else by the server's: not every implementation reports to us."""
     if row is not None:
         return _role(row, _OF_STEP.get(row.step, PartnerState.TRAINING))
     told = (server.clients or {}) if server else {}

@@ -1,4 +1,4 @@
-"""Reads of executions; none of them loads clinical data but the one that is there for it."""
+"""Reads of executions; only the one made for clinical data loads it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from web.errors import NotFound
 
 @dataclass(frozen=True)
 class ShownEngine:
-    """An AI engine of an execution, by the registry's ids."""
+    """An AI engine of an execution, by the model registry's ids."""
 
     descriptor: str
     version: int
@@ -34,7 +34,7 @@ class ShownEngine:
 
 @dataclass(frozen=True)
 class ShownAttempt:
-    """One attempt of an execution: what came of it, and the name of its run, empty where none was started."""
+    """One attempt of an execution: its outcome, and the name of its run, empty if none was started."""
 
     attempt: int
     schema_version: int
@@ -46,9 +46,9 @@ class ShownAttempt:
 
 @dataclass(frozen=True)
 class ShownExecution:
-    """An execution's row with what belongs to it, as far as answers show it: patients by partner, no clinical data.
+    """An execution's row with its related rows, as far as answers show them: patients by partner, no clinical data.
 
-    `waiting` says what its Workflow waits for, `awaited` which data partners cannot start; empty where it has ended.
+    `waiting` says what its Workflow waits for, `awaited` which data partners cannot start; both are empty at its end.
     """
 
     row: Execution
@@ -61,7 +61,7 @@ class ShownExecution:
 
 
 def executions_shown(rows: Sequence[Execution]) -> list[ShownExecution]:
-    """Return what answers show of executions, in six queries at most whatever their number.
+    """Return what answers show of executions, with at most six queries for any number of them.
 
     The rows beside them are read as plain tuples: a page holds hundreds of them.
     """
@@ -101,7 +101,7 @@ def executions_shown(rows: Sequence[Execution]) -> list[ShownExecution]:
 
 
 def execution_as_posted(row: Execution, request: ExecutionRequest, run: WorkflowRun | None) -> ShownExecution:
-    """Return what answers show of an execution that was stored this moment, without reading it again."""
+    """Return what answers show of an execution that has just been stored, without reading it again."""
     patients = {partner.name: list(partner.patient_ids) for partner in request.partners}
     engines = [ShownEngine(chosen.descriptor, chosen.version, chosen.ai_model) for chosen in request.engines]
     awaited: Sequence[AwaitedPartner] = []
@@ -113,7 +113,7 @@ def execution_as_posted(row: Execution, request: ExecutionRequest, run: Workflow
 
 
 def _runs(execution_ids: Sequence[int]) -> dict[tuple[int, int], WorkflowRun]:
-    """Return the runs of executions by execution and attempt, with nothing but what answers need."""
+    """Return the runs of executions by execution and attempt, with only the columns that answers need."""
     runs = runs_of(OWNER_KIND, execution_ids).only(
         "owner_id", "attempt", "name", "engine", "phase", "message", "waiting_since"
     )
@@ -140,7 +140,7 @@ def _attempts(
 
 
 def _waiting(run: WorkflowRun, awaited: Sequence[AwaitedPartner]) -> str:
-    """Return what a Workflow that has not begun, or does not go on, waits for."""
+    """Return what a Workflow waits for that has not begun or does not proceed."""
     if run.phase == RunPhase.QUEUED or run.waiting_since:
         return run.message or waiting_words(awaited)
     return ""
@@ -157,7 +157,7 @@ def execution_locked(execution_id: int) -> Execution:
 
 
 def parameter_values(execution: Execution) -> dict[str, Any]:
-    """Return what step runners may fetch instead of finding it in their arguments, by the parameters' names."""
+    """Return the parameters that step runners may fetch instead of reading them in their arguments, by name."""
     partners = ExecutionDataPartner.objects.filter(execution=execution).order_by("position")
     texts = {
         MODEL_NAME: execution.output_model_name,
@@ -168,7 +168,7 @@ def parameter_values(execution: Execution) -> dict[str, Any]:
 
 
 def schema_of(execution: Execution) -> Schema | EarlierSchemaVersion:
-    """Return the version of the Schema that an execution is run by."""
+    """Return the version of the Schema that an execution's present attempt uses."""
     return schema_version(execution.schema, execution.schema_version)
 
 
@@ -179,7 +179,7 @@ def schema_facts(schema: Schema | EarlierSchemaVersion) -> SchemaFacts:
 
 
 def no_such_execution() -> NotFound:
-    """Return the error that says so."""
+    """Return the error for an execution that does not exist."""
     return NotFound("There is no such execution.")
 
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of executions; validation.py checks requests, presenters.py makes answers."""
+"""The OpenAPI document's schemas for executions; validation.py checks requests, presenters.py makes answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PatientInput(_Serializer):
 
 
 class PartnerInput(_Serializer):
-    """A data partner's entry; answered as it was posted, with what else stands in it, and ids as text."""
+    """A data partner's entry. Answers show it as posted, with any additional fields; ids are strings."""
 
     system_path = s.CharField(allow_null=True, max_length=1000)
     fields_definition = s.DictField()
@@ -35,7 +35,7 @@ class PlatformDataInput(_Serializer):
 
 
 class FederatedConfiguration(FederatedOptionsDocument):
-    """The rounds of a federated training; answers hold what was posted."""
+    """Options of the federated training. Answers show them as posted."""
 
     number_iterations = s.IntegerField(min_value=1, max_value=MAX_ROUNDS)
 
@@ -68,16 +68,16 @@ class ExecutionOutputs(_Serializer):
 class ExecutionDocument(_Serializer):
     schema = s.CharField(max_length=100, help_text="The Schema's name.")
     input_elements = ExecutionInputs(required=False)
-    ai_elements = ChosenEngines(required=False, help_text="Not for a Schema without AI engines.")
+    ai_elements = ChosenEngines(required=False, help_text="Required if the Schema has AI engines, else not allowed.")
     output_elements = ExecutionOutputs(required=False)
 
 
 class ExecutionForm(_Serializer):
-    """The multipart form; beside it one file part `<descriptor>_version_user_vars` (JSON) for each AI engine."""
+    """The multipart form. It also has one file part `<descriptor>_version_user_vars` (JSON) for each AI engine."""
 
     data = ExecutionDocument()  # type: ignore[assignment]
     external_data = s.FileField(required=False, help_text="A zip archive.")
-    report_metadata = s.FileField(required=False, help_text="JSON.")
+    report_metadata = s.FileField(required=False, help_text="A JSON file.")
 
 
 class StateAnswer(_Serializer):
@@ -113,7 +113,7 @@ class EnginesAnswer(_Serializer):
 
 
 class OutputModelAnswer(_Serializer):
-    """Before success what was asked for, after it the registry's URL."""
+    """Until the execution succeeds the model as posted, then the model's URL in the model registry."""
 
     name = s.CharField(required=False)
     description = s.CharField(required=False)
@@ -136,14 +136,14 @@ class OutputsAnswer(_Serializer):
 
 
 class AttemptAnswer(_Serializer):
-    attempt = s.IntegerField(help_text="Counted from 1; the last one is the present one.")
-    schema_version = s.IntegerField(help_text="The version of the Schema that it is, or was, run by.")
+    attempt = s.IntegerField(help_text="Counted from 1; the last is the present attempt.")
+    schema_version = s.IntegerField(help_text="The version of the Schema that the attempt uses.")
     state = StateAnswer()
-    run = s.URLField(allow_null=True, help_text="Its Workflow; null where none was started.")
+    run = s.URLField(allow_null=True, help_text="The attempt's run; null if none was started.")
 
 
 class WarningAnswer(_Serializer):
-    pointer = s.CharField(help_text="A JSON pointer into what was posted.")
+    pointer = s.CharField(help_text="A JSON pointer into the posted document.")
     detail = s.CharField()
 
 
@@ -151,7 +151,7 @@ class ExecutionAnswer(_Serializer):
     url = s.URLField()
     id = s.IntegerField()
     schema = s.URLField()
-    schema_version = s.IntegerField(help_text="The version of the Schema that the present attempt is run by.")
+    schema_version = s.IntegerField(help_text="The version of the Schema that the present attempt uses.")
     created_at = s.DateTimeField()
     updated_at = s.DateTimeField()
     state = StateAnswer()
@@ -159,7 +159,9 @@ class ExecutionAnswer(_Serializer):
     ai_elements = EnginesAnswer()
     output_elements = OutputsAnswer()
     attempts = AttemptAnswer(many=True)
-    warnings = WarningAnswer(many=True, help_text="Data partners that cannot start now; the execution waits for them.")
+    warnings = WarningAnswer(
+        many=True, help_text="Data partners whose steps cannot start now; the execution waits for them."
+    )
 
 
 class ExecutionPage(_Serializer):
@@ -175,7 +177,7 @@ class DryRunAnswer(_Serializer):
 
 
 class ParameterAnswer(_Serializer):
-    value = s.JSONField(help_text="Patients by data partner, or the text that a user typed.")
+    value = s.JSONField(help_text="The ids of patients by data partner, or the text as posted.")
 
 
 class RunningInput(_Serializer):
@@ -199,7 +201,7 @@ class ProducedFile(_Serializer):
 
 
 class SucceededInput(_Serializer):
-    """Exactly what the Schema produces, as ids of the model registry."""
+    """What the Workflow produced, as ids of the model registry: exactly what the Schema produces."""
 
     ai_model = ProducedModel(required=False)
     evaluation_metrics = ProducedMetric(many=True, required=False)

@@ -1,10 +1,10 @@
-"""The verbs of an execution that people use.
+"""What callers of the API do with an execution.
 
     execution = execution_create(document=body.data, files=body.files)
     execution_stop(execution_id=execution.pk)
     execution_delete(execution_id=execution.pk)
 
-A further attempt is in attempts.py; what Workflows and engines tell of an execution is in outcomes.py.
+The retry is in attempts.py; reports of Workflows and engines are handled in outcomes.py.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from web.storage import delete_after_commit, save, stored_files
 def execution_create(*, document: Mapping[str, Any], files: Uploads, start: bool = True) -> Execution:
     """Store a posted execution and queue its Workflow; `start=False` only stores it.
 
-    Raises InvalidInput with every fault, TooLarge, StorageFull, and ServiceUnavailable for a registry that is silent.
+    Raises InvalidInput with every fault, TooLarge, StorageFull, and ServiceUnavailable if the registry does not answer.
     """
     return execution_post(document=document, files=files, start=start).row
 
@@ -52,20 +52,20 @@ def execution_post(*, document: Mapping[str, Any], files: Uploads, start: bool =
 
 
 def execution_preview(*, document: Mapping[str, Any], files: Uploads) -> Rendering:
-    """Return the Workflow that a posted execution would get, under id 0; stores nothing. Raises as a POST would."""
+    """Return the Workflow that a posted execution would get, under id 0; stores nothing. Raises what a POST raises."""
     posted = check_posted(document, files)
     return workflow_rendered(posted, Execution(pk=0, created_at=timezone.now()))
 
 
 def execution_stop(*, execution_id: int) -> Execution:
-    """Stop an execution and keep its record; it fails at once with the reason `stopped`, its Workflow ends after it.
+    """Stop an execution and keep its record; it fails at once with the reason `stopped`, its Workflow ends later.
 
-    One that has failed keeps its reason; what is left of its Workflow is stopped. Raises NotFound, and
-    NotAllowedInState where nothing is left to stop.
+    An execution that has failed keeps its reason; what still runs of its Workflow is stopped. Raises NotFound, and
+    NotAllowedInState if nothing is left to stop.
     """
     message = "Stopped on request."
     with transaction.atomic():
-        # The run first: phase_changed locks in this order too.
+        # The run is locked first: phase_changed locks in this order too.
         run = run_latest(OWNER_KIND, execution_id)
         something_runs = run is not None and not run.is_terminal
         if run is not None:
@@ -79,7 +79,7 @@ def execution_stop(*, execution_id: int) -> Execution:
 
 
 def execution_delete(*, execution_id: int) -> None:
-    """Delete an execution, its files and, by the controller, its Workflow. Raises NotFound."""
+    """Delete an execution and its files; the controller deletes its Workflow. Raises NotFound."""
     with transaction.atomic():
         if not Execution.objects.filter(pk=execution_id).exists():
             raise no_such_execution()
@@ -91,7 +91,7 @@ def execution_delete(*, execution_id: int) -> None:
 
 
 def schema_executions_released(schema: Schema) -> None:
-    """End the Workflows and drop the files of all executions of a Schema that is about to go, in its transaction."""
+    """End the Workflows and delete the files of all executions of a Schema that is deleted, in its transaction."""
     for execution in schema.executions.prefetch_related("ai_engines").iterator(chunk_size=200):
         run_delete(owner_kind=OWNER_KIND, owner_id=execution.pk)
         delete_after_commit(*_stored_files(execution).values())
@@ -123,7 +123,7 @@ def _store(posted: Posted, *, start: bool) -> tuple[Execution, WorkflowRun | Non
         for position, (chosen, snapshot) in enumerate(zip(request.engines, posted.snapshots, strict=True))
     ]
     with stored_files():
-        # Files are written before the transaction begins: a large one would keep every other writer waiting.
+        # Files are written before the transaction begins: a large file would make every other writer wait.
         _save_files(posted.files, execution, engines)
         with transaction.atomic():
             _lock_schema(posted.schema)
@@ -148,9 +148,11 @@ def _save_files(files: Uploads, execution: Execution, engines: list[ExecutionAIE
 
 
 def _lock_schema(schema: Schema) -> None:
-    """Hold the Schema until the execution is stored; it may have been deleted while the registry was asked."""
+    """Lock the Schema until the execution is stored; it may have been deleted while the registry was asked."""
     if not Schema.objects.select_for_update().filter(pk=schema.pk).order_by().values_list("pk", flat=True):
-        raise InvalidInput(faults=[Fault("/data/schema", "names a Schema that was deleted meanwhile")])
+        raise InvalidInput(
+            faults=[Fault("/data/schema", "is the name of a Schema that has been deleted since the request began")]
+        )
 
 
 def _partner_rows(posted: Posted, execution: Execution) -> list[ExecutionDataPartner]:

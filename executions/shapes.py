@@ -1,4 +1,4 @@
-"""The shapes of what is posted and patched, as JSON Schema (2020-12); what a Schema asks for is checked apart."""
+"""The shapes of posted documents, as JSON Schema (2020-12); what a Schema asks for is checked in validation.py."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _PARTNER = {
         "system_path": {"type": ["string", "null"], "maxLength": 1000},
         "fields_definition": {"type": "object"},
         "sheets_definition": {"type": "object"},
-        # There are many of them, so validation.py looks at each by itself, which is ten times as fast.
+        # There may be many patients, so validation.py checks each by itself, which is ten times as fast.
         "patients": {"type": "array", "minItems": 1},
     },
-    # Senders add what they know of a partner, its `dp_name` for one: it is kept with the rest.
+    # Senders add more fields of a data partner, for example `dp_name`: they are kept.
     "required": ["system_path", "fields_definition", "sheets_definition", "patients"],
 }
 
@@ -68,7 +68,7 @@ EXECUTION = _object(
             {
                 "ai_model": _object(
                     {
-                        # What the model registry would refuse after the training is refused before.
+                        # What the model registry would refuse after the training is refused here, before it.
                         "name": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"\S"},
                         "description": {"type": "string", "maxLength": 100_000},
                         "merge_type": {"type": ["string", "null"], "maxLength": 50},
@@ -83,7 +83,7 @@ EXECUTION = _object(
 
 _NAMES = {"type": "array", "maxItems": 10_000, "items": {"type": "string", "maxLength": MAX_NAME}}
 _COUNT = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
-# A later manager may tell more than this: what is not known here is left out.
+# A newer manager may send more fields than these: unknown ones are ignored.
 PROGRESS: dict[str, Any] = {
     "type": "object",
     "properties": {

@@ -1,7 +1,7 @@
-"""Two trainings under way whose models would be one and the same to the model registry: the second is not begun.
+"""Refuses a second training while another one trains the same model.
 
-The registry knows a model by its name, its AI engine's version and its patients, and lets no Workflow overwrite what
-another made. So the later of two would train to its end and then be refused.
+The model registry identifies a model by its name, its AI engine's version and its patients, and lets no Workflow
+overwrite another's model. So the later of two trainings would run to its end, and its model would then be refused.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _UNDER_WAY = (ExecutionState.PENDING, ExecutionState.RUNNING)
 def refuse_second_training(request: ExecutionRequest) -> None:
     """Raise InvalidInput while another execution trains the model that this one is to train.
 
-    Call it before the registry is asked, and again inside the transaction that stores the execution: so no other can
-    come between.
+    Call it before the registry is asked, and again inside the transaction that stores the execution, so that no other
+    execution is stored in between.
     """
     other = training_under_way(request)
     if other is not None:
         detail = (
-            f"is the name of the model that execution {other}, which is under way, trains with the same AI engine "
-            "version and patients: choose another name, or wait until it has ended"
+            f"is the name of the model that execution {other} trains with the same AI engine version and patients: "
+            f"choose another name, or wait until execution {other} has ended"
         )
         raise InvalidInput(faults=[Fault(OUTPUT_MODEL_NAME, detail)])
 
@@ -37,7 +37,7 @@ def refuse_second_training(request: ExecutionRequest) -> None:
 def training_under_way(request: ExecutionRequest) -> int | None:
     """Return the id of a started execution that trains a model of the same name, version and patients, or None.
 
-    Where settings say not to ask the registry, None.
+    Returns None if settings say not to ask the registry.
     """
     if request.output_model is None or not settings.VALIDATE_WITH_MAAS:
         return None

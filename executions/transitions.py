@@ -13,7 +13,7 @@ class State(StrEnum):
 
 
 class Move(StrEnum):
-    """What becomes of a request for a state."""
+    """How a request to change the state is answered."""
 
     CHANGE = "change"
     KEEP = "keep"

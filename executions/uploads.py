@@ -1,4 +1,4 @@
-"""What the file parts of an execution must hold."""
+"""Checks of the contents of an execution's file parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Uploads: TypeAlias = "Mapping[str, File[Any]]"
 
 
-# As many as the model registry takes with the model that comes of them.
+# The same limit as the model registry has for the variables of a model.
 MAX_USER_VARS_BYTES = 10 * 1024**2
 
 

@@ -1,6 +1,6 @@
-"""Does a posted execution fit its Schema? Pure: everything wrong comes back at once, with pointers.
+"""Checks that a posted execution fits its Schema. Pure: all faults are returned at once, with pointers.
 
-Details never quote clinical data; ids of patients are pointed at, not repeated.
+Details never quote clinical data or ids of patients; the pointer shows the place.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _PATH_FORBIDDEN = frozenset("{}\"'\\`$:;,*?<>|")
 
 @dataclass(frozen=True)
 class Rules:
-    """What settings say about executions."""
+    """The rules of settings for executions."""
 
     valid_data_partners: tuple[str, ...]
     partner_paths: Mapping[str, Sequence[str]]
-    """Data partner to the folders below which its path may lie."""
+    """Data partner to the folders that its path may be in."""
 
 
 def shape_faults(document: Mapping[str, Any]) -> list[Fault]:
-    """Return what is wrong with a posted document whatever its Schema."""
+    """Return the faults of a posted document that do not depend on its Schema."""
     return check(document, shapes.EXECUTION)
 
 
 def typed_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a posted document with numbers as numbers, and ids of patients as text, however they were sent."""
+    """Return a posted document with numbers as numbers and ids of patients as text, whichever type was sent."""
     typed: dict[str, Any] = leniency.typed(dict(document), shapes.EXECUTION)
     inputs = _mapping(typed.get("input_elements"))
     platform_data = _mapping(inputs.get("platform_data"))
@@ -72,7 +72,7 @@ def _has_number_as_id(patient: Any) -> bool:
 def execution_faults(
     document: Mapping[str, Any], file_parts: Collection[str], schema: SchemaFacts, rules: Rules
 ) -> list[Fault]:
-    """Return everything wrong with a posted document and the names of its file parts."""
+    """Return all faults of a posted document and of the names of its file parts."""
     faults = [
         *shape_faults(document),
         *_input_faults(document, schema, rules),
@@ -84,7 +84,7 @@ def execution_faults(
 
 
 def parse_request(document: Mapping[str, Any], schema: SchemaFacts) -> ExecutionRequest:
-    """Return the request that a document without faults makes."""
+    """Return the request of a document without faults."""
     inputs = document.get("input_elements", {})
     partners = inputs.get("platform_data", {}).get("data_partners_patients", {})
     federated = inputs.get("federated_learning_configuration", {})
@@ -112,9 +112,9 @@ def _partner(name: str, entry: Mapping[str, Any]) -> Partner:
 
 
 def system_path_fault(path: str | None) -> str:
-    """Return what keeps a data partner's path from being mounted, or ''.
+    """Return why a data partner's path cannot be mounted, or ''.
 
-    The path becomes a `hostPath` and part of a manifest's text: it may neither leave itself nor be an expression.
+    The path becomes a `hostPath` and part of a manifest's text: it may hold neither `..` nor an expression.
     """
     if not path:
         return ""
@@ -123,7 +123,7 @@ def system_path_fault(path: str | None) -> str:
     if ".." in path.split("/"):
         return "must not hold `..`"
     if _PATH_FORBIDDEN & set(path) or not path.isprintable():
-        return "holds a character that is not allowed in a path here"
+        return "holds a character that is not allowed in a path"
     return ""
 
 
@@ -131,8 +131,8 @@ def _outside_fault(path: str, roots: Sequence[str]) -> str:
     if not path or is_below(path, roots):
         return ""
     if not roots:
-        return "may not be mounted: the setting DATA_PARTNER_PATHS lists no folder of this data partner"
-    return f"must lie below a folder that DATA_PARTNER_PATHS lists for this data partner: {', '.join(roots)}"
+        return "may not be mounted: the setting DATA_PARTNER_PATHS lists no folder for this data partner"
+    return f"must be below a folder that DATA_PARTNER_PATHS lists for this data partner: {', '.join(roots)}"
 
 
 def _input_faults(document: Mapping[str, Any], schema: SchemaFacts, rules: Rules) -> Iterator[Fault]:
@@ -150,7 +150,7 @@ def _input_faults(document: Mapping[str, Any], schema: SchemaFacts, rules: Rules
         where = f"{_PARTNERS}/{escape(name)}"
         if name not in rules.valid_data_partners:
             known = ", ".join(rules.valid_data_partners)
-            yield Fault(where, f"is not a data partner of this platform; known are: {known}")
+            yield Fault(where, f"is not a data partner of this platform; must be one of: {known}")
         yield from _partner_faults(where, _mapping(entry), rules.partner_paths.get(name, ()))
     if schema.is_federated and len(partners) < 2:
         yield Fault(_PARTNERS, "must name at least two data partners: this Schema trains in a federated manner")
@@ -159,7 +159,7 @@ def _input_faults(document: Mapping[str, Any], schema: SchemaFacts, rules: Rules
 
 
 def _federated_faults(inputs: Mapping[str, Any], schema: SchemaFacts) -> Iterator[Fault]:
-    """Yield what is wrong with how the rounds shall go, as the Schema's defaults and a sound document say together."""
+    """Yield the faults of the federated options: the Schema's defaults and a valid document's values together."""
     posted = FederatedOptions.of(inputs["federated_learning_configuration"])
     options = posted.over(schema.elements.input.federated_learning_defaults)
     said = posted.document()
@@ -172,13 +172,13 @@ def _federated_faults(inputs: Mapping[str, Any], schema: SchemaFacts) -> Iterato
         if "minimum_clients" not in said:
             where, detail = (
                 _PARTNERS,
-                f"must name at least {options.minimum_clients}: the Schema asks for so many clients",
+                f"must name at least {options.minimum_clients} data partners: the Schema asks for that many clients",
             )
         yield Fault(where, detail)
 
 
 def _of_schema(field: str, detail: str, posted: bool) -> str:
-    return detail if posted else f"does not go with the Schema's defaults: {field} {detail}"
+    return detail if posted else f"does not fit the Schema's defaults: {field} {detail}"
 
 
 def _partner_faults(where: str, entry: Mapping[str, Any], roots: Sequence[str]) -> Iterator[Fault]:
@@ -218,16 +218,16 @@ def _engine_faults(document: Mapping[str, Any], schema: SchemaFacts) -> Iterator
         where = f"{_ENGINES}/{index}"
         slot = slots.get(descriptor)
         if slot is None:
-            known = "is none of the Schema's; those are: " + ", ".join(slots)
-            yield Fault(f"{where}/descriptor", known if slots else "is given, but the Schema has no AI engines")
+            known = "is not an AI engine of the Schema; must be one of: " + ", ".join(slots)
+            yield Fault(f"{where}/descriptor", known if slots else "is not expected: the Schema has no AI engines")
         elif descriptor in seen:
-            yield Fault(f"{where}/descriptor", "is given a second time")
+            yield Fault(f"{where}/descriptor", "is given more than once")
         else:
             yield from _presence(f"{where}/ai_model", chosen.get("ai_model") is not None, slot.ai_model, schema.name)
         seen.add(descriptor)
     for descriptor in slots:
         if descriptor not in seen:
-            yield Fault(_ENGINES, f"lacks the AI engine '{descriptor}', which the Schema asks for")
+            yield Fault(_ENGINES, f"must name the AI engine '{descriptor}': the Schema asks for it")
 
 
 def _output_faults(document: Mapping[str, Any], schema: SchemaFacts) -> Iterator[Fault]:
@@ -252,7 +252,7 @@ def _presence(pointer: str, present: bool, wanted: bool, schema: str) -> Iterato
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    """Return an object as it is and anything else as an empty one: its type is the shape's business."""
+    """Return an object as it is and any other value as an empty object: the shape checks types."""
     return value if isinstance(value, dict) else {}
 
 

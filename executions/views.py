@@ -50,14 +50,14 @@ QUERY = ListQuery(
     },
 )
 
-_FILE = OpenApiResponse(OpenApiTypes.BINARY, description="The file; HEAD and a single Range are honoured.")
-_JSON_FILE = OpenApiResponse(OpenApiTypes.ANY, description="The file; HEAD and a single Range are honoured.")
+_FILE = OpenApiResponse(OpenApiTypes.BINARY, description="The file. HEAD and a single byte range are supported.")
+_JSON_FILE = OpenApiResponse(OpenApiTypes.ANY, description="The file. HEAD and a single byte range are supported.")
 
 _CALLBACKS = ("update_to_running", "update_to_failed", "update_to_succeeded")
 
 
 class ExecutionViewSet(ViewSet):
-    """Executions; a Workflow reaches what `workflow_actions` lists for its role, of its own execution only."""
+    """Executions; a Workflow may call the actions in `workflow_actions` for its role, on its own execution only."""
 
     lookup_url_kwarg = "execution_id"
     lookup_value_converter = "int"
@@ -68,13 +68,13 @@ class ExecutionViewSet(ViewSet):
         "retrieve_data_partner_information": ANY_ROLE - {Role.SERVER},
         "retrieve_workflow_parameter": ANY_ROLE,
         "update_to_running": ANY_ROLE,
-        # Of a client it is taken for its own failure.
+        # From a client it means that this client failed.
         "update_to_failed": ANY_ROLE,
         "update_to_succeeded": CENTRAL_ROLES,
     }
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Answer an error; what is not allowed in an execution's state as the senders of its callbacks know it."""
+        """Answer an error; NotAllowedInState in the form that the senders of callbacks know."""
         if isinstance(exc, NotAllowedInState) and self.action in _CALLBACKS:
             exc = CallbackNotAllowedInState(exc.detail)
         return super().handle_exception(exc)
@@ -88,13 +88,15 @@ class ExecutionViewSet(ViewSet):
     @extend_schema(
         parameters=[
             OpenApiParameter("debug", bool, description="Store the execution and start nothing."),
-            OpenApiParameter("dry_run", bool, description="Answer the Workflow it would start and store nothing."),
+            OpenApiParameter(
+                "dry_run", bool, description="Return the Workflow that would be started, and store nothing."
+            ),
         ],
         request={"multipart/form-data": api.ExecutionForm, "application/json": api.ExecutionDocument},
         responses={201: api.ExecutionAnswer, 200: api.DryRunAnswer},
     )
     def create(self, request: Request) -> Response:
-        """Check an execution and start it."""
+        """Create an execution and start it."""
         flags = _flags(request, "debug", "dry_run")
         body = read_body(request)
         if flags["dry_run"]:
@@ -109,7 +111,7 @@ class ExecutionViewSet(ViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, execution_id: int) -> Response:
-        """Delete an execution; its Workflow ends too."""
+        """Delete an execution and stop its Workflow."""
         execution_delete(execution_id=execution_id)
         return Response(status=204)
 
@@ -122,7 +124,9 @@ class ExecutionViewSet(ViewSet):
     @extend_schema(
         parameters=[
             OpenApiParameter(
-                "schema_version", int, description="Another version of the Schema, with the same elements."
+                "schema_version",
+                int,
+                description="Another version of the Schema with the same elements. Default: the execution's version.",
             )
         ],
         request=None,
@@ -130,10 +134,10 @@ class ExecutionViewSet(ViewSet):
     )
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, execution_id: int) -> Response:
-        """Begin the next attempt of an execution that failed; what came of earlier ones is kept.
+        """Retry a failed execution: begin its next attempt. Earlier attempts are kept.
 
-        It takes the version of the Schema that the execution was posted with, unless another is named; the answer's
-        `schema_version` says which.
+        The attempt uses the execution's version of the Schema, unless `schema_version` names another one. The answer's
+        `schema_version` is the version used.
         """
         execution = execution_retry(execution_id=execution_id, version=_schema_version(request))
         return _begun(present_execution(execution, Addresses.of(request)))
@@ -149,13 +153,14 @@ class ExecutionViewSet(ViewSet):
     @extend_schema(responses={200: _JSON_FILE, 206: _JSON_FILE})
     @action(detail=True)
     def download_report_metadata(self, request: Request, execution_id: int) -> HttpResponseBase:
-        """Download the report's metadata."""
+        """Download the report metadata."""
         check_grant(request, execution_id)
         file = _input_file(execution_bare(execution_id).report_metadata, "report metadata")
         return json_file_response(request, file, "report_metadata.json")
 
     @extend_schema(
-        parameters=[OpenApiParameter("descriptor", str, required=True)], responses={200: _JSON_FILE, 206: _JSON_FILE}
+        parameters=[OpenApiParameter("descriptor", str, required=True, description="The AI engine's descriptor.")],
+        responses={200: _JSON_FILE, 206: _JSON_FILE},
     )
     @action(detail=True)
     def download_user_vars(self, request: Request, execution_id: int) -> HttpResponseBase:
@@ -165,10 +170,13 @@ class ExecutionViewSet(ViewSet):
         engine = engines[_one_of(request, "descriptor", engines)]
         return json_file_response(request, engine.user_vars, f"{engine.descriptor}_user_vars.json")
 
-    @extend_schema(parameters=[OpenApiParameter("data_partner", str, required=True)], responses=api.PartnerInput)
+    @extend_schema(
+        parameters=[OpenApiParameter("data_partner", str, required=True, description="The data partner's name.")],
+        responses=api.PartnerInput,
+    )
     @action(detail=True)
     def retrieve_data_partner_information(self, request: Request, execution_id: int) -> Response:
-        """Answer what was posted for one data partner, clinical data included."""
+        """Return the posted entry of one data partner, with its clinical data."""
         check_grant(request, execution_id)
         execution = execution_bare(execution_id)
         partners = ExecutionDataPartner.objects.filter(execution=execution)
@@ -179,10 +187,13 @@ class ExecutionViewSet(ViewSet):
         check_partner(request, name)
         return Response(partners.get(name=name).entry)
 
-    @extend_schema(parameters=[OpenApiParameter("name", str, required=True)], responses=api.ParameterAnswer)
+    @extend_schema(
+        parameters=[OpenApiParameter("name", str, required=True, description="The parameter's name.")],
+        responses=api.ParameterAnswer,
+    )
     @action(detail=True)
     def retrieve_workflow_parameter(self, request: Request, execution_id: int) -> Response:
-        """Answer a parameter of the Workflow that is too long for arguments; a client gets its own patients only."""
+        """Return a parameter of the Workflow that is too long for arguments. A client gets only its own patients."""
         check_grant(request, execution_id)
         values = parameter_values(execution_bare(execution_id))
         name = _one_of(request, "name", values)
@@ -197,7 +208,7 @@ class ExecutionViewSet(ViewSet):
     )
     @action(detail=True, methods=["patch"])
     def update_to_running(self, request: Request, execution_id: int) -> Response:
-        """Take note that the Workflow has begun; the body may be left out."""
+        """Report that the Workflow has begun. The body is optional."""
         return _called_back(request, execution_id, execution_to_running, as_told)
 
     @extend_schema(
@@ -206,7 +217,7 @@ class ExecutionViewSet(ViewSet):
     )
     @action(detail=True, methods=["patch"])
     def update_to_failed(self, request: Request, execution_id: int) -> Response:
-        """Take note that the Workflow gave up, or, of a client, that its part of a federated training did."""
+        """Report that the Workflow failed or, with a client's token, that this client failed."""
         partner = client_of(request)
         if partner is not None:
             return _called_back(request, execution_id, partial(role_to_failed, partner=partner), as_failure)
@@ -218,7 +229,7 @@ class ExecutionViewSet(ViewSet):
     )
     @action(detail=True, methods=["patch"])
     def update_to_succeeded(self, request: Request, execution_id: int) -> Response:
-        """Take note of what the Workflow produced."""
+        """Report that the Workflow succeeded, with what it produced."""
         return _called_back(request, execution_id, execution_to_succeeded, as_products)
 
 
@@ -243,7 +254,9 @@ def _called_back(
     attempt = check_grant(request, execution_id)
     body = read_callback(request)
     if body.files:
-        raise InvalidInput(faults=[Fault(f"/files/{name}", "is not asked for here") for name in body.files])
+        raise InvalidInput(
+            faults=[Fault(f"/files/{name}", "is not expected: this request takes no files") for name in body.files]
+        )
     return _shown(request, service(execution_id=execution_id, document=read(body.data), attempt=attempt))
 
 
@@ -259,15 +272,21 @@ def _one_of(request: Request, name: str, known: Mapping[str, Any] | list[str]) -
     if len(values) != 1:
         raise InvalidInput(faults=[Fault(f"/query/{name}", "is given more than once" if values else "is missing")])
     if values[0] not in known:
-        raise InvalidInput(faults=[Fault(f"/query/{name}", "is none of this execution's: " + ", ".join(known))])
+        raise InvalidInput(
+            faults=[Fault(f"/query/{name}", "is not known in this execution; must be one of: " + ", ".join(known))]
+        )
     return values[0]
 
 
 def _schema_version(request: Request) -> int | None:
-    """Return the query's one parameter. Raises InvalidInput for anything else in it."""
+    """Return the query's only parameter. Raises InvalidInput for any other."""
     for name in request.query_params:
         if name not in ("schema_version", "format"):
-            raise InvalidInput(faults=[Fault(f"/query/{name}", "is not known here; known is: schema_version")])
+            raise InvalidInput(
+                faults=[
+                    Fault(f"/query/{name}", "is not a parameter of this request; its only parameter is: schema_version")
+                ]
+            )
     text = request.query_params.get("schema_version")
     if text is None:
         return None
@@ -277,14 +296,16 @@ def _schema_version(request: Request) -> int | None:
 
 
 def _flags(request: Request, *names: str) -> dict[str, bool]:
-    """Return the query's flags; a name nobody knows is refused, since `dryrun=true` would start something."""
+    """Return the query's flags. Unknown names are refused: a misspelt `dryrun=true` would start the execution."""
     faults = []
     for name in request.query_params:
         value = str(request.query_params[name])
         if name == FORMAT and value == JSON:
             continue
         if name not in names:
-            faults.append(Fault(f"/query/{name}", "is not known here; known are: " + ", ".join(names)))
+            faults.append(
+                Fault(f"/query/{name}", "is not a parameter of this request; its parameters are: " + ", ".join(names))
+            )
         elif value.lower() not in ("true", "false"):
             faults.append(Fault(f"/query/{name}", "must be true or false"))
     if faults:

@@ -40,12 +40,12 @@ _PASTED = {
 
 
 def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
-    """Return the Workflow of an execution's present attempt, under a name that no other has.
+    """Return the Workflow of an execution's present attempt, under a unique name.
 
-    Raises InvalidInput where the policy for manifests does not let it run.
+    Raises InvalidInput if the policy for manifests does not let it run.
     """
     name = workflow_name(execution.pk, execution.attempt)
-    # The channels of federated training are named after this moment: an attempt must not hear what an earlier one said.
+    # This time is part of the channel's name, so an attempt does not read the messages of an earlier attempt.
     begun_at = execution.created_at if execution.attempt == 1 else timezone.now()
     rendered = posted.rendered(execution.pk, begun_at)
     if not posted.facts.is_started:
@@ -68,7 +68,7 @@ def workflow_rendered(posted: Posted, execution: Execution) -> Rendering:
 
 
 def _hold_to_sizes(rendering: Rendering) -> None:
-    """Refuse a Workflow whose containers could never be started, for what they would be started with is too long.
+    """Refuse a Workflow whose containers could never be started because their arguments or variables are too long.
 
     Raises InvalidInput.
     """
@@ -82,7 +82,7 @@ def _hold_to_sizes(rendering: Rendering) -> None:
 
 
 def _hold_to_policy(rendering: Rendering, execution: RenderedExecution) -> None:
-    """Refuse a Workflow now that the controller or its engine would refuse at its submission. Raises InvalidInput."""
+    """Refuse a Workflow that the controller or its engine would refuse at submission. Raises InvalidInput."""
     grant = workflow_grant(
         execution_id=execution.id,
         partners=[partner.name for partner in execution.partners],
@@ -93,7 +93,7 @@ def _hold_to_policy(rendering: Rendering, execution: RenderedExecution) -> None:
     verdict = verdict_of(rendering.manifest, settings.ENGINE, replace(grant, secrets=secrets, config_maps=config_maps))
     faults = verdict.faults or refused_by_engine(rendering.manifest, settings.ENGINE)
     if faults:
-        words = "its Workflow may not run as it would be rendered"
+        words = "the policy refuses the Workflow that would be rendered"
         found = [Fault(_AT_SCHEMA, f"{words}: {fault.pointer}: {fault.detail}") for fault in faults]
         raise InvalidInput(faults=found[:MAX_FAULTS])
 

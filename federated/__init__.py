@@ -1,1 +1,1 @@
-"""The channels over which the server and the clients of a federated training talk."""
+"""The channels that carry the messages between the server and the clients of a federated training."""

@@ -1,4 +1,4 @@
-"""The body of a request as a file that goes block by block into the storage, held to its announced digest."""
+"""The body of a request as a file that is written block by block into storage and checked against its digest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def announced_length(request: HttpRequest, limit: int) -> int:
     limit_size(request)
     length = int(request.META.get("CONTENT_LENGTH") or 0)
     if length > limit:
-        raise TooLarge(f"The body has {length} bytes, and the channel admits {limit}.")
+        raise TooLarge(f"The body has {length} bytes; the channel accepts at most {limit}.")
     return length
 
 
@@ -48,10 +48,10 @@ def announced_digest(request: HttpRequest) -> str:
 
 
 class IncomingBody(File[bytes]):
-    """The body of a request as a file that is read once, on its way into the storage; nothing of it is kept here.
+    """The body of a request as a file that is read once, on its way into storage; it is not buffered here.
 
-    Whoever reads its last byte learns whether it was whole: raises InvalidInput when the SHA-256 is not `sha256` (''
-    for any), UnreadablePostError when the body breaks off, and InvalidToken when the sender's token ends meanwhile.
+    Reading the last byte checks the body: raises InvalidInput if the SHA-256 is not `sha256` ('' for any),
+    UnreadablePostError if the body breaks off, and InvalidToken if the sender's token expires in the meantime.
     """
 
     def __init__(self, request: Request, length: int, sha256: str) -> None:
@@ -62,7 +62,7 @@ class IncomingBody(File[bytes]):
         self._wanted = sha256
         self._digest = hashlib.sha256()
         if length:
-            # A server that takes a body when it is asked for takes it now, before anything is begun for it.
+            # A server that receives a body on demand receives it now, before other work is begun for it.
             request.read(0)
 
     def read(self, size: int = -1) -> bytes:
@@ -73,28 +73,28 @@ class IncomingBody(File[bytes]):
         self._digest.update(block)
         self._left -= len(block)
         if wanted and not block:
-            raise InvalidInput(f"The body broke off: {self.size - self._left} of {self.size} bytes came.")
+            raise InvalidInput(f"The body broke off: {self.size - self._left} of {self.size} bytes were received.")
         if not self._left:
             self._judge()
         return block
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """Yield what comes, as it comes."""
+        """Yield the blocks as they arrive."""
         yield from iter(partial(self.read, chunk_size or _BLOCK), b"")
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Stay at the beginning; nothing else is possible."""
+        """Accept only the position at the beginning, before anything is read."""
         if offset or whence or self._left != self.size:
-            raise io.UnsupportedOperation("a request's body is read once")
+            raise io.UnsupportedOperation("a request's body can be read only once")
         return 0
 
     def seekable(self) -> bool:
-        """Tell that it can't be read again."""
+        """Return False: it cannot be read again."""
         return False
 
     @property
     def closed(self) -> bool:
-        """Tell that it may be read: the request is open as long as it is answered."""
+        """Return False: the request is open until it is answered."""
         return False
 
     def close(self) -> None:
@@ -103,4 +103,6 @@ class IncomingBody(File[bytes]):
     def _judge(self) -> None:
         found = self._digest.hexdigest()
         if self._wanted and found != self._wanted:
-            raise InvalidInput(faults=[Fault(_AT_DIGEST, f"the body's SHA-256 is {found}, not {self._wanted}")])
+            raise InvalidInput(
+                faults=[Fault(_AT_DIGEST, f"must be the SHA-256 of the body, which is {found}, not {self._wanted}")]
+            )

@@ -8,24 +8,24 @@ from datetime import UTC, datetime
 
 
 def channel_id(execution_id: int, created_at: datetime) -> str:
-    """Name the channel of an execution; the creation time keeps it unique over re-created databases.
+    """Name the channel of an execution; the creation time keeps it unique when a database is created anew.
 
-    The form is the one that federated managers in the field are given as their EXECUTION_ID.
+    The form is that of the EXECUTION_ID of existing federated managers.
     """
     stamp = created_at.isoformat(sep="_", timespec="microseconds")
     return f"{execution_id}_-SEP-_{stamp.replace(':', '-').replace('+', '_')}_-SEP-_"
 
 
 TO_CLIENTS = "models_to_clients"
-# Of the message that tells of a failure in the server's place: told twice it is there once.
+# The fixed id of the message that reports a failure in place of the server: sent twice, it is stored once.
 FAILURE_ID = "failure-of-the-server"
 _LONGEST_REASON = 1000
 
 
 def failure_headers(reason: str) -> dict[str, str]:
-    """Return the headers of a message without a value by which a server says that the training has failed.
+    """Return the headers of a server's message that the training has failed; the message has the null value.
 
-    contracts/federated-protocol.md; the reason is for managers of ours.
+    See contracts/federated-protocol.md; only our own managers read the reason.
     """
     told = " ".join(reason.encode(errors="replace").decode().split())[:_LONGEST_REASON]
     return {"message_name": "start_iteration", "iteration_index": "0", "failure_reason": told}
@@ -38,14 +38,14 @@ _FORM = re.compile(
 
 @dataclass(frozen=True)
 class ChannelName:
-    """What the id of a channel says."""
+    """The parts of a channel's id."""
 
     execution_id: int
     created_at: datetime
 
 
 def read_channel_id(text: str) -> ChannelName | None:
-    """Return what a channel id says, None for a text that is none of ours."""
+    """Return the parts of a channel id, None for a text that is not a channel id of this service."""
     found = _FORM.fullmatch(text)
     if found is None:
         return None

@@ -12,10 +12,10 @@ from federated.adapters.configured import get_adapter
 
 
 def check_adapters(**_: Any) -> list[checks.CheckMessage]:
-    """Check that each configured adapter can be made, and that new channels have one to go to."""
+    """Check that each configured adapter can be created, and that the adapter for new channels is configured."""
     found: list[checks.CheckMessage] = []
     if settings.FEDERATED_ADAPTER not in settings.FEDERATED_ADAPTERS:
-        words = f"FEDERATED_ADAPTER names {settings.FEDERATED_ADAPTER!r}, which FEDERATED_ADAPTERS does not have."
+        words = f"FEDERATED_ADAPTER is {settings.FEDERATED_ADAPTER!r}, which is not an adapter of FEDERATED_ADAPTERS."
         found.append(checks.Error(words, id="federated.E001"))
     for alias in settings.FEDERATED_ADAPTERS:
         try:

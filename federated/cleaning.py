@@ -1,8 +1,8 @@
-"""What is left of channels at what carries their messages, and its removal.
+"""Finds and deletes topics that are left over from channels.
 
-Normally a run's release closes its channel. Left is what a broker that was down prevented, and what a service whose
-database was made anew no longer knows of. A channel whose row is open, and whose time is not over, is never touched:
-its row was written before its topics were made.
+Normally a run's release closes its channel. Topics are left over if a broker was down, or if a service's database was
+created anew. A channel whose row is open and whose time is not over is never touched: its row was written before its
+topics were created.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DONE, FAILED, NOT_TRIED, WOULD = "deleted", "failed", "not tried", "would be del
 
 @dataclass(frozen=True)
 class Remainder:
-    """What is left of one channel, and why it may go; `is_known` tells that it has a row here."""
+    """What is left of one channel, and why it may be deleted; `is_known` means that the channel has a row here."""
 
     channel_id: str
     parts: tuple[str, ...]
@@ -32,7 +32,7 @@ class Remainder:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a remainder; `message` is empty unless it failed."""
+    """The result of a deletion; `message` is empty unless it failed."""
 
     remainder: Remainder
     state: str
@@ -42,12 +42,12 @@ class Outcome:
 def remainders(
     alias: str, adapter: ChannelAdapter, now: datetime, orphans_before: datetime | None
 ) -> Iterator[Remainder]:
-    """Yield what may go, the oldest execution first.
+    """Yield what may be deleted, the oldest execution first.
 
-    What has no row goes only when its name tells of a time before `orphans_before`: it may be another service's, and
-    running. Raises ChannelUnavailable.
+    A channel without a row is deleted only if the time in its name is before `orphans_before`: it may belong to another
+    service and still be in use. Raises ChannelUnavailable.
     """
-    # Asked first: a channel that is opened meanwhile has a row by the time the rows are read.
+    # The adapter is asked first: a channel that is opened in the meantime has a row when the rows are read.
     there = adapter.remains()
     rows = {row.pk: row for row in Channel.objects.filter(pk__in=list(there))}
     uncleared = Channel.objects.filter(adapter=alias, cleared_at__isnull=True)
@@ -62,7 +62,7 @@ def remainders(
 
 
 def remove(adapter: ChannelAdapter, found: Iterable[Remainder]) -> Iterator[Outcome]:
-    """Delete remainders one by one; once the adapter doesn't answer, the others are not tried."""
+    """Delete remainders one by one; once the adapter does not answer, the others are not tried."""
     is_away = False
     for remainder in found:
         if is_away:
@@ -71,7 +71,7 @@ def remove(adapter: ChannelAdapter, found: Iterable[Remainder]) -> Iterator[Outc
         try:
             if remainder.is_known:
                 channel_close(remainder.channel_id)
-            # Also where the row says that nothing is left: something was made after that.
+            # Even if the row says that nothing is left: something was created after that.
             adapter.close(remainder.channel_id)
         except ChannelUnavailable as error:
             is_away = True

@@ -1,4 +1,4 @@
-"""What is wrong with a request to a channel, beside what the whole API knows."""
+"""Errors of the channel API, besides those of the whole API."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from web.errors import OrchestratorError
 class ChannelClosed(OrchestratorError):
     code = "channel-closed"
     status = 410
-    title = "The channel is closed, and what was in it is gone."
+    title = "The channel is closed and its messages are deleted."

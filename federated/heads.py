@@ -1,4 +1,4 @@
-"""What the headers of a published message and the query of a reader say (docs/reference/channel-api.md); pure."""
+"""Reads the headers of a published message and the query of a reader (docs/reference/channel-api.md); pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_KEY = 1000
 
 @dataclass(frozen=True)
 class Head:
-    """What stands in the headers of a message that is published."""
+    """The headers of a published message."""
 
     message_id: str
     key: str
@@ -31,7 +31,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which heads are wanted, and for how many seconds to wait for them."""
+    """Which heads a reader asks for, and how many seconds to wait for them."""
 
     after: int
     wait: float
@@ -39,14 +39,14 @@ class Wanted:
 
 
 def read_head(given: Mapping[str, str]) -> Head:
-    """Return what a publishing request's headers say. Raises InvalidInput with every fault."""
+    """Return the headers of a publishing request. Raises InvalidInput with every fault."""
     faults: list[Fault] = []
     message_id = given.get("Message-Id", "").lower()
     if not _MESSAGE_ID.fullmatch(message_id):
         faults.append(Fault("/headers/Message-Id", "must be 32 hexadecimal digits"))
     key = _decoded(given, "Message-Key", faults)
     if len(key) > _LONGEST_KEY:
-        faults.append(Fault("/headers/Message-Key", f"is longer than {_LONGEST_KEY} characters"))
+        faults.append(Fault("/headers/Message-Key", f"must have at most {_LONGEST_KEY} characters"))
     headers = _headers(_decoded(given, "Message-Headers", faults), faults)
     null = given.get("Message-Null", "").lower()
     if null not in ("true", "false"):
@@ -57,9 +57,9 @@ def read_head(given: Mapping[str, str]) -> Head:
 
 
 def read_wanted(query: Mapping[str, str]) -> Wanted:
-    """Return what a reader's query asks for. Raises InvalidInput with every fault."""
+    """Return a reader's query. Raises InvalidInput with every fault."""
     faults = [
-        Fault(f"/query/{name}", "is not known here; known are: after, wait, limit")
+        Fault(f"/query/{name}", "is not a parameter of this request; its parameters are: after, wait, limit")
         for name in query
         if name not in ("after", "wait", "limit")
     ]
@@ -104,7 +104,7 @@ def _headers(text: str, faults: list[Fault]) -> dict[str, str]:
         faults.extend(error.faults)
         return {}
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        faults.append(Fault(pointer, "must be a JSON object of texts"))
+        faults.append(Fault(pointer, "must be a JSON object whose values are strings"))
         return {}
     return found
 

@@ -1,4 +1,4 @@
-"""What goes into the channels that this service keeps, and what is deleted with them."""
+"""Messages and models of channels that this service stores: publishing and deleting them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from web.storage import delete_after_commit, save, stored_files
 
 @dataclass(frozen=True)
 class Publication:
-    """A message as it is sent; `body` is None for the null value."""
+    """A message to publish; `body` is None for the null value."""
 
     topic: str
     message_id: str
@@ -31,18 +31,18 @@ class Publication:
 
 @dataclass(frozen=True)
 class Published:
-    """Where a message is, and whether it is new there."""
+    """The offset of a message, and whether it is new."""
 
     offset: int
     is_new: bool
 
 
 class _KnownAlready(Exception):
-    """Somebody has stored the same meanwhile."""
+    """Another request has stored the same in the meantime."""
 
 
 def message_offset(*, channel_id: str, topic: str, message_id: str) -> int | None:
-    """Return where a message is that was published before, or None."""
+    """Return the offset of a message that has been published already, or None."""
     known = ChannelMessage.objects.filter(channel=channel_id, topic=topic, message_id=message_id)
     return known.values_list("offset", flat=True).first()
 
@@ -63,7 +63,7 @@ def message_publish(*, channel: Channel, message: Publication) -> Published:
             if message.body is not None:
                 save(row.contents, "message", message.body)
             with transaction.atomic():
-                # The lock makes publishers of a channel queue up, so that offsets become visible in their order.
+                # The lock lets one publisher of a channel write at a time: offsets become visible in their order.
                 _lock_open(channel.pk)
                 offset = message_offset(channel_id=channel.pk, topic=message.topic, message_id=message.message_id)
                 if offset is not None:
@@ -78,7 +78,7 @@ def message_publish(*, channel: Channel, message: Publication) -> Published:
 
 
 def stored_model_put(*, channel: Channel, sha256: str, body: File[Any], stored_by: str = "") -> bool:
-    """Keep a model under its digest; return whether it is new. `stored_by` is the data partner, '' for the server.
+    """Store a model under its digest; return whether it is new. `stored_by` is the data partner, '' for the server.
 
     Raises NotFound, ChannelClosed and StorageFull.
     """
@@ -93,7 +93,7 @@ def stored_model_put(*, channel: Channel, sha256: str, body: File[Any], stored_b
                 row.save(force_insert=True)
     except _KnownAlready:
         if not stored_by:
-            # What the server sends is for all, also where it is just what one client sent.
+            # A model of the server is for all roles, even if one client has sent the same.
             StoredModel.objects.filter(channel=channel, sha256=sha256).update(stored_by="")
         return False
     return True
@@ -113,7 +113,7 @@ def stored_models_delete(*, channel_id: str) -> None:
 
 
 def topic_end(channel_id: str, topic: str, keys: Collection[str] | None = None) -> int:
-    """Return the offset of a topic's last message, of `keys` only where given; -1 when there is none."""
+    """Return the offset of a topic's last message, of `keys` only if given; -1 if there is none."""
     messages = ChannelMessage.objects.filter(channel=channel_id, topic=topic)
     if keys is not None:
         messages = messages.filter(key__in=keys)

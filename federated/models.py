@@ -1,4 +1,4 @@
-"""Channels, and what is in those that this service keeps itself."""
+"""Channels, and the messages and models that this service stores for them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ TOPICS = ("status", "models_to_manager", "models_to_clients")
 
 
 def _file_path(row: Any, name: str) -> str:
-    # A channel's own folder; its id is no file name everywhere.
+    # The channel's own folder; its id is not a valid file name on every system.
     return f"federated/{row.channel.execution_id}-{row.channel.attempt}/{name}"
 
 
 class Channel(models.Model):
-    """The channel of one attempt of an execution; stays when the execution is deleted, or topics would have no owner.
+    """The channel of one attempt of an execution; the row outlives the execution, so that its topics can be deleted.
 
-    Open from its first moment, before anything is made for it outside, until `closed_at`; when all of that is gone
-    again, `cleared_at` says so.
+    A channel is open from its creation, before anything is created outside the database, until `closed_at`;
+    `cleared_at` is when all of that had been deleted.
     """
 
     id = models.CharField(primary_key=True, max_length=200)
@@ -26,11 +26,13 @@ class Channel(models.Model):
     execution_id = models.BigIntegerField()
     attempt = models.PositiveIntegerField()
     max_model_bytes = models.PositiveBigIntegerField()
-    ends_at = models.DateTimeField(help_text="Nothing needs the channel after this.")
+    ends_at = models.DateTimeField(help_text="The channel is not needed after this time.")
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
-    cleared_at = models.DateTimeField(null=True, blank=True, help_text="When nothing of it was left.")
+    cleared_at = models.DateTimeField(
+        null=True, blank=True, help_text="When everything of the channel had been deleted."
+    )
 
     class Meta:
         indexes = [
@@ -45,7 +47,7 @@ class Channel(models.Model):
 
 
 class ChannelMessage(models.Model):
-    """One message of a topic, never changed; without contents it is the null value."""
+    """One message of a topic, never changed; without contents it has the null value."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="messages")
     topic = models.CharField(max_length=20, choices=[(topic, topic) for topic in TOPICS])
@@ -68,13 +70,13 @@ class ChannelMessage(models.Model):
 
 
 class StoredModel(models.Model):
-    """A model that lies here while its claim goes over a topic; found by its SHA-256 in hexadecimal."""
+    """A model that is stored here while a topic carries only its claim; identified by its SHA-256 in hexadecimal."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="stored_models")
     sha256 = models.CharField(max_length=64)
     size = models.PositiveBigIntegerField()
     stored_by = models.CharField(
-        max_length=200, blank=True, help_text="The data partner whose client stored it; empty for the server's."
+        max_length=200, blank=True, help_text="The data partner whose client stored the model; empty for the server."
     )
     contents = models.FileField(upload_to=_file_path, max_length=300)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,7 +1,7 @@
-"""What each role of a federated training may read and write in its channel: tables by topic, and the keys it has there.
+"""What each role of a federated training may read and write in its channel: tables by topic, and the role's keys.
 
-A client hears the server and itself, never another data partner's client, and speaks under its own name only. The keys
-are those of contracts/federated-protocol.md.
+A client reads messages of the server and its own, never those of another data partner's client, and writes under its
+own key only. The keys are those of contracts/federated-protocol.md.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def client_key(channel_id: str, partner: str) -> str:
 
 
 def readable_keys(grant: WorkflowGrant | None, channel_id: str) -> frozenset[str] | None:
-    """Return the keys of the messages that a role may read, or None for those of every key."""
+    """Return the keys of the messages that a role may read, or None for all keys."""
     if grant is None or grant.role is not Role.CLIENT:
         return None
     return frozenset({channel_id, client_key(channel_id, grant.partner)} if grant.partner else {channel_id})
@@ -48,15 +48,15 @@ def may_write(grant: WorkflowGrant, channel_id: str, topic: str, key: str) -> bo
 
 
 def may_store(grant: WorkflowGrant) -> bool:
-    """Return whether a role may store models beside the topics; nobody's client may not."""
+    """Return whether a role may store models here; a client without a data partner may not."""
     return grant.role is not Role.CLIENT or bool(grant.partner)
 
 
 def storer_of(grant: WorkflowGrant | None) -> str:
-    """Return whose a stored model is: the data partner of a client, '' for the server, whose models are for all."""
+    """Return the owner of a stored model: the data partner of a client, '' for the server, whose models are for all."""
     return grant.partner if grant is not None and grant.role is Role.CLIENT else ""
 
 
 def readable_storers(grant: WorkflowGrant | None) -> frozenset[str] | None:
-    """Return whose stored models a role may read, or None for everybody's."""
+    """Return the owners whose stored models a role may read, or None for all."""
     return frozenset({"", grant.partner}) if grant is not None and grant.role is Role.CLIENT else None

@@ -1,4 +1,4 @@
-"""Channels and what is in them, as readers and writers may have them."""
+"""Reads of channels, their messages and their stored models."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def channel_found(channel_id: str) -> Channel:
 
 
 def refuse_closed(channel: Channel) -> None:
-    """Raise ChannelClosed for a channel that is."""
+    """Raise ChannelClosed if a channel is closed."""
     if channel.closed_at is not None:
         raise ChannelClosed
 
 
 def heads_after(channel_id: str, topic: str, after: int, limit: int, keys: Keys = None) -> list[dict[str, Any]]:
-    """Return the heads of a topic's messages behind an offset, the oldest first; of `keys` only, where given."""
+    """Return the heads of a topic's messages after an offset, the oldest first; of `keys` only if given."""
     rows = ChannelMessage.objects.filter(channel=channel_id, topic=topic, offset__gt=after).order_by("offset")
     if keys is not None:
         rows = rows.filter(key__in=keys)
@@ -42,7 +42,7 @@ def end_of(channel_id: str, topic: str, heads: list[dict[str, Any]], limit: int,
 
 
 def message_found(channel_id: str, topic: str, offset: int, keys: Keys = None) -> ChannelMessage:
-    """Return a message that has a value; of `keys` only, where given. Raises NotFound."""
+    """Return a message that has a value; of `keys` only if given. Raises NotFound."""
     row = ChannelMessage.objects.filter(channel=channel_id, topic=topic, offset=offset).first()
     if row is None or (keys is not None and row.key not in keys):
         raise NotFound("There is no message at this offset.")
@@ -52,8 +52,8 @@ def message_found(channel_id: str, topic: str, offset: int, keys: Keys = None) -
 
 
 def stored_model_found(channel_id: str, sha256: str, storers: Keys = None) -> StoredModel:
-    """Return a stored model; of `storers` only, where given. Raises NotFound."""
+    """Return a stored model; of `storers` only if given. Raises NotFound."""
     row = StoredModel.objects.filter(channel=channel_id, sha256=sha256).first()
     if row is None or (storers is not None and row.stored_by not in storers):
-        raise NotFound("There is no model of this digest.")
+        raise NotFound("There is no stored model with this digest.")
     return row

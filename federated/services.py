@@ -1,11 +1,11 @@
-"""Channels, opened before a Workflow starts and closed when nothing of it runs any more.
+"""Channels: opened before a Workflow starts and closed after it has ended.
 
-    environment = manager_environment(spec)      # into the manifest, when an execution is posted
+    environment = manager_environment(spec)      # for the manifest, when an execution is posted
     secrets = channel_open(spec)                 # before the Workflow is submitted
     channel_close(spec.id)                       # after its end
 
-Whoever opens writes a row first, so that what is made outside always has one; a channel whose row is open is nobody's
-to clean up.
+Opening a channel writes its row first, so that everything outside the database always has a row. A channel whose row is
+open is never cleaned up.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ __all__ = [
 
 
 def manager_environment(spec: ChannelSpec) -> dict[str, str]:
-    """Return the environment variables of the federated managers that talk over a channel; asks nobody."""
+    """Return the environment variables of the federated managers that use a channel; no network."""
     return _chosen().environment(spec)
 
 
 def secret_variables() -> tuple[str, ...]:
-    """Return the names of the environment variables whose values `channel_open` gives, for a Secret to hold."""
+    """Return the names of the environment variables that `channel_open` returns and a Secret holds."""
     return _chosen().secret_variables()
 
 
 def channel_open(spec: ChannelSpec) -> dict[str, str]:
-    """Open a channel, or find it open; return the values of `secret_variables`.
+    """Open a channel unless it is open already; return the values of `secret_variables`.
 
-    Raises ChannelUnavailable, which may pass, and ChannelRefused, which will not.
+    Raises ChannelUnavailable, which is temporary, and ChannelRefused, which is final.
     """
     first = Channel(
         pk=spec.id,
@@ -61,7 +61,7 @@ def channel_open(spec: ChannelSpec) -> dict[str, str]:
         raise ChannelRefused(f"The channel {spec.id} is closed.")
     adapter = _adapter_of(channel)
     values = adapter.open(spec)
-    # Who closed it meanwhile may have been earlier than what was just made.
+    # If the channel was closed in the meantime, the closing may have missed what was just created.
     if not Channel.objects.filter(pk=spec.id, closed_at__isnull=True).update(opened_at=timezone.now()):
         adapter.close(spec.id)
         raise ChannelRefused(f"The channel {spec.id} was closed while it was being opened.")
@@ -69,7 +69,7 @@ def channel_open(spec: ChannelSpec) -> dict[str, str]:
 
 
 def channel_fail(channel_id: str, reason: str) -> None:
-    """Tell the clients that talk over an open channel that the training has failed, in their server's place.
+    """Tell the clients of an open channel, in place of their server, that the training has failed.
 
     Raises ChannelUnavailable.
     """
@@ -79,9 +79,9 @@ def channel_fail(channel_id: str, reason: str) -> None:
 
 
 def channel_close(channel_id: str) -> None:
-    """Close a channel and delete all that was in it; does nothing where it never was opened.
+    """Close a channel and delete its messages; does nothing if it was never opened.
 
-    Raises ChannelUnavailable; nothing can be published any more even so.
+    Raises ChannelUnavailable; even then nothing can be published any more.
     """
     with transaction.atomic():
         channel = Channel.objects.select_for_update().filter(pk=channel_id).first()
@@ -100,8 +100,8 @@ def _adapter_of(channel: Channel) -> ChannelAdapter:
     try:
         return get_adapter(channel.adapter)
     except ImproperlyConfigured as error:
-        # Whoever took the adapter out of the settings may put it back; until then the channel can't be cleared.
-        raise ChannelUnavailable(f"The channel {channel.pk} needs its adapter: {error}") from error
+        # The adapter was removed from the settings; until it is configured again, the channel cannot be cleared.
+        raise ChannelUnavailable(f"The adapter of the channel {channel.pk} is not configured: {error}") from error
 
 
 def _chosen() -> ChannelAdapter:

@@ -16,7 +16,7 @@ class TopicConverter:
 
 
 class OffsetConverter(IntConverter):
-    # As far as a database counts.
+    # The largest integer of the database.
     regex = "[0-9]{1,18}"
 
 

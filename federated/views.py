@@ -1,4 +1,4 @@
-"""`/api/channels/`: the channels of federated training that this service keeps itself, and models beside topics."""
+"""`/api/channels/`: the channels of federated training that this service stores, and models kept outside topics."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from web.standing import GrantedTurns, refuse_ended, still_granted
 from web.turns import InTurns, takes_turns
 
 _BINARY = {"application/octet-stream": OpenApiTypes.BINARY}
-_FILE = OpenApiResponse(OpenApiTypes.BINARY, description="HEAD and a single Range are honoured.")
+_FILE = OpenApiResponse(OpenApiTypes.BINARY, description="The file. HEAD and a single byte range are supported.")
 _FILES = {(status, "application/octet-stream"): _FILE for status in (200, 206)}
 
 
@@ -52,26 +52,26 @@ def _header(name: str, description: str) -> OpenApiParameter:
 
 
 class ChannelView(APIView):
-    """What every address of a channel has: people may read, a Workflow what belongs to its own attempt and role."""
+    """The base of a channel's views: people may read; a Workflow may use what its attempt and role allow."""
 
     @staticmethod
     def workflow_access(grant: WorkflowGrant, request: Request, view: Any) -> bool:
-        # Whose channel it is, `channel` asks; which topics and keys of it, federated.roles says.
+        # `channel` checks whose channel it is; federated.roles decides on topics and keys.
         return grant.role in ROLES_IN_CHANNELS and request.method != "OPTIONS"
 
     def channel(self, request: Request, channel_id: str, topic: str = "") -> Channel:
-        """Return the open channel that a request may use; a topic of it that a reader may read.
+        """Return the open channel that a request may use; checks that a reader may read `topic`.
 
         Raises NotFound, PermissionDenied and ChannelClosed.
         """
         channel = channel_found(channel_id)
         grant = grant_of(request)
         if grant is not None and (grant.execution_id, grant.attempt) != (channel.execution_id, channel.attempt):
-            raise PermissionDenied("This token speaks for another execution, or another attempt.")
+            raise PermissionDenied("This token belongs to another execution or another attempt.")
         if grant is None and request.method not in ("GET", "HEAD", "OPTIONS"):
-            raise PermissionDenied("Only the Workflow of the execution writes into its channel.")
+            raise PermissionDenied("Only the Workflow of the execution may write into its channel.")
         if grant is not None and topic and request.method != "POST" and topic not in MAY_READ[grant.role]:
-            raise PermissionDenied(f"This token's role does not read {topic}.")
+            raise PermissionDenied(f"The role of this token may not read the topic {topic}.")
         refuse_closed(channel)
         return channel
 
@@ -80,11 +80,21 @@ class MessagesView(ChannelView):
     @extend_schema(
         operation_id="channels_messages_publish",
         parameters=[
-            _header("Message-Id", "32 hexadecimal digits, the same when the message is sent again."),
-            _header("Message-Key", "Percent-encoded UTF-8."),
-            _header("Message-Headers", "A JSON object of texts, percent-encoded UTF-8."),
-            _header("Message-Null", "`true` for the null value, else `false`."),
-            OpenApiParameter("Content-Digest", str, OpenApiParameter.HEADER, description="sha-256=:<base64>:"),
+            _header(
+                "Message-Id", "Id of the message: 32 hexadecimal digits. Use the same id when a message is sent again."
+            ),
+            _header("Message-Key", "Key of the message, percent-encoded UTF-8."),
+            _header(
+                "Message-Headers",
+                "Headers of the message: a JSON object whose values are strings, percent-encoded UTF-8.",
+            ),
+            _header("Message-Null", "`true` for a message with the null value, else `false`."),
+            OpenApiParameter(
+                "Content-Digest",
+                str,
+                OpenApiParameter.HEADER,
+                description="SHA-256 of the body: `sha-256=:<base64>:` (RFC 9530).",
+            ),
         ],
         request=_BINARY,
         responses={201: api.PublishedAnswer, 200: api.PublishedAnswer},
@@ -95,11 +105,11 @@ class MessagesView(ChannelView):
         head = read_head(request.headers)
         grant = grant_of(request)
         if grant is None or not may_write(grant, channel.pk, topic, head.key):
-            raise PermissionDenied("This token's role does not publish under this key in this topic.")
+            raise PermissionDenied("The role of this token may not publish under this key in this topic.")
         length = announced_length(request, channel.max_model_bytes)
         digest = announced_digest(request)
         if head.is_null and length:
-            raise InvalidInput(faults=[Fault("/headers/Message-Null", "is true, and there is a body")])
+            raise InvalidInput(faults=[Fault("/headers/Message-Null", "must be false for a request with a body")])
         known = message_offset(channel_id=channel.pk, topic=topic, message_id=head.message_id)
         if known is not None:
             return Response({"offset": known})
@@ -111,14 +121,22 @@ class MessagesView(ChannelView):
     @extend_schema(
         operation_id="channels_messages_list",
         parameters=[
-            OpenApiParameter("after", int, description="Only offsets above it; -1, the default, for all."),
-            OpenApiParameter("wait", float, description=f"Seconds to wait for one, at most {LONGEST_WAIT_SECONDS:g}."),
-            OpenApiParameter("limit", int, description=f"At most, and by default, {MOST_HEADS}."),
+            OpenApiParameter(
+                "after", int, description="Only messages with a higher offset. Default: -1, for all messages."
+            ),
+            OpenApiParameter(
+                "wait",
+                float,
+                description=f"Seconds to wait for a message if there is none, at most {LONGEST_WAIT_SECONDS:g}.",
+            ),
+            OpenApiParameter(
+                "limit", int, description=f"Number of messages to list. At most and by default {MOST_HEADS}."
+            ),
         ],
         responses=api.MessageHeads,
     )
     def get(self, request: Request, channel_id: str, topic: str) -> HttpResponseBase:
-        """List the heads of a topic's messages, the oldest first; wait for one where there is none."""
+        """List the heads of a topic's messages, the oldest first. Waits for a message if there is none."""
         wanted = read_wanted(request.query_params)
         channel = self.channel(request, channel_id, topic)
         keys = readable_keys(grant_of(request), channel.pk)
@@ -155,26 +173,33 @@ class ContentView(ChannelView):
 class ModelView(ChannelView):
     @extend_schema(
         operation_id="channels_models_put",
-        parameters=[OpenApiParameter("Content-Digest", str, OpenApiParameter.HEADER, description="sha-256=:<base64>:")],
+        parameters=[
+            OpenApiParameter(
+                "Content-Digest",
+                str,
+                OpenApiParameter.HEADER,
+                description="SHA-256 of the body: `sha-256=:<base64>:` (RFC 9530).",
+            )
+        ],
         request=_BINARY,
         responses={201: OpenApiTypes.NONE, 204: OpenApiTypes.NONE},
     )
     def put(self, request: Request, channel_id: str, sha256: str) -> Response:
-        """Store a model under its SHA-256 while its claim goes over a topic."""
+        """Store a model under its SHA-256; only a claim for it is sent over a topic."""
         channel = self.channel(request, channel_id)
         grant = grant_of(request)
         if grant is None or not may_store(grant):
-            raise PermissionDenied("This token's role stores no models here.")
+            raise PermissionDenied("The role of this token may not store models here.")
         length = announced_length(request, channel.max_model_bytes)
         if announced_digest(request) not in ("", sha256):
-            raise InvalidInput(faults=[Fault("/headers/Content-Digest", "is not the digest of the address")])
+            raise InvalidInput(faults=[Fault("/headers/Content-Digest", "must be the digest in the request's path")])
         body = IncomingBody(request, length, sha256)
         is_new = stored_model_put(channel=channel, sha256=sha256, body=body, stored_by=storer_of(grant))
         return Response(status=201 if is_new else 204)
 
     @extend_schema(operation_id="channels_models_get", responses=_FILES)
     def get(self, request: Request, channel_id: str, sha256: str) -> HttpResponseBase:
-        """Download a model."""
+        """Download a stored model."""
         channel = self.channel(request, channel_id)
         model = stored_model_found(channel.pk, sha256, readable_storers(grant_of(request)))
         return file_response(request, model.contents, f"{sha256}.zip")

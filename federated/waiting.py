@@ -1,4 +1,4 @@
-"""Requests that wait for a message: told of new ones, and never more than may wait."""
+"""Requests that wait for a message: they are woken by new messages, and their number is limited."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ logger = logging.getLogger(__name__)
 
 _TOPIC = "channels"
 LISTENER_NAME = "channel-listener"
-# A wake-up may get lost: whoever waits also looks by itself, as often.
+# A wake-up may get lost, so waiting requests also look at this interval, in seconds.
 _LOOK_SECONDS = 2.0
-# The listener's thread stays for the next who waits; a long poll is followed by another.
+# The listener's thread stays for the next request: a long poll is followed by another one.
 _LINGER_SECONDS = 5.0
 
 _T = TypeVar("_T")
 
 
 def tell_of_messages() -> None:
-    """Wake whoever waits for messages, once the present transaction is committed."""
+    """Wake the requests that wait for messages, once the present transaction is committed."""
     notify_on_commit(_TOPIC)
 
 
 def wait_for(look: Callable[[], _T | None], seconds: float, wanted: Callable[[], bool] = lambda: True) -> _T | None:
-    """Return what `look` finds, looking again after each wake-up; None after `seconds`, or once it is not `wanted`.
+    """Return what `look` finds, called again after each wake-up; None after `seconds`, or once it is not `wanted`.
 
-    Where as many requests wait already as may (settings.FEDERATED_WAITING_REQUESTS), it looks once and doesn't wait.
-    The thread waits with it: for servers that take no turns (`web.turns`).
+    If the largest number of requests waits already (settings.FEDERATED_WAITING_REQUESTS), it looks once and does not
+    wait. It blocks its thread: for servers without turns (`web.turns`).
     """
     found = look()
     if found is not None or seconds <= 0:
@@ -53,9 +53,9 @@ def wait_for(look: Callable[[], _T | None], seconds: float, wanted: Callable[[],
 
 
 class LongPoll(Turns, Generic[_T]):
-    """Looks in turns until it finds something, or for so many seconds; `write` makes the answer of what was found.
+    """Looks in turns until it finds something or `seconds` have passed; `write` makes the answer.
 
-    It looks once where as many requests wait already as may.
+    It looks once if the largest number of requests waits already.
     """
 
     def __init__(self, look: Callable[[], _T | None], write: Callable[[_T | None], bytes], seconds: float) -> None:
@@ -81,9 +81,9 @@ class LongPoll(Turns, Generic[_T]):
 
 
 class _Waiters:
-    """All requests of this process that wait; one thread listens for all of them, as a listener may hold a connection.
+    """The waiting requests of this process; one thread listens for all, since a listener may hold a connection.
 
-    It starts with the first who waits and ends a while after the last.
+    The thread starts with the first waiting request and ends some time after the last.
     """
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class _Waiters:
 
     @contextmanager
     def place(self) -> Iterator[bool]:
-        """Take a place among those who wait; gives False when there is none left."""
+        """Take a place for a waiting request; yields False if none is left."""
         is_given = self.take_place()
         try:
             if is_given:
@@ -105,7 +105,7 @@ class _Waiters:
                 self.leave_place()
 
     def take_place(self) -> bool:
-        """Take a place until `leave_place`; return whether there was one left."""
+        """Take a place until `leave_place`; return whether one was left."""
         with self._changed:
             if self._waiting >= settings.FEDERATED_WAITING_REQUESTS:
                 return False
@@ -124,14 +124,14 @@ class _Waiters:
                 threading.Thread(target=self._listen, name=LISTENER_NAME, daemon=True).start()
 
     def wait(self, heard: int, seconds: float) -> None:
-        """Wait until something was heard since `heard`."""
+        """Wait until there is a wake-up after `heard`."""
         with self._changed:
             self._changed.wait_for(lambda: self.heard != heard, seconds)
 
     def _listen(self) -> None:
         try:
             with Listener(_TOPIC) as listener:
-                # What came before the listener was there.
+                # Messages that came before the listener started.
                 self._tell()
                 last_needed = time.monotonic()
                 while self._is_needed(last_needed):
@@ -140,13 +140,13 @@ class _Waiters:
                     if self._waiting:
                         last_needed = time.monotonic()
         except (DatabaseError, OSError):
-            # Those who wait look by themselves; the next one starts another listener.
-            logger.exception("nobody listens for messages of channels")
+            # Waiting requests still look at an interval; the next one starts another listener.
+            logger.exception("The listener for messages of channels failed")
             with self._changed:
                 self._is_listening = False
 
     def _is_needed(self, last_needed: float) -> bool:
-        # Decided under the lock: whoever comes later starts a listener of his own.
+        # Decided under the lock: a later request starts a new listener.
         with self._changed:
             self._is_listening = bool(self._waiting) or time.monotonic() - last_needed < _LINGER_SECONDS
             return self._is_listening

@@ -1,4 +1,4 @@
-"""The registry for operators: to look at and to delete; what has files comes in through the API, which checks them."""
+"""The model registry in the admin: rows can be read and deleted; they are created by the API, which checks files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORIGIN = ("made_by", "created_at", "updated_at")
 
 
 class RegisteredAdmin(_ModelAdmin):
-    """Shows rows, and deletes them as the API does: with their files, and not while they are used."""
+    """Shows rows and deletes them as the API does: with their files, and only if they are not used."""
 
     ordering = ("-created_at", "-id")
     date_hierarchy = None
@@ -38,13 +38,13 @@ class RegisteredAdmin(_ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display(description="made by")
+    @admin.display(description="created by")
     def made_by(self, row: Registered) -> str:
         return row.created_by or NOTHING
 
     @admin.display(description="patients")
     def patients(self, row: AIModel | EvaluationMetric) -> str:
-        """Show how many patients of each partner, never which."""
+        """Show the number of patients of each data partner, never their ids."""
         counts = {name: len(ids) if isinstance(ids, list) else "?" for name, ids in row.data_partners_patients.items()}
         return pairs(counts)
 
@@ -77,7 +77,7 @@ class AIEngineAdmin(RegisteredAdmin):
     fieldsets = (
         (None, {"fields": ("name", "container_name", "owner", "role_type", "data_types", "version_count")}),
         (
-            "What it says of itself",
+            "Description",
             {"fields": ("description", "data_considerations", "trl", "ethics", "caveats", "metrics", "license")},
         ),
         ("Origin", {"fields": ORIGIN}),
@@ -183,7 +183,7 @@ class AIModelAdmin(RegisteredAdmin):
 
     @admin.display(description="evaluation metrics")
     def metrics(self, model: AIModel) -> str:
-        # One name may be there several times, each for other patients.
+        # A name may appear several times, each time for other patients.
         rows = model.evaluation_metrics.order_by("name", "id")[:50]
         return links((reverse("admin:registry_evaluationmetric_change", args=[row.pk]), str(row)) for row in rows)
 

@@ -12,18 +12,18 @@ from web.grants import WorkflowGrant, grant_of
 
 @dataclass(frozen=True)
 class Author:
-    """The name that a row remembers; `owns_only` when it may change and delete nothing but what it made itself."""
+    """The name stored in a row; with `owns_only` the author may change and delete only rows that it created."""
 
     name: str
     owns_only: bool = False
 
 
 def author_of(request: Request | HttpRequest) -> Author:
-    """Return who sent a request."""
+    """Return the author of a request."""
     grant = grant_of(request)
     return workflow_author(grant) if grant is not None else Author(request.user.get_username()[:200])
 
 
 def workflow_author(grant: WorkflowGrant) -> Author:
-    """Return an execution, whichever of its attempts and roles writes, as an author."""
+    """Return an execution as an author, the same for all its attempts and roles."""
     return Author(f"execution:{grant.execution_id}", owns_only=True)

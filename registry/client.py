@@ -1,11 +1,11 @@
-"""What the orchestrator asks of the model registry, over HTTP only: ours or a remote one may answer.
+"""The orchestrator's client of the model registry, over HTTP only: it may be this service or a remote one.
 
 The error tree::
 
     web.errors.OrchestratorError
-    ├── RegistryNotFound (400)             the registry has no such row; the caller knows which field named it
+    ├── RegistryNotFound (400)             the registry has no such row; the caller knows the field with its id
     └── web.errors.ServiceUnavailable (503)
-        └── RegistryUnavailable            no answer, no sensible answer, or no room to ask now
+        └── RegistryUnavailable            no answer, an invalid answer, or too many requests now
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from web.errors import OrchestratorError, ServiceUnavailable
 CONNECT_SECONDS = 3.0
 WAITING_FOR_EACH = 4
 WAIT_SECONDS = 10.0
-# What is read of an AI engine hardly ever changes, and asking for it is a fifth of the time that a POST takes.
+# An AI engine hardly ever changes, and reading it takes a fifth of the time of a POST.
 AI_ENGINE_GOOD_FOR_SECONDS = 10.0
 MOST_AI_ENGINES_KEPT = 1000
 READ_SECONDS = 10.0
@@ -48,10 +48,10 @@ _ID_AT_THE_END = re.compile(r"/([0-9]{1,18})/?$")
 class RegistryNotFound(OrchestratorError):
     code = "registry-not-found"
     status = 400
-    title = "The model registry has no such row."
+    title = "The model registry has no such resource."
 
     def __init__(self, resource: str, row_id: int) -> None:
-        super().__init__(f"The model registry has nothing at {resource}/{row_id}.")
+        super().__init__(f"The model registry does not have {resource}/{row_id}.")
         self.resource = resource
         self.row_id = row_id
 
@@ -64,7 +64,7 @@ class RegistryUnavailable(ServiceUnavailable):
 
 @dataclass(frozen=True)
 class AIEngineVersionInfo:
-    """A version of an AI engine, with what its engine says; times in seconds, sizes as Kubernetes quantities."""
+    """A version of an AI engine, with data of its AI engine; times in seconds, sizes as Kubernetes quantities."""
 
     id: int
     container_version: str
@@ -89,10 +89,10 @@ class AIModelInfo:
 class RegistryClient:
     """Reads a model registry. One client may be used by many threads.
 
-    Connections are kept; reads are tried again when the registry is not reached, breaks off or is overloaded. At most
-    `concurrency` questions are asked at once, four times as many wait in line for some seconds, and the next is refused
-    at once: the registry may be the same server, and must keep threads to answer with. With the scheme `https` its
-    certificate is verified, by the authorities that the system knows and by `authority` (PEM).
+    Connections are kept; reads are tried again if the registry is not reached, breaks off or is overloaded. At most
+    `concurrency` requests are sent at once; four times as many wait for some seconds, and further ones are refused at
+    once: the registry may be the same server and needs threads to answer. With the scheme `https` its certificate is
+    verified by the system's authorities and by `authority` (PEM).
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class RegistryClient:
         )
 
     def get_version(self, version_id: int) -> AIEngineVersionInfo:
-        """Return a version and its engine, the latter as it was at most some seconds ago.
+        """Return a version and its AI engine; the data of the AI engine may be some seconds old.
 
         Raises RegistryNotFound and RegistryUnavailable.
         """
@@ -166,29 +166,29 @@ class RegistryClient:
             )
 
     def find_model(self, name: str, version_id: int, patients: Patients) -> int | None:
-        """Return the id of the model of this name that a version trained on just these patients; None for none.
+        """Return the id of the model with this name, AI engine version and exactly these patients, or None.
 
         Raises RegistryUnavailable.
         """
         digest = data_digest(patients)
         for model in self._list("ai_models", {"name": name, "ai_engine_version": version_id}):
             with _expected("ai_models", "?name"):
-                # A registry that does not know the filters answers all of them.
+                # A registry without these filters answers with all models.
                 is_named_so = model["name"] == name and _id_of(model["ai_engine_version"]) == version_id
                 if is_named_so and data_digest(model["data_partners_patients"] or {}) == digest:
                     return int(model["id"])
         return None
 
     def has_model(self, model_id: int) -> bool:
-        """Tell whether there is such a model. Raises RegistryUnavailable."""
+        """Return whether the model exists. Raises RegistryUnavailable."""
         return self._has("ai_models", model_id)
 
     def has_evaluation_metric(self, metric_id: int) -> bool:
-        """Tell whether there is such an evaluation metric. Raises RegistryUnavailable."""
+        """Return whether the evaluation metric exists. Raises RegistryUnavailable."""
         return self._has("evaluation_metrics", metric_id)
 
     def has_generic_file(self, file_id: int) -> bool:
-        """Tell whether there is such a generic file. Raises RegistryUnavailable."""
+        """Return whether the generic file exists. Raises RegistryUnavailable."""
         return self._has("generic_files", file_id)
 
     def close(self) -> None:
@@ -203,7 +203,7 @@ class RegistryClient:
         return True
 
     def _get(self, resource: str, row_id: int) -> Mapping[str, Any]:
-        """Return one row. Only addresses of the configured host are built, and no redirect is followed."""
+        """Return one row. Only URLs of the configured host are requested, and redirects are not followed."""
         answer = self._read(resource, f"{row_id}/", row_id)
         if answer is None:
             raise RegistryNotFound(resource, row_id)
@@ -220,16 +220,16 @@ class RegistryClient:
                 yield from answer["results"]
                 if not answer["next"]:
                     return
-        raise RegistryUnavailable(f"The model registry's list of {resource} does not come to an end.")
+        raise RegistryUnavailable(f"The model registry's list of {resource} has too many pages.")
 
     def _read(self, resource: str, rest: str, words: int | str) -> dict[str, Any] | None:
-        """Return the object at an address below a resource; None where there is nothing."""
+        """Return the object at a path below a resource; None if it does not exist."""
         with self._place():
             status, content = self._exchange(f"{self._root}/{resource}/{rest}")
         if status == 404:
             return None
         if status in (401, 403):
-            raise RegistryUnavailable("The model registry refuses our token (MAAS_API_TOKEN).")
+            raise RegistryUnavailable("The model registry refuses the orchestrator's token (MAAS_API_TOKEN).")
         if status != 200:
             raise RegistryUnavailable(f"The model registry answered {status} to {resource}/{words}.")
         with _expected(resource, words):
@@ -240,8 +240,8 @@ class RegistryClient:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """Wait in line for one of the places to ask from. Raises RegistryUnavailable."""
-        busy = "Too many questions to the model registry are under way; try again."
+        """Wait until a request may be sent. Raises RegistryUnavailable."""
+        busy = "Too many requests to the model registry are waiting; try again."
         with self._lock:
             if self.in_line >= self._longest_line:
                 raise RegistryUnavailable(busy)
@@ -265,7 +265,7 @@ class RegistryClient:
                 for chunk in response.stream(_CHUNK_BYTES):
                     content += chunk
                     if len(content) > _MAX_ANSWER_BYTES or time.monotonic() > ends_at:
-                        raise RegistryUnavailable("The model registry's answer does not come to an end.")
+                        raise RegistryUnavailable("The model registry's answer is too large or too slow.")
                 return response.status, bytes(content)
         except HTTPError as error:
             if isinstance(error, MaxRetryError) and isinstance(error.reason, SSLError):
@@ -274,7 +274,7 @@ class RegistryClient:
 
 
 def registry_client() -> RegistryClient:
-    """Return this process's client of the registry that the settings name."""
+    """Return this process's client of the model registry in the settings."""
     return _client(
         settings.MAAS_API_ADDRESS,
         settings.MAAS_API_TOKEN,
@@ -304,7 +304,7 @@ def _retries() -> Retry:
         allowed_methods=["GET"],
         status_forcelist=[502, 503, 504],
         backoff_factor=0.2,
-        # A long Retry-After would hold a thread of ours: the caller is told to come back instead.
+        # A long Retry-After would block a thread of this service: the caller is told to try again instead.
         respect_retry_after_header=False,
         raise_on_status=False,
     )
@@ -312,16 +312,16 @@ def _retries() -> Retry:
 
 @contextmanager
 def _expected(resource: str, row_id: int | str) -> Iterator[None]:
-    """Turn an answer of another form than the contract's into RegistryUnavailable."""
+    """Turn an answer that does not have the contract's form into RegistryUnavailable."""
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        words = f"The model registry's answer to {resource}/{row_id} is not what it should be."
+        words = f"The model registry's answer to {resource}/{row_id} does not have the expected form."
         raise RegistryUnavailable(words) from error
 
 
 def _id_of(url: object) -> int:
-    """Return the id at the end of a row's URL; its host is not ours to trust, and is not looked at."""
+    """Return the id at the end of a row's URL; its host is not trusted and not read."""
     if isinstance(url, int) and not isinstance(url, bool):
         return url
     match = _ID_AT_THE_END.search(urlsplit(str(url)).path)

@@ -1,4 +1,4 @@
-"""What is inside a stored archive: its list, and one file of it as a stream."""
+"""The contents of a stored archive: the list of its files, and one file as a stream."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from web.downloads import Download
 from web.errors import Fault, InvalidInput, NotFound
 
 _POINTER = "/query/file_path"
-# Up to here a file is unpacked before it is sent; what is broken further on breaks the answer off.
+# Files up to this size are unpacked before they are sent; in a larger one a fault breaks the answer off.
 _READ_AHEAD_BYTES = 16 * 1024**2
 _CHUNK_BYTES = 256 * 1024
 
 
 class _MemberStream(io.RawIOBase):
-    """A file of an archive that closes the archive with itself.
+    """A file of an archive; closing it closes the archive.
 
-    It can seek, for ranges, but doesn't say so: whoever asks does it to measure the length, which unpacks all of it.
+    It can seek, for ranges, but `seekable` says no: callers would use it to find the length, which unpacks the file.
     """
 
     def __init__(self, content: IO[bytes], archive: IO[Any]) -> None:
@@ -46,22 +46,22 @@ class _MemberStream(io.RawIOBase):
 
 
 def listed_contents(stored: FieldFile) -> list[str]:
-    """Return the paths of the files in a stored archive. Raises NotFound when it is no longer stored."""
+    """Return the paths of the files in a stored archive. Raises NotFound if it is no longer stored."""
     with _opened(stored) as archive:
         return zip_paths(archive)
 
 
 def member_download(stored: FieldFile, path: str) -> Download:
-    """Return one file of a stored archive as a download; nothing stays open until it is asked for.
+    """Return one file of a stored archive as a download; the archive is closed until the download is read.
 
-    Raises InvalidInput when the archive holds no such file or a broken one, and NotFound when it is no longer stored.
+    Raises InvalidInput if the file is not in the archive or is broken, and NotFound if the archive is no longer stored.
     """
     if not path:
         raise InvalidInput(faults=[Fault(_POINTER, "is missing")])
     with _opened(stored) as archive:
         member = _read(archive, path)
         with member.content, _broken_is_invalid(), reading_archive():
-            # A broken file shows when it has been read: better before the answer has begun than in the middle of it.
+            # A broken file is found by reading it: better before the answer begins than in the middle of it.
             _read_ahead(member)
     tag = hashlib.sha256(f"{stored.name}:{path}".encode()).hexdigest()[:32]
     return Download(lambda: _open_stream(stored, path), member.size, path.rpartition("/")[2], tag=tag)
@@ -81,7 +81,7 @@ def _opened(stored: FieldFile) -> Iterator[IO[Any]]:
     try:
         archive = stored.storage.open(stored.name or "", "rb")
     except FileNotFoundError as error:
-        raise NotFound("The file is no longer in the storage.") from error
+        raise NotFound("The file is no longer stored.") from error
     with archive:
         yield archive
 
@@ -102,4 +102,4 @@ def _broken_is_invalid() -> Iterator[None]:
     try:
         yield
     except BrokenArchive as error:
-        raise InvalidInput(faults=[Fault(_POINTER, "names a file that is broken in this archive")]) from error
+        raise InvalidInput(faults=[Fault(_POINTER, "is the path of a file that is broken in the archive")]) from error

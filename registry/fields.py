@@ -1,4 +1,4 @@
-"""A column that holds a list of strings, and can be asked whether one of them is in it."""
+"""A column for a list of strings, with a lookup for one of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StringListField(JSONField):
 
 @StringListField.register_lookup
 class HasItem(_Lookup):
-    """Compare whole items, on SQLite as well as on PostgreSQL; Django's own `contains` knows only the latter."""
+    """Compare whole items, on SQLite and on PostgreSQL; Django's own `contains` does not work on SQLite."""
 
     lookup_name = "has_item"
     prepare_rhs = False

@@ -1,4 +1,4 @@
-"""What is wrong with a request by itself, before the database is asked: all of it at once."""
+"""Checks of a request that do not need the database; all faults at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TAG_WORDS = "must be the tag of an image, such as 1.0.2: letters, digits, dots,
 
 
 def form_faults(shape: Shape, data: Data, files: Files, *, partial: bool) -> list[Fault]:
-    """Return the faults of fields and file parts; `partial` is a PATCH, where everything may be left out."""
+    """Return the faults of fields and file parts; with `partial` (a PATCH) everything may be left out."""
     faults = check(data, shape.schema(partial=partial))
     if "data_partners_patients" in shape.properties:
         faults += patients_faults(data.get("data_partners_patients"))
@@ -37,40 +37,40 @@ def form_faults(shape: Shape, data: Data, files: Files, *, partial: bool) -> lis
 
 
 def part_faults(known: Mapping[str, FileKind], files: Files, *, required: Iterable[str]) -> list[Fault]:
-    """Return the faults of file parts: unknown, missing, or not what their name promises."""
+    """Return the faults of file parts: unknown, missing, or with the wrong contents."""
     faults = [Fault(_file_pointer(name), "is missing") for name in required if name not in files]
     for name, upload in files.items():
         if name not in known:
-            words = f"known are: {', '.join(known)}" if known else "no file belongs to this resource"
-            faults.append(Fault(_file_pointer(name), f"is not a file part here; {words}"))
+            words = f"must be one of: {', '.join(known)}" if known else "this resource has no files"
+            faults.append(Fault(_file_pointer(name), f"is not a file part of this resource; {words}"))
         else:
             faults += _content_faults(known[name], upload, _file_pointer(name))
     return faults
 
 
 def patients_faults(patients: object) -> list[Fault]:
-    """Return the faults of data_partners_patients; that it is an object is for the shape to say."""
+    """Return the faults of data_partners_patients; the shape checks that it is an object."""
     if not isinstance(patients, dict):
         return []
     faults: list[Fault] = []
     for partner, ids in patients.items():
         where = f"/data/data_partners_patients/{escape(partner)}"
         if not partner.strip() or len(partner) > 200:
-            faults.append(Fault(where, "must name a data partner in 1 to 200 characters"))
+            faults.append(Fault(where, "must be the name of a data partner, with 1 to 200 characters"))
         elif not isinstance(ids, list):
             faults.append(Fault(where, "must be a list of patients' ids"))
         else:
             wrong = [index for index, patient in enumerate(ids) if not _is_patient_id(patient)]
-            faults += [Fault(f"{where}/{index}", "must be a patient's id, a string") for index in wrong[:_MAX_FAULTS]]
+            faults += [Fault(f"{where}/{index}", "must be a patient's id: a string") for index in wrong[:_MAX_FAULTS]]
             if not wrong and len({str(patient) for patient in ids}) < len(ids):
-                faults.append(Fault(where, "holds a patient twice"))
+                faults.append(Fault(where, "must not name a patient twice"))
         if len(faults) >= _MAX_FAULTS:
             break
     return faults[:_MAX_FAULTS]
 
 
 def ai_engine_faults(data: Data) -> list[Fault]:
-    """Return which fields of an AI engine say what cannot be; that they are texts is for the shape to say."""
+    """Return the faults in the values of an AI engine's fields; the shape checks their types."""
     return [
         *_form_fault(data, "container_name", CONTAINER_NAME, _IMAGE_WORDS),
         *_form_fault(data, "trl", TRL, "must be a technology readiness level, a whole number from 1 to 9"),
@@ -86,9 +86,9 @@ def _form_fault(data: Data, field: str, form: re.Pattern[str], words: str) -> li
 def version_faults(
     data: Data, files: Files, *, known: Collection[str], current: Data, present: Collection[str]
 ) -> list[Fault]:
-    """Return what does not fit together in a version of an AI engine.
+    """Return the faults of a version of an AI engine whose values do not fit together.
 
-    `known` are the functionalities that exist, `current` the values that hold where `data` says nothing, `present` the
+    `known` are the functionalities that exist, `current` the values of fields that are not in `data`, `present` the
     functionalities whose default user variables are stored already.
     """
     wanted = data.get("functionalities", current.get("functionalities"))
@@ -97,7 +97,9 @@ def version_faults(
         return faults
     names = [name for name in wanted if isinstance(name, str) and name in known]
     missing = [name for name in names if name not in present and user_vars_part(name) not in files]
-    faults += [Fault(_file_pointer(user_vars_part(name)), f"is missing: {name} needs it") for name in missing]
+    faults += [
+        Fault(_file_pointer(user_vars_part(name)), f"is missing: the functionality {name} needs it") for name in missing
+    ]
     parts = {user_vars_part(name) for name in names}
     for part in files:
         if part.startswith("default_user_vars_") and part not in parts:
@@ -111,9 +113,9 @@ def _resource_faults(data: Data, current: Data) -> list[Fault]:
         names = (f"{resource}_request", f"{resource}_limit")
         texts = [data.get(name, current[name]) for name in names]
         wrong = [name for name, text in zip(names, texts, strict=True) if not _is_quantity(resource, text)]
-        # That a quantity is a string is for the shape to say.
+        # The shape checks that a quantity is a string.
         faults += [
-            Fault(f"/data/{name}", f"is not a quantity of {resource} such as {example}")
+            Fault(f"/data/{name}", f"must be a quantity of {resource} such as {example}")
             for name in wrong
             if isinstance(data.get(name), str)
         ]

@@ -1,4 +1,4 @@
-"""AI engines, their versions, the models they made, how good those are, and what else came out of a Workflow."""
+"""AI engines, their versions, AI models, evaluation metrics and generic files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from registry.fields import StringListField
 
 
 class Registered(models.Model):
-    """What every row of the registry has."""
+    """The fields that all rows of the model registry have."""
 
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=200, blank=True, help_text="A user's name, or execution:<id>.")
@@ -49,7 +49,9 @@ class AIEngineVersion(Registered):
     functionalities = StringListField(default=list)
     explains = models.BooleanField(default=False)
     max_iteration_time = models.PositiveIntegerField(
-        default=1200, validators=[MinValueValidator(1)], help_text="Seconds that one call of the AI engine may take."
+        default=1200,
+        validators=[MinValueValidator(1)],
+        help_text="The most seconds that one call of the AI engine may take.",
     )
     memory_request = models.CharField(max_length=30, default="3584Mi")
     memory_limit = models.CharField(max_length=30, default="3584Mi")
@@ -71,7 +73,7 @@ class AIEngineVersion(Registered):
 
 
 class DefaultUserVars(models.Model):
-    """The user variables that a version starts from when it is used for one functionality."""
+    """The default user variables of a version for one functionality."""
 
     version = models.ForeignKey(AIEngineVersion, on_delete=models.CASCADE, related_name="default_user_vars")
     functionality = models.CharField(max_length=100)
@@ -89,7 +91,7 @@ class AIModel(Registered):
     ai_engine_version = models.ForeignKey(AIEngineVersion, on_delete=models.PROTECT, related_name="ai_models")
     name = models.CharField(max_length=200)
     data_partners_patients = models.JSONField(default=dict)
-    data_hash = models.CharField(max_length=64, help_text="Digest of data_partners_patients, whatever its order.")
+    data_hash = models.CharField(max_length=64, help_text="Digest of data_partners_patients, independent of its order.")
     merge_type = models.CharField(max_length=50, null=True, blank=True, db_index=True)
     parent_ai_model = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
@@ -98,9 +100,13 @@ class AIModel(Registered):
     download_resume_retries = models.PositiveIntegerField(default=4)
     ai_engine_version_user_vars = models.FileField(upload_to="registry/ai_model_user_vars", max_length=300)
     contents = models.FileField(upload_to="registry/ai_models", max_length=300)
-    contents_version = models.PositiveIntegerField(default=1, help_text="Counts how often its files were replaced.")
-    contents_by = models.CharField(max_length=200, blank=True, help_text="Who replaced them last; empty for nobody.")
-    contents_at = models.DateTimeField(null=True, blank=True, help_text="When they were replaced last.")
+    contents_version = models.PositiveIntegerField(
+        default=1, help_text="Version of the model's files; a replacement of files begins a new one."
+    )
+    contents_by = models.CharField(
+        max_length=200, blank=True, help_text="Who last replaced the files; empty if they were never replaced."
+    )
+    contents_at = models.DateTimeField(null=True, blank=True, help_text="When the files were last replaced.")
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
 
     class Meta:
@@ -116,7 +122,7 @@ class AIModel(Registered):
 
 
 class EarlierContents(models.Model):
-    """The files that a model had before they were replaced; what was stored once stays as it was."""
+    """The files that a model had before they were replaced; stored files never change."""
 
     ai_model = models.ForeignKey(AIModel, on_delete=models.CASCADE, related_name="earlier_contents")
     version = models.PositiveIntegerField()
@@ -139,7 +145,7 @@ class EvaluationMetric(Registered):
     value = models.FloatField(db_index=True)
     description = models.TextField(null=True, blank=True)
     data_partners_patients = models.JSONField(default=dict)
-    data_hash = models.CharField(max_length=64, help_text="Digest of data_partners_patients, whatever its order.")
+    data_hash = models.CharField(max_length=64, help_text="Digest of data_partners_patients, independent of its order.")
     updated_at = models.DateTimeField(auto_now=True, db_index=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What the API answers for each row; relations and files are URLs below `base`, the API as its caller sees it."""
+"""The API's answer for each row; relations and files are URLs below `base`, the API's URL for the caller."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def present_ai_engine(engine: AIEngine, base: str) -> Presented:
 
 
 def present_ai_engine_version(version: AIEngineVersion, base: str) -> Presented:
-    """Present a version; of the default user variables only those that there are."""
+    """Present a version, with the default user variables that exist."""
     url = f"{base}ai_engines_versions/{version.pk}/"
     there = {row.functionality for row in version.user_vars}  # type: ignore[attr-defined] # the selector adds it
     return {

@@ -1,4 +1,4 @@
-"""What holds for the registry's values, as functions of plain data."""
+"""Rules for the model registry's values, as functions of plain data."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from decimal import Decimal
 
 Patients = Mapping[str, Sequence[str]]
 
-# Of an image: https://github.com/opencontainers/distribution-spec/blob/main/spec.md, "Pulling manifests".
+# Name and tag of an image: https://github.com/opencontainers/distribution-spec/blob/main/spec.md, "Pulling manifests".
 _NAME_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 CONTAINER_NAME = re.compile(rf"{_NAME_PART}(/{_NAME_PART})*")
 CONTAINER_VERSION = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-# A technology readiness level; blank where none is stated.
+# A technology readiness level; blank if none is given.
 TRL = re.compile(r"[1-9]?")
 
 _FORMS = {
@@ -29,7 +29,7 @@ _FACTORS = {
 
 
 def data_digest(patients: Patients) -> str:
-    """Return the SHA-256 of partners and their patients, whatever the order of the partners and of their ids."""
+    """Return the SHA-256 of data partners and their patients, independent of the order of partners and ids."""
     canonical = json.dumps(
         {partner: sorted({str(patient) for patient in ids}) for partner, ids in patients.items()},
         sort_keys=True,
@@ -51,9 +51,9 @@ def quantity(resource: str, text: str) -> Decimal:
 
 
 def download_of_user_vars(functionality: str) -> str:
-    """Return the last path segment under which a version's default user variables are downloaded.
+    """Return the last path segment of the URL of a version's default user variables.
 
-    The one of `merging_models` has a name of its own on the wire.
+    The segment for `merging_models` has a different form on the wire.
     """
     if functionality == "merging_models":
         return "download_user_vars_config_merging_models"
@@ -61,5 +61,5 @@ def download_of_user_vars(functionality: str) -> str:
 
 
 def user_vars_part(functionality: str) -> str:
-    """Return the name of the file part, and of the field of the answer, for one functionality."""
+    """Return the name of the file part and of the answer's field for one functionality."""
     return f"default_user_vars_{functionality}"

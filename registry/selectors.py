@@ -1,4 +1,4 @@
-"""Reads of the registry, with what the presenters show already joined."""
+"""Reads of the model registry, joined with what the presenters show."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from web.errors import NotFound
 
 
 def ai_engines() -> QuerySet[AIEngine]:
-    """Return the AI engines, each with the list of its versions as `known_versions`, of which only the id is read."""
+    """Return the AI engines, each with the list of its versions as `known_versions`, with their ids only."""
     versions = AIEngineVersion.objects.only("pk", "ai_engine_id").order_by("pk")
     return AIEngine.objects.prefetch_related(Prefetch("versions", versions, to_attr="known_versions"))
 
 
 def ai_engine_versions() -> QuerySet[AIEngineVersion]:
     """Return the versions of AI engines, each with the list of its default user variables as `user_vars`."""
-    # A list: asking the relation of each row, `.all()`, makes a queryset of its own every time, which is slow.
+    # A list: `.all()` on the relation of each row would create a queryset each time, which is slow.
     return AIEngineVersion.objects.prefetch_related(Prefetch("default_user_vars", to_attr="user_vars"))
 
 
@@ -54,7 +54,7 @@ def default_user_vars(*, version_id: int, functionality: str) -> DefaultUserVars
 
 
 def files_of_model(*, model_id: int, version: int | None) -> AIModel | EarlierContents:
-    """Return what holds a model's files: the model for the newest (None), else an earlier version. Raises NotFound."""
+    """Return the row with a model's files: the model for the newest (None), or an earlier version. Raises NotFound."""
     model = AIModel.objects.filter(pk=model_id).first()
     if model is None:
         raise NotFound(f"There is no AI model {model_id}.")
@@ -62,5 +62,7 @@ def files_of_model(*, model_id: int, version: int | None) -> AIModel | EarlierCo
         return model
     earlier = model.earlier_contents.filter(version=version).first()
     if earlier is None:
-        raise NotFound(f"The AI model {model_id} has {model.contents_version} versions of its files, and no {version}.")
+        raise NotFound(
+            f"The AI model {model_id} has no version {version} of its files; the newest is {model.contents_version}."
+        )
     return earlier

@@ -1,4 +1,4 @@
-"""The API's bodies as the OpenAPI document shows them; nothing is validated or rendered with these."""
+"""The OpenAPI document's schemas for the model registry; they neither validate nor render."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class AIEngineVersionData(_Serializer):
 
 
 class AIEngineVersionIn(_Serializer):
-    """Beside `data`, one JSON file `default_user_vars_<functionality>` for each functionality."""
+    """The multipart form. It also has one JSON file `default_user_vars_<functionality>` for each functionality."""
 
     data = AIEngineVersionData()  # type: ignore[assignment]
     default_user_vars_training_from_scratch = serializers.FileField(required=False)
@@ -70,7 +70,7 @@ class AIEngineVersionIn(_Serializer):
 
 
 class AIEngineVersionOut(AIEngineVersionData):
-    """With the URL of `default_user_vars_<functionality>` for each functionality it has."""
+    """A version of an AI engine. It also has a URL `default_user_vars_<functionality>` for each functionality."""
 
     url = serializers.URLField()
     id = serializers.IntegerField()
@@ -91,8 +91,8 @@ class AIModelData(_Serializer):
 
 class AIModelIn(_Serializer):
     data = AIModelData()  # type: ignore[assignment]
-    ai_engine_version_user_vars = serializers.FileField(help_text="JSON")
-    contents = serializers.FileField(help_text="zip")
+    ai_engine_version_user_vars = serializers.FileField(help_text="A JSON file.")
+    contents = serializers.FileField(help_text="A zip archive.")
 
 
 class AIModelOut(AIModelData):
@@ -131,7 +131,7 @@ class GenericFileData(_Serializer):
 
 class GenericFileIn(_Serializer):
     data = GenericFileData()  # type: ignore[assignment]
-    contents = serializers.FileField(help_text="zip")
+    contents = serializers.FileField(help_text="A zip archive.")
 
 
 class GenericFileOut(GenericFileData):

@@ -15,9 +15,9 @@ MAX_ITERATION_SECONDS = 30 * 24 * 3600
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TEXT = {"type": "string", "maxLength": 100_000}
 _OPTIONAL_TEXT = {"type": ["string", "null"], "maxLength": 100_000}
-# That it is one is checked apart, in better words than a pattern's.
+# Its form is checked in forms.py, with a clearer message than that of a pattern.
 _QUANTITY = {"type": "string", NUMBERS_TOO: True}
-# What is in the lists is checked apart: there may be very many patients.
+# The contents of the lists are checked in forms.py: there may be very many patients.
 _PATIENTS = {"type": ["object", "null"]}
 
 
@@ -36,7 +36,7 @@ class FileKind(StrEnum):
 
 @dataclass(frozen=True)
 class Shape:
-    """What a resource takes: its fields, which of them a POST must have, and its file parts."""
+    """The form of a resource: its fields, those that a POST must have, and its file parts."""
 
     properties: Mapping[str, Any]
     required: tuple[str, ...]
@@ -48,7 +48,7 @@ class Shape:
         return tuple(name for name, kind in self.files.items() if kind is FileKind.JSON)
 
     def typed(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `data` with its fields in the types of this shape, as far as senders write them otherwise."""
+        """Return `data` with its fields in the types of this shape, for senders that use other types."""
         result: dict[str, Any] = typed(dict(data), self.schema(partial=True))
         return result
 
@@ -91,12 +91,12 @@ GENERIC_FILE = Shape(properties={"name": _name(200)}, required=("name",), files=
 
 
 def _word(length: int, words: Sequence[str]) -> dict[str, Any]:
-    """Return the shape of one of the given words, or of any name where none are given."""
+    """Return the shape of one of the given words, or of any name if none are given."""
     return {"type": "string", "enum": list(words)} if words else _name(length)
 
 
 def ai_engine_shape(role_types: Sequence[str], data_types: Sequence[str]) -> Shape:
-    """Return the shape of an AI engine, given the role types and data types that are taken; empty takes any."""
+    """Return the shape of an AI engine for the allowed role types and data types; an empty list allows any."""
     return Shape(
         properties={
             "name": _name(200),

@@ -1,4 +1,4 @@
-"""Runs in the admin: to read, and to stop; their rows are the controller's."""
+"""Runs in the admin: they can be read and stopped; only the controller changes their rows."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
             },
         ),
         (
-            "Carrying it to the engine",
+            "Actions at the engine",
             {
                 "classes": ("collapse",),
                 "fields": (
@@ -90,7 +90,7 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowRun]:
-        # The page of one run shows its large documents; the list must not load them.
+        # Only the page of one run shows large documents; the list must not load them.
         match = request.resolver_match
         is_one = match is not None and str(match.url_name).endswith("_change")
         queryset = super().get_queryset(request)
@@ -123,14 +123,14 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
 
     @admin.display(description="output")
     def logs(self, run: WorkflowRun) -> SafeString | str:
-        return links([(reverse("run-logs", args=[run.name]), "what its containers wrote")])
+        return links([(reverse("run-logs", args=[run.name]), "log of its containers")])
 
     @admin.display(description="manifest")
     def manifest_text(self, run: WorkflowRun) -> SafeString:
         return scrolling(manifest_yaml(run.manifest))
 
     def has_stop_permission(self, request: HttpRequest) -> bool:
-        """Let those stop runs who may change them; rows themselves nobody changes here."""
+        """Let users stop runs who may change them; the rows cannot be changed in the admin."""
         return request.user.has_perm("runs.change_workflowrun")
 
     @admin.action(description="Stop the selected runs", permissions=["stop"])
@@ -140,13 +140,13 @@ class WorkflowRunAdmin(_ReadOnly, _RunAdminBase):
             run_stop(run_id=run_id, message=f"Stopped by {request.user.get_username()}.")
         stopped = WorkflowRun.objects.filter(pk__in=ids, phase=RunPhase.STOPPED).count()
         self.message_user(
-            request, f"{len(ids)} asked to stop; {stopped} of them had not been submitted.", messages.SUCCESS
+            request, f"Runs to stop: {len(ids)}. Stopped before they were submitted: {stopped}.", messages.SUCCESS
         )
 
 
 @admin.register(Node)
 class NodeAdmin(_ReadOnly, _NodeAdminBase):
-    """The engines' machines, to read: the controller keeps them up to date."""
+    """The engines' machines, read-only: the controller keeps them up to date."""
 
     list_display = ("name", "engine", "partner", "ready", "message", "seen_at")
     list_filter = ("engine", "ready", "partner")

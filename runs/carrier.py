@@ -1,4 +1,4 @@
-"""Carries one wish of one run to its engine; no transaction is open while the engine or the owner is called."""
+"""Carries out one wish of one run at its engine; no transaction is open while the engine or the owner is called."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from runs.transitions import Wish, due_wish
 
 logger = logging.getLogger(__name__)
 
-# How far the clocks of the engine and of this machine may be apart.
+# The largest difference between the clocks of the engine and of this machine.
 CLOCK_SKEW = timedelta(seconds=30)
 
-WOUND_UP = "What it was made for had ended; what still ran of it was stopped."
+WOUND_UP = "Stopped because the execution that the run belongs to had ended."
 
 Outcome = Callable[[], object]
 
 
 class Carrier:
-    """Carries wishes to one engine, as a controller of some name and with some clock."""
+    """Carries out wishes at one engine, under the name of a controller and with its clock."""
 
     def __init__(self, engine: Engine, claimed_by: str, clock: Callable[[], datetime]) -> None:
         self._engine = engine
@@ -47,7 +47,7 @@ class Carrier:
         self._clock = clock
 
     def carry(self, run_id: int) -> None:
-        """Carry the wish of a claimed run, write down what became of it, and give the claim back."""
+        """Carry out the wish of a claimed run, record the result, and give the claim back."""
         run = WorkflowRun.objects.select_related("document").filter(pk=run_id, claimed_by=self._claimed_by).first()
         if run is None:
             return
@@ -61,7 +61,7 @@ class Carrier:
                 outcome()
                 outbox.give_back(claimed_by=self._claimed_by, run_id=run_id)
         except WorkflowRun.DoesNotExist:
-            logger.info("Run %s was removed while its wish was carried.", run.name)
+            logger.info("Run %s was deleted while an action at its engine was carried out.", run.name)
 
     def _attempt(self, run: WorkflowRun, wish: Wish) -> Outcome:
         try:
@@ -70,7 +70,7 @@ class Carrier:
             logger.warning("Run %s: %s is tried again: %s", run.name, wish, error)
             message = str(error) or type(error).__name__
         except Exception as error:
-            # A fault of ours or of an owner's: it may be mended while the run waits, and must not stop other runs.
+            # A fault in our code or an owner's: it may be mended while the run waits, and must not stop other runs.
             logger.exception("Run %s: %s failed", run.name, wish)
             message = f"{type(error).__name__}: {error}"
         return lambda: outbox.postpone(run_id=run.pk, wish=wish, message=message, now=self._clock())
@@ -121,9 +121,9 @@ class Carrier:
         services.run_observe(run_id=run.pk, status=status, cause=RunCause.CONTROLLER, now=self._clock())
 
     def _earlier_try(self, run: WorkflowRun) -> WorkflowStatus | None:
-        """Return how a run's Workflow fares that an earlier try has submitted, also where it was tidied away unseen.
+        """Return the status of a Workflow that an earlier try submitted, even if it was deleted before it was seen.
 
-        Submitted again, it could do its work twice: what has begun may end and expire at any moment.
+        If it were submitted again, it could do its work twice: a Workflow that began may end and expire at any moment.
         """
         assert run.handed_over_at is not None
         assert run.claimed_until is not None
@@ -135,15 +135,15 @@ class Carrier:
         except WorkflowNotFound:
             ending = self._engine.ending(run.name)
         else:
-            # What has not begun is submitted again: that may not have been done to its end.
+            # A Workflow that has not begun is submitted again: the earlier submission may be incomplete.
             has_begun = found.phase is not WorkflowPhase.PENDING
             return found if has_begun and found.digest == run.manifest_digest else None
-        # The uid is not known. What ended before this run was made is of another one that had its name.
+        # The uid is not known. A Workflow that ended before this run was created is another one of the same name.
         ended_at = parse_datetime(ending.finished_at) if ending and ending.finished_at else None
         return ending if ended_at and ended_at > run.created_at - CLOCK_SKEW else None
 
     def _still_wanted(self, run: WorkflowRun) -> bool:
-        # Preparing may take long; nothing that was stopped meanwhile should start.
+        # Preparing may take long; a run that was stopped in the meantime must not start.
         wanted = WorkflowRun.objects.filter(
             pk=run.pk, phase=RunPhase.QUEUED, stop_requested_at=None, delete_requested_at=None
         )
@@ -173,12 +173,12 @@ class Carrier:
 
 
 def _end_of(run: WorkflowRun, error: Exception) -> str:
-    """Return why a run cannot be submitted, and never will be."""
+    """Return why a run can never be submitted."""
     match error:
         case ManifestRefused():
-            return f"The policy for manifests refuses it: {error}"
+            return f"The policy for manifests refuses the Workflow: {error}"
         case ManifestRejected(pointer=pointer) if pointer:
             return f"{pointer}: {error}"
         case WorkflowConflict():
-            return str(error) or f"Another Workflow has the name {run.name}."
+            return str(error) or f"Another Workflow already has the name {run.name}."
     return str(error)

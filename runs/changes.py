@@ -1,4 +1,4 @@
-"""One change of one run: the row is locked, moved by the table, saved with its event, and told to whoever waits."""
+"""One change of one run: lock the row, change its phase by the table, save it with its event, wake its readers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RunChange:
         message: str = "",
         finished_at: datetime | None = None,
     ) -> bool:
-        """Follow a signal through the transition table; return whether the phase changed."""
+        """Apply a signal by the transition table; return whether the phase changed."""
         run = self.run
         phase = next_phase(run.phase, signal)
         if phase is None:
@@ -50,7 +50,7 @@ class RunChange:
         return True
 
     def record(self, cause: RunCause, message: str, to_phase: RunPhase | None = None) -> None:
-        """Write down what happened, and who brought it about."""
+        """Record an event and its cause."""
         RunEvent.objects.create(
             run=self.run,
             at=self.now,
@@ -63,7 +63,7 @@ class RunChange:
 
 @contextmanager
 def run_changed(run_id: int, now: datetime | None = None) -> Iterator[RunChange]:
-    """Lock a run for changes, in a transaction; save, schedule and tell them at the end of the block.
+    """Lock a run for changes, in a transaction; save, schedule and announce them at the end of the block.
 
     Raises WorkflowRun.DoesNotExist.
     """
@@ -81,15 +81,15 @@ def run_changed(run_id: int, now: datetime | None = None) -> Iterator[RunChange]
         run.updated_at = change.now
         run.save(update_fields=[*changed, "updated_at"])
         notify_on_commit(run_topic(run.pk))
-        # What owned it is gone once deletion is wished; there is nobody to tell.
+        # The owner is gone once deletion is requested, so it is not told.
         if change.moved and not run.delete_requested_at:
             owner_of(run).phase_changed(run)
 
 
 def _needs_nothing_more(run: WorkflowRun) -> bool:
-    """Return whether a run is over and done with: nothing to release, no log to keep, no failure to explain.
+    """Return whether nothing is left to do for a run: nothing to release, no log to keep, no failure to explain.
 
-    A controller would claim it only to write that down.
+    Otherwise a controller would claim it only to record that.
     """
     if run.phase != RunPhase.SUCCEEDED or not run.workflow_ended_at or run.engine not in settings.ENGINES:
         return False
@@ -97,7 +97,7 @@ def _needs_nothing_more(run: WorkflowRun) -> bool:
 
 
 def _reschedule(run: WorkflowRun, *, changed: bool) -> None:
-    # A wish that stays the same keeps its backoff.
+    # An unchanged wish keeps its backoff.
     if not changed:
         return
     due = due_wish(run)

@@ -12,10 +12,10 @@ from runs.engines import get_engine
 
 
 def check_engines(**_: Any) -> list[checks.CheckMessage]:
-    """Check that each configured engine can be made, and that new runs have one to go to."""
+    """Check that each configured engine can be created, and that the engine for new runs is configured."""
     found: list[checks.CheckMessage] = []
     if settings.ENGINE not in settings.ENGINES:
-        found.append(checks.Error(f"ENGINE names {settings.ENGINE!r}, which ENGINES does not have.", id="runs.E001"))
+        found.append(checks.Error(f"ENGINE is {settings.ENGINE!r}, which is not an engine of ENGINES.", id="runs.E001"))
     for alias in settings.ENGINES:
         try:
             get_engine(alias)

@@ -1,12 +1,13 @@
-"""The controller: carries wishes to the engines, follows what they tell, and holds runs to their deadlines.
+"""The controller: carries out wishes at the engines, follows their reports, and holds runs to their deadlines.
 
-Several may run on one database. One that is killed at any point loses nothing: what it was about to do is in the
-rows, and everything that it may have done already can be done again.
+A wish is an action at the engine that is still to be done for a run (runs.transitions). Several controllers may run on
+one database. A controller that is killed loses nothing: what it was about to do is in the rows, and everything that it
+may have done already can be done again.
 
     main thread        claims what is due, hands it to carriers, expires deadlines; sleeps until a wake-up
-    carriers           a few threads for each engine, so that one that hangs does not hold up the others
+    carriers           a few threads for each engine, so that an engine that hangs does not delay the others
     watchers           one for each engine
-    observer           writes what the watchers heard
+    observer           writes the news of the watchers
     reconcilers        one for each engine
     explainers         one for each engine, asks why runs wait there
     inventories        one for each engine, asks for its nodes
@@ -40,17 +41,17 @@ from web.wakeups import Listener
 
 logger = logging.getLogger(__name__)
 
-# The safety net under the wake-ups.
+# The longest sleep, in case a wake-up is lost.
 SWEEP_SECONDS = 5.0
 CARRIERS = 4
-# After something failed that may go better soon.
+# The pause after a failure that may soon be over.
 PAUSE_SECONDS = 1.0
-# What is still under way then is left to the next controller.
+# Work that is not done by then is left to the next controller.
 CLOSING_SECONDS = 1.2
 
 
 class _Carriers:
-    """The threads that carry wishes to one engine."""
+    """The threads that carry out wishes at one engine."""
 
     def __init__(self, carrier: Carrier, done: Callable[[], None]) -> None:
         self._carrier = carrier
@@ -84,8 +85,8 @@ class _Carriers:
             try:
                 self._carrier.carry(run_id)
             except Exception:
-                # Mostly the database: the next sweep gives the claim back, and the wish is carried again.
-                logger.exception("The wish of run %s could not be carried", run_id)
+                # Mostly a database fault: the next round gives the claim back, and the wish is carried out again.
+                logger.exception("The action for run %s could not be carried out", run_id)
                 connections.close_all()
             with self._lock:
                 self._active.discard(run_id)
@@ -156,12 +157,12 @@ class Controller:
         return thread
 
     def _round(self, carriers: dict[str, _Carriers]) -> float:
-        """Do what is due, and return for how long nothing will be."""
+        """Do what is due, and return the seconds until something is due again."""
         try:
             return self._do_what_is_due(carriers)
         except Exception:
             # Mostly the database, which may come back.
-            logger.exception("What is due could not be done")
+            logger.exception("Due actions could not be carried out")
             connections.close_all()
             return PAUSE_SECONDS
 
@@ -173,7 +174,7 @@ class Controller:
             self._deadline_at = outbox.next_deadline_at()
             self._tend_at = now + timedelta(seconds=self._sweep_seconds)
         wishes = outbox.wishes(now)
-        # What is due and yet not done is another controller's, or failed; it is looked at again, but not in a spin.
+        # Wishes that are due and not done belong to another controller, or failed; the pause prevents a busy loop.
         pause = 0.05
         wish_at = wishes.next_at if self._claim(carriers, wishes.due, now) else now
         if self._deadline_at is not None and self._deadline_at <= now:
@@ -185,9 +186,9 @@ class Controller:
         return min(self._sweep_seconds, max(pause, (min(moments) - now).total_seconds()))
 
     def _claim(self, carriers: dict[str, _Carriers], due: Mapping[str, int], now: datetime) -> bool:
-        """Hand what is due to the carriers, and return whether they got all of it that they can take.
+        """Hand due wishes to the carriers, and return whether the carriers got all that they can take.
 
-        For the rest there is no need to look again before one of them is free, which it says.
+        A carrier wakes the controller when it is free, so the rest need not be looked at before.
         """
         complete = True
         for alias in due.keys() & carriers.keys():
@@ -196,7 +197,7 @@ class Controller:
             for each in claimed:
                 carriers[alias].take(each.run_id)
             complete = complete and len(claimed) >= min(free, due[alias])
-            # What is new has deadlines of its own, and may have to wait for a carrier longer than until then.
+            # A new run has deadlines of its own, and may wait for a carrier beyond them.
             if due[alias] > len(claimed):
                 self._deadline_at = outbox.next_deadline_at()
             else:
@@ -205,13 +206,13 @@ class Controller:
         return complete
 
     def _expire(self, now: datetime) -> bool:
-        """Expire what is late, and return whether that went well; one run whose owner fails does not hold up others."""
+        """Expire late runs, and return whether all succeeded; a run whose owner fails does not delay others."""
         well = True
         for run_id in outbox.expired(now):
             try:
                 run_expire(run_id=run_id, now=now)
             except Exception:
-                logger.exception("Run %s could not be expired", run_id)
+                logger.exception("Run %s: its passed deadline could not be applied", run_id)
                 well = False
         return well
 
@@ -220,7 +221,7 @@ class Controller:
             if holder == self._identity.name:
                 outbox.renew(claimed_by=holder, run_ids=set().union(*(c.active for c in carriers.values())), now=now)
             elif identity.is_dead(holder):
-                logger.warning("Controller %s has died; its claims are free.", holder)
+                logger.warning("Controller %s has died; its runs are taken over.", holder)
                 outbox.give_back(claimed_by=holder)
                 identity.forget(holder)
 
@@ -230,7 +231,7 @@ class Controller:
         nodes_forgotten(except_of=served)
         unserved = WorkflowRun.objects.exclude(engine__in=served).filter(next_try_at__isnull=False)
         for alias in unserved.order_by().values_list("engine", flat=True).distinct():
-            logger.warning("Runs wait for engine %s, which settings.ENGINES does not have.", alias)
+            logger.warning("Runs wait for engine %s, which is not configured in ENGINES.", alias)
 
     def _close(self, carriers: dict[str, _Carriers], observer: threading.Thread) -> None:
         self._stopping.set()

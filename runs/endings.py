@@ -1,4 +1,4 @@
-"""What is done once nothing of a Workflow runs any more, before its owner releases what it needed."""
+"""What is done after a Workflow has ended, before its owner releases what the Workflow needed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from web.errors import StorageFull
 
 logger = logging.getLogger(__name__)
 
-# For so long an engine or a storage that fails is asked again; then the log is given up.
+# For this long an engine or storage that fails is asked again; after it the log is given up.
 PATIENCE = timedelta(hours=1)
 
 
 def run_wound_up(run: WorkflowRun, engine: Engine, now: datetime) -> None:
-    """Find out why a run failed and what its images were, and keep its log; doing it twice changes nothing.
+    """Find out why a run failed and which images it ran, and keep its log; doing it twice changes nothing.
 
-    Raises what the engine or the storage failed with while another try may go better.
+    Raises the error of the engine or the storage while it may still be tried again.
     """
     if run.handed_over_at is None:
         return
@@ -32,12 +32,12 @@ def run_wound_up(run: WorkflowRun, engine: Engine, now: datetime) -> None:
     except (EngineError, StorageFull, OSError) as error:
         if now - (run.workflow_ended_at or now) < PATIENCE:
             raise
-        logger.error("Run %s: its log is given up: %s", run.name, error)
+        logger.error("Run %s: its log could not be copied and is given up: %s", run.name, error)
         log_given_up(run, engine, str(error) or type(error).__name__, now)
 
 
 def _note_images(run: WorkflowRun, engine: Engine, now: datetime) -> None:
-    """Write down the digests that were not known before the images were pulled; the pods that know them may be gone."""
+    """Record digests that were not known before the images were pulled; the pods that know them may be gone."""
     open_ones = [image for image, digest in run.images.items() if not digest]
     found = engine.image_digests(run.name, open_ones) if open_ones else {}
     if found:

@@ -1,4 +1,4 @@
-"""Why runs do not go on, or ended as they did: asked of engines and owners, written into the run's message."""
+"""Why runs wait or failed: engines and owners are asked, and the answer is written into the run's message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runs.owners import owner_of
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-# The pauses between two questions after the same run: the first is also how long it waits before anybody asks.
+# The pauses between two questions about the same run; the first is also the pause before the first question.
 FIRST_PAUSE_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 30.0
 AT_A_TIME = 20
@@ -27,9 +27,9 @@ MAX_MESSAGE = 2000
 
 
 def run_waiting_explained(*, run_id: int, message: str, before: str = "", now: datetime | None = None) -> None:
-    """Write down why a run does not go on, as an event where that is not what was written last, `before`.
+    """Record why a run waits, with an event if that differs from the last explanation, `before`.
 
-    An empty message takes back what was written last.
+    An empty message removes the last explanation.
     """
     with run_changed(run_id, now) as change:
         run = change.run
@@ -46,9 +46,9 @@ def run_waiting_explained(*, run_id: int, message: str, before: str = "", now: d
 def run_end_explained(
     *, run_id: int, explanation: str, is_said_last: bool = False, now: datetime | None = None
 ) -> None:
-    """Add to a failed run's message what its surroundings, or its container, tell of it; its owner learns of it too.
+    """Add an explanation from the engine, or a container's last line of log, to a failed run's message; tell its owner.
 
-    The end is told at once, in the engine's own words; this comes after it, as an event of its own.
+    The end is recorded at once, in the engine's own words; the explanation follows as a separate event.
     """
     with run_changed(run_id, now) as change:
         run = change.run
@@ -63,7 +63,7 @@ def run_end_explained(
 
 
 def explain_end(run: WorkflowRun, engine: Engine, now: datetime) -> None:
-    """Ask once why a run failed, where there may be more to say than the engine's status. Raises EngineUnavailable."""
+    """Ask once why a run failed, if more may be known than the engine's status. Raises EngineUnavailable."""
     if not _may_be_explained(run):
         return
     if explanation := engine.explain(run.name):
@@ -82,7 +82,7 @@ def _storable(text: str) -> str:
 
 
 class _Asked:
-    """What is remembered of one run between two questions."""
+    """What is kept of one run between two questions."""
 
     def __init__(self, next_at: datetime) -> None:
         self.next_at = next_at
@@ -91,9 +91,9 @@ class _Asked:
 
 
 class Explainer:
-    """Asks one engine about the runs that wait there; a thread of its own, so that nothing else waits for the answers.
+    """Asks one engine why its runs wait, in its own thread, so that nothing else waits for the answers.
 
-    What it remembers is not worth keeping: another controller, or the next one, asks anew.
+    Its memory is not stored: another controller, or the next one, asks anew.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
@@ -107,14 +107,14 @@ class Explainer:
             try:
                 self.look()
             except EngineUnavailable as error:
-                logger.info("Engine %s does not explain why runs wait: %s", self._engine.alias, error)
+                logger.info("Engine %s does not tell why runs wait: %s", self._engine.alias, error)
             except Exception:
-                logger.exception("Why runs wait at engine %s could not be written down", self._engine.alias)
+                logger.exception("Engine %s: the reasons why runs wait could not be stored", self._engine.alias)
                 connections.close_all()
         connections.close_all()
 
     def look(self) -> None:
-        """Ask about those that are due, so many at most. Raises EngineUnavailable."""
+        """Ask about the runs that are due, a limited number at a time. Raises EngineUnavailable."""
         now = self._clock()
         waiting = dict(_waiting_at(self._engine.alias))
         self._asked = {pk: asked for pk, asked in self._asked.items() if pk in waiting}

@@ -1,6 +1,6 @@
-"""The log of a run as it comes, in turns: whoever follows costs no thread between two lines.
+"""The log of a run as it is written, in turns: a follower needs no thread between two lines.
 
-Who follows a run that is still queued waits for its Workflow first.
+A follower of a run that is still queued first waits for its Workflow.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ logger = logging.getLogger(__name__)
 Writer = Callable[[Iterator[LogLine]], Iterator[bytes]]
 
 LOOK_SECONDS = 2.0
-# Whoever speaks is read soon again, whoever is silent ever less often.
+# A log with new lines is read again soon, a silent one less and less often.
 _SOONEST_SECONDS, _LATEST_SECONDS = 0.05, 1.0
 _TURN_BYTES = 256 * 1024
 _TURN_LINES = 20_000
 
 
 class _Places:
-    """How many follow at once in this process, in all and by engines that need a thread for each."""
+    """Counts the followers in this process, in all and at engines that need a thread for each."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = {False: 0, True: 0}
 
     def take(self, by_thread: bool) -> None:
-        """Take a place. Raises ServiceUnavailable where there is none left."""
+        """Take a place. Raises ServiceUnavailable if none is left."""
         with self._lock:
             is_full = sum(self._taken.values()) >= settings.LOG_FOLLOWERS
             if is_full or (by_thread and self._taken[True] >= settings.LOG_FOLLOWERS_BY_THREAD):
-                raise ServiceUnavailable("As many logs are followed already as may be at once.")
+                raise ServiceUnavailable("Too many logs are being followed; try again later.")
             self._taken[by_thread] += 1
 
     def leave(self, by_thread: bool) -> None:
@@ -55,18 +55,18 @@ _places = _Places()
 
 
 class FollowedLog(Turns):
-    """What was written, and what will be, until the run ends, as far as it is wanted.
+    """The lines of a log that a query asks for: those already written, and new ones until the run ends.
 
-    A bound on the number of lines holds for what was written before.
+    A limit on the number of lines applies to those already written.
 
-    Raises EngineUnavailable, WorkflowNotFound where the engine has forgotten the Workflow, NotFound where there is no
-    such engine any more, and ServiceUnavailable where too many follow, at once.
+    At its creation it raises EngineUnavailable, WorkflowNotFound if the engine no longer has the Workflow, NotFound if
+    the engine is no longer configured, and ServiceUnavailable if too many logs are being followed.
     """
 
     def __init__(self, run: WorkflowRun, query: LogQuery, written: Writer) -> None:
         self._run, self._query, self._written = run, query, written
         self._chooser = Chooser(query)
-        # So many of the lines that are wanted are passed over.
+        # The number of wanted lines that are skipped.
         self._surplus = 0
         self._tail: LogTail | None = None
         self._pause = _SOONEST_SECONDS
@@ -87,7 +87,7 @@ class FollowedLog(Turns):
         try:
             return self._lines(self._tail)
         except EngineError as error:
-            # The answer breaks off, which tells the reader that it is not complete.
+            # The answer breaks off, so that the reader knows that it is incomplete.
             logger.warning("The log of run %s broke off: %s", self._run.name, error)
             raise
 
@@ -99,7 +99,7 @@ class FollowedLog(Turns):
             self._tail.close()
 
     def _begun(self) -> Turn | None:
-        """Open the log once there is a Workflow; return the turn where there is none yet, or won't be."""
+        """Open the log once the Workflow exists; return a turn if it does not exist yet or never will."""
         if self._run.submitted_at is None:
             known = WorkflowRun.objects.filter(pk=self._run.pk).first()
             if known is None or (known.submitted_at is None and known.is_terminal):
@@ -136,7 +136,7 @@ class FollowedLog(Turns):
 
 
 class _Said:
-    """The lines that are wanted up to the next None, or until enough were looked at for one turn."""
+    """The wanted lines up to the next None, or until enough lines were read for one turn."""
 
     def __init__(self, tail: LogTail, is_wanted: Callable[[LogLine], bool]) -> None:
         self._tail, self._is_wanted = tail, is_wanted

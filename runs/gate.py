@@ -1,4 +1,4 @@
-"""The gate that every Workflow passes, whoever submits it: held to the installation's policy as it was rendered."""
+"""The check that every rendered Workflow passes before it is submitted: the installation's policy for manifests."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from policy.rules import Grant
 
 
 class ManifestRefused(Exception):
-    """The policy does not let a Workflow run; says every field that it refuses."""
+    """The policy does not let a Workflow run; the message names every field that it refuses."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in verdict.faults))
 
 
 def verdict_of(manifest: Manifest, engine: str, grant: Grant) -> Verdict:
-    """Return what the policy says of a Workflow that an engine, by its alias, is to run."""
+    """Return the policy's verdict on a Workflow for an engine, given by its alias."""
     return judge(manifest, installed_policy(engine), grant)
 
 
 def refused_by_engine(manifest: Manifest, engine: str) -> list[ManifestFault]:
-    """Return what an engine, by its alias, says at once that it would not run of a rendered Workflow."""
+    """Return the parts of a rendered Workflow that an engine, given by its alias, does not run."""
     named = settings.ENGINES.get(engine, {}).get("refusals")
     return [ManifestFault(pointer, detail) for pointer, detail in import_string(named)(manifest)] if named else []
 
 
 def admitted(submission: Submission, engine: Engine, grant: Grant) -> Mapping[str, str]:
-    """Return the images that a submission will run, with their digests as far as they are known.
+    """Return the images of a submission with their digests, as far as they are known.
 
-    What travels with it is its own, beside what its owner grants. Raises ManifestRefused.
+    The Workflow may use its attachments and what its owner grants. Raises ManifestRefused.
     """
     own = replace(
         grant,

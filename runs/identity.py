@@ -1,7 +1,7 @@
-"""Who a controller is, and whether another one still lives.
+"""The name of a controller, and whether another controller is still alive.
 
-A controller on the same machine sees at once that another has died (see web.lives) and takes its claims over. On
-other machines the claims' lease has to run out.
+A controller on the same machine sees at once that another has died (see web.lives) and takes over its claims. On
+other machines the lease of the claims must run out first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def is_dead(name: str) -> bool:
 
 
 def is_any_alive() -> bool:
-    """Return whether a controller lives on this machine."""
+    """Return whether a controller is alive on this machine."""
     return lives.is_any_alive(_CONTROLLERS)
 
 

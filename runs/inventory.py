@@ -1,4 +1,4 @@
-"""Which machines each engine has: asked by the controller, kept in a table, so that nobody else waits for an engine."""
+"""The machines of each engine: the controller asks for them and keeps a table, so that nobody else needs to ask."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from runs.models import Node
 
 logger = logging.getLogger(__name__)
 
-# Manifests place a data partner's pods by this label of its nodes.
+# Manifests place a data partner's pods by this label of cluster nodes.
 PARTNER_LABEL = "dataPartner"
 INVENTORY_SECONDS = 30.0
-# After an engine that did not answer.
+# The pause after an engine did not answer.
 PAUSE_SECONDS = 5.0
 
 
 def nodes_written(*, engine: str, nodes: Iterable[ClusterNode], now: datetime | None = None) -> None:
-    """Write down which nodes an engine has now; those that it no longer has are forgotten."""
+    """Store the cluster nodes that an engine has now; delete those that it no longer has."""
     now = now or timezone.now()
-    # Always in the same order: two controllers that write at once would otherwise wait for each other.
+    # Always in the same order: otherwise two controllers that write at once could wait for each other.
     rows = [_row(engine, node, now) for _, node in sorted({node.name: node for node in nodes}.items())]
     with transaction.atomic():
         present = {row.name for row in rows}
@@ -41,7 +41,7 @@ def nodes_written(*, engine: str, nodes: Iterable[ClusterNode], now: datetime | 
 
 
 def nodes_forgotten(*, except_of: Iterable[str]) -> None:
-    """Forget the nodes of all engines but these: nobody would ever look at them again."""
+    """Delete the cluster nodes of all engines but these: nothing would update them."""
     Node.objects.exclude(engine__in=list(except_of)).delete()
 
 
@@ -58,14 +58,14 @@ def _row(engine: str, node: ClusterNode, now: datetime) -> Node:
 
 
 class Inventory:
-    """Keeps one engine's nodes up to date."""
+    """Keeps one engine's cluster nodes up to date."""
 
     def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
         self._engine = engine
         self._clock = clock
 
     def run(self, stopping: threading.Event, every_seconds: float = INVENTORY_SECONDS) -> None:
-        """Look now and then until the controller stops, and soon again after the engine did not answer."""
+        """Look regularly until the controller stops, and sooner after the engine did not answer."""
         answered = True
         while not stopping.is_set():
             pause = every_seconds
@@ -73,14 +73,14 @@ class Inventory:
                 self.look()
                 answered = True
             except EngineUnavailable as error:
-                # What was seen before stays, with its time.
+                # The earlier rows stay, with their time.
                 if answered:
-                    logger.warning("Engine %s does not tell its nodes: %s", self._engine.alias, error)
+                    logger.warning("Engine %s does not list its cluster nodes: %s", self._engine.alias, error)
                 answered, pause = False, min(every_seconds, PAUSE_SECONDS)
             except Exception:
-                logger.exception("The nodes of engine %s could not be written down", self._engine.alias)
+                logger.exception("The cluster nodes of engine %s could not be stored", self._engine.alias)
                 pause = min(every_seconds, PAUSE_SECONDS)
-            # A connection for a moment now and then is not worth keeping.
+            # A connection that is used so rarely is not kept open.
             connections.close_all()
             stopping.wait(pause)
 

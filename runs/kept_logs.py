@@ -1,4 +1,4 @@
-"""Logs that outlive their pods: copied into storage when a Workflow has ended at an engine that forgets them."""
+"""Stored logs: copied when a Workflow has ended at an engine that deletes its logs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from web.storage import delete_after_commit, save, stored_files
 
 logger = logging.getLogger(__name__)
 
-# Of the JSON lines as they are stored, before compression. One talkative step must not keep the others' lines out.
+# In bytes of the stored JSON lines before compression. One step with much output must not crowd out the others.
 MAX_CONTAINER_BYTES = 16 * 1024**2
 MAX_BYTES = 128 * 1024**2
 
 
 def log_kept(run: WorkflowRun, engine: Engine, now: datetime) -> None:
-    """Copy what a run's containers wrote into storage, unless that was done or the engine keeps it itself.
+    """Copy the log of a run into storage, unless it is stored already or the engine keeps it.
 
-    One file of JSON lines, compressed by gzip (RFC 1952). Raises EngineUnavailable, OSError and StorageFull; nothing is
-    left behind then, and it may be tried again.
+    The copy is one file of JSON lines, compressed by gzip (RFC 1952). Raises EngineUnavailable, OSError and
+    StorageFull; nothing is left behind then, and the copy may be tried again.
     """
     if engine.keeps_logs or RunLog.objects.filter(run_id=run.pk).exists():
         return
@@ -40,18 +40,18 @@ def log_kept(run: WorkflowRun, engine: Engine, now: datetime) -> None:
         try:
             _copy(engine.logs(run.name), copy, kept)
         except WorkflowNotFound:
-            kept.note = "Its Workflow was gone before its log could be copied."
+            kept.note = "The Workflow was gone before its log could be copied."
         _store(kept, File(copy, f"{run.name}.jsonl.gz"))
 
 
 def log_given_up(run: WorkflowRun, engine: Engine, why: str, now: datetime) -> None:
-    """Write down that a run's log was not copied, and why."""
+    """Record that a run's log was not copied, and why."""
     if not engine.keeps_logs and not RunLog.objects.filter(run_id=run.pk).exists():
-        _store(RunLog(run_id=run.pk, kept_at=now, note=f"Its log could not be copied: {why}"), None)
+        _store(RunLog(run_id=run.pk, kept_at=now, note=f"The log could not be copied: {why}"), None)
 
 
 def log_forgotten(run_id: int) -> None:
-    """Delete the stored log of a run that is about to go, in its transaction."""
+    """Delete the stored log of a run that is being deleted, in its transaction."""
     for kept in RunLog.objects.filter(run_id=run_id):
         delete_after_commit(kept.file)
 
@@ -67,10 +67,10 @@ def _copy(lines: Iterator[LogLine], copy: IO[bytes], kept: RunLog) -> None:
             sizes[line.node, line.container] = size + len(encoded)
             if size + len(encoded) > MAX_CONTAINER_BYTES:
                 encoded = _encoded(_cut(line.node, line.container, MAX_CONTAINER_BYTES))
-                kept.note = "Some of its containers wrote more than is kept."
+                kept.note = "The log is incomplete: some containers wrote more than is stored."
             if kept.size_bytes + len(encoded) > MAX_BYTES:
                 packed.write(_encoded(_cut("", "", MAX_BYTES)))
-                kept.note = f"Only its first {MAX_BYTES // 1024**2} MiB are kept."
+                kept.note = f"The log is incomplete: only its first {MAX_BYTES // 1024**2} MiB are stored."
                 return
             packed.write(encoded)
             kept.lines += 1
@@ -82,7 +82,7 @@ def _encoded(line: LogLine) -> bytes:
 
 
 def _cut(node: str, container: str, limit: int) -> LogLine:
-    return LogLine(node, container, "stderr", f"[cut here: only {limit // 1024**2} MiB of this are kept]")
+    return LogLine(node, container, "stderr", f"[The log was cut here: {limit // 1024**2} MiB are stored.]")
 
 
 def _store(kept: RunLog, copy: File[bytes] | None) -> None:
@@ -93,17 +93,17 @@ def _store(kept: RunLog, copy: File[bytes] | None) -> None:
             with transaction.atomic():
                 kept.save(force_insert=True)
     except IntegrityError:
-        # Whoever had the claim before was not dead, only slow; or the run has been deleted meanwhile.
-        logger.info("The log of run %s was kept by another, or the run is gone.", kept.run_id)
+        # An earlier holder of the claim was slow, not dead; or the run has been deleted in the meantime.
+        logger.info("The log of run %s is stored already, or the run is gone.", kept.run_id)
 
 
 def is_kept(run: WorkflowRun) -> bool:
-    """Return whether a run's log was stored, or why not."""
+    """Return whether a run's log, or the reason why there is none, is stored."""
     return RunLog.objects.filter(run_id=run.pk).exists()
 
 
 def kept_lines(run: WorkflowRun, node_id: str) -> Iterator[LogLine] | None:
-    """Return a run's stored log (of one node, or all), or None where none was stored. Raises NotFound."""
+    """Return a run's stored log (of one node, or all), or None if none was stored. Raises NotFound."""
     kept = RunLog.objects.filter(run_id=run.pk).first()
     if kept is None:
         return None
@@ -114,7 +114,7 @@ def kept_lines(run: WorkflowRun, node_id: str) -> Iterator[LogLine] | None:
     try:
         return _read(kept.file.open("rb"), node_id)
     except FileNotFoundError as error:
-        raise NotFound("The log is no longer in the storage.") from error
+        raise NotFound("The log is no longer stored.") from error
 
 
 def _read(file: IO[bytes], node_id: str) -> Iterator[LogLine]:

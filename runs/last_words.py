@@ -1,6 +1,6 @@
-"""What a container said last that a run failed for: which step, which container, its exit code, its last line.
+"""The last words of a failed container: its step, its name, its exit code and its last line of log.
 
-An engine tells that a container ended with an exit code; why, the container has mostly written itself.
+An engine reports that a container ended with an exit code; the reason is mostly in the container's own log.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from web.errors import NotFound
 
 logger = logging.getLogger(__name__)
 
-# An engine's words for the end of a container: "main: Error (exit code 3): why", the name with the pod's alone.
+# An engine's words for the end of a container: "main: Error (exit code 3): why"; only a pod's message has the name.
 _ENDED = re.compile(r"(?:(?P<container>[a-z0-9]([-a-z0-9]*[a-z0-9])?): )?(?P<reason>\w+) \(exit code (?P<code>\d+)\)")
 _NAMED = re.compile(r"\bcontainer ([a-z0-9](?:[-a-z0-9]*[a-z0-9])?) ended with exit code (\d+)")
 _LONGEST_LINE = 500
 _FEW_LINES = 5000
-# What step runners and federated managers say of an AI engine that never answered.
+# Part of the message of step runners and federated managers for an AI engine that never answered.
 _NOT_READY = "not ready within"
-# Of a container that waited for another, which failed.
+# Part of the message of a container that waited for another one, which failed.
 _NOT_STARTED = "64"
-# For containers that could not do their work: what whoever started the run can do.
+# What a user can do about a container that failed.
 _REMEDIES = (
     (
         re.compile(r"OOMKilled|exit code 137"),
-        "It took more memory than it may: raise its memory limit, or give it less.",
+        "The container used more memory than its limit: raise the limit, or give the container less data.",
     ),
-    (re.compile(r"exit code 127|executable file not found|No such file"), "Its image has no such command."),
-    (re.compile(r"exit code 126"), "Its command is no program that can be run."),
-    (re.compile(r"ErrImagePull|ImagePullBackOff|InvalidImageName"), "Look at the image's name, version and registry."),
+    (re.compile(r"exit code 127|executable file not found|No such file"), "The image does not contain this command."),
+    (re.compile(r"exit code 126"), "The command is not an executable program."),
+    (re.compile(r"ErrImagePull|ImagePullBackOff|InvalidImageName"), "Check the image's name, version and registry."),
 )
 
 
@@ -55,10 +55,10 @@ class Culprit:
 
 
 def run_last_words(run: WorkflowRun, message: str, *, says_nothing: bool = False) -> str:
-    """Return what there is to say of the container that a run failed for, as its engine knows it now; may be ''.
+    """Return the last words of the container that made a run fail, as its engine knows them now; may be ''.
 
-    Where `message` says nothing, the engine's words for the first failure stand in for those of a container. Where an
-    AI engine was waited for in vain, it is why the Workflow does not go on: mostly an image that cannot be had.
+    If `message` says nothing, the engine's words for the first failure replace those of a container. If a container
+    waited in vain for an AI engine, they are the reason why the Workflow waits: mostly an image that is not available.
     """
     try:
         engine = engine_of(run)
@@ -66,12 +66,12 @@ def run_last_words(run: WorkflowRun, message: str, *, says_nothing: bool = False
         words = last_words(nodes, run.name, engine, message) or (first_failure(nodes) if says_nothing else "")
         return _storable(words or (engine.explain(run.name) if says_nothing or _NOT_READY in message else ""))
     except (EngineError, NotFound) as error:
-        logger.info("What run %s said last is not known: %s", run.name, error)
+        logger.info("Run %s: its last words are not known: %s", run.name, error)
         return ""
 
 
 def step_last_words(run: WorkflowRun, step: Mapping[str, Any]) -> str:
-    """Return what there is to say of the container that a step of a run failed for, as the run's nodes know it."""
+    """Return the last words of the container that made a step of a run fail, by the run's nodes."""
     within = {node_id: node for node_id, node in run.nodes.items() if is_within(node, step)}
     try:
         return last_words(within, run.name, engine_of(run))
@@ -80,9 +80,9 @@ def step_last_words(run: WorkflowRun, step: Mapping[str, Any]) -> str:
 
 
 def soon_known_last_words(status: WorkflowStatus, engine: Engine) -> str:
-    """Return the last words of a Workflow that has failed, where they are found at once; '' where that takes longer.
+    """Return the last words of a failed Workflow if they are found at once; '' if that takes longer.
 
-    Whoever looks at a run that has just failed sees them then. The others are added a moment later.
+    Readers of a run that has just failed see them at once. Others are added a moment later.
     """
     if not engine.is_of_this_machine or status.phase not in (WorkflowPhase.FAILED, WorkflowPhase.ERROR):
         return ""
@@ -96,10 +96,10 @@ def soon_known_last_words(status: WorkflowStatus, engine: Engine) -> str:
 
 
 def last_words(nodes: Nodes, name: str, engine: Engine, message: str = "") -> str:
-    """Return what there is to say of the container that failed first, '' where there is none.
+    """Return the last words of the container that failed first, '' if there is none.
 
-    `message` is what is said of the failure already: the container that it names is meant, and what it says is not said
-    again. What cannot be found out is left out.
+    `message` is the known message of the failure: if it names a container, that one is looked at, and what it says is
+    not repeated. Unknown parts are left out.
     """
     culprit = culprit_of(nodes, message)
     if culprit is None:
@@ -111,19 +111,19 @@ def last_words(nodes: Nodes, name: str, engine: Engine, message: str = "") -> st
     try:
         line = _last_line(line for line in engine.logs(name, culprit.node_id) if line.container == culprit.container)
     except EngineError as error:
-        logger.info("What %s of %s said last is not known: %s", culprit.container, name, error)
+        logger.info("Container %s of %s: its last words are not known: %s", culprit.container, name, error)
         line = ""
     if line is None:
-        said = f"{where}, left no log." if culprit.code else ""
+        said = f"{where}, wrote no log." if culprit.code else ""
     else:
-        said = f"{where}." if _tells_nothing_new(line, message) else f"{where}, said last: {line}"
+        said = f"{where}." if _tells_nothing_new(line, message) else f"{where}, wrote last: {line}"
     known = f"{culprit.words} exit code {culprit.code} {line or ''}"
     remedy = next((words for pattern, words in _REMEDIES if pattern.search(known) and words not in message), "")
     return _storable(f"{said} {remedy}")
 
 
 def with_last_words(message: str, words: str) -> str:
-    """Return a message of a failure with what was said last after it."""
+    """Return a message of a failure, followed by a container's last words."""
     message = message.rstrip()
     if not words or words in message:
         return message
@@ -131,9 +131,9 @@ def with_last_words(message: str, words: str) -> str:
 
 
 def culprit_of(nodes: Nodes, message: str = "") -> Culprit | None:
-    """Return the container that failed first, of those attempts that count; one that a message names before others.
+    """Return the container that failed first in the last attempt of each step; one that a message names goes first.
 
-    Exit handlers come last: they fail mostly because of what they handle.
+    Exit handlers come last: they mostly fail because of the failure that they handle.
     """
     named = dict(_NAMED.findall(message))
     found = [*_Reading(nodes, named).culprits()]
@@ -143,11 +143,11 @@ def culprit_of(nodes: Nodes, message: str = "") -> Culprit | None:
 
 
 class _Reading:
-    """Finds in a Workflow's nodes what failed; `named` are containers that failed by what is said, with exit codes."""
+    """Finds failures in a Workflow's nodes; `named` are the failed containers that a message names, with exit codes."""
 
     def __init__(self, nodes: Nodes, named: Mapping[str, str]) -> None:
         self._nodes, self._named = nodes, named
-        # Attempts that were followed by another.
+        # Attempts that were followed by another one.
         self._repeated = set[str]()
         for node in nodes.values():
             if node.get("type") == "Retry":
@@ -155,7 +155,7 @@ class _Reading:
                 self._repeated.update(attempts if node.get("phase") == "Succeeded" else attempts[:-1])
 
     def culprits(self) -> Iterator[Culprit]:
-        """Yield the containers that failed, those of pods without nodes for their containers by the pod."""
+        """Yield the failed containers; for a pod without nodes for its containers, by the pod's node."""
         told = set[str]()
         for node in self._nodes.values():
             if node.get("type") == "Container" and (culprit := self._of_container(node)) is not None:
@@ -191,10 +191,10 @@ class _Reading:
 
 
 def _last_line(lines: Iterable[LogLine]) -> str | None:
-    """Return the last line that says something, None where nothing was written.
+    """Return the last line that is not empty, None if nothing was written.
 
-    Where both outputs end within the same second it is the last of each: a program often leaves its error in the one
-    and, as it exits, what it had not yet written in the other.
+    If both outputs end within the same second, it is the last line of each: a program often writes its error to one
+    output and flushes the other at its exit.
     """
     last = {line.stream: line for line in lines if line.text.strip()}
     if not last:

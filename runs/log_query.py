@@ -1,4 +1,4 @@
-"""Which lines of a run's log are wanted: pure rules over lines, in the order in which they come."""
+"""Which lines of a run's log a query asks for: pure rules over lines, in their order."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from web.errors import Fault, InvalidInput, NotFound
 
 STREAMS = ("stdout", "stderr")
 MOST_LINES = 10_000
-# Of what the last lines are held in memory; longer ones are fewer.
+# The memory for the last lines, in bytes: of longer lines fewer are held.
 _MOST_CHARACTERS = 8 * 1024 * 1024
 _LONGEST_TEXT = 200
 _LONGEST_AGO = timedelta(days=3650)
 _AGO = re.compile(r"(\d{1,9})(s|m|h|d|)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
-# A node's id and a container, '' for all of its containers.
+# A node's id and a container; '' means all of its containers.
 Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class LogQuery:
-    """What a caller asks of a log; every part leaves lines out.
+    """A caller's query for a log; each part excludes lines.
 
-    `places` are those of one step, None for all; `since` is a `time_key`; `grep` is a text that a line holds, as it is;
-    `tail` is how many lines are wanted of those that are there, the last ones.
+    `places` are those of one step, None for all; `since` is a `time_key`; `grep` is a literal text that a line must
+    contain; `tail` is the number of last lines, of those already written.
     """
 
     places: frozenset[Place] | None = None
@@ -46,30 +46,30 @@ class LogQuery:
 
     @property
     def node_id(self) -> str:
-        """Return the one node that is asked for, '' for several."""
+        """Return the only node that the query asks for, '' for several."""
         nodes = {node for node, _ in self.places or ()}
         return nodes.pop() if len(nodes) == 1 else ""
 
     def of_all(self) -> LogQuery:
-        """Return the same query without the bound on how many lines."""
+        """Return the same query without the limit on the number of lines."""
         return replace(self, tail=None)
 
     def chosen(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
-        """Yield those of a log's lines that are wanted."""
+        """Yield the lines of a log that the query asks for."""
         chooser = Chooser(self)
         found = (line for line in lines if chooser.wants(line))
         return found if self.tail is None else iter(_last(found, self.tail))
 
 
 class Chooser:
-    """Says line by line what is wanted, whatever the number of lines."""
+    """Decides line by line whether it is wanted, without the limit on the number of lines."""
 
     def __init__(self, query: LogQuery) -> None:
         self._query = query
         self._at = ""
 
     def wants(self, line: LogLine) -> bool:
-        """Return whether a line is wanted; one without a time has that of the one before it."""
+        """Return whether a line is wanted; a line without a time has the time of the line before it."""
         query, self._at = self._query, line.at or self._at
         return (
             (not query.container or line.container == query.container)
@@ -81,7 +81,7 @@ class Chooser:
 
 
 def _is_in(line: LogLine, places: frozenset[Place]) -> bool:
-    # A line without a node is the log's own: that it was cut.
+    # A line without a node is a remark on the log: that it was cut.
     return not line.node or (line.node, "") in places or (line.node, line.container) in places
 
 
@@ -113,9 +113,9 @@ def read_query(nodes: Nodes, given: Mapping[str, str], now: datetime) -> LogQuer
 
 
 def places_of(nodes: Nodes, wanted: str) -> frozenset[Place]:
-    """Return where the lines of a step come from, by a node's id or its name.
+    """Return the places of a step's lines, by a node's id or its name.
 
-    What holds others together stands for them: a step with retries for all its attempts. Raises NotFound.
+    A node with children stands for all of them: a step with retries for all its attempts. Raises NotFound.
     """
     if wanted in nodes:
         found = [nodes[wanted]]
@@ -147,7 +147,7 @@ def _stream(text: str, now: datetime) -> str:
 
 def _tail(text: str, now: datetime) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_LINES and len(text) < 9):
-        raise ValueError(f"must be a number of lines from 1 to {MOST_LINES}")
+        raise ValueError(f"must be a whole number from 1 to {MOST_LINES}")
     return int(text)
 
 
@@ -160,7 +160,7 @@ def _since(text: str, now: datetime) -> str:
 
 
 def _moment(text: str) -> datetime:
-    # A plus sign that nobody escaped arrives as a space.
+    # A plus sign that was not escaped arrives as a space.
     for written in (text, text.replace(" ", "+")):
         try:
             moment = parse_datetime(written)
@@ -168,4 +168,4 @@ def _moment(text: str) -> datetime:
                 return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
         except (ValueError, OverflowError):
             continue
-    raise ValueError("must be a time such as 2026-11-21T09:00:00Z, or how long ago: 90s, 10m, 2h, 1d")
+    raise ValueError("must be a time such as 2026-11-21T09:00:00Z, or an age such as 90s, 10m, 2h or 1d")

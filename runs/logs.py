@@ -1,4 +1,4 @@
-"""The logs of a run as they are, and lines as they are written down; `runs.following` has them as they come."""
+"""The log of a run up to now, and the formats of its lines; `runs.following` gives new lines as they come."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from web.errors import NotFound
 
 
 def log_lines(run: WorkflowRun, query: LogQuery) -> Iterator[LogLine]:
-    """Return what was written up to now, in the order of its times, as far as it is wanted.
+    """Return the lines written up to now that a query asks for, in the order of their times.
 
-    From storage where it was kept there, else from the engine. Raises EngineUnavailable, WorkflowNotFound where the
-    engine has forgotten the Workflow, and NotFound where nothing could be kept or there is no such engine any more,
-    before the first line.
+    They come from storage if the log is stored, else from the engine. Before the first line it raises
+    EngineUnavailable, WorkflowNotFound if the engine no longer has the Workflow, and NotFound if the log could not be
+    stored or the engine is no longer configured.
     """
     if run.handed_over_at is None:
         return iter(())
@@ -35,9 +35,9 @@ def log_lines(run: WorkflowRun, query: LogQuery) -> Iterator[LogLine]:
 
 
 def engine_of(run: WorkflowRun) -> Engine:
-    """Return the engine of a run. Raises NotFound where there is no such engine any more."""
+    """Return the engine of a run. Raises NotFound if the engine is no longer configured."""
     if run.engine not in settings.ENGINES:
-        raise NotFound(f"The engine {run.engine!r} that ran it is not configured here any more.")
+        raise NotFound(f"The run's engine {run.engine!r} is not configured.")
     return get_engine(run.engine)
 
 

@@ -1,4 +1,4 @@
-"""A Workflow's nodes and manifest as operators read them."""
+"""A Workflow's nodes and manifest as HTML and YAML for the admin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runs.nodes import WORKING_TYPES, in_tree_order
 from web.markup import NOTHING, badge, lasting, moment
 
 SHOWN_NODES = 2000
-# As deep as operators.css moves them in: pages have no style attributes (orchestrator_api.answers).
+# The deepest indentation in operators.css: pages have no style attributes (orchestrator_api.answers).
 _DEEPEST = 12
 _TITLES = ("Step", "Type", "Phase", "Started", "Ran for", "Message", "Output")
 _ROW = (
@@ -32,7 +32,7 @@ def node_table(run: WorkflowRun) -> SafeString | str:
     """Return a run's nodes in the order of their tree, each with its phase, duration, message and log."""
     nodes = list(in_tree_order(run.nodes))
     if not nodes:
-        return "The engine has said nothing of its steps yet."
+        return "The engine has not reported any steps yet."
     logs = reverse("run-logs", args=[run.name])
     now = timezone.now()
     rows = format_html_join("", _ROW, (_cells(depth, node, logs, now) for depth, node in nodes[:SHOWN_NODES]))
@@ -60,11 +60,11 @@ def _cells(depth: int, node: dict[str, Any], logs: str, now: datetime) -> tuple[
 
 
 class _Readable(yaml.SafeDumper):
-    """Writes texts of several lines as such, not as one line full of escapes."""
+    """Writes texts of several lines as blocks, not as one line full of escapes."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # YAML has no such form for lines that end in blanks, nor for characters that cannot be printed.
+    # YAML has no block form for lines that end in blanks, nor for characters that cannot be printed.
     style = "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -73,7 +73,7 @@ _Readable.add_representer(str, _text)
 
 
 def manifest_yaml(manifest: Mapping[str, Any]) -> str:
-    """Return a manifest as YAML that people read."""
+    """Return a manifest as readable YAML."""
     return yaml.dump(dict(manifest), Dumper=_Readable, sort_keys=False, allow_unicode=True, width=160)
 
 

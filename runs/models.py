@@ -1,7 +1,7 @@
-"""One row for each Workflow: what is wanted, what the engine says, how it ended.
+"""One row for each Workflow: what is to be done, what the engine reports, how it ended.
 
-The row itself stays small, since every change of phase rewrites it: what is large lives in rows of its own,
-`RunDocument` (written once) and `RunNodes` (written as the Workflow goes on).
+The row itself stays small, since every change of phase rewrites it. Large documents have their own rows:
+`RunDocument` (written once) and `RunNodes` (written while the Workflow runs).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TERMINAL_PHASES = frozenset({RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.STOPP
 
 
 class RunReason(models.TextChoices):
-    """Why a run is in its phase, for whoever has to explain an end that is not a success."""
+    """Why a run ended without success."""
 
     NONE = ""
     ENGINE = "engine"
@@ -39,7 +39,7 @@ class RunReason(models.TextChoices):
 
 
 class RunCause(models.TextChoices):
-    """Who brought an event about."""
+    """What caused an event."""
 
     API = "api"
     CONTROLLER = "controller"
@@ -57,7 +57,7 @@ class WorkflowRun(models.Model):
     engine = models.CharField(max_length=40, help_text="Alias of the engine in settings.ENGINES.")
     manifest_digest = models.CharField(max_length=64)
     images = models.JSONField(
-        default=dict, blank=True, help_text="What it runs: image to digest, empty where that is not known."
+        default=dict, blank=True, help_text="Its images: name to digest, empty if the digest is not known."
     )
 
     phase = models.CharField(max_length=12, choices=RunPhase, default=RunPhase.QUEUED)
@@ -70,34 +70,38 @@ class WorkflowRun(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     handed_over_at = models.DateTimeField(
-        null=True, blank=True, help_text="When a controller first took it; from then on the engine may know of it."
+        null=True,
+        blank=True,
+        help_text="When a controller first took the run; from then on the engine may have its Workflow.",
     )
     submitted_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     workflow_ended_at = models.DateTimeField(
-        null=True, blank=True, help_text="When nothing of it ran at the engine any more; may be after its end here."
+        null=True,
+        blank=True,
+        help_text="When the Workflow had ended at the engine; may be later than the end of the run.",
     )
     released_at = models.DateTimeField(null=True, blank=True)
-    deadline_at = models.DateTimeField(null=True, blank=True, help_text="When the whole run must have ended.")
+    deadline_at = models.DateTimeField(null=True, blank=True, help_text="The time by which the run must have ended.")
     pending_deadline_at = models.DateTimeField(
-        null=True, blank=True, help_text="When something of it must have started; empty once something has."
+        null=True, blank=True, help_text="The time by which a step must have started; empty once one has."
     )
     waiting_since = models.DateTimeField(
-        null=True, blank=True, help_text="Since when something of it waits at the engine; empty while all goes on."
+        null=True, blank=True, help_text="Since when a step waits at the engine; empty if none waits."
     )
     wind_up_at = models.DateTimeField(
-        null=True, blank=True, help_text="When what still runs of it is stopped, since what it was made for has ended."
+        null=True, blank=True, help_text="When the Workflow is stopped because its execution has ended."
     )
     tend_at = models.DateTimeField(
-        null=True, blank=True, help_text="When somebody looks after the steps that have failed while others go on."
+        null=True, blank=True, help_text="When a controller handles steps that have failed while others still run."
     )
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     stop_sent_at = models.DateTimeField(null=True, blank=True)
     terminate_sent_at = models.DateTimeField(null=True, blank=True)
     delete_requested_at = models.DateTimeField(null=True, blank=True)
 
-    # The outbox: who is carrying this row's wish to the engine, and when to try again.
+    # The outbox: which controller carries out this row's wish, and when to try again.
     next_try_at = models.DateTimeField(null=True, blank=True)
     tries = models.PositiveIntegerField(default=0)
     claimed_by = models.CharField(max_length=80, blank=True)
@@ -166,22 +170,22 @@ class WorkflowRun(models.Model):
 
 
 class RunDocument(models.Model):
-    """What is submitted; never changed."""
+    """What is submitted to the engine; never changed."""
 
     run = models.OneToOneField(WorkflowRun, on_delete=models.CASCADE, primary_key=True, related_name="document")
     manifest = models.JSONField()
-    config_maps = models.JSONField(default=dict, help_text="ConfigMaps that travel with the Workflow.")
+    config_maps = models.JSONField(default=dict, help_text="ConfigMaps that are submitted with the Workflow.")
 
 
 class RunNodes(models.Model):
-    """The Workflow's nodes as the engine last told them."""
+    """The Workflow's nodes as the engine last reported them."""
 
     run = models.OneToOneField(WorkflowRun, on_delete=models.CASCADE, primary_key=True, related_name="node_table")
     nodes = models.JSONField(default=dict, encoder=NodesEncoder)
 
 
 class RunEvent(models.Model):
-    """What happened to a run, in order; never changed, never deleted before its run."""
+    """An event of a run; never changed, never deleted before its run."""
 
     run = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField(default=timezone.now)
@@ -198,12 +202,12 @@ class RunEvent(models.Model):
 
 
 class RunLog(models.Model):
-    """What a run's containers wrote, kept because its engine forgets it; `note` says what is missing of it."""
+    """The stored log of a run, for engines that do not keep logs; `note` says what is missing."""
 
     run = models.OneToOneField(WorkflowRun, on_delete=models.CASCADE, primary_key=True, related_name="kept_log")
     file = models.FileField(upload_to="runs/logs", max_length=200, blank=True)
     lines = models.PositiveBigIntegerField(default=0)
-    size_bytes = models.PositiveBigIntegerField(default=0, help_text="Before it was compressed.")
+    size_bytes = models.PositiveBigIntegerField(default=0, help_text="Size before compression.")
     note = models.TextField(blank=True)
     kept_at = models.DateTimeField(default=timezone.now)
 
@@ -212,14 +216,16 @@ class RunLog(models.Model):
 
 
 class Node(models.Model):
-    """A machine of an engine's, as the engine last told; not to be confused with the nodes of a Workflow."""
+    """A cluster node of an engine, as the engine last reported it; not a node of a Workflow."""
 
     engine = models.CharField(max_length=40)
     name = models.CharField(max_length=253)
-    partner = models.CharField(max_length=200, blank=True, help_text="The data partner whose pods it takes.")
+    partner = models.CharField(
+        max_length=200, blank=True, help_text="The data partner whose pods the cluster node takes."
+    )
     labels = models.JSONField(default=dict)
     ready = models.BooleanField()
-    message = models.TextField(blank=True, help_text="Why it is not ready.")
+    message = models.TextField(blank=True, help_text="Why the cluster node is not ready.")
     seen_at = models.DateTimeField()
 
     class Meta:

@@ -1,4 +1,4 @@
-"""`/api/nodes/`: the machines that Workflows are placed on, as their engines last told."""
+"""`/api/nodes/`: the cluster nodes that Workflows run on, as their engines last reported them."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ QUERY = ListQuery(
 class ClusterNodeViewSet(ViewSet):
     @extend_schema(parameters=QUERY.parameters(), responses=api.ClusterNodePage)
     def list(self, request: Request) -> Response:
-        """List the engines' nodes, whose data partner each serves, and whether it is ready."""
+        """List the engines' cluster nodes, each with its data partner and whether it is ready."""
         return page_of(request, QUERY.apply(request, Node.objects.all()), present_cluster_nodes)

@@ -1,4 +1,4 @@
-"""What can be read from a Workflow's nodes: whether anything has started, why it failed, how it looks as a tree."""
+"""Reads a Workflow's nodes: whether anything has started, why the Workflow failed, its nodes as a tree."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from engines.base import WorkflowPhase, WorkflowStatus
 
 Nodes = Mapping[str, dict[str, Any]]
 
-# The node types that do something themselves; the others only hold nodes together.
+# The node types that do work themselves; the others only group nodes.
 # https://argo-workflows.readthedocs.io/en/latest/fields/#nodestatus
 WORKING_TYPES = frozenset({"Pod", "Container", "Suspend", "HTTP", "Plugin"})
 FAILED_PHASES = frozenset({"Failed", "Error"})
-# As JSON writes it; after a backslash that is itself escaped, the same letters are no NUL.
+# NUL as JSON writes it; after an escaped backslash the same letters are not a NUL.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def something_started(status: WorkflowStatus) -> bool:
-    """Return whether any node of a Workflow got past waiting; Argo calls a Workflow Running before any pod runs."""
+    """Return whether any node of a Workflow has started; Argo calls a Workflow Running before any pod runs."""
     if status.phase.is_terminal:
         return True
     return status.phase is WorkflowPhase.RUNNING and any(
@@ -39,7 +39,7 @@ def is_waiting(status: WorkflowStatus) -> bool:
 
 
 def failure_message(status: WorkflowStatus) -> str:
-    """Return the engine's words for a failure: the Workflow's own, and those of the node that failed first."""
+    """Return the engine's message for a failure: the Workflow's, and that of the node that failed first."""
     first = first_failure(status.nodes)
     if not first or (status.message and status.message in first):
         return first or status.message or f"The Workflow ended as {status.phase}."
@@ -47,7 +47,7 @@ def failure_message(status: WorkflowStatus) -> str:
 
 
 def first_failure(nodes: Nodes) -> str:
-    """Return the name and the words of the node that failed first, or an empty text."""
+    """Return the name and the message of the node that failed first, or an empty text."""
     failed = [node for node in nodes.values() if node.get("phase") in FAILED_PHASES and _has_own_words(node)]
     failed.sort(key=lambda node: str(node.get("finishedAt") or "~"))
     return f"{failed[0].get('displayName') or failed[0].get('name')}: {failed[0]['message']}" if failed else ""
@@ -58,7 +58,7 @@ def _has_own_words(node: dict[str, Any]) -> bool:
 
 
 def waiting_message(nodes: Nodes) -> str:
-    """Return what the first waiting node says that it waits for, or an empty text."""
+    """Return the name and the message of the first waiting node, or an empty text."""
     for node in nodes.values():
         if node.get("phase") == "Pending" and node.get("message"):
             return f"{node.get('displayName') or node.get('name')}: {node['message']}"
@@ -66,9 +66,9 @@ def waiting_message(nodes: Nodes) -> str:
 
 
 def waited_for(before: Nodes, after: Nodes) -> str:
-    """Return what the first node that failed without having started said that it waited for, or an empty text.
+    """Return what the first node waited for that failed without having started, or an empty text.
 
-    Argo overwrites it: a pod that could not be scheduled ends with the deadline as its only word.
+    Argo overwrites that message: a pod that could not be scheduled ends with the deadline as its only reason.
     """
     for node_id, node in after.items():
         earlier = before.get(node_id, {})
@@ -78,7 +78,7 @@ def waited_for(before: Nodes, after: Nodes) -> str:
 
 
 def pod_of(nodes: Nodes, node: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the node of the pod that a container's node belongs to, itself for any other; None where it is missing."""
+    """Return the pod's node of a container's node, any other node itself; None if the pod's node is missing."""
     for _ in range(len(nodes)):
         if node.get("type") != "Container":
             return node
@@ -89,7 +89,7 @@ def pod_of(nodes: Nodes, node: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def is_within(node: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether a node is another, or one of those that it holds together: Argo's names are paths."""
+    """Return whether a node is another node or within it: Argo's names are paths."""
     if node.get("id") == other.get("id"):
         return True
     name, above = str(node.get("name") or ""), str(other.get("name") or "")
@@ -97,7 +97,7 @@ def is_within(node: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def given_up(nodes: Nodes) -> list[dict[str, Any]]:
-    """Return the nodes of steps that have failed and are not tried again: pods, or those that hold their attempts."""
+    """Return the nodes of steps that have failed and are not retried: pods, or the nodes that group their attempts."""
     attempts = {child for node in nodes.values() if node.get("type") == "Retry" for child in node.get("children") or ()}
     return [
         node
@@ -108,7 +108,7 @@ def given_up(nodes: Nodes) -> list[dict[str, Any]]:
 
 
 class NodesEncoder(json.JSONEncoder):
-    """Writes nodes as every database takes them: a program's output may hold NUL, PostgreSQL's jsonb may not."""
+    """Writes nodes without NUL: a program's output may contain it, PostgreSQL's jsonb may not."""
 
     def encode(self, o: Any) -> str:
         text = super().encode(o)
@@ -116,7 +116,7 @@ class NodesEncoder(json.JSONEncoder):
 
 
 def in_tree_order(nodes: Nodes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each node once with its depth, parents before children; nodes that nothing leads to come last."""
+    """Yield each node once with its depth, parents before children; nodes without a parent come last."""
     seen: set[str] = set()
     children = {child for node in nodes.values() for child in node.get("children") or ()}
     roots = [node_id for node_id in nodes if node_id not in children]

@@ -1,7 +1,7 @@
-"""The outbox: which runs have a wish to carry, and who carries it.
+"""The outbox: which runs have a wish to carry out, and which controller carries it out.
 
-A claim is a lease on a row. A controller renews those it works on, gives back what it did not finish, and takes over
-those of a controller that died. Whatever is done under a claim may be done a second time.
+A claim is a lease on a row. A controller renews the claims it works on, gives back those it did not finish, and takes
+over those of a controller that died. Everything done under a claim may be done a second time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DEADLINES = ("deadline_at", "pending_deadline_at")
 
 @dataclass(frozen=True)
 class Claimed:
-    """A run that was claimed, and when the first of its deadlines passes."""
+    """A claimed run, and the first of its deadlines."""
 
     run_id: int
     deadline_at: datetime | None
@@ -32,14 +32,14 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Wishes:
-    """How many wishes of each engine are due and carried by nobody, and when the next one after those will be due."""
+    """The number of due wishes of each engine without a claim, and when the next one will be due."""
 
     due: Mapping[str, int]
     next_at: datetime | None
 
 
 def wishes(now: datetime) -> Wishes:
-    """Look for wishes that are free, without the lock that would keep others from writing to SQLite."""
+    """Look for wishes without a claim, without the lock that would keep others from writing to SQLite."""
     free = WorkflowRun.objects.filter(_free(now), next_try_at__isnull=False).order_by()
     number, next_at = Count("pk", filter=Q(next_try_at__lte=now)), Min("next_try_at", filter=Q(next_try_at__gt=now))
     rows = list(free.values_list("engine").annotate(number=number, next_at=next_at))
@@ -60,7 +60,7 @@ def claim(*, engine: str, limit: int, claimed_by: str, now: datetime) -> list[Cl
         new = [row["pk"] for row in rows if _is_new(row)]
         known = [row["pk"] for row in rows if not _is_new(row)]
         if new:
-            # From here on the engine may know of it, whenever this process dies.
+            # From here on the engine may have the Workflow, whenever this process dies.
             WorkflowRun.objects.filter(pk__in=new).update(**claim_of_it, handed_over_at=now)
         if known:
             WorkflowRun.objects.filter(pk__in=known).update(**claim_of_it)
@@ -81,9 +81,9 @@ def give_back(*, claimed_by: str, run_id: int | None = None) -> None:
 
 
 def renew(*, claimed_by: str, run_ids: Iterable[int], now: datetime) -> None:
-    """Keep the claims of a controller on runs that it is still working on, and give back the others.
+    """Renew the claims of a controller on runs that it is still working on, and give back its other claims.
 
-    Others are there where the connection to the database broke before an outcome, or the claim itself, was heard of.
+    Other claims exist if the connection to the database broke before the controller learned of them or of an outcome.
     """
     held = WorkflowRun.objects.filter(claimed_by=claimed_by)
     working_on = list(run_ids)
@@ -92,12 +92,12 @@ def renew(*, claimed_by: str, run_ids: Iterable[int], now: datetime) -> None:
 
 
 def holders() -> list[str]:
-    """Return who holds claims."""
+    """Return the names of the controllers that hold claims."""
     return list(WorkflowRun.objects.filter(claimed_until__isnull=False).values_list("claimed_by", flat=True).distinct())
 
 
 def postpone(*, run_id: int, wish: Wish, message: str, now: datetime) -> None:
-    """Have a wish tried again later; the schedule is in the row, so that a restart neither hurries nor forgets it."""
+    """Have a wish tried again later; the schedule is in the row, so that a restart does not change it."""
     with run_changed(run_id, now) as change:
         run = change.run
         due = due_wish(run)
@@ -119,15 +119,15 @@ def next_deadline_at() -> datetime | None:
 
 def expired(now: datetime) -> list[int]:
     """Return the runs whose deadline has passed."""
-    # One query for each deadline: an OR of both would read every row there ever was.
+    # One query for each deadline: an OR of both would read every row.
     late = {pk for name in _DEADLINES for pk in _unended(**{f"{name}__lte": now}).values_list("pk", flat=True)}
     return sorted(late)
 
 
 def checkpoint() -> None:
-    """Write what SQLite's log holds into the database, beside whoever reads or writes; does nothing elsewhere.
+    """Write SQLite's write-ahead log into the database, without locking out others; does nothing on PostgreSQL.
 
-    Otherwise whichever commit makes the log too long does it, and lets its caller wait for the disk.
+    Otherwise the commit that makes the log too long does it, and its caller waits for the disk.
     """
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What owns runs: each kind of work registers how it prepares, follows and releases its Workflows."""
+"""Owners of runs: each kind of work registers how it prepares, follows and releases its Workflows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Attachments:
-    """What travels with a Workflow beside its manifest: names of Secrets and ConfigMaps to their keys and values.
+    """What is submitted with a Workflow's manifest: names of Secrets and ConfigMaps to their keys and values.
 
-    `of_installation` are the ConfigMaps that an installation may have made itself (engines.base.Submission).
+    `of_installation` are the ConfigMaps that an installation may have created itself (engines.base.Submission).
     """
 
     config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -34,51 +34,51 @@ class CannotPrepare(Exception):
 
 
 class RunOwner(ABC):  # noqa: B024 - every hook has a default
-    """A kind of work. Every hook may be called more than once for the same run and must not mind."""
+    """A kind of work. Every hook may be called more than once for the same run."""
 
     def prepare(self, run: WorkflowRun) -> Attachments:
-        """Make ready what the Workflow needs, before it is submitted; network is allowed, no transaction is open.
+        """Prepare what the Workflow needs before it is submitted; network is allowed, no transaction is open.
 
-        Raises `NotReady` where it should be tried again (with the controller's backoff, until the run's deadline), and
-        `CannotPrepare` where that would not help.
+        Raises `NotReady` to be tried again (with the controller's backoff, until the run's deadline), and
+        `CannotPrepare` if that would not help.
         """
         return Attachments()
 
     def grant(self, run: WorkflowRun) -> Grant:
-        """Return what the policy lets this Workflow use beside what it lets every Workflow use; no network here.
+        """Return what this Workflow may use beyond what the policy lets every Workflow use; no network here.
 
-        What `prepare` attaches, and the ConfigMaps that the run was created with, are its own anyway.
+        It may always use what `prepare` attaches and the ConfigMaps that the run was created with.
         """
         return Grant()
 
     def phase_changed(self, run: WorkflowRun) -> None:
         """React to a run's new phase, inside the transaction that stores it; no network here.
 
-        The run's row is locked: whoever locks a row of the owner's and then the run's may meet a deadlock.
+        The run's row is locked: code that locks a row of the owner first and then the run's may cause a deadlock.
         """
 
     def message_amended(self, run: WorkflowRun, before: str) -> None:
-        """Take note that a failed run's message says more than it did; inside the transaction that stores it."""
+        """React to an amended message of a failed run, inside the transaction that stores it."""
 
     def heeds_failed_steps(self, run: WorkflowRun) -> bool:
         """Return whether `steps_failed` does anything for a run; inside a transaction, no network here."""
         return False
 
     def steps_failed(self, run: WorkflowRun, abandoned: Sequence[str]) -> None:
-        """Do what is to be done when steps of a Workflow have failed while others go on.
+        """React to steps of a Workflow that have failed while others still run.
 
-        `abandoned` are the pods that go on though they have failed, and that the engine cannot end by themselves. May
-        be called more than once for the same failures; no transaction is open. Raises `NotReady` to be called again.
+        `abandoned` are pods that have failed and still run, and that the engine cannot end one by one. May be called
+        more than once for the same failures; no transaction is open. Raises `NotReady` to be called again.
         """
 
     def waits_for(self, run: WorkflowRun) -> str:
-        """Return what a run that does not go on waits for, where its owner knows; no network here."""
+        """Return what a run waits for, if its owner knows; no network here."""
         return ""
 
     def has_succeeded(self, run: WorkflowRun) -> bool | None:
-        """Return how the work ended that a run was made for, or None where that is not known.
+        """Return whether the work of a run succeeded, or None if that is not known.
 
-        Asked when a Workflow is gone whose end nobody saw, inside the transaction that writes it down; no network here.
+        Called if a Workflow is gone and its end was not seen, inside the transaction that records it; no network here.
         """
         return None
 
@@ -87,14 +87,14 @@ class RunOwner(ABC):  # noqa: B024 - every hook has a default
         return type(self).release is not RunOwner.release
 
     def release(self, run: WorkflowRun) -> None:
-        """Give back what `prepare` took, after nothing of the Workflow runs any more; no transaction is open.
+        """Release what `prepare` took, after the Workflow has ended; no transaction is open.
 
-        Called for every run of an owner that has this hook, also where `prepare` never was. Raises `NotReady` to be
-        called again later.
+        Called for every run of an owner that has this hook, even if `prepare` was not called. Raises `NotReady` to
+        be called again later.
         """
 
     def admin_address(self, owner_id: int) -> str:
-        """Return where operators find the owner of a run; empty where there is no such page."""
+        """Return the URL of the owner's page in the admin; empty if it has none."""
         return ""
 
 
@@ -107,10 +107,10 @@ def register(kind: str, owner: RunOwner) -> None:
 
 
 def releases(run: WorkflowRun) -> bool:
-    """Return whether the owner of a run does anything at its release. Raises KeyError as `owner_of` does."""
+    """Return whether the owner of a run has something to release. Raises KeyError as `owner_of` does."""
     return owner_of(run).needs_release(run)
 
 
 def owner_of(run: WorkflowRun) -> RunOwner:
-    """Return the owner of a run. Raises KeyError for a kind that no installed app registered."""
+    """Return the owner of a run. Raises KeyError for a kind that no app has registered."""
     return _owners[run.owner_kind]

@@ -12,12 +12,12 @@ from runs.nodes import Nodes, in_tree_order
 
 
 def present_runs(runs: Sequence[WorkflowRun], base_url: str) -> list[dict[str, Any]]:
-    """Show runs in a list, without what is large."""
+    """Show runs in a list, without large documents."""
     return [present_summary(run, base_url) for run in runs]
 
 
 def present_summary(run: WorkflowRun, base_url: str) -> dict[str, Any]:
-    """Show a run without what is large."""
+    """Show a run without large documents."""
     return {
         "url": f"{base_url}{run.name}/",
         "name": run.name,
@@ -52,7 +52,7 @@ def present_run(run: WorkflowRun, base_url: str) -> dict[str, Any]:
 
 
 def present_events(events: Sequence[RunEvent]) -> list[dict[str, Any]]:
-    """Show what happened to a run."""
+    """Show a run's events."""
     return [
         {
             "at": event.at,
@@ -66,7 +66,7 @@ def present_events(events: Sequence[RunEvent]) -> list[dict[str, Any]]:
 
 
 def present_nodes(nodes: Nodes) -> list[dict[str, Any]]:
-    """Show nodes in the order of their tree: each after the one that led to it, with its depth."""
+    """Show nodes in the order of their tree: each after its parent, with its depth."""
     return [
         {
             "id": node.get("id", ""),
@@ -88,7 +88,7 @@ def present_nodes(nodes: Nodes) -> list[dict[str, Any]]:
 
 
 def present_cluster_nodes(nodes: Sequence[Node]) -> list[dict[str, Any]]:
-    """Show the engines' machines."""
+    """Show the engines' cluster nodes."""
     key, value = settings.CENTRAL_NODE_LABEL_KEY, settings.CENTRAL_NODE_LABEL_VALUE
     return [
         {

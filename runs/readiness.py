@@ -1,4 +1,4 @@
-"""Whether data partners' pods have a node to go to, as the table of nodes tells."""
+"""Whether data partners have cluster nodes for their pods, by the table of cluster nodes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from runs.models import Node
 
 @dataclass(frozen=True)
 class Readiness:
-    """What is known of one data partner's nodes at one engine; `unready` says which are not ready, and why."""
+    """The state of one data partner's cluster nodes at one engine; `unready` says which are not ready, and why."""
 
     is_ready: bool
     unready: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
-        """Why no pod of the partner's can start, in words; only where none can."""
-        return f"none of its nodes is ready ({'; '.join(self.unready)})" if self.unready else "it has no node"
+        """Why no pod of the data partner can start; only used if none can."""
+        return (
+            f"none of its cluster nodes is ready ({'; '.join(self.unready)})"
+            if self.unready
+            else "it has no cluster node"
+        )
 
 
 NO_NODE = Readiness(is_ready=False)
 
 
 def readiness(engines: Iterable[str]) -> dict[str, dict[str, Readiness]]:
-    """Return what is known of each data partner's nodes, by engine; no entry for an engine that never told of any."""
+    """Return the readiness of each data partner by engine; no entry for an engine whose cluster nodes are unknown."""
     found: dict[str, dict[str, Readiness]] = {}
     rows = Node.objects.filter(engine__in=set(engines)).order_by("engine", "name")
     for engine, partner, name, ready, message in rows.values_list("engine", "partner", "name", "ready", "message"):

@@ -21,7 +21,7 @@ from runs.transitions import is_older
 logger = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 30.0
-# With nothing open, a list serves only to find Workflows that have no row.
+# Without open runs, a list only serves to find Workflows without a row.
 IDLE_ROUNDS = 10
 PAUSE_SECONDS = 5.0
 # Another controller may delete a run while this one looks at it.
@@ -39,11 +39,11 @@ class Reconciler:
         self._unowned: set[str] = set()
 
     def suspect(self, name: str) -> None:
-        """Have a Workflow looked at soon, from any thread: it seems to be gone, or to have no row."""
+        """Have a Workflow checked soon that seems to be gone or to have no row; may be called from any thread."""
         self._suspects.put(name)
 
     def run(self, stopping: threading.Event, every_seconds: float = RECONCILE_SECONDS) -> None:
-        """Reconcile now and then until the controller stops; `suspect("")` wakes this up."""
+        """Reconcile regularly until the controller stops; `suspect("")` wakes this up."""
         idle_rounds = IDLE_ROUNDS
         while not stopping.is_set():
             try:
@@ -53,10 +53,14 @@ class Reconciler:
                 idle_rounds += 1
                 self._look_at_suspects(stopping, until=time.monotonic() + every_seconds)
             except EngineUnavailable as error:
-                logger.warning("Engine %s could not be compared with the rows: %s", self._engine.alias, error)
+                logger.warning(
+                    "The Workflows of engine %s could not be compared with the database: %s", self._engine.alias, error
+                )
                 stopping.wait(min(every_seconds, PAUSE_SECONDS))
             except Exception:
-                logger.exception("Engine %s could not be compared with the rows", self._engine.alias)
+                logger.exception(
+                    "The Workflows of engine %s could not be compared with the database", self._engine.alias
+                )
                 connections.close_all()
                 stopping.wait(min(every_seconds, PAUSE_SECONDS))
         connections.close_all()
@@ -71,7 +75,7 @@ class Reconciler:
                 self.look_at(name)
 
     def look_at(self, name: str) -> None:
-        """Look at one Workflow that a watch has reported gone, or that has no row."""
+        """Check one Workflow that a watch has reported as gone, or that has no row."""
         run = WorkflowRun.objects.filter(name=name, engine=self._engine.alias).first()
         try:
             status = self._engine.get(name)
@@ -83,12 +87,12 @@ class Reconciler:
             with _unless_deleted:
                 run_observe(run_id=run.pk, status=status, now=self._clock())
         elif status.name not in self._unowned:
-            # Being stopped is news as well, and must not bring the next, harder stop about.
+            # A stopping Workflow also sends news; they must not cause the next, harder stop.
             self._stop_unowned(status)
 
     def look(self) -> None:
         """Compare everything once."""
-        # The rows come first: a Workflow that was submitted before the list began must be on it.
+        # The rows are read first: a Workflow that was submitted before the list began must be on the list.
         opened = {run.name: run for run in runs_open_at(self._engine.alias)}
         listed = {status.name: status for status in self._engine.list()}
         for name in listed.keys() & opened.keys():
@@ -112,7 +116,9 @@ class Reconciler:
             if run is None:
                 self._stop_unowned(status)
             elif run.is_terminal and run.workflow_ended_at and _tells_of(run, status):
-                logger.warning("Run %s has ended as %s, yet its Workflow runs; it is stopped.", run.name, run.phase)
+                logger.warning(
+                    "Run %s has ended as %s but its Workflow still runs; the Workflow is stopped.", run.name, run.phase
+                )
                 with _unless_deleted:
                     run_stray(run_id=run.pk, now=self._clock())
 
@@ -131,13 +137,15 @@ class Reconciler:
             return
         again = status.name in self._unowned
         self._unowned.add(status.name)
-        logger.warning("Workflow %s of engine %s belongs to no run; it is stopped.", status.name, self._engine.alias)
+        logger.warning(
+            "Workflow %s of engine %s belongs to no run; the Workflow is stopped.", status.name, self._engine.alias
+        )
         try:
             self._engine.stop(status.name, StopStrategy.TERMINATE if again else StopStrategy.STOP)
         except WorkflowNotFound:
-            logger.info("Workflow %s has gone by itself.", status.name)
+            logger.info("Workflow %s is already gone.", status.name)
 
 
 def _tells_of(run: WorkflowRun, status: WorkflowStatus) -> bool:
-    """Return whether a status is of a run's own Workflow, and not from before its end was seen."""
+    """Return whether a status belongs to a run's own Workflow and is newer than its end."""
     return status.digest in ("", run.manifest_digest) and not is_older(status.version, run.workflow_version)

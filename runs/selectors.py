@@ -41,12 +41,12 @@ def run_with_everything(name: str) -> WorkflowRun:
 def _found(runs: QuerySet[WorkflowRun], name: str) -> WorkflowRun:
     run = runs.filter(name=name).first() if "\0" not in name else None
     if run is None:
-        raise NotFound("There is no run of that name.")
+        raise NotFound("There is no run with this name.")
     return run
 
 
 def runs_open_at(engine: str) -> list[WorkflowRun]:
-    """Return the runs that an engine may be working on, as far as the rows know."""
+    """Return the runs that an engine may be working on, by their rows."""
     return list(
         WorkflowRun.objects.filter(
             engine=engine, handed_over_at__isnull=False, workflow_ended_at=None, delete_requested_at=None

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of runs; answers are made by presenters.py."""
+"""The OpenAPI document's schemas for runs; presenters.py makes the answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RunSummary(s.Serializer[Any]):
     phase = s.ChoiceField(RunPhase.choices)
     reason = s.ChoiceField(RunReason.choices, allow_blank=True)
     message = s.CharField(allow_blank=True)
-    progress = s.CharField(allow_blank=True, help_text="Ended nodes of all nodes, e.g. `2/3`.")
+    progress = s.CharField(allow_blank=True, help_text="Number of ended nodes and of all nodes, e.g. `2/3`.")
     owner_kind = s.CharField(help_text="The kind of work that the run belongs to, e.g. `execution`.")
     owner_id = s.IntegerField()
     attempt = s.IntegerField()
@@ -33,12 +33,12 @@ class RunSummary(s.Serializer[Any]):
 
 class RunNode(s.Serializer[Any]):
     id = s.CharField()
-    depth = s.IntegerField(help_text="How far below the Workflow's root it was first reached.")
+    depth = s.IntegerField(help_text="Depth in the tree of nodes; 0 for the Workflow's root.")
     name = s.CharField()
     display_name = s.CharField(allow_blank=True)
     type = s.CharField()
     template = s.CharField(allow_blank=True)
-    phase = s.CharField(allow_blank=True, help_text="As Argo names node phases.")
+    phase = s.CharField(allow_blank=True, help_text="A node phase of Argo, e.g. `Running`.")
     message = s.CharField(allow_blank=True)
     progress = s.CharField(allow_blank=True)
     started_at = s.CharField(allow_null=True)
@@ -58,8 +58,8 @@ class RunEventAnswer(s.Serializer[Any]):
 class RunAnswer(RunSummary):
     images = s.DictField(
         child=s.CharField(allow_blank=True),
-        help_text="What it runs: image to digest, empty where that is not known. Images of the local engine are "
-        "commands of its machine; their digest is that of what they are told to run.",
+        help_text="The images of the run: name to digest, empty if the digest is not known. Images of the local engine "
+        "are commands of its machine; their digest is that of the command.",
     )
     nodes = RunNode(many=True)
     events = RunEventAnswer(many=True)
@@ -85,23 +85,27 @@ class RunNodeList(s.Serializer[Any]):
 
 
 class LogLineAnswer(s.Serializer[Any]):
-    at = s.CharField(allow_blank=True, help_text="When it was written (RFC 3339), empty where that is not known.")
+    at = s.CharField(allow_blank=True, help_text="When the line was written (RFC 3339); empty if not known.")
     node = s.CharField(help_text="The id of the pod's node.")
-    step = s.CharField(help_text="The display name of that node.")
+    step = s.CharField(help_text="The display name of the pod's node.")
     container = s.CharField()
-    stream = s.ChoiceField(["stdout", "stderr"], help_text="Always `stdout` at engines that have both as one (Argo).")
+    stream = s.ChoiceField(
+        ["stdout", "stderr"], help_text="Always `stdout` on engines that do not tell the two outputs apart (Argo)."
+    )
     text = s.CharField(allow_blank=True)
 
 
 class ClusterNodeAnswer(s.Serializer[Any]):
     engine = s.CharField()
     name = s.CharField()
-    partner = s.CharField(allow_null=True, help_text="The data partner whose pods it takes: its label `dataPartner`.")
-    central = s.BooleanField(help_text="Whether it carries the central node's label.")
+    partner = s.CharField(
+        allow_null=True, help_text="The data partner whose pods the cluster node takes: its label `dataPartner`."
+    )
+    central = s.BooleanField(help_text="Whether the cluster node has the label of the central node.")
     labels = s.DictField(child=s.CharField())
     ready = s.BooleanField()
-    message = s.CharField(allow_blank=True, help_text="Why it is not ready.")
-    seen_at = s.DateTimeField(help_text="When its engine last told of it.")
+    message = s.CharField(allow_blank=True, help_text="Why the cluster node is not ready.")
+    seen_at = s.DateTimeField(help_text="When its engine last reported the cluster node.")
 
 
 class ClusterNodePage(_Page):

@@ -1,11 +1,11 @@
-"""The verbs of a run.
+"""What can be done with a run.
 
     run = run_create(owner_kind="execution", owner_id=7, name="execution-7-1-a1b2c3", manifest=manifest)
     run_stop(run_id=run.pk)
     run_delete(owner_kind="execution", owner_id=7)
 
-The first three write wishes, which a controller carries to the engine; the others write down what became of them. Each
-takes the time as `now` where the present is not meant.
+The first three write wishes, which a controller carries out at the engine; the others record the results. Each takes
+`now` as the time; the default is the present.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def run_create(
 ) -> WorkflowRun:
     """Queue a Workflow; a controller submits it once the caller's transaction is committed.
 
-    Without a named engine it goes to the one of new runs, or where that one places it.
+    Without an engine it goes to the engine for new runs, or to the one that this engine chooses.
 
     Raises ImproperlyConfigured for an engine that settings.ENGINES does not have.
     """
     alias = engine or get_engine(settings.ENGINE).placed(manifest)
     if alias not in settings.ENGINES:
-        raise ImproperlyConfigured(f"settings.ENGINES has no engine {alias!r}.")
+        raise ImproperlyConfigured(f"The engine {alias!r} is not configured in ENGINES.")
     now = now or timezone.now()
     run = WorkflowRun(
         name=name,
@@ -81,7 +81,7 @@ def run_create(
 
 
 def run_stop(*, run_id: int, cause: str = RunCause.API, message: str = "", now: datetime | None = None) -> WorkflowRun:
-    """Wish a run stopped; it keeps its row. Changes nothing where it has ended."""
+    """Request that a run is stopped; its row is kept. Changes nothing if the run has ended."""
     with run_changed(run_id, now) as change:
         run = change.run
         if run.is_terminal or run.stop_requested_at:
@@ -101,9 +101,9 @@ def run_stop(*, run_id: int, cause: str = RunCause.API, message: str = "", now: 
 
 
 def run_wind_up(*, run_id: int, grace: timedelta, now: datetime | None = None) -> WorkflowRun:
-    """Have what still runs of a run stopped after a grace, since what it was made for has ended.
+    """Have a run's Workflow stopped after a grace period, because its execution has ended.
 
-    Changes nothing where its Workflow has ended, or its end is wished already.
+    Changes nothing if the Workflow has ended, or its end has been requested already.
     """
     with run_changed(run_id, now) as change:
         run = change.run
@@ -113,14 +113,14 @@ def run_wind_up(*, run_id: int, grace: timedelta, now: datetime | None = None) -
 
 
 def run_tended(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
-    """Write down that somebody has looked after a run's failed steps."""
+    """Record that a run's failed steps have been handled."""
     with run_changed(run_id, now) as change:
         change.run.tend_at = None
         return change.run
 
 
 def run_delete(*, owner_kind: str, owner_id: int, now: datetime | None = None) -> None:
-    """Wish every run of an owner gone: first its Workflow, then its row."""
+    """Request the deletion of every run of an owner: first its Workflow, then its row."""
     with transaction.atomic():
         ids = WorkflowRun.objects.filter(owner_kind=owner_kind, owner_id=owner_id, delete_requested_at=None)
         for run_id in ids.order_by("pk").values_list("pk", flat=True):
@@ -137,17 +137,17 @@ def run_observe(
     last_words: str = "",
     now: datetime | None = None,
 ) -> WorkflowRun:
-    """Write down what the engine says of a run's Workflow, and what a container that failed said last.
+    """Record the engine's status of a run's Workflow, and the last words of a failed container.
 
-    News that are older than what is known, and those of somebody else's Workflow under this name, change nothing.
-    Nodes are kept up to date even after the run has ended here, since its Workflow may go on for a while.
+    A status that is older than the known one, or that belongs to another Workflow of this name, changes nothing.
+    Nodes are updated even after the run has ended, since its Workflow may run for a while longer.
     """
     with run_changed(run_id, now) as change:
         run = change.run
         if not _is_news(run, status):
             return run
         run.workflow_uid = status.uid or run.workflow_uid
-        # One without a version is an end that was only remembered: it tells nothing of the way there.
+        # A status without a version is an end that the engine only remembers: its progress is not known.
         run.workflow_version = status.version or run.workflow_version
         run.progress = status.progress[:20] if status.version else run.progress
         run.handed_over_at = run.handed_over_at or change.now
@@ -179,7 +179,7 @@ def _is_news(run: WorkflowRun, status: WorkflowStatus) -> bool:
 
 def _follow(change: RunChange, status: WorkflowStatus, cause: RunCause, waited: str, last_words: str) -> None:
     run = change.run
-    # What was said of its waiting holds until it goes on; the engine's own words come first.
+    # The reason of a wait is kept until the run proceeds; the engine's own words come first.
     waiting = run.message if run.waiting_since and run.phase != RunPhase.QUEUED else ""
     signal = signal_of(status.phase, stop_requested=run.stop_requested_at is not None)
     message = status.message.replace("\0", "\ufffd")
@@ -199,7 +199,7 @@ def _follow(change: RunChange, status: WorkflowStatus, cause: RunCause, waited: 
 
 
 def run_images_noted(*, run_id: int, images: Mapping[str, str], now: datetime | None = None) -> WorkflowRun:
-    """Write down which images a run runs; what is known of a digest stays where nothing more is."""
+    """Record the images of a run; a known digest is not replaced by an unknown one."""
     with run_changed(run_id, now) as change:
         known = change.run.images
         change.run.images = {**known, **{image: digest or known.get(image, "") for image, digest in images.items()}}
@@ -209,7 +209,7 @@ def run_images_noted(*, run_id: int, images: Mapping[str, str], now: datetime | 
 def run_fail(
     *, run_id: int, message: str, cause: str = RunCause.CONTROLLER, now: datetime | None = None
 ) -> WorkflowRun:
-    """Fail a run that cannot be submitted; whatever has its name at the engine is not ours and stays untouched."""
+    """Fail a run that cannot be submitted; a Workflow of its name at the engine is not ours and is left alone."""
     with run_changed(run_id, now) as change:
         run = change.run
         if change.move(Signal.REJECTED, cause=RunCause(cause), reason=RunReason.ENGINE, message=message):
@@ -219,9 +219,9 @@ def run_fail(
 
 
 def run_expire(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
-    """Fail a run whose deadline has passed, and wish its Workflow stopped.
+    """Fail a run whose deadline has passed, and request that its Workflow is stopped.
 
-    The row decides: an end that was written before this stays, and one that the engine reports later does not undo it.
+    The row decides: an end that was recorded before stays, and an end that the engine reports later changes nothing.
     """
     with run_changed(run_id, now) as change:
         run = change.run
@@ -237,14 +237,14 @@ def _expiry(run: WorkflowRun, now: datetime) -> str:
     known = run.message or waiting_message(run.nodes)
     known = f" Last known: {known}" if known else ""
     if run.deadline_at and run.deadline_at <= now:
-        return f"It had not ended by its deadline, {run.deadline_at:%Y-%m-%d %H:%M:%S} UTC.{known}"
+        return f"The run had not ended by its deadline, {run.deadline_at:%Y-%m-%d %H:%M:%S} UTC.{known}"
     if run.pending_deadline_at and run.pending_deadline_at <= now:
-        return f"Nothing of it had started by {run.pending_deadline_at:%Y-%m-%d %H:%M:%S} UTC.{known}"
+        return f"No step of the run had started by {run.pending_deadline_at:%Y-%m-%d %H:%M:%S} UTC.{known}"
     return ""
 
 
 def run_vanish(*, run_id: int, cause: str = RunCause.RECONCILE, now: datetime | None = None) -> WorkflowRun:
-    """Write down that the engine has a run's Workflow no more, though it was submitted."""
+    """Record that the engine no longer has the submitted Workflow of a run."""
     with run_changed(run_id, now) as change:
         run = change.run
         if run.handed_over_at is None or run.workflow_ended_at or run.delete_requested_at:
@@ -265,14 +265,14 @@ def run_vanish(*, run_id: int, cause: str = RunCause.RECONCILE, now: datetime | 
 
 
 def _vanish(change: RunChange, cause: RunCause) -> None:
-    """End a run whose Workflow is gone: as lost, unless its owner knows better: what has ended may be tidied away."""
+    """End a run whose Workflow is gone: as lost, unless its owner knows the end; an ended Workflow may be deleted."""
     run = change.run
-    gone = "Its Workflow disappeared from the engine before its end was seen"
+    gone = "The Workflow disappeared from the engine before its end was seen"
     succeeded = owner_of(run).has_succeeded(run)
     if succeeded:
-        change.move(Signal.SUCCEEDED, cause=cause, message=f"{gone}; it had reported its success.")
+        change.move(Signal.SUCCEEDED, cause=cause, message=f"{gone}; it had reported success.")
     elif succeeded is False:
-        message = f"{gone}; it had reported its failure."
+        message = f"{gone}; it had reported a failure."
         change.move(Signal.FAILED, cause=cause, reason=RunReason.ENGINE, message=message)
     else:
         known = [run.phase, run.progress and f"{run.progress} nodes ended", run.message or waiting_message(run.nodes)]
@@ -281,19 +281,19 @@ def _vanish(change: RunChange, cause: RunCause) -> None:
 
 
 def run_stray(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
-    """Wish the Workflow stopped of a run that has ended here, though the engine still runs it."""
+    """Request that the Workflow of an ended run is stopped, since the engine still runs it."""
     with run_changed(run_id, now) as change:
         run = change.run
         if run.is_terminal and (run.workflow_ended_at or not run.stop_requested_at):
             run.handed_over_at = run.handed_over_at or change.now
             run.stop_requested_at = change.now
             run.workflow_ended_at = run.stop_sent_at = run.terminate_sent_at = None
-            change.record(RunCause.RECONCILE, "Its Workflow still runs and is stopped.")
+            change.record(RunCause.RECONCILE, "The run has ended but its Workflow still runs; the Workflow is stopped.")
         return run
 
 
 def run_stop_sent(*, run_id: int, terminate: bool = False, now: datetime | None = None) -> WorkflowRun:
-    """Write down that the engine was told to stop a run's Workflow."""
+    """Record that the engine was told to stop a run's Workflow."""
     with run_changed(run_id, now) as change:
         change.run.stop_sent_at = change.run.stop_sent_at or change.now
         change.run.submitted_at = change.run.submitted_at or change.now
@@ -303,7 +303,7 @@ def run_stop_sent(*, run_id: int, terminate: bool = False, now: datetime | None 
 
 
 def run_released(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
-    """Write down that a run's owner has taken back what the run needed."""
+    """Record that a run's owner has released what the run needed."""
     with run_changed(run_id, now) as change:
         change.run.released_at = change.now
         return change.run
@@ -312,7 +312,7 @@ def run_released(*, run_id: int, now: datetime | None = None) -> WorkflowRun:
 def run_deleted(*, run_id: int) -> None:
     """Remove the row of a run whose Workflow is gone."""
     with transaction.atomic():
-        # Locked before what belongs to it, as everywhere: another controller may be writing its nodes.
+        # The run is locked before its related rows, as everywhere: another controller may be writing its nodes.
         locked = WorkflowRun.objects.select_for_update().filter(pk=run_id, delete_requested_at__isnull=False)
         if run := locked.first():
             log_forgotten(run_id)

@@ -1,7 +1,7 @@
-"""Steps that have failed while others go on: what nobody needs any more is ended, and the owner is told.
+"""Handles steps that have failed while others still run: ends pods without use, and tells the owner.
 
-A pod whose container `main` has failed has failed: Argo takes its outputs from that container. The others of the pod,
-an AI engine that waits for orders, would keep it until the run's deadline.
+A pod whose container `main` has failed has failed: Argo takes its outputs from that container. The pod's other
+containers, such as an AI engine that waits for orders, would keep it running until the run's deadline.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _MAIN = "main"
 
 
 def needs_tending(run: WorkflowRun, status: WorkflowStatus) -> bool:
-    """Return whether somebody has to look after steps of a Workflow that have failed."""
+    """Return whether failed steps of a Workflow must be handled."""
     if status.phase.is_terminal or not any(node.get("phase") in FAILED_PHASES for node in status.nodes.values()):
         return False
     return bool(abandoned_pods(status.nodes)) or owner_of(run).heeds_failed_steps(run)
 
 
 def tend(run: WorkflowRun, engine: Engine) -> None:
-    """End the pods that go on without a purpose, and tell the owner of failed steps.
+    """End the pods that still run without use, and tell the owner of failed steps.
 
     Raises EngineUnavailable and NotReady to be called again.
     """
@@ -43,7 +43,7 @@ def tend(run: WorkflowRun, engine: Engine) -> None:
 
 
 def abandoned_pods(nodes: Nodes) -> list[str]:
-    """Return the pods that go on though their container `main` has failed."""
+    """Return the pods that still run although their container `main` has failed."""
     containers: dict[str, list[dict[str, Any]]] = {}
     for node in nodes.values():
         if node.get("type") == "Container":

@@ -1,4 +1,4 @@
-"""How a run moves from phase to phase, and what is still to be carried to its engine: tables and pure functions."""
+"""How a run's phase changes, and what is still to be done at its engine: tables and pure functions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from enum import StrEnum
 from engines.base import WorkflowPhase
 from runs.models import RunPhase, WorkflowRun
 
-# An exit handler may have results to save, so a stopped Workflow gets this long before it is terminated.
+# An exit handler may have outputs to save, so a stopped Workflow gets this long before it is terminated.
 STOP_GRACE = timedelta(minutes=5)
-# For so long what goes on beside a step that has failed may end by itself, or tell of the failure.
+# For this long the steps beside a failed one may end by themselves, or report the failure.
 TEND_AFTER = timedelta(seconds=10)
 FIRST_BACKOFF_SECONDS = 0.25
 LONGEST_BACKOFF_SECONDS = 30.0
@@ -21,17 +21,17 @@ class Signal(StrEnum):
     """What can happen to a run."""
 
     ACCEPTED = "accepted"  # the engine took the Workflow
-    REJECTED = "rejected"  # it cannot be submitted, and never will be
+    REJECTED = "rejected"  # it can never be submitted
     STARTED = "started"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    STOPPED = "stopped"  # it ended because that was wished
+    STOPPED = "stopped"  # it ended by request
     EXPIRED = "expired"  # a deadline has passed
-    VANISHED = "vanished"  # the engine had it, and has it no more
+    VANISHED = "vanished"  # the engine no longer has it
 
 
-# What is not in the table changes nothing: terminal phases absorb every signal, only what was submitted can vanish,
-# and a refusal counts only while nothing was accepted.
+# A pair that is not in the table changes nothing: a terminal phase ignores every signal, only a submitted Workflow can
+# vanish, and a refusal counts only before the Workflow was accepted.
 TRANSITIONS: dict[tuple[RunPhase, Signal], RunPhase] = {
     (RunPhase.QUEUED, Signal.ACCEPTED): RunPhase.SUBMITTED,
     (RunPhase.QUEUED, Signal.REJECTED): RunPhase.FAILED,
@@ -55,14 +55,14 @@ TRANSITIONS: dict[tuple[RunPhase, Signal], RunPhase] = {
 
 
 def next_phase(phase: str, signal: Signal) -> RunPhase | None:
-    """Return the phase that follows, or None where the signal changes nothing."""
+    """Return the next phase, or None if the signal changes nothing."""
     return TRANSITIONS.get((RunPhase(phase), signal))
 
 
 def signal_of(phase: WorkflowPhase, stop_requested: bool) -> Signal:
-    """Return what a Workflow's phase means for its run.
+    """Return the signal that a Workflow's phase means for its run.
 
-    A Workflow that was asked to stop ends as Failed; one that succeeded all the same has succeeded.
+    A Workflow that was asked to stop ends as Failed; if it succeeded nevertheless, it has succeeded.
     """
     match phase:
         case WorkflowPhase.PENDING:
@@ -76,7 +76,7 @@ def signal_of(phase: WorkflowPhase, stop_requested: bool) -> Signal:
 
 
 class Wish(StrEnum):
-    """What a controller has yet to carry out for a run."""
+    """An action at the engine that a controller has yet to carry out for a run."""
 
     SUBMIT = "submit"
     TEND = "tend"
@@ -94,7 +94,7 @@ class DueWish:
 
 
 def due_wish(run: WorkflowRun) -> DueWish | None:
-    """Return what is to be carried out next for a run, and from when on."""
+    """Return the next action for a run, and when it is due."""
     if run.delete_requested_at:
         return DueWish(Wish.DELETE, run.delete_requested_at)
     if run.phase == RunPhase.QUEUED and not run.stop_requested_at:
@@ -107,7 +107,7 @@ def due_wish(run: WorkflowRun) -> DueWish | None:
 
 
 def _running_wish(run: WorkflowRun) -> DueWish | None:
-    """Return what is due while a Workflow runs: nothing but its end once that is wished."""
+    """Return the next action while a Workflow runs: only its end, once that is requested."""
     if run.stop_requested_at:
         return _stop_wish(run)
     moments = ((Wish.WIND_UP, run.wind_up_at), (Wish.TEND, run.tend_at))
@@ -124,10 +124,10 @@ def _stop_wish(run: WorkflowRun) -> DueWish | None:
 
 
 def backoff_seconds(tries: int) -> float:
-    """Return how long to wait after so many failed tries: doubling, up to a longest wait."""
+    """Return the seconds to wait after a number of failed tries: doubled each time, up to a maximum."""
     return min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(tries, 20))
 
 
 def is_older(version: str, than: str) -> bool:
-    """Return whether a Workflow's version came before another, where both are numbers; they are opaque otherwise."""
+    """Return whether a Workflow's version is older than another if both are numbers; other versions are opaque."""
     return version.isdigit() and than.isdigit() and int(version) < int(than)

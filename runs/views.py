@@ -1,4 +1,4 @@
-"""`/api/runs/`: what every Workflow of ours does and did; read only, since its owner decides over it."""
+"""`/api/runs/`: every Workflow of this service; read-only, since its owner controls it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class RunViewSet(ViewSet):
     @extend_schema(responses=OpenApiTypes.OBJECT)
     @action(detail=True)
     def manifest(self, request: Request, name: str) -> Response:
-        """Show the Workflow as it was, or will be, submitted."""
+        """Show the Workflow as it is submitted to the engine."""
         return Response(run_named(name).manifest)
 
     @extend_schema(
@@ -83,7 +83,7 @@ class RunViewSet(ViewSet):
     )
     @action(detail=True)
     def events(self, request: Request, name: str) -> Response:
-        """List what happened to a run, the oldest first."""
+        """List the events of a run, the oldest first."""
         _refuse_other_than(request, "page", "page_size")
         return page_of(request, run_named(name).events.order_by("id"), present_events)
 
@@ -96,15 +96,25 @@ class RunViewSet(ViewSet):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("node", str, description="A node's id or name, with all its attempts; all without it."),
-            OpenApiParameter("container", str, description="A container's name."),
-            OpenApiParameter("stream", str, enum=STREAMS, description="One of the two outputs of a container."),
-            OpenApiParameter("since", str, description="A time, or how long ago: `90s`, `10m`, `2h`, `1d`."),
-            OpenApiParameter("grep", str, description="A text that each line contains; no pattern."),
-            OpenApiParameter("tail", int, description=f"The last lines only, at most {MOST_LINES}."),
-            OpenApiParameter("prefix", bool, description="Begin lines of text with time, step and stream (default)."),
-            OpenApiParameter("download", bool, description="Offer the log as a file."),
-            OpenApiParameter("follow", bool, description="Go on until the run ends."),
+            OpenApiParameter(
+                "node", str, description="Id or name of a node, with all its attempts. Default: all nodes."
+            ),
+            OpenApiParameter("container", str, description="Name of a container. Default: all containers."),
+            OpenApiParameter(
+                "stream", str, enum=STREAMS, description="One of the two outputs of a container. Default: both."
+            ),
+            OpenApiParameter(
+                "since",
+                str,
+                description="Only lines since a time (RFC 3339), or of the last `90s`, `10m`, `2h` or `1d`.",
+            ),
+            OpenApiParameter("grep", str, description="Only lines that contain this text. It is not a pattern."),
+            OpenApiParameter("tail", int, description=f"Only this number of last lines, at most {MOST_LINES}."),
+            OpenApiParameter(
+                "prefix", bool, description="Begin each line of text with time, step and stream. Default: true."
+            ),
+            OpenApiParameter("download", bool, description="Send the log as a file to save."),
+            OpenApiParameter("follow", bool, description="Send new lines until the run ends."),
         ],
         responses={
             (200, "text/plain"): OpenApiTypes.STR,
@@ -113,7 +123,7 @@ class RunViewSet(ViewSet):
     )
     @action(detail=True)
     def logs(self, request: Request, name: str) -> StreamingHttpResponse:
-        """Stream what a run's containers wrote, as text, or as JSON lines where JSON is accepted."""
+        """Stream the log of a run, as text, or as JSON lines if the request accepts JSON."""
         _refuse_other_than(request, *_LOG_PARAMETERS)
         run, follow, download = run_named(name), _flag(request, "follow"), _flag(request, "download")
         query = read_query(run.nodes, request.query_params, timezone.now())
@@ -134,7 +144,7 @@ class RunViewSet(ViewSet):
         if download:
             response.headers["Content-Disposition"] = f'attachment; filename="{run.name}.{ending}"'
         response.headers["Cache-Control"] = "no-store"
-        # A proxy that collects lines would keep them from who follows.
+        # A proxy that buffers lines would delay them for followers.
         response.headers["X-Accel-Buffering"] = "no"
         return response
 
@@ -145,7 +155,7 @@ def _base_url(request: Request) -> str:
 
 def _refuse_other_than(request: Request, *known: str) -> None:
     faults = [
-        Fault(f"/query/{name}", "is not known here; known are: " + ", ".join(known))
+        Fault(f"/query/{name}", "is not a parameter of this request; its parameters are: " + ", ".join(known))
         for name in request.query_params
         if name not in known and (name, request.query_params[name]) != (FORMAT, JSON)
     ]
@@ -154,9 +164,9 @@ def _refuse_other_than(request: Request, *known: str) -> None:
 
 
 def _refuse_stream_of_one(run: WorkflowRun, query: LogQuery) -> None:
-    """Refuse to choose between the outputs of a container where the engine has both as one."""
+    """Refuse to choose an output of a container if the engine does not tell the two apart."""
     if query.stream and run.engine in settings.ENGINES and not engine_of(run).tells_streams:
-        detail = f"cannot be chosen: the engine {run.engine} gives both outputs of a container as one"
+        detail = f"cannot be chosen: the engine {run.engine} does not tell a container's two outputs apart"
         raise InvalidInput(faults=[Fault("/query/stream", detail)])
 
 

@@ -1,8 +1,8 @@
-"""Feeds what engines tell into the rows: a thread watches each engine, one thread writes.
+"""Writes the engines' news into the rows: one thread watches each engine, one thread writes.
 
-News that change a run's phase are written at once. News of nodes only are held back for a moment, the longer the more
-nodes there are, and only the last of them is written: a fan-out of a thousand steps would otherwise rewrite a
-thousand nodes several thousand times.
+News that change a run's phase are written at once. News of nodes only are held back, longer for more nodes, and only
+the last of them is written: otherwise a fan-out of a thousand steps would rewrite a thousand nodes several thousand
+times.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from runs.transitions import backoff_seconds
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 60.0
-# Between two tries, while the engine cannot be watched: nobody sees anything of it in that time.
+# The pause between two tries while the engine cannot be watched; its news are not seen in that time.
 LONGEST_PAUSE_SECONDS = 5.0
 Key = tuple[str, str]
 
@@ -53,12 +53,12 @@ class _Written:
 
 
 def holding_seconds(nodes: int) -> float:
-    """Return how far apart two writes of a Workflow's nodes are at least."""
+    """Return the shortest time between two writes of a Workflow's nodes, in seconds."""
     return 0.2 + nodes / 1000
 
 
 class Inbox:
-    """The last news of each Workflow that are not written yet."""
+    """The last news of each Workflow that have not been written yet."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -68,13 +68,13 @@ class Inbox:
         self._closed = False
 
     def put(self, news: News) -> None:
-        """Take news in; older ones of the same Workflow are forgotten."""
+        """Add news; older news of the same Workflow are dropped."""
         with self._changed:
             self._waiting[news.key] = news
             self._changed.notify()
 
     def put_back(self, news: News) -> None:
-        """Take news in again that could not be written, unless there are newer ones."""
+        """Add news again that could not be written, unless there are newer ones."""
         delay = backoff_seconds(news.failures)
         with self._changed:
             again = News(news.engine, news.status, news.deleted, news.failures + 1, self._clock() + delay)
@@ -82,7 +82,7 @@ class Inbox:
             self._written.pop(news.key, None)
 
     def take(self, timeout_seconds: float | None = None) -> list[News]:
-        """Return what is to be written now; wait for it where there is nothing yet.
+        """Return the news to be written now; wait if there are none yet.
 
         Returns nothing after the time-out, or once the inbox is closed and empty.
         """
@@ -101,7 +101,7 @@ class Inbox:
                 self._changed.wait(min(moments) - now if moments else None)
 
     def close(self) -> None:
-        """Let `take` return what is left, and never wait again."""
+        """Let `take` return the remaining news, and never wait again."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -137,23 +137,23 @@ class Watcher:
                 self.watch_once()
                 self._failures = 0
             except EngineUnavailable as error:
-                # It goes on where it broke: what ended and was deleted meanwhile is in no later state.
+                # The watch goes on where it broke: the current state lacks Workflows that ended and were deleted since.
                 if not self._failures:
                     logger.warning("The watch of engine %s broke: %s", self._engine.alias, error)
                 self._failures += 1
             except Exception:
                 logger.exception("The watch of engine %s failed", self._engine.alias)
-                # The cursor may be what it fails for; what was missed meanwhile is mostly in the current state.
+                # The cursor may be the cause of the failure; missed news are mostly in the current state.
                 self._cursor = ""
                 self._failures += 1
             if self._failures:
                 self._stopping.wait(min(LONGEST_PAUSE_SECONDS, backoff_seconds(self._failures)))
 
     def watch_once(self, timeout_seconds: float = WATCH_SECONDS) -> None:
-        """Pass on what the engine tells until its watch ends."""
+        """Pass on the engine's news until its watch ends."""
         for event in self._engine.watch(self._cursor, timeout_seconds):
             self._cursor = event.cursor or self._cursor
-            # Watches that break now and then, and tell something in between, do not add up to long pauses.
+            # After a watch that brought news, the next failure begins with a short pause again.
             self._failures = 0
             self._inbox.put(_news(self._engine, event))
             if self._stopping.is_set():
@@ -165,7 +165,7 @@ def _news(engine: Engine, event: WorkflowEvent) -> News:
 
 
 class Observer:
-    """Writes news into the rows; what a Workflow's deletion means is for `suspect` to find out."""
+    """Writes news into the rows; `suspect` finds out what a Workflow's deletion means."""
 
     def __init__(self, inbox: Inbox, suspect: Callable[[str, str], None]) -> None:
         self._inbox = inbox
@@ -182,17 +182,17 @@ class Observer:
         try:
             self.write(news)
         except Exception:
-            logger.exception("What engine %s told of %s could not be written", *news.key)
+            logger.exception("The news of engine %s on Workflow %s could not be stored", *news.key)
             connections.close_all()
             self._inbox.put_back(news)
 
     def write(self, news: News) -> None:
-        """Write one piece of news."""
+        """Write the news of one Workflow."""
         status = news.status
         known = WorkflowRun.objects.filter(name=status.name, engine=news.engine)
         run = known.values("pk", "phase", "workflow_version", "workflow_ended_at").first()
         if run is not None and not _is_known(run, status):
-            # Another controller may have deleted it meanwhile.
+            # Another controller may have deleted it in the meantime.
             with contextlib.suppress(WorkflowRun.DoesNotExist):
                 is_open = run["phase"] not in TERMINAL_PHASES and news.engine in settings.ENGINES
                 words = soon_known_last_words(status, get_engine(news.engine)) if is_open else ""
@@ -202,6 +202,6 @@ class Observer:
 
 
 def _is_known(run: Mapping[str, Any], status: WorkflowStatus) -> bool:
-    """Return whether nothing can come of a status; spares the lock when a watch begins with all that ever ran."""
+    """Return whether a status is known already; avoids the lock when a watch begins with every Workflow."""
     same = bool(status.version) and status.version == run["workflow_version"] and run["phase"] != RunPhase.QUEUED
     return same and (run["workflow_ended_at"] is not None or not status.phase.is_terminal)

@@ -1,4 +1,4 @@
-"""Schemas for operators: to read and to delete; they and their versions come in through the API, which checks them."""
+"""Schemas in the admin: they can be read and deleted; they are created by the API, which checks them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class SchemaAdmin(_ModelAdmin):
     def delete_model(self, request: HttpRequest, obj: Schema) -> None:
         try:
             schema_delete(name=obj.name)
-        except NotFound:  # Somebody else was faster; it is gone, as was wished.
+        except NotFound:  # Another request has deleted it already.
             return
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Schema]) -> None:
@@ -127,7 +127,7 @@ class SchemaAdmin(_ModelAdmin):
             with schema.auxiliary_file.open("rb") as file:
                 return scrolling(file.read().decode(errors="replace"))
         except FileNotFoundError:
-            return "The storage has lost this file."
+            return "The file is no longer stored."
 
 
 def _asked_for(elements: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""What else has to happen when a Schema is deleted, told by the kinds of work built upon it.
+"""Hooks for the deletion of a Schema, registered by the apps that use Schemas.
 
-Those know the Schema, not the other way round: each registers a callable that runs inside the deletion's transaction,
-before any row goes.
+This app must not import them, so each registers a callable that runs inside the deletion's transaction, before any row
+is deleted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,6 @@ def register(before_delete: BeforeDelete) -> None:
 
 
 def before_delete(schema: Schema) -> None:
-    """Run everything that was registered, in its order."""
+    """Run the registered callables in their order."""
     for callback in _registered:
         callback(schema)

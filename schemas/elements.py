@@ -1,4 +1,4 @@
-"""The elements of a Schema as typed values, for whoever decides by them."""
+"""The elements of a Schema as typed values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class InputElements:
 
 @dataclass(frozen=True)
 class EngineElement:
-    """One AI engine that a Schema needs; a `role_type` of `*` takes any."""
+    """One AI engine that a Schema needs; the `role_type` `*` allows any."""
 
     descriptor: str
     role_type: str

@@ -1,6 +1,6 @@
-"""How the rounds of a federated training go: a Schema may say it for all its executions, an execution for itself. Pure.
+"""Options of a federated training: a Schema may set defaults for its executions, an execution its own. Pure.
 
-What neither says is left to the federated manager, or to settings.
+Options that neither sets are left to the federated manager or to settings.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 FAIL, CONTINUE = "fail", "continue"
 AGGREGATIONS = ("engine", "weighted_mean", "trimmed_mean", "median")
 TRIMMED = "trimmed_mean"
-# Far beyond what any training needs, and short of what only a slip of the keyboard asks for.
+# Far above what any training needs, and low enough to catch typing errors.
 MAX_ROUNDS = 10_000
 MAX_CLIENTS = 1_000
 MAX_ROUND_SECONDS = 30 * 24 * 3600
 MAX_MODEL_KILOBYTES = 100 * 1024**2
 
-# The fields beside `number_iterations`, as JSON Schema.
+# The fields besides `number_iterations`, as JSON Schema.
 OPTION_SHAPES: dict[str, dict[str, Any]] = {
     "minimum_clients": {"type": "integer", "minimum": 1, "maximum": MAX_CLIENTS},
     "on_missing_clients": {"type": "string", "enum": [FAIL, CONTINUE]},
@@ -31,9 +31,9 @@ OPTION_SHAPES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class FederatedOptions:
-    """The options of a federated training; None where nothing is said.
+    """The options of a federated training; None for one that is not set.
 
-    `max_model_size` is that of a model's zip in kilobytes of 1024 bytes, as federated managers count it.
+    `max_model_size` is the size of a model's zip in units of 1024 bytes, as federated managers count it.
     """
 
     minimum_clients: int | None = None
@@ -45,17 +45,17 @@ class FederatedOptions:
 
     @classmethod
     def of(cls, document: Mapping[str, Any] | None) -> FederatedOptions:
-        """Read the options of a document of the right shape; it may hold other fields."""
+        """Read the options of a document with the right shape; other fields are ignored."""
         return cls(**{field.name: (document or {}).get(field.name) for field in fields(cls)})
 
     def document(self) -> dict[str, Any]:
-        """Return what is said, as a document."""
+        """Return the options that are set, as a document."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def over(self, defaults: FederatedOptions) -> FederatedOptions:
-        """Return these options with what they do not say taken from `defaults`.
+        """Return these options, with those that are not set taken from `defaults`.
 
-        What belongs to a choice of the defaults goes with it where these options choose otherwise.
+        An option that depends on a choice of the defaults is dropped if these options make another choice.
         """
         if self.on_missing_clients == FAIL:
             defaults = replace(defaults, minimum_clients=None)
@@ -64,10 +64,13 @@ class FederatedOptions:
         return FederatedOptions(**{**defaults.document(), **self.document()})
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """Yield each field that does not go with the others, and why."""
+        """Yield each field that does not fit the others, and why."""
         if self.on_missing_clients == CONTINUE and self.minimum_clients is None:
-            yield "on_missing_clients", "is 'continue' and needs minimum_clients, how many answers a round needs"
+            yield (
+                "on_missing_clients",
+                "is 'continue' and requires minimum_clients, the number of answers that a round needs",
+            )
         if self.minimum_clients is not None and self.on_missing_clients != CONTINUE:
-            yield "minimum_clients", "has a meaning only where on_missing_clients is 'continue'"
+            yield "minimum_clients", "is allowed only if on_missing_clients is 'continue'"
         if self.trim is not None and self.aggregation != TRIMMED:
-            yield "trim", f"has a meaning only where aggregation is '{TRIMMED}'"
+            yield "trim", f"is allowed only if aggregation is '{TRIMMED}'"

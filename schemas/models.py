@@ -1,4 +1,4 @@
-"""What an AI service takes, which AI engines it needs, what it gives, and the Workflow that carries it out."""
+"""Schemas: the inputs of an AI service, its AI engines, its outputs and its manifest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Implementation(models.TextChoices):
 
 
 class SchemaContent(models.Model):
-    """What one version of an AI service says; its elements keep the form of the API (`schemas.shapes`)."""
+    """One version of an AI service; its elements have the form of the API (`schemas.shapes`)."""
 
     type = models.CharField(max_length=20, choices=SchemaType)
     implementation = models.CharField(max_length=20, choices=Implementation)
@@ -25,9 +25,7 @@ class SchemaContent(models.Model):
     ai_elements = models.JSONField()
     output_elements = models.JSONField()
     auxiliary_file = models.FileField(upload_to="schemas", blank=True, max_length=255)
-    manifest = models.JSONField(
-        null=True, blank=True, help_text="The auxiliary file as read, checked and held to the policy."
-    )
+    manifest = models.JSONField(null=True, blank=True, help_text="The manifest as data, after all checks.")
     version = models.PositiveIntegerField(default=1, help_text="Counted from 1.")
 
     class Meta:
@@ -35,11 +33,11 @@ class SchemaContent(models.Model):
 
 
 class Schema(SchemaContent):
-    """One AI service, as its newest version has it; that one was stored at `updated_at`."""
+    """One AI service in its newest version, which was stored at `updated_at`."""
 
     name = models.CharField(max_length=100, unique=True)
     is_shipped = models.BooleanField(
-        default=False, help_text="The newest version came with this service, and goes with it to its next release."
+        default=False, help_text="The newest version is shipped with this service; the next release may update it."
     )
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -58,7 +56,7 @@ class Schema(SchemaContent):
 
 
 class EarlierSchemaVersion(SchemaContent):
-    """A version that another one has replaced; executions that were posted with it keep it."""
+    """A version that was replaced by a newer one; executions that were posted with it keep it."""
 
     schema = models.ForeignKey(Schema, on_delete=models.CASCADE, related_name="earlier_versions")
     created_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""The names of the parameters that the orchestrator gives to a Workflow; the values are rendered in `executions`."""
+"""The names of the parameters that the orchestrator provides to a Workflow; `executions` renders the values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.elements import Elements, EngineElement, InputElements
 
-# The wire's misspelling, and the word that was meant: every name with the one exists with the other too.
+# The misspelling on the wire, and the correct word: every name with the misspelling also exists with the correct word.
 MISSPELT, SPELT = "plaform", "platform"
 
 COMMON = frozenset(
@@ -78,7 +78,7 @@ OUTPUT_MODEL = ("execution_outputAIModelName", "execution_outputAIModelDescripti
 def provided_parameter_names(
     input_elements: Mapping[str, Any], ai_elements: Mapping[str, Any], output_elements: Mapping[str, Any]
 ) -> set[str]:
-    """Return the names of every parameter that an execution of a Schema with these elements is given."""
+    """Return the names of all parameters that an execution of a Schema with these elements gets."""
     elements = Elements.of(input_elements, ai_elements, output_elements)
     names = {*COMMON, *PATHS, *_input_names(elements.input)}
     for engine in elements.engines:

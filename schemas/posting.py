@@ -1,4 +1,4 @@
-"""A Schema that somebody wants stored, checked as a whole: its document, its file, and how the two fit."""
+"""Checks a Schema before it is stored: its document, its manifest, and whether the two fit together."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from web.storage import is_same_file
 
 AUXILIARY_FILE = "auxiliary_file"
 _AT_FILE = f"/files/{AUXILIARY_FILE}"
-# Of a POST's document; of these a PATCH may change the description.
+# The fields of a POST's document; a PATCH may change only the description.
 DOCUMENT_FIELDS = (
     "name", "type", "implementation", "description", "input_elements", "ai_elements", "output_elements",
 )  # fmt: skip
-_FIXED = "stays as it is in every version of a Schema: a PATCH replaces the description and the manifest"
+_FIXED = "cannot be changed: a PATCH may change only the description and the manifest of a Schema"
 
 
 @dataclass(frozen=True)
 class CheckedSchema:
-    """A document and a file that may be stored."""
+    """A document and a manifest that may be stored."""
 
     document: Mapping[str, Any]
     content: bytes | None
@@ -52,7 +52,7 @@ def check_posted(document: dict[str, Any], files: Mapping[str, UploadedFile[Any]
 def check_patched(schema: Schema, patch: Mapping[str, Any], files: Mapping[str, UploadedFile[Any]]) -> CheckedSchema:
     """Return the next version of a Schema as it will be stored. Raises InvalidInput with every fault.
 
-    The whole of it is checked, by the settings and the policy of now, also what stays as it was.
+    All of it is checked by the present settings and policy, including the unchanged parts.
     """
     stored = _document(schema)
     described = with_defaults({**stored, **patch})
@@ -62,13 +62,13 @@ def check_patched(schema: Schema, patch: Mapping[str, Any], files: Mapping[str, 
         if field not in stored or (field != "description" and described[field] != stored[field])
     ]
     if not patch and not files:
-        faults.append(Fault("/data", f"must hold a description, or come with the file part {AUXILIARY_FILE}"))
+        faults.append(Fault("/data", f"must have a description, unless the request has the file part {AUXILIARY_FILE}"))
     document = {**stored, "description": described["description"]}
     return _checked(document, _next_content(schema, files), [*faults, *_unknown_parts(files)])
 
 
 def is_as_stored(schema: Schema, patch: Mapping[str, Any], files: Mapping[str, UploadedFile[Any]]) -> bool:
-    """Return whether a PATCH asks for nothing but what the newest version of a Schema says already."""
+    """Return whether a PATCH changes nothing in the newest version of a Schema."""
     stored = _document(schema)
     if not (patch or files) or set(files) - {AUXILIARY_FILE} or set(patch) - set(stored):
         return False
@@ -83,14 +83,14 @@ def _document(schema: Schema) -> dict[str, Any]:
 
 
 def _next_content(schema: Schema, files: Mapping[str, UploadedFile[Any]]) -> bytes | None:
-    """Return the file of a Schema's next version: the one that was sent, else the one that it has."""
+    """Return the manifest of a Schema's next version: the one that was sent, else the present one."""
     if AUXILIARY_FILE in files:
         return _content(files[AUXILIARY_FILE])
     try:
         with schema.auxiliary_file.open("rb") as file:
             content: bytes = file.read()
             return content
-    except (FileNotFoundError, ValueError):  # The storage has lost it, or there never was one.
+    except (FileNotFoundError, ValueError):  # It is no longer stored, or there never was one.
         return None
 
 
@@ -112,9 +112,9 @@ def _checked(document: dict[str, Any], content: bytes | None, faults: list[Fault
 
 
 def check_shipped(schemas: Sequence[tuple[dict[str, Any], str]]) -> list[CheckedSchema | list[Fault]]:
-    """Return several Schemas (document and manifest text) as they will be stored, or what is wrong with each.
+    """Return several Schemas (document and manifest text) as they will be stored, or the faults of each.
 
-    All manifests are checked in one go, which takes hardly longer than one of them.
+    All manifests are checked together, which takes hardly longer than a single one.
     """
     questions = [question_of(document, text.encode()) for document, text in schemas]
     return [
@@ -124,14 +124,14 @@ def check_shipped(schemas: Sequence[tuple[dict[str, Any], str]]) -> list[Checked
 
 
 def judged_manifests(contents: Sequence[bytes]) -> list[Answer]:
-    """Return what would be said of manifests at an upload, as far as it does not need their Schemas' documents."""
+    """Return the answers that manifests would get at an upload, without the checks that need the Schema's document."""
     return check_apart([question_of(None, content) for content in contents])
 
 
 def question_of(document: Mapping[str, Any] | None, content: bytes) -> Question:
-    """Return the question whether a manifest may run as a Schema of this document.
+    """Return the question whether a manifest may be that of a Schema with this document.
 
-    Without a document nothing is known of what the orchestrator would provide, so no name is held against it.
+    Without a document it is not known which parameters the orchestrator would provide, so none is reported as unknown.
     """
     if document is None:
         return Question(content, None, installed_policy(), _refused_by())
@@ -140,13 +140,13 @@ def question_of(document: Mapping[str, Any] | None, content: bytes) -> Question:
 
 
 def _refused_by() -> tuple[str, ...]:
-    """Return who says what the engine that runs Schemas would not run."""
+    """Return the names of the functions that check what the engine for Schemas would not run."""
     named = settings.ENGINES.get(settings.ENGINE, {}).get("refusals")
     return (named,) if named else ()
 
 
 def manifest_faults(faults: Sequence[ManifestFault]) -> list[Fault]:
-    """Return faults of a manifest as faults of its file part: a pointer into it, and the line in the words."""
+    """Return faults of a manifest as faults of its file part: the pointer leads into the file, the text has a line."""
     return [
         Fault(
             f"{_AT_FILE}#{fault.pointer}" if fault.pointer else _AT_FILE,
@@ -160,20 +160,24 @@ def _content(upload: UploadedFile[Any] | None) -> bytes | None:
     if upload is None:
         return None
     upload.seek(0)
-    # One byte more than is allowed tells that there are too many.
+    # One byte more than is allowed is read, so that a file that is too large is noticed.
     content: bytes = upload.read(MAX_BYTES + 1)
     return content
 
 
 def _unknown_parts(files: Mapping[str, UploadedFile[Any]]) -> list[Fault]:
-    return [Fault(f"/files/{escape(name)}", "is not a known part here") for name in files if name != AUXILIARY_FILE]
+    return [
+        Fault(f"/files/{escape(name)}", "is not a file part of this request")
+        for name in files
+        if name != AUXILIARY_FILE
+    ]
 
 
 def _content_faults(content: bytes | None, *, required: bool) -> list[Fault]:
     if content is None and required:
-        return [Fault(_AT_FILE, "is missing; argo_workflows needs the Workflow's manifest")]
+        return [Fault(_AT_FILE, "is missing: the implementation argo_workflows needs the Workflow's manifest")]
     if content == b"":
         return [Fault(_AT_FILE, "is empty")]
     if content is not None and len(content) > MAX_BYTES:
-        return [Fault(_AT_FILE, f"is larger than {MAX_BYTES} bytes")]
+        return [Fault(_AT_FILE, f"must have at most {MAX_BYTES} bytes")]
     return []

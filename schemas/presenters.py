@@ -21,7 +21,7 @@ def present_schemas(schemas: Sequence[Schema], addresses: Addresses) -> list[dic
 
 
 def present_version(version: Schema | EarlierSchemaVersion, addresses: Addresses) -> dict[str, Any]:
-    """Show one version of a Schema, with the time at which it was stored."""
+    """Show one version of a Schema, with the time when it was stored."""
     stored_at = version.updated_at if isinstance(version, Schema) else version.created_at
     return _shown(version, addresses.schema(version.name), f"?version={version.version}", stored_at)
 

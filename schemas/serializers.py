@@ -1,4 +1,4 @@
-"""The API's bodies as the OpenAPI document shows them; nothing is validated or rendered with these."""
+"""The OpenAPI document's schemas for Schemas; they neither validate nor render."""
 
 from __future__ import annotations
 
@@ -16,40 +16,49 @@ class _Serializer(serializers.Serializer[Any]):
 
 
 class FederatedOptionsDocument(_Serializer):
-    """How the rounds of a federated training go."""
+    """Options of a federated training."""
 
     minimum_clients = serializers.IntegerField(
-        min_value=1, max_value=MAX_CLIENTS, required=False, help_text="How many answers a round needs with `continue`."
+        min_value=1,
+        max_value=MAX_CLIENTS,
+        required=False,
+        help_text="Number of answers that a round needs; only with `on_missing_clients` `continue`.",
     )
     on_missing_clients = serializers.ChoiceField(
-        [FAIL, CONTINUE], required=False, help_text="What becomes of a round that a client does not answer."
+        [FAIL, CONTINUE],
+        required=False,
+        help_text="If a client does not answer a round: `fail` ends the training, `continue` goes on without it.",
     )
     round_deadline_seconds = serializers.IntegerField(min_value=1, max_value=MAX_ROUND_SECONDS, required=False)
-    aggregation = serializers.ChoiceField(AGGREGATIONS, required=False, help_text="Who merges the models, and how.")
+    aggregation = serializers.ChoiceField(
+        AGGREGATIONS,
+        required=False,
+        help_text="How the models are merged: by the AI engine (`engine`), else by the federated manager.",
+    )
     trim = serializers.FloatField(
-        min_value=0, required=False, help_text="Below 0.5; the share left out at each end by `trimmed_mean`."
+        min_value=0, required=False, help_text="Share of values that `trimmed_mean` leaves out at each end; below 0.5."
     )
     max_model_size = serializers.IntegerField(
         min_value=1,
         max_value=MAX_MODEL_KILOBYTES,
         required=False,
-        help_text="Of a model's zip, in kilobytes of 1024 bytes.",
+        help_text="Largest size of a model's zip, in units of 1024 bytes.",
     )
 
 
 class SchemaInputElements(_Serializer):
     platform_data = serializers.BooleanField()
-    external_data = serializers.BooleanField(help_text="Only without platform_data and federated learning.")
+    external_data = serializers.BooleanField(help_text="Not allowed together with platform_data or federated learning.")
     report_metadata = serializers.BooleanField(default=False)
     federated_learning_configuration = serializers.BooleanField()
     federated_learning_defaults = FederatedOptionsDocument(
-        required=False, help_text="For executions that do not say otherwise."
+        required=False, help_text="Options for executions that do not set their own."
     )
 
 
 class SchemaAIEngine(_Serializer):
     descriptor = serializers.RegexField(DESCRIPTOR, max_length=100)
-    role_type = serializers.CharField(max_length=50, help_text="`*` takes any.")
+    role_type = serializers.CharField(max_length=50, help_text="Role type of the AI engine; `*` allows any.")
     functionalities = serializers.ListField(child=serializers.CharField(), min_length=1)
     ai_model = serializers.BooleanField()
 
@@ -65,7 +74,7 @@ class SchemaOutputElements(_Serializer):
 
 
 class SchemaDocument(_Serializer):
-    """A Schema without AI engines, a plain Workflow, may leave out its elements."""
+    """A Schema. One without AI engines (a plain Workflow) may leave out its elements."""
 
     name = serializers.RegexField(NAME, max_length=100)
     type = serializers.ChoiceField(SchemaType.choices)
@@ -79,7 +88,7 @@ class SchemaDocument(_Serializer):
 class SchemaForm(_Serializer):
     data = SchemaDocument()  # type: ignore[assignment]
     auxiliary_file = serializers.FileField(
-        required=False, help_text="The Argo Workflow manifest (YAML); mandatory for argo_workflows."
+        required=False, help_text="The manifest: an Argo Workflow in YAML. Required for argo_workflows."
     )
 
 
@@ -89,12 +98,12 @@ class SchemaPatch(_Serializer):
 
 class SchemaPatchForm(_Serializer):
     data = SchemaPatch(required=False)  # type: ignore[assignment]
-    auxiliary_file = serializers.FileField(required=False, help_text="The Workflow's manifest in the next version.")
+    auxiliary_file = serializers.FileField(required=False, help_text="The manifest of the next version.")
 
 
 class SchemaAnswer(SchemaDocument):
     url = serializers.URLField()
-    version = serializers.IntegerField(help_text="Counted from 1; a PATCH makes the next one.")
+    version = serializers.IntegerField(help_text="Counted from 1; a PATCH stores the next version.")
     auxiliary_file = serializers.URLField(allow_null=True)
     created_at = serializers.DateTimeField()
     input_elements = SchemaInputElements()

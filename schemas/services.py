@@ -1,4 +1,4 @@
-"""What may be done to Schemas."""
+"""Creates, changes and deletes Schemas."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from web.errors import Conflict, Fault, InvalidInput, PreconditionFailed
 from web.leniency import typed
 from web.storage import delete_after_commit, save, stored_files
 
-_TAKEN = Fault("/data/name", "is the name of another Schema")
+_TAKEN = Fault("/data/name", "is already the name of another Schema")
 _CONTENT = tuple(field.name for field in SchemaContent._meta.local_fields)
 
 
@@ -38,12 +38,12 @@ def schema_create(*, document: dict[str, Any], files: Mapping[str, UploadedFile[
 
 
 def schema_store(*, checked: CheckedSchema, is_shipped: bool = False) -> Schema:
-    """Store a Schema that was checked. Raises InvalidInput when the name is taken, StorageFull."""
+    """Store a checked Schema. Raises InvalidInput if the name is taken, and StorageFull."""
     schema = Schema(name=checked.document["name"], is_shipped=is_shipped)
     try:
         with stored_files(), transaction.atomic():
             _fill(schema, checked)
-    except IntegrityError as error:  # Somebody was faster since the check.
+    except IntegrityError as error:  # Another request has stored the name since the check.
         raise InvalidInput(faults=[_TAKEN]) from error
     return schema
 
@@ -55,10 +55,10 @@ def schema_update(
     files: Mapping[str, UploadedFile[Any]],
     tags: Collection[str] | None = None,
 ) -> Schema:
-    """Store another description, another manifest or both as a Schema's next version; return the Schema.
+    """Store a new description, a new manifest or both as a Schema's next version; return the Schema.
 
-    What says nothing new stores nothing. `tags` are those of an If-Match. Raises NotFound, InvalidInput with all
-    faults, PreconditionFailed, Conflict where another version was stored meanwhile, and StorageFull.
+    Without a change nothing is stored. `tags` are those of an If-Match. Raises NotFound, InvalidInput with all
+    faults, PreconditionFailed, Conflict if another version was stored in the meantime, and StorageFull.
     """
     document = typed(document, schema_shape(()))
     schema = Schema.objects.filter(name=name).first() if "\x00" not in name else None
@@ -71,14 +71,16 @@ def schema_update(
 
 
 def schema_replace(*, schema: Schema, checked: CheckedSchema, is_shipped: bool = False) -> Schema:
-    """Store what was checked as the next version of a Schema; executions keep the version they were posted with.
+    """Store a checked Schema as the next version; executions keep the version they were posted with.
 
-    Raises NotFound, StorageFull, and Conflict where the Schema is no longer of the version that was looked at.
+    Raises NotFound, StorageFull, and Conflict if the Schema no longer has the version that was checked.
     """
     with stored_files(), transaction.atomic():
         locked = _locked(schema.name)
         if (locked.pk, locked.version) != (schema.pk, schema.version):
-            raise Conflict(f"Version {locked.version} of this Schema was stored meanwhile: look at it, then try again.")
+            raise Conflict(
+                f"Version {locked.version} of this Schema has been stored in the meantime: read it, then try again."
+            )
         content = {name: getattr(locked, name) for name in _CONTENT}
         EarlierSchemaVersion.objects.create(schema=locked, created_at=locked.updated_at, **content)
         locked.version += 1
@@ -88,7 +90,7 @@ def schema_replace(*, schema: Schema, checked: CheckedSchema, is_shipped: bool =
 
 
 def schema_delete(*, name: str, tags: Collection[str] | None = None) -> None:
-    """Delete a Schema, its versions' files and its executions; their Workflows end.
+    """Delete a Schema, its versions' files and its executions; their Workflows are stopped.
 
     `tags` are those of an If-Match. Raises NotFound and PreconditionFailed.
     """
@@ -102,13 +104,13 @@ def schema_delete(*, name: str, tags: Collection[str] | None = None) -> None:
 
 
 def schema_tag(schema: Schema) -> str:
-    """Return the entity tag (RFC 9110) of a Schema's newest version; one that is made anew has another."""
+    """Return the entity tag (RFC 9110) of a Schema's newest version; a Schema that is created anew has another tag."""
     return f'"{schema.pk}-{schema.version}"'
 
 
 def _refuse_other(schema: Schema, tags: Collection[str] | None) -> None:
     if tags is not None and "*" not in tags and schema_tag(schema) not in tags:
-        raise PreconditionFailed(f"The Schema's newest version is {schema.version}: look at it, then try again.")
+        raise PreconditionFailed(f"The Schema's newest version is {schema.version}: read it, then try again.")
 
 
 def _locked(name: str) -> Schema:

@@ -1,4 +1,4 @@
-"""What the document of a POST must look like (JSON Schema), and the rules beyond its shape."""
+"""The shape of a POST's document (JSON Schema), and the rules beyond its shape."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from schemas.models import Implementation, SchemaType
 from web.errors import Fault
 from web.shape import check
 
-# `$` would let a line break through at the end; this end is understood by Python and by ECMAScript.
+# `$` would allow a line break at the end; this form works in Python and in ECMAScript.
 _END = r"(?![\s\S])"
 DESCRIPTOR = rf"^[A-Za-z0-9-]+{_END}"
-# The name is the key in the URL, where slashes, and dots and blanks at its edge, would not arrive as they were sent.
+# The name is part of the URL, where slashes, and dots and blanks at its ends, would not arrive unchanged.
 NAME = rf"^(?![\s.])[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f\s.]{_END}"
 
 PATTERN_WORDS = {
-    DESCRIPTOR: "may hold only letters, digits and dashes",
-    NAME: "may hold no slashes and control characters, and neither begin nor end with a dot or a blank",
+    DESCRIPTOR: "must hold only letters, digits and dashes",
+    NAME: "must hold no slashes or control characters, and must not begin or end with a dot or a blank",
 }
 
 MAX_DESCRIPTION = 10_000
@@ -38,7 +38,7 @@ def _object(required: Sequence[str], **properties: dict[str, Any]) -> dict[str, 
 
 
 def schema_shape(functionalities: Sequence[str]) -> dict[str, Any]:
-    """Return the JSON Schema of a POST's `data`, by the functionalities that AI engines may have."""
+    """Return the JSON Schema of a POST's `data` for the functionalities that AI engines may have."""
     engine = _object(
         ("descriptor", "role_type", "functionalities", "ai_model"),
         descriptor={"type": "string", "minLength": 1, "maxLength": 100, "pattern": DESCRIPTOR},
@@ -76,7 +76,7 @@ def schema_shape(functionalities: Sequence[str]) -> dict[str, Any]:
 
 
 def with_defaults(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with what may be left out of it: a plain Workflow, without AI engines, names no elements."""
+    """Return a document with its optional parts filled in: a plain Workflow (without AI engines) may omit elements."""
     filled = dict(data)
     ai_elements = filled.setdefault("ai_elements", {"ai_engines": []})
     if isinstance(ai_elements, dict) and ai_elements.get("ai_engines", []) == []:
@@ -91,7 +91,7 @@ def with_defaults(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def shape_faults(data: dict[str, Any], functionalities: Sequence[str]) -> list[Fault]:
-    """Return where a document is not of the shape that a POST's `data` must have."""
+    """Return the faults in the shape of a POST's `data`."""
     words = {f"must match {pattern}": text for pattern, text in PATTERN_WORDS.items()}
     return [
         replace(fault, detail=words.get(fault.detail, fault.detail))
@@ -100,7 +100,7 @@ def shape_faults(data: dict[str, Any], functionalities: Sequence[str]) -> list[F
 
 
 def rule_faults(data: dict[str, Any]) -> list[Fault]:
-    """Return what breaks a rule that spans several fields, in a document of the right shape."""
+    """Return the faults by rules on several fields, in a document with the right shape."""
     return [*_input_faults(data), *_engine_faults(data)]
 
 
@@ -110,11 +110,13 @@ def _input_faults(data: dict[str, Any]) -> Iterator[Fault]:
     federated = elements["federated_learning_configuration"]
     if external and (platform or federated):
         yield Fault(
-            f"{at}/external_data", "excludes platform_data and federated_learning_configuration; ask for one kind"
+            f"{at}/external_data",
+            "is not allowed together with platform_data or federated_learning_configuration: ask for one kind of data",
         )
     if federated and not platform:
         yield Fault(
-            f"{at}/federated_learning_configuration", "needs platform_data: the clients train on partners' data"
+            f"{at}/federated_learning_configuration",
+            "needs platform_data: the clients train on the data partners' data",
         )
     if federated and not data["ai_elements"]["ai_engines"]:
         yield Fault(f"{at}/federated_learning_configuration", "needs an AI engine: the clients train it")
@@ -134,5 +136,7 @@ def _engine_faults(data: dict[str, Any]) -> Iterator[Fault]:
     for index, engine in enumerate(engines):
         descriptor = engine["descriptor"]
         if descriptor in first:
-            yield Fault(f"{at}/{index}/descriptor", f"is the same as that of AI engine {first[descriptor]}")
+            yield Fault(
+                f"{at}/{index}/descriptor", f"is already the descriptor of the AI engine at index {first[descriptor]}"
+            )
         first.setdefault(descriptor, index)

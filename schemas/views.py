@@ -36,9 +36,12 @@ QUERY = ListQuery(
     },
 )
 _NAME = extend_schema(parameters=[OpenApiParameter("name", str, OpenApiParameter.PATH)])
-_VERSION = OpenApiParameter("version", int, description="An earlier version; the newest without it.")
+_VERSION = OpenApiParameter("version", int, description="Number of a version. Default: the newest.")
 _IF_MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description="The ETag of what is meant; 412 where it is another by now."
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The ETag of the newest version. The answer is 412 if the newest version has another ETag.",
 )
 
 
@@ -58,7 +61,7 @@ class SchemaViewSet(ViewSet):
         responses={201: api.SchemaAnswer},
     )
     def create(self, request: Request) -> Response:
-        """Check a Schema with its manifest, and store it."""
+        """Create a Schema with its manifest."""
         body = read_body(request)
         return _answer(request, schema_create(document=body.data, files=body.files), status.HTTP_201_CREATED)
 
@@ -76,13 +79,13 @@ class SchemaViewSet(ViewSet):
         responses=api.SchemaAnswer,
     )
     def partial_update(self, request: Request, name: str) -> Response:
-        """Store another description or manifest as a Schema's next version; executions keep the version they have."""
+        """Store a new description or manifest as a Schema's next version. Executions keep their version."""
         body = _patch(request)
         return _answer(request, schema_update(name=name, document=body.data, files=body.files, tags=_tags(request)))
 
     @extend_schema(parameters=[_IF_MATCH], responses={204: None})
     def destroy(self, request: Request, name: str) -> Response:
-        """Delete a Schema, all its versions and its executions, whose Workflows end."""
+        """Delete a Schema with its versions and executions. Their Workflows are stopped."""
         schema_delete(name=name, tags=_tags(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -99,13 +102,13 @@ class SchemaViewSet(ViewSet):
         parameters=[_VERSION],
         responses={
             (200, "application/octet-stream"): OpenApiResponse(
-                OpenApiTypes.BINARY, description="The file; HEAD and a single Range are honoured."
+                OpenApiTypes.BINARY, description="The file. HEAD and a single byte range are supported."
             )
         },
     )
     @action(detail=True, methods=["get"])
     def download_auxiliary_file(self, request: Request, name: str) -> HttpResponseBase:
-        """Download the manifest, byte for byte as it was uploaded."""
+        """Download the manifest as it was uploaded."""
         version = schema_version(schema_get(name), _version(request))
         return file_response(request, version.auxiliary_file, f"{name}.yaml")
 
@@ -119,7 +122,7 @@ def _answer(request: Request, schema: Schema, status: int = status.HTTP_200_OK) 
 
 
 def _patch(request: Request) -> Body:
-    """Return what a PATCH carries; a form that brings a manifest alone needs no document."""
+    """Return the body of a PATCH; a form with only a manifest needs no document."""
     try:
         return read_body(request)
     except InvalidInput as error:

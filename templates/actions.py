@@ -25,7 +25,7 @@ DOWNLOAD_RESUME_RETRIES = 4
 
 @dataclass(frozen=True)
 class Literal:
-    """A reference whose value is JSON already, so that it stands in the arguments without quotes."""
+    """A reference whose value is JSON, so that it is written into the arguments without quotes."""
 
     reference: str
 
@@ -103,7 +103,7 @@ def download_ai_model(engine: AIEngine, path: str) -> Action:
 
 
 def prepare_internal_data(path: str, partner: str = parameter("execution_dataPartner")) -> Action:
-    """Return the action that lays out what was posted for a data partner, given as a reference to its name."""
+    """Return the action that prepares what was posted for a data partner; `partner` is a reference to its name."""
     return {
         "name": "prepare_internal_data",
         "information_url": f"{EXECUTION_URL}/retrieve_data_partner_information/?data_partner={partner}",
@@ -159,7 +159,7 @@ def end_ai_engine(client_host: str = AI_ENGINE_HOST) -> Action:
 
 @dataclass(frozen=True)
 class Uploads:
-    """What an execution stores in the registry when it succeeds: the fields of `update_to_succeeded`, by result."""
+    """What an execution stores in the model registry when it succeeds: the fields of `update_to_succeeded`."""
 
     ai_model: Action = field(default_factory=dict)
     evaluation_metrics: Action = field(default_factory=dict)
@@ -200,7 +200,7 @@ def ai_model_upload(engine: AIEngine, parent: bool = False) -> Action:
 
 
 def evaluation_metrics_upload(engine: AIEngine) -> Action:
-    """Return the upload of what an AI engine measured of the model that it was given."""
+    """Return the upload of an AI engine's evaluation metrics of its input model."""
     return {
         "evaluation_metrics_upload_url": f"{REGISTRY_API}/evaluation_metrics/update_or_create/",
         "evaluation_metrics_delete_url": f"{REGISTRY_API}/evaluation_metrics/",
@@ -214,9 +214,9 @@ def evaluation_metrics_upload(engine: AIEngine) -> Action:
 
 
 def partners_metrics_upload(folder: str) -> Action:
-    """Return the upload of what each data partner measured of the model that is uploaded with it.
+    """Return the upload of each data partner's evaluation metrics of the model that is uploaded with them.
 
-    `folder` holds `<partner>.json`; each is stored as measured on that partner's patients.
+    `folder` holds `<partner>.json`; each is stored as metrics on that partner's patients.
     """
     return {
         "evaluation_metrics_upload_url": f"{REGISTRY_API}/evaluation_metrics/update_or_create/",

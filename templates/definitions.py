@@ -11,7 +11,7 @@ from hera.workflows import Workflow
 
 @dataclass(frozen=True)
 class EngineSlot:
-    """A place for an AI engine in a Schema; `*` lets an AI engine of any role take it."""
+    """An AI engine of a Schema; the role type `*` allows any AI engine."""
 
     descriptor: str
     functionality: str
@@ -30,7 +30,7 @@ class EngineSlot:
 
 @dataclass(frozen=True)
 class Definition:
-    """One shipped Schema: what it takes and gives, and how its Workflow is built."""
+    """One shipped Schema: its inputs and outputs, and how its Workflow is built."""
 
     name: str
     description: str

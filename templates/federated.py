@@ -1,4 +1,4 @@
-"""Federated training: a server on the central node, a client at each data partner, and what stores the result."""
+"""Federated training: a server on the central node, a client at each data partner, and a step that stores the model."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _graph() -> Template:
         arguments=Arguments(
             parameters=[Parameter(name=name, value=f"{{{{item.{name}}}}}") for name in (DATA_PARTNER, DATA_PATH)]
         ),
-        # Whether a training goes on without a client is for the server to say.
+        # The server decides whether a training continues without a client.
         continue_on=ContinueOn(failed=True, error=True),
     )
     output = Artifact(name=OUTPUT, from_=f"{{{{tasks.server.outputs.artifacts.{OUTPUT}}}}}")
@@ -127,13 +127,13 @@ def _definition(name: str, description: str, use_cases: tuple[str, ...], pretrai
 DEFINITIONS = (
     _definition(
         "training-from-scratch-federated-learning",
-        "Trains a new model on the data of several data partners; nothing but models leaves them.",
+        "Trains a new model on the data of several data partners; only models leave them.",
         ("training_from_scratch", "training_from_pretrained_model"),
         pretrained=False,
     ),
     _definition(
         "training-from-pretrained-model-federated-learning",
-        "Trains an existing model further on the data of several data partners; nothing but models leaves them.",
+        "Trains an existing model further on the data of several data partners; only models leave them.",
         ("training_from_pretrained_model",),
         pretrained=True,
     ),

@@ -1,6 +1,7 @@
 """The pods of a federated training: a federated manager (`main`) beside an AI engine, prepared by the step runner.
 
-How the managers reach each other is nowhere here: the orchestrator adds it to their environment for each execution.
+The addresses of the managers' channel are not in the manifest: the orchestrator adds them to the managers' environment
+for each execution.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _ITS_PARTNER = f"{{{{inputs.parameters.{DATA_PARTNER}}}}}"
 
 
 def server_pod(*, engine: AIEngine, preparation: Sequence[Action], output: str) -> ContainerSet:
-    """Build the server's pod, on the central node; `output` names the artifact of everything that it made."""
+    """Build the server's pod, on the central node; `output` is the name of the artifact with its outputs."""
     mount = VolumeMount(
         name="platform-vars", mount_path=f"/{PLATFORM_VARS_FILE}", sub_path=PLATFORM_VARS_FILE, read_only=True
     )
@@ -78,10 +79,10 @@ def server_pod(*, engine: AIEngine, preparation: Sequence[Action], output: str) 
 
 
 def client_pod(*, engine: AIEngine, use_case: str, preparation: Sequence[Action]) -> ContainerSet:
-    """Build a client's pod, on the node of the data partner that it's called for.
+    """Build a client's pod, on the cluster node of its data partner.
 
-    Its inputs are DATA_PARTNER, the partner's name, and DATA_PATH. The manager tells the server of a failure, so it
-    has no endpoint for that; a preparation that fails is told to the orchestrator, since no manager starts then.
+    Its inputs are DATA_PARTNER, the partner's name, and DATA_PATH. The manager reports a failure to the server, so the
+    pod needs no endpoint for that; a failed preparation is reported to the orchestrator, since no manager starts then.
     """
     failure = f"{_FAILURE_URL}?data_partner={_ITS_PARTNER}"
     own = Volume(name="own-platform-vars", empty_dir=EmptyDirVolumeSource())
@@ -119,7 +120,7 @@ def finalization_pod(*, actions: Sequence[Action], artifact: str) -> Container:
         args=[arguments(actions)],
         node_selector=node_selector(Placement.CENTRAL),
         retry_strategy=RETRY_LOST_POD,
-        # Not into a volume: Argo can't put an artifact in the place of a folder that something is mounted on.
+        # Not into a volume: Argo cannot replace a folder by an artifact if a volume is mounted on it.
         inputs=[Artifact(name=artifact, path=OUTPUT_ELEMENTS)],
         outputs=[error_message()],
         volumes=[Volume(name="ai-elements", empty_dir=EmptyDirVolumeSource())],
@@ -147,7 +148,7 @@ def _role_pod(
     return ContainerSet(
         name=name,
         node_selector=selector,
-        # A role that starts anew takes up the round it was in, and one whose training has failed ends at once.
+        # A restarted role continues the round it was in; if its training has failed, it ends at once.
         retry_strategy=RETRY_ALWAYS,
         pod_spec_patch=resources({"main-ai-engine": engine}),
         volumes=[*shared_volumes(partner_path), *volumes, platform_vars_volume()],
@@ -175,7 +176,7 @@ def _role_pod(
 
 
 def _engine_linkage(engine: AIEngine) -> dict[str, str]:
-    """Return how a manager drives the AI engine beside it; times in seconds."""
+    """Return the variables with which a manager drives its AI engine; times in seconds."""
     own = {
         "CLIENT_HOST": AI_ENGINE_HOST,
         "SERVER_HOST": CALLBACK_HOST,

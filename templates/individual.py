@@ -29,7 +29,7 @@ def _service(
     uploads: Uploads,
     pretrained: bool,
 ) -> Workflow:
-    """Build the one pod that fetches the inputs, runs the AI engine and stores what it gives."""
+    """Build the single pod that fetches the inputs, runs the AI engine and stores its outputs."""
     model = platform_vars("InputModel")
     fetch_model = [actions.create_directory(model), actions.download_ai_model(ENGINE, model)] if pretrained else []
     pod = ai_engine_pod(
@@ -47,7 +47,7 @@ def _service(
             actions.end_ai_engine(),
             actions.update_to_succeeded(uploads),
         ],
-        # Without it the AI engine would wait, and hold the pod, until somebody deletes the Workflow.
+        # Otherwise the AI engine would wait, and keep the pod, until the Workflow is deleted.
         failure_actions=[actions.end_ai_engine()],
     )
     return workflow(name, [[step(step_name)]], [pod])
@@ -123,7 +123,7 @@ DEFINITIONS = (
     ),
     Definition(
         name="evaluating-from-pretrained-model",
-        description="Measures an existing model on the data of one data partner.",
+        description="Evaluates an existing model on the data of one data partner.",
         engines=_slot("evaluating_from_pretrained_model", ai_model=True),
         build=lambda: _evaluation("evaluating-from-pretrained-model"),
         platform_data=True,
@@ -139,7 +139,7 @@ DEFINITIONS = (
     ),
     Definition(
         name="inferencing-from-pretrained-model-with-report-metadata",
-        description="Applies an existing model to data that comes with the request, with what a report says of it.",
+        description="Applies an existing model to data that comes with the request, together with report metadata.",
         engines=_slot("inferencing_from_pretrained_model", ai_model=True),
         build=lambda: _inference("inferencing-from-pretrained-model-with-report-metadata", report_metadata=True),
         external_data=True,

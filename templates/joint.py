@@ -1,4 +1,4 @@
-"""The breast cancer pipeline: five AI engines over one mammography, and one file of what they found."""
+"""The breast cancer pipeline: five AI engines for one mammography, and one file with their results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _fetch_input() -> list[Action]:
 
 
 def _parallel(name: str) -> Workflow:
-    """Build one pod for each AI engine, side by side, and one that stores their results together."""
+    """Build one pod for each AI engine, which run in parallel, and one pod that stores all their results."""
     pods = [_engine_pod(engine) for engine in ENGINES]
     store = step_runner_pod(
         name="store-results",
@@ -69,7 +69,7 @@ def _engine_pod(engine: AIEngine) -> ContainerSet:
 
 
 def _sequence(name: str) -> Workflow:
-    """Build one pod of all AI engines, which take their turns over the same input."""
+    """Build one pod with all AI engines, which run one after another on the same input."""
     steps: list[Action] = [actions.update_to_running(), *_fetch_input()]
     for engine in ENGINES:
         steps += _turn(engine)
@@ -85,7 +85,7 @@ def _sequence(name: str) -> Workflow:
 
 
 def _turn(engine: AIEngine) -> Sequence[Action]:
-    """Return the actions of one AI engine, in the folders that stand for its usual paths."""
+    """Return the actions of one AI engine, in the folders that are mounted at its usual paths."""
     own_elements = f"{AI_ELEMENTS}/{engine.descriptor}"
     model = f"{own_elements}/ai_model/"
     return [

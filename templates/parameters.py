@@ -1,4 +1,4 @@
-"""References to the parameters that the orchestrator gives to every Workflow, by their names on the wire."""
+"""References to the parameters that the orchestrator provides to every Workflow, by their names on the wire."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CALLBACK_HOST = parameter("platform_processorResourceManagerApiHost")
 
 @dataclass(frozen=True)
 class AIEngine:
-    """One AI engine of a Schema; every reference is to a parameter named after its descriptor."""
+    """One AI engine of a Schema; its references are to parameters whose names contain its descriptor."""
 
     descriptor: str
 
@@ -49,10 +49,10 @@ class AIEngine:
 
     @property
     def own_api_host(self) -> str:
-        """Where this AI engine listens when several share one loopback address."""
+        """The address on which this AI engine listens if several share one loopback address."""
         return self.parameter("plaform-vars-api-host")
 
     @property
     def own_callback_host(self) -> str:
-        """Where the step runner listens for this AI engine when several share one loopback address."""
+        """The address on which the step runner listens for this AI engine if several share one loopback address."""
         return self.parameter("prm-api-host")

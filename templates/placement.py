@@ -1,4 +1,4 @@
-"""Where each kind of work runs. The only place that knows the node labels."""
+"""Where each kind of work runs. Only this module uses the labels of cluster nodes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ DATA_PARTNER_LABEL = "dataPartner"
 
 
 class Placement(Enum):
-    """The kinds of node: the platform's own, and the one beside a data partner's data."""
+    """The kinds of cluster nodes: the central node, and those of a data partner."""
 
     CENTRAL = "central"
     DATA_PARTNER = "data-partner"
 
 
 def node_selector(placement: Placement, partner: str = parameter("execution_dataPartner")) -> dict[str, str]:
-    """Return the node selector of a template by where it runs; `partner` is the reference to whose data it needs."""
+    """Return the node selector of a template; `partner` is the reference to the data partner's name."""
     if placement is Placement.CENTRAL:
-        # The key itself is a parameter: each installation labels its central node as it likes.
+        # The label's key is itself a parameter: each installation chooses the label of its central node.
         return {parameter("platform_centralNodeLabelKey"): parameter("platform_centralNodeLabelValue")}
     return {DATA_PARTNER_LABEL: partner}

@@ -1,4 +1,4 @@
-"""The pods of shipped templates: a step runner beside its AI engines, and the volumes that they share."""
+"""The pods of shipped manifests: a step runner beside its AI engines, and the volumes that they share."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ PLATFORM_VARS_TARGET = "/platform_vars"
 
 SHARED = {"input-elements": INPUT_ELEMENTS, "ai-elements": AI_ELEMENTS, "output-elements": OUTPUT_ELEMENTS}
 
-# A lost pod is worth another try; work that failed by itself would only fail again, after as long.
+# A lost pod is retried; work that failed by itself would only fail again, after the same time.
 RETRY_LOST_POD = RetryStrategy(limit=2, retry_policy="OnError")
 RETRY_ALWAYS = RetryStrategy(limit=2, retry_policy="Always")
 
 
 def platform_vars_volume() -> Volume:
-    """Return the volume of what the AI engines read of the platform.
+    """Return the volume with the platform's data for AI engines.
 
-    It stands in each template: Argo gives a pod those of the Workflow only where a containerSet itself mounts them, not
-    where one of its containers does.
+    Each template declares it: Argo adds a Workflow's volumes to a pod only if the containerSet itself mounts them, not
+    if one of its containers does.
     """
     return Volume(name="platform-vars", config_map=ConfigMapVolumeSource(name=platform_vars("ConfigMapName")))
 
 
 def shared_volumes(partner_path: str = "") -> list[Volume]:
-    """Return the volumes that a pod's containers share; `partner_path` is where the data partner's own files are."""
+    """Return the volumes that a pod's containers share; `partner_path` is the folder of the data partner's files."""
     volumes = [Volume(name=name, empty_dir=EmptyDirVolumeSource()) for name in SHARED]
     if partner_path:
-        # What is mounted inside another volume makes folders there that only root may write to. The step runner, who is
-        # not root, writes beside the images, so that place is a volume of its own.
+        # A mount inside another volume creates folders there that only root may write to. The step runner, which is not
+        # root, writes beside the images, so that folder is a separate volume.
         volumes.append(Volume(name="platform-data", empty_dir=EmptyDirVolumeSource()))
         source = HostPathVolumeSource(path=partner_path, type="Directory")
         volumes.append(Volume(name="partner-data", host_path=source))
@@ -68,7 +68,7 @@ def shared_volumes(partner_path: str = "") -> list[Volume]:
 
 
 def shared_mounts(partner_data: bool) -> list[VolumeMount]:
-    """Return where a container finds what the pod shares."""
+    """Return the mounts of the pod's shared volumes."""
     mounts = [VolumeMount(name=name, mount_path=path) for name, path in SHARED.items()]
     if partner_data:
         mounts.append(VolumeMount(name="platform-data", mount_path=PLATFORM_DATA))
@@ -83,7 +83,7 @@ def step_runner_arguments(actions: Sequence[Action], failure_actions: Sequence[A
 
 
 def error_message() -> Parameter:
-    """Return the output that the exit handler reports: what the step left as the reason of its failure."""
+    """Return the output that the exit handler reports: the reason that the step wrote for its failure."""
     return Parameter(
         name=ERROR_MESSAGE,
         global_name=ERROR_MESSAGE,
@@ -92,7 +92,7 @@ def error_message() -> Parameter:
 
 
 def resources(containers: dict[str, AIEngine]) -> str:
-    """Return the patch that gives each AI engine the resources that the registry holds for its version."""
+    """Return the patch that gives each AI engine the resources of its version in the model registry."""
     patch = [
         {
             "name": container,
@@ -118,8 +118,8 @@ def ai_engine_pod(
 ) -> ContainerSet:
     """Build a pod of the step runner (`main`) and one AI engine (`main-ai-engine`).
 
-    With `partner_data` both see the data partner's own files, read-only. `results` is a path that becomes the output
-    artifact of that name.
+    With `partner_data` both can read the data partner's files. `results` is a path that becomes the output artifact
+    `results`.
     """
     mounts = shared_mounts(partner_data)
     engine_mounts = [
@@ -160,9 +160,9 @@ def joint_pod(
 ) -> ContainerSet:
     """Build one pod of the step runner and several AI engines.
 
-    All share the pod's loopback address and its input elements, so each engine listens on ports of its own (an init
-    container writes them into its platform_vars.json) and has a folder of its own, named after its descriptor, below
-    the AI elements and the output elements; what it sees is at the usual paths.
+    All share the pod's loopback address and its input elements. So each engine listens on its own ports (an init
+    container writes them into its platform_vars.json) and has its own folder, named after its descriptor, below the AI
+    elements and the output elements; in its container these are mounted at the usual paths.
     """
     mounts = shared_mounts(partner_data=False)
     init = UserContainer(
@@ -199,7 +199,7 @@ def joint_pod(
 
 
 def _own_platform_vars(engine: AIEngine) -> Action:
-    # One flat file for each: the folder of the volume is there, and nothing has to be made below it.
+    # One file for each AI engine in the volume's folder, so that no folder has to be created.
     target = f"{PLATFORM_VARS_TARGET}/{engine.descriptor}.json"
     return change_api_host_and_port(PLATFORM_VARS_SOURCE, target, engine.own_api_host)
 
@@ -230,7 +230,7 @@ def step_runner_pod(
     retry: RetryStrategy = RETRY_LOST_POD,
     reports_error: bool = True,
 ) -> Container:
-    """Build a central pod of the step runner alone; `artifacts` maps its input artifacts to their paths."""
+    """Build a pod on the central node with only the step runner; `artifacts` maps input artifacts to their paths."""
     with_files = bool(artifacts)
     return Container(
         name=name,

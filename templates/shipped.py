@@ -1,4 +1,4 @@
-"""The shipped Schemas, read from their golden files. Needs no Hera."""
+"""The shipped Schemas, read from their golden files. Does not need Hera."""
 
 from __future__ import annotations
 

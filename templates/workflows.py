@@ -1,4 +1,4 @@
-"""What every shipped Workflow has around its pods: entry point, exit handler, clean-up."""
+"""What all shipped Workflows share: entry point, exit handler, clean-up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS_AFTER_FAILURE = 1200
 
 
 def step(template: str, artifacts: dict[str, str] | None = None) -> WorkflowStep:
-    """Return a step named after its template; `artifacts` maps its input artifacts to what they come from."""
+    """Return a step named after its template; `artifacts` maps its input artifacts to their sources."""
     given = [Artifact(name=name, from_=source) for name, source in (artifacts or {}).items()]
     return WorkflowStep(name=template, template=template, arguments=Arguments(artifacts=given) if given else None)
 
@@ -32,13 +32,13 @@ def step(template: str, artifacts: dict[str, str] | None = None) -> WorkflowStep
 def workflow(
     name: str, groups: Sequence[Sequence[WorkflowStep]], templates: Sequence[Container | ContainerSet]
 ) -> Workflow:
-    """Build a Workflow of groups of steps, one group after the other, the steps of a group side by side."""
+    """Build a Workflow of groups of steps; groups run one after another, the steps of a group in parallel."""
     main = Template(name=ENTRYPOINT, steps=[ParallelSteps(root=list(group)) for group in groups])
     return workflow_of(name, main, templates)
 
 
 def workflow_of(name: str, main: Template, templates: Sequence[Container | ContainerSet]) -> Workflow:
-    """Build a Workflow around its entry point, which is named `ENTRYPOINT`, and the templates that it calls."""
+    """Build a Workflow from its entry point, which is named `ENTRYPOINT`, and the templates that it calls."""
     exit_step = WorkflowStep(name="report-failure", template="report-failure", when="{{workflow.status}} != Succeeded")
     message = f"{{{{workflow.outputs.parameters.{ERROR_MESSAGE}}}}}"
     return Workflow(

@@ -1,4 +1,4 @@
-"""Addresses that go into answers and Workflows."""
+"""URLs in answers and Workflows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rest_framework.request import Request
 
 
 def registry_url(resource: str, id: int) -> str:
-    """Return the URL of something in the model registry, e.g. `registry_url("ai_models", 3)`."""
+    """Return the URL of a resource of the model registry, e.g. `registry_url("ai_models", 3)`."""
     return f"{settings.MAAS_API_SCHEME}://{settings.MAAS_API_ADDRESS}/api/{resource}/{id}/"
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where this API is found by the caller; made once for an answer, since asking the request is slow."""
+    """URLs of this API for the caller; created once for an answer, since reading the request is slow."""
 
     api: str
 

@@ -1,4 +1,4 @@
-"""Zip archives from outside: looked at before anybody unpacks them."""
+"""Checks zip archives from outside before they are unpacked."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from web.errors import Fault, InvalidInput
 
 MAX_FILES = 100_000
 MAX_BYTES = 50 * 1024**3
-# Deflate reaches about 1000:1; honest archives of any size stay far below this.
+# Deflate reaches about 1000:1; normal archives of any size stay far below this.
 _MAX_RATIO = 250
 _RATIO_FROM_BYTES = 256 * 1024**2
-# Of the list at an archive's end, which is read as a whole: enough for the most files, with names of ordinary length.
+# The limit for the list at an archive's end, which is read as a whole: enough for the most files with usual names.
 _MAX_LIST_BYTES = 64 * 1024**2
 _LIST_ENTRY = b"PK\x01\x02"
 _LOCAL_HEADER_BYTES = 30
@@ -43,34 +43,33 @@ class Member:
 
 
 class BrokenArchive(Exception):
-    """The bytes are not what the zip format, or the archive's own directory, says they are."""
+    """The bytes do not agree with the zip format or with the archive's own directory."""
 
 
 def check_zip(
     file: Any, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES, pointer: str = "/files/contents"
 ) -> list[str]:
-    """Return the paths of the files in a zip archive, in its own order; each file's own header is looked at too.
+    """Return the paths of the files in a zip archive, in its own order; each file's own header is checked too.
 
-    Paths are those that `member_path` gives; what macOS leaves for itself is not among them. `file` is an open binary
-    file and is left at its beginning. `max_bytes` counts what the archive would become. Raises InvalidInput at
-    `pointer` for what is no zip, holds no file or is encrypted, for absolute paths, paths that leave the archive's
-    folder and symbolic links, for a path given twice or as a file and a folder, for files that share their bytes, and
-    beyond the limits.
+    Paths are those of `member_path`, without the helper files of macOS. `file` is an open binary file and is left at
+    its beginning. `max_bytes` limits the unpacked size. Raises InvalidInput at `pointer` for a file that is not a zip,
+    has no files or is encrypted, for absolute paths, paths that leave the archive's folder and symbolic links, for a
+    path given twice or as a file and a folder, for files that share their bytes, and beyond the limits.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if not size:
-        raise InvalidInput(faults=[Fault(pointer, "is empty, which is not a zip archive")])
+        raise InvalidInput(faults=[Fault(pointer, "is empty, so it is not a zip archive")])
     try:
         with reading_archive(), zipfile.ZipFile(_Bounded(file, max_files)) as archive:
             members = archive.infolist()
             paths = list(_files_in(members))
             problem = _problem(members, max_files, max_bytes, size) or _broken_member(archive, members)
-            problem = problem or ("" if paths else "is a zip archive without a file in it")
+            problem = problem or ("" if paths else "is a zip archive without files")
     except _TooManyFiles:
         problem = f"holds more than {max_files} files"
     except BrokenArchive as error:
-        raise InvalidInput(faults=[Fault(pointer, "is not a zip archive, or a broken one")]) from error
+        raise InvalidInput(faults=[Fault(pointer, "is not a zip archive, or is broken")]) from error
     finally:
         file.seek(0)
     if problem:
@@ -79,10 +78,10 @@ def check_zip(
 
 
 def member_path(member: zipfile.ZipInfo) -> str:
-    """Return the path of a member, with slashes and in the characters that its packer meant.
+    """Return the path of a member, with slashes and in the encoding of its packer.
 
-    Packers of Windows separate by backslashes. Those of macOS write UTF-8 without the flag that says so, which then
-    reads as code page 437 (https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, appendix D).
+    Packers on Windows separate by backslashes. Those on macOS write UTF-8 without its flag, so that it is read as code
+    page 437 (https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, appendix D).
     """
     name = member.filename
     if not member.flag_bits & _UTF_8_FLAG and not name.isascii():
@@ -92,29 +91,29 @@ def member_path(member: zipfile.ZipInfo) -> str:
 
 
 def _is_folder(member: zipfile.ZipInfo) -> bool:
-    # Some packers of Windows say it by MS-DOS' attribute alone.
+    # Some packers on Windows mark a folder only by the MS-DOS attribute.
     return member_path(member).endswith("/") or bool(member.external_attr & _DOS_FOLDER and not member.file_size)
 
 
 def _files_in(members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    """Return the members that are files, by path, without what file managers leave."""
+    """Return the members that are files, by path, without the helper files of file managers."""
     files = {member_path(member): member for member in members if not _is_folder(member)}
     return {path: member for path, member in files.items() if not _is_left_over(path, files)}
 
 
 def _is_left_over(path: str, paths: Container[str]) -> bool:
-    """Tell whether macOS left a file beside the others: a resource fork of one of them, or how to show a folder."""
+    """Return whether a file is a helper file of macOS: a resource fork of another file, or how to show a folder."""
     folder, separator, name = path.rpartition("/")
     is_fork = name.startswith("._") and f"{folder}{separator}{name[2:]}" in paths
     return path.startswith("__MACOSX/") or name == ".DS_Store" or is_fork
 
 
 class _TooManyFiles(Exception):
-    """The list at an archive's end has more entries than it may, whatever number it gives itself."""
+    """The list at an archive's end has more entries than allowed, whatever number it declares."""
 
 
 class _Bounded:
-    """A file whose archive's list is looked at before an object is made for each entry of it."""
+    """An archive's file; the length of its list is checked before an object is created for each entry."""
 
     def __init__(self, file: Any, max_files: int) -> None:
         self._file = file
@@ -131,34 +130,34 @@ class _Bounded:
 
 
 def zip_paths(file: Any) -> list[str]:
-    """Return the paths of the files in an archive that `check_zip` let in."""
+    """Return the paths of the files in an archive that has passed `check_zip`."""
     with zipfile.ZipFile(file) as archive:
         return list(_files_in(archive.infolist()))
 
 
 def read_member(file: Any, path: str, *, pointer: str = "/query/file_path") -> Member:
-    """Open one file of an archive that `check_zip` let in; closing its content leaves `file` open.
+    """Open one file of an archive that has passed `check_zip`; closing its content leaves `file` open.
 
-    Raises InvalidInput at `pointer` when the archive holds no file of that path, and BrokenArchive.
+    Raises InvalidInput at `pointer` if the archive has no file at that path, and BrokenArchive.
     """
     with reading_archive():
         archive = zipfile.ZipFile(file)
     info = next((member for member in archive.infolist() if path in (member.filename, member_path(member))), None)
     if info is None:
-        raise InvalidInput(faults=[Fault(pointer, "names no file of this archive")])
+        raise InvalidInput(faults=[Fault(pointer, "is not the path of a file in the archive")])
     if _is_folder(info):
-        raise InvalidInput(faults=[Fault(pointer, "names a folder of this archive")])
+        raise InvalidInput(faults=[Fault(pointer, "is the path of a folder in the archive; it must be that of a file")])
     with reading_archive():
         return Member(member_path(info), info.file_size, archive.open(info))
 
 
 @contextmanager
 def reading_archive() -> Iterator[None]:
-    """Turn whatever zipfile and its decompressors raise over broken content into BrokenArchive."""
+    """Turn the errors of zipfile and its decompressors for broken content into BrokenArchive."""
     try:
         yield
     except OSError as error:
-        # EINVAL is how a place before the file's beginning shows, and no number what a decompressor raises.
+        # EINVAL means a place before the file's beginning; errors of decompressors have no number.
         if error.errno not in (None, errno.EINVAL):
             raise
         raise BrokenArchive from error
@@ -184,7 +183,7 @@ def _problem(members: list[zipfile.ZipInfo], max_files: int, max_bytes: int, siz
     expanded = sum(member.file_size for member in members)
     if expanded > max_bytes:
         return f"would expand to more than {max_bytes} bytes"
-    # By what has arrived: what members say of themselves they may say of the same bytes.
+    # Compared with the received size: several members may declare the same bytes.
     if expanded > _RATIO_FROM_BYTES and expanded > _MAX_RATIO * size:
         return f"would expand to more than {_MAX_RATIO} times its size"
     places = _Places()
@@ -202,12 +201,12 @@ class _Places:
         self._folders: set[tuple[str, ...]] = set()
 
     def problem(self, member: zipfile.ZipInfo) -> str:
-        """Take a member's path; return why that cannot be."""
-        # As whoever unpacks it takes it: `a/./b` and `a//b` are `a/b`.
+        """Take a member's path; return why it is not allowed, or ''."""
+        # As programs that unpack it read it: `a/./b` and `a//b` are `a/b`.
         path = tuple(part for part in member_path(member).split("/") if part not in ("", "."))
         is_folder = _is_folder(member)
         if path in self._files:
-            return "is there twice"
+            return "appears twice"
         if not path and not is_folder:
             return "has a name that is not allowed"
         above = [path[:length] for length in range(1, len(path))]
@@ -220,7 +219,7 @@ class _Places:
 
 
 def _overlap(members: list[zipfile.ZipInfo], size: int) -> str:
-    """Say which member has bytes of the one before it, or more than there are: few could become any number of files."""
+    """Return which member shares bytes with another one or exceeds the archive: few bytes could fill many files."""
     end = 0
     for member in sorted(members, key=lambda each: each.header_offset):
         if member.header_offset < end:
@@ -232,7 +231,7 @@ def _overlap(members: list[zipfile.ZipInfo], size: int) -> str:
 
 
 def _member_problem(member: zipfile.ZipInfo) -> str:
-    # zipfile cuts a name at a NUL: judge what the archive really says, as whoever unpacks it reads it.
+    # zipfile cuts a name at a NUL: check the archive's own name, as programs that unpack it read it.
     name = member_path(member)
     kind = stat.S_IFMT(member.external_attr >> 16)
     problems = {
@@ -244,6 +243,6 @@ def _member_problem(member: zipfile.ZipInfo) -> str:
         "is an absolute path": name.startswith("/") or bool(_DRIVE.match(name)),
         "leaves its folder": ".." in name.split("/"),
         "is a link or another special file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
-        "is packed in a way that is not known here": member.compress_type not in _METHODS,
+        "uses a compression method that is not supported": member.compress_type not in _METHODS,
     }
     return next((problem for problem, found in problems.items() if found), "")

@@ -1,4 +1,4 @@
-"""What a POST or PATCH carries: one JSON document, and files beside it."""
+"""The body of a POST or PATCH: one JSON document, and files."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def read_body(request: Request) -> Body:
 
     Takes `multipart/form-data` (a part `data` with the document, any other part a file) and plain
     `application/json`. Raises InvalidInput with every fault of the form at `/data` or `/files/<part name>`, TooLarge,
-    UnsupportedMediaType for another content type, and InvalidToken where the caller's token ended on the way.
-    Of a Workflow more is taken: U+FFFD stands for what is no character, since programs cut texts in the middle of one,
-    and no training shall be lost for it.
+    UnsupportedMediaType for another content type, and InvalidToken if the caller's token expired in the meantime.
+    From a Workflow invalid characters are accepted and replaced by U+FFFD: programs cut texts in the middle of a
+    character, and a training must not fail because of that.
     """
     limit_size(request)
     return _read(request, _as_exact_object if grant_of(request) is None else _as_mended_object)
 
 
 def read_callback(request: Request) -> Body:
-    """Return what a Workflow tells of itself, as `read_body` does of one, whoever sends it.
+    """Return the body of a callback, read as `read_body` reads a Workflow's, whoever sends it.
 
     A request without a body is an empty document.
     """
@@ -65,7 +65,7 @@ def _read(request: Request, parse: Callable[[bytes | str], dict[str, Any]]) -> B
     else:
         body = None
     if body is not None:
-        # It may have been hours on its way.
+        # The upload may have taken hours.
         refuse_ended(request)
         return body
     if not int(request.META.get("CONTENT_LENGTH") or 0):
@@ -87,9 +87,9 @@ def read_json_file(upload: UploadedFile[Any], pointer: str, max_bytes: int | Non
 
 
 def without_marks(files: Mapping[str, _F], parts: Collection[str]) -> dict[str, _F | UploadedFile[Any]]:
-    """Return files with those of the given parts, JSON, without a byte order mark.
+    """Return files, with the byte order mark removed from the given JSON parts.
 
-    Some editors of Windows write one, and what reads a file later need not know it.
+    Some editors on Windows write one; later readers of the file then need not handle it.
     """
     return {part: _without_mark(file) if part in parts else file for part, file in files.items()}
 
@@ -97,14 +97,14 @@ def without_marks(files: Mapping[str, _F], parts: Collection[str]) -> dict[str, 
 def _without_mark(file: _F) -> _F | UploadedFile[Any]:
     file.seek(0)
     has_mark = file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
-    # What is too large to be taken is not read to find that out.
+    # A file that is too large is not read.
     content = file.read() if has_mark and file.size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE else None
     file.seek(0)
     return file if content is None else SimpleUploadedFile(file.name or "json", content)
 
 
 def limit_size(request: Request | HttpRequest) -> None:
-    """Refuse a request by its announced length, before anything of it is read. Raises TooLarge."""
+    """Refuse a request by its announced length, before it is read. Raises TooLarge."""
     try:
         length = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError as error:
@@ -117,12 +117,12 @@ def _raw(request: Request) -> bytes:
     try:
         return bytes(request.body)
     except RawPostDataException as error:
-        # Somebody asked for request.data before: a fault of the view, not of the caller.
+        # request.data was read before: a fault of the view, not of the caller.
         raise RuntimeError("read_body must be the only reader of a request's body") from error
 
 
 def _as_exact_object(text: bytes | str) -> dict[str, Any]:
-    # A form's parser puts this character in the place of what is not UTF-8: what was meant is lost.
+    # A form's parser replaces invalid UTF-8 by this character: the original text is lost.
     if isinstance(text, str) and "\ufffd" in text:
         raise InvalidInput(faults=[Fault("/data", "is not UTF-8, or holds the replacement character U+FFFD")])
     return _as_object(text)
@@ -168,7 +168,7 @@ def _read_multipart(request: Request, parse: Callable[[bytes | str], dict[str, A
 
 
 def _document(fields: list[str], uploads: list[UploadedFile[Any]]) -> bytes | str:
-    """Return the text of the part `data`, which some clients send with a file name and some without."""
+    """Return the text of the part `data`, which senders may send with or without a file name."""
     if len(fields) + len(uploads) > 1:
         raise InvalidInput(faults=[Fault("/data", "is sent more than once")])
     if uploads:

@@ -1,4 +1,4 @@
-"""What settings name by alias (`{alias: {"class": …, "options": {…}}}`), made once for each process."""
+"""Objects that settings configure by alias (`{alias: {"class": …, "options": {…}}}`), created once per process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Made = TypeVar("Made")
 
 
 class Configured(Generic[Made]):
-    """The objects of one setting; `what` is what one of them is called in messages."""
+    """The objects of one setting; `what` is their name in messages."""
 
     def __init__(self, setting: str, what: str) -> None:
         self._setting, self._what = setting, what
@@ -21,21 +21,21 @@ class Configured(Generic[Made]):
         self._lock = threading.Lock()
 
     def get(self, alias: str) -> Made:
-        """Return the object of an alias. Raises ImproperlyConfigured where the setting doesn't make one of it."""
+        """Return the object of an alias. Raises ImproperlyConfigured if it is not configured or cannot be created."""
         with self._lock:
             if alias not in self._made:
                 self._made[alias] = self._make(alias)
             return self._made[alias]
 
     def forget(self) -> None:
-        """Let every object be made anew, from the settings as they are now."""
+        """Have every object created anew from the present settings."""
         with self._lock:
             self._made.clear()
 
     def _make(self, alias: str) -> Made:
         configuration = getattr(settings, self._setting).get(alias)
         if configuration is None:
-            raise ImproperlyConfigured(f"settings.{self._setting} has no {self._what} {alias!r}.")
+            raise ImproperlyConfigured(f"The {self._what} {alias!r} is not configured in {self._setting}.")
         try:
             made_of = import_string(str(configuration["class"]))
         except (ImportError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""Files as answers: with their length, HEAD and one range, so that a broken download can go on where it stopped."""
+"""Files as answers: with length, HEAD and one range, so that a broken download can be resumed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from web.errors import NotFound, RangeNotSatisfiable
 from web.standing import refuse_ended
 
 _CHUNK_BYTES = 256 * 1024
-# What is larger may take long, so whoever asked is looked at again on the way.
+# A larger download may take long, so the caller's token is checked again during it.
 _LASTING_BYTES = 8 * 1024**2
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*")
 
@@ -27,7 +27,7 @@ _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*")
 class Download:
     """Content of a known size that `open` gives from its beginning; `tag` changes whenever the content does.
 
-    Where it can be had in parts without all that lies before them, `open_part` gives one.
+    If a part can be read without the content before it, `open_part` opens one.
     """
 
     open: Callable[[], IO[bytes]]
@@ -43,7 +43,7 @@ class GivesParts(Protocol):
     """A storage that gives a part of a file without the rest of it."""
 
     def open_part(self, name: str, part: range) -> IO[bytes]:
-        """Open the bytes of a file whose places are in the range."""
+        """Open the bytes of a file in the range."""
 
 
 def file_response(
@@ -58,9 +58,9 @@ def file_response(
     try:
         size = field_file.size
     except FileNotFoundError as error:
-        raise NotFound("The file is no longer in the storage.") from error
+        raise NotFound("The file is no longer stored.") from error
     name = field_file.name or ""
-    # Files are never written over: another content has another name.
+    # Files are never overwritten: other contents have another name.
     tag = hashlib.sha256(f"{name}:{size}".encode()).hexdigest()[:32]
     storage, open_part = field_file.storage, None
     if isinstance(storage, GivesParts):
@@ -76,7 +76,7 @@ def json_file_response(request: Request | HttpRequest, field_file: FieldFile, fi
 
 
 def download_response(request: Request | HttpRequest, download: Download) -> HttpResponseBase:
-    """Answer any content of known size to GET or HEAD, whole or the one range that was asked for.
+    """Answer GET or HEAD with content of known size, whole or the single range that was asked for.
 
     Raises RangeNotSatisfiable.
     """
@@ -103,7 +103,7 @@ def download_response(request: Request | HttpRequest, download: Download) -> Htt
 
 
 def _wanted_range(request: Request | HttpRequest, download: Download) -> range | None:
-    """Return the bytes asked for, or None for all of them; what cannot be understood is ignored (RFC 9110, 14.2)."""
+    """Return the requested range, or None for all; an invalid range is ignored (RFC 9110, 14.2)."""
     match = _RANGE.fullmatch(request.headers.get("Range", ""))
     if match is None or request.method not in ("GET", "HEAD"):
         return None

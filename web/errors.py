@@ -4,16 +4,16 @@ The tree::
 
     OrchestratorError
     ├── InvalidInput (400)            the request's content; carries one `Fault` for each thing wrong
-    ├── InvalidToken (401)            a token that is none of ours, altered or expired
-    ├── NotFound (404)                what a request names is not there
-    ├── Conflict (409)                somebody else is, or was, there
-    │   └── NotAllowedInState (409)   the thing exists but not in a state that allows this
-    │       └── CallbackNotAllowedInState (400)  the same, as the senders of callbacks know it
-    ├── PreconditionFailed (412)      what is there is not what the request's If-Match names
-    ├── KeyReused (422)               an Idempotency-Key came back with other content
+    ├── InvalidToken (401)            a token that is not ours, was altered or has expired
+    ├── NotFound (404)                the resource does not exist
+    ├── Conflict (409)                existing data or another request prevents this one
+    │   └── NotAllowedInState (409)   the state of the resource does not allow this
+    │       └── CallbackNotAllowedInState (400)  the same, in the form that senders of callbacks know
+    ├── PreconditionFailed (412)      the resource is not the version of the request's If-Match
+    ├── KeyReused (422)               an Idempotency-Key was used again with other content
     ├── TooLarge (413)
-    ├── RangeNotSatisfiable (416)     a download was asked to go on behind its end
-    ├── ServiceUnavailable (503)      something we depend on does not answer
+    ├── RangeNotSatisfiable (416)     the requested range begins after the end of the content
+    ├── ServiceUnavailable (503)      the service, or one it depends on, cannot answer now
     └── StorageFull (507)
 """
 
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with a request: where (a JSON pointer, RFC 6901), and what.
+    """One fault of a request: its place (a JSON pointer, RFC 6901), and its description.
 
     File parts are pointed at as `/files/<part name>`, query parameters as `/query/<name>`.
     """
@@ -37,7 +37,7 @@ class Fault:
 class OrchestratorError(Exception):
     code = "error"
     status = 500
-    title = "The orchestrator could not do this."
+    title = "The orchestrator could not carry out the request."
 
     def __init__(self, detail: str = "", faults: Sequence[Fault] = ()) -> None:
         super().__init__(detail or self.title)
@@ -46,7 +46,7 @@ class OrchestratorError(Exception):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Return what an answer's headers say of this error."""
+        """Return the headers of an answer with this error."""
         return {}
 
 
@@ -59,7 +59,7 @@ class InvalidInput(OrchestratorError):
 class InvalidToken(OrchestratorError):
     code = "invalid-token"
     status = 401
-    title = "The token is not valid, or no longer."
+    title = "The token is not valid or has expired."
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -69,18 +69,18 @@ class InvalidToken(OrchestratorError):
 class NotFound(OrchestratorError):
     code = "not-found"
     status = 404
-    title = "There is nothing here."
+    title = "The resource does not exist."
 
 
 class Conflict(OrchestratorError):
     code = "conflict"
     status = 409
-    title = "This conflicts with something that exists or is under way."
+    title = "The request conflicts with existing data or with another request."
 
 
 class NotAllowedInState(Conflict):
     code = "not-allowed-in-state"
-    title = "This is not possible in the present state."
+    title = "The present state does not allow this."
 
 
 class CallbackNotAllowedInState(NotAllowedInState):
@@ -90,28 +90,28 @@ class CallbackNotAllowedInState(NotAllowedInState):
 class PreconditionFailed(OrchestratorError):
     code = "precondition-failed"
     status = 412
-    title = "This is no longer what the request's If-Match names."
+    title = "The resource is not the version that the request's If-Match names."
 
 
 class KeyReused(OrchestratorError):
     code = "idempotency-key-reused"
     status = 422
-    title = "This Idempotency-Key was used with other content."
+    title = "The Idempotency-Key was already used with other content."
 
 
 class TooLarge(OrchestratorError):
     code = "too-large"
     status = 413
-    title = "The request is larger than this service takes."
+    title = "The request is too large."
 
 
 class RangeNotSatisfiable(OrchestratorError):
     code = "range-not-satisfiable"
     status = 416
-    title = "The range that was asked for begins behind the end."
+    title = "The requested range begins after the end of the content."
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"There are {size} bytes.")
+        super().__init__(f"The content has {size} bytes.")
         self.size = size
 
     @property
@@ -122,7 +122,7 @@ class RangeNotSatisfiable(OrchestratorError):
 class ServiceUnavailable(OrchestratorError):
     code = "service-unavailable"
     status = 503
-    title = "Something this service depends on does not answer."
+    title = "The service, or a service that it depends on, cannot answer now."
     retry_after_seconds = 5
 
     @property
@@ -133,4 +133,4 @@ class ServiceUnavailable(OrchestratorError):
 class StorageFull(OrchestratorError):
     code = "storage-full"
     status = 507
-    title = "There is no room to store this."
+    title = "The storage is full."

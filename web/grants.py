@@ -1,4 +1,4 @@
-"""What a Workflow may do with its callback tokens: only what its own execution needs, each role its own part of it."""
+"""What a Workflow may do with its callback tokens: only what its execution needs, each role only its part."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from web.errors import InvalidToken
 
 TOKEN_PREFIX = "wf."  # noqa: S105 - tells a Workflow's token from a person's
 _SALT = "orchestrator.workflow-grant"
-# Of the content of tokens that were issued before there were roles; they live as long as their Workflows.
+# The content of tokens that were issued before roles existed; they are valid as long as their Workflows run.
 _LENGTH_WITHOUT_ROLE = 4
 
 
 class Role(StrEnum):
-    """What a container is there for that holds a token. Views list the roles that may call them."""
+    """The role of a container that holds a token. Views list the roles that may call them."""
 
     MAIN = "main"
-    """The step runner of a Workflow: it prepares, reports and stores what was made."""
+    """The step runner of a Workflow: it prepares data, reports and stores what was produced."""
     SERVER = "server"
-    """The server of a federated training, on the platform's own node."""
+    """The server of a federated training, on the central node."""
     CLIENT = "client"
-    """What runs beside one data partner's data in a federated training."""
+    """The client at one data partner in a federated training."""
     WORKFLOW = "workflow"
-    """All of them: tokens of Workflows that were rendered before there were roles."""
+    """All roles: tokens of Workflows that were rendered before roles existed."""
 
 
 ANY_ROLE = frozenset(Role)
@@ -37,9 +37,9 @@ CENTRAL_ROLES = ANY_ROLE - {Role.CLIENT}
 
 @dataclass(frozen=True)
 class WorkflowGrant:
-    """The right of one attempt's Workflow to speak for its execution, in one role; `name` is the Workflow's.
+    """The right of one attempt's Workflow to act for its execution, in one role; `name` is the Workflow's.
 
-    `partner` is the data partner whose data it is for; empty for nobody's.
+    `partner` is the data partner whose data it gives access to; empty for none.
     """
 
     execution_id: int
@@ -50,23 +50,23 @@ class WorkflowGrant:
     expires_at: datetime | None = field(default=None, compare=False)
 
     def may_read(self, partner: str) -> bool:
-        """Return whether this may read what was posted for a data partner."""
+        """Return whether the grant allows reading what was posted for a data partner."""
         return self.role is Role.WORKFLOW or (self.partner == partner != "")
 
 
 def issue_token(grant: WorkflowGrant, expires_at: datetime) -> str:
-    """Return a signed token for a grant; nothing of it needs to be stored."""
+    """Return a signed token for a grant; it is not stored."""
     content = [grant.execution_id, grant.attempt, grant.name, int(expires_at.timestamp()), grant.role, grant.partner]
     return TOKEN_PREFIX + signing.dumps(content, salt=_SALT)
 
 
 def read_token(token: str) -> WorkflowGrant:
-    """Return the grant of a token. Raises InvalidToken when it is not ours, was altered or has expired.
+    """Return the grant of a token. Raises InvalidToken if it is not ours, was altered or has expired.
 
-    Whether the Workflow still runs is for the caller to ask.
+    The caller must check whether the Workflow still runs.
     """
     if not token.startswith(TOKEN_PREFIX):
-        raise InvalidToken("This is no Workflow's token.")
+        raise InvalidToken("The token is not a Workflow's token.")
     try:
         content = signing.loads(token.removeprefix(TOKEN_PREFIX), salt=_SALT)
         if len(content) == _LENGTH_WITHOUT_ROLE:
@@ -75,7 +75,7 @@ def read_token(token: str) -> WorkflowGrant:
         expires_at = datetime.fromtimestamp(expires, UTC)
         grant = WorkflowGrant(execution_id, attempt, name, Role(role), partner, expires_at)
     except (signing.BadSignature, ValueError, TypeError) as error:
-        raise InvalidToken("This Workflow's token was not issued by this service, or was altered.") from error
+        raise InvalidToken("The Workflow's token was not issued by this service, or was altered.") from error
     if datetime.now(UTC) >= expires_at:
         raise InvalidToken("The token has expired.")
     return grant

@@ -1,8 +1,8 @@
-"""Which stored files a process is about to write or delete, noted so that a sudden death leaves no orphan.
+"""Notes of the stored files that a process is writing or deleting, so that no file is left behind if it dies.
 
-A note is a small file under DATA_DIR/journal, made before the first byte is written (or the row is deleted) and
-removed when the database and the storage agree again. Whoever starts next finds the notes of the dead, and deletes
-the files that no row names.
+A note is a small file under DATA_DIR/journal, created before the first byte is written (or the row is deleted) and
+removed when the database and the storage agree again. The next process that starts reads the notes of dead processes
+and deletes the files that no row refers to.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ logger = logging.getLogger(__name__)
 
 
 class Note:
-    """The names of stored files that nobody may know of yet, or any more."""
+    """The names of stored files that may not be in a row yet, or no longer."""
 
     def __init__(self) -> None:
         self._path = _folder() / f"{lives.own_name()}.{secrets.token_hex(8)}"
 
     def add(self, *names: str) -> None:
-        """Note more files."""
+        """Add files to the note."""
         with self._path.open("a") as file:
             file.write("".join(f"{name}\n" for name in names))
 
     def remove(self) -> None:
-        """Forget them: rows and files agree."""
+        """Remove the note: rows and files agree."""
         self._path.unlink(missing_ok=True)
 
 
 def settle() -> int:
-    """Delete the files that processes which died were writing or deleting and no row names; return how many."""
+    """Delete the files that dead processes were writing or deleting and no row refers to; return their number."""
     deleted = 0
     for name in lives.dead(lives.REQUESTS):
         for path in _folder().glob(f"{name}.*"):
@@ -56,13 +56,13 @@ def _settle(name: str) -> bool:
     if not default_storage.exists(name):
         return False
     default_storage.delete(name)
-    logger.warning("deleted a stored file that a process left when it died", extra={"file": name})
+    logger.warning("deleted a stored file that a dead process had left behind", extra={"file": name})
     return True
 
 
 def _names_in(path: Path) -> Sequence[str]:
     with suppress(FileNotFoundError):
-        # A line without its end was being written when the process died: nothing of that name was begun.
+        # A line without its end was being written when the process died: the file of that name was not begun.
         return [line[:-1] for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
     return ()
 

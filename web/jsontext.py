@@ -1,4 +1,4 @@
-"""JSON as it may enter the house: strict text to plain data, every fault with its pointer."""
+"""Strict parsing of JSON from outside to plain data, every fault with its pointer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from web.errors import Fault, InvalidInput, TooLarge
 
 MAX_DEPTH = 32
 _MAX_FAULTS = 50
-# Escapes one after the other, so that of `\\ud83d` the first two make a backslash, and the rest is text.
+# Matches escapes one after the other: in `\\ud83d` the first two characters are a backslash, and the rest is text.
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<none>u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)"
 )
@@ -34,9 +34,9 @@ def escape(token: object) -> str:
 def parse_json(text: bytes | str, pointer: str = "/data") -> Any:
     """Return the value of a JSON text.
 
-    Raises InvalidInput at `pointer` for text that is not JSON (RFC 8259), names a key twice or is nested deeper than
-    32 levels, and at the place itself for numbers beyond a float and characters that no database takes; TooLarge for
-    one that may hold more values than MAX_DATA_VALUES, each of which takes many times its text's size.
+    Raises InvalidInput at `pointer` for text that is not JSON (RFC 8259), has a key twice or is nested deeper than 32
+    levels, and at the place itself for numbers beyond a float and characters that databases do not store; TooLarge
+    for a text that may hold more values than MAX_DATA_VALUES, since a value takes many times the size of its text.
     """
     try:
         if isinstance(text, bytes):
@@ -51,9 +51,9 @@ def parse_json(text: bytes | str, pointer: str = "/data") -> Any:
     except json.JSONDecodeError as error:
         raise _invalid(pointer, f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
     except _DuplicateKey as error:
-        raise _invalid(pointer, f"has a key twice in one object: {str(error)[:100]!r}") from error
+        raise _invalid(pointer, f"has the same key twice in one object: {str(error)[:100]!r}") from error
     except ValueError as error:
-        raise _invalid(pointer, "holds a number that JSON does not know or that is too long") from error
+        raise _invalid(pointer, "holds a number that is not valid JSON or is too long") from error
     except RecursionError as error:
         raise _invalid(pointer, f"is nested deeper than {MAX_DEPTH} levels") from error
     faults = _faults(value, pointer)
@@ -63,7 +63,7 @@ def parse_json(text: bytes | str, pointer: str = "/data") -> Any:
 
 
 def mended(text: bytes | str) -> str:
-    """Return a JSON text with U+FFFD in the place of what is no character: bad UTF-8, half a surrogate pair, a NUL."""
+    """Return a JSON text with invalid characters replaced by U+FFFD: bad UTF-8, half a surrogate pair, a NUL."""
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig", errors="replace")
     return _ESCAPE.sub(lambda found: r"\ufffd" if found["none"] else found[0], text) if "\\u" in text else text
@@ -89,10 +89,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _faults(value: Any, pointer: str) -> list[Fault]:
-    """Return what is wrong inside a parsed value; a stack of its own, since depth is what is being judged."""
+    """Return the faults inside a parsed value; with its own stack, since the value may be nested too deeply."""
     faults: list[Fault] = []
-    # What is left of each container on the way, and the keys that lead to them: no more is held, however many values
-    # there are, and pointers are written for faults alone.
+    # The remaining items of each container on the path, and the keys that lead to them: memory does not grow with the
+    # number of values, and pointers are built only for faults.
     stack: list[Iterator[tuple[str | int, Any]]] = [iter([("", value)])]
     path: list[str | int] = []
     while stack and len(faults) < _MAX_FAULTS:
@@ -108,7 +108,7 @@ def _faults(value: Any, pointer: str) -> list[Fault]:
         elif isinstance(item, str):
             words = "" if _is_storable(item) else _UNSTORABLE
         elif isinstance(item, float):
-            words = "" if math.isfinite(item) else "is a number too large"
+            words = "" if math.isfinite(item) else "is a number that is too large"
         elif isinstance(item, (dict, list)):
             if len(path) >= MAX_DEPTH:
                 return [Fault(pointer, f"is nested deeper than {MAX_DEPTH} levels")]

@@ -1,7 +1,7 @@
-"""What senders in the field write in another type than a document's shape asks for, put into that type.
+"""Converts values that existing senders write in another type than a document's shape asks for.
 
-Scripts and manifests paste values into JSON that they write by hand, so that whole numbers, numbers and booleans arrive
-as text, and nothing as an empty text. What is not listed here stays as it came, for `web.shape` to refuse.
+Scripts and manifests paste values into hand-written JSON, so that whole numbers, numbers and booleans arrive as text,
+and null as an empty text. Other values stay as they are, and `web.shape` refuses them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 NUMBERS_TOO = "x-numbers-too"
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
-# As JSON writes it (RFC 8259, 6), and with the plus sign and the leading zeros of other writers.
+# As in JSON (RFC 8259, 6), and also with a plus sign or leading zeros, as some senders write them.
 _NUMBER = re.compile(r"[-+]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][-+]?[0-9]{1,4})?")
 _BOOLEANS = {"true": True, "false": False}
 
 
 def typed(value: Any, shape: Mapping[str, Any]) -> Any:
-    """Return a value with everything in it in the types of its JSON Schema, as far as that is certain.
+    """Return a value with its parts converted to the types of its JSON Schema, as far as that is unambiguous.
 
-    What needs no change is the same object as before.
+    A part that needs no change stays the same object.
     """
     if isinstance(value, dict):
         return _typed_object(value, shape)
@@ -38,7 +38,7 @@ def typed(value: Any, shape: Mapping[str, Any]) -> Any:
 
 
 def is_number_for_text(value: object) -> bool:
-    """Tell whether a value is a whole number that may stand for its digits."""
+    """Return whether a value is a whole number that may be used as the text of its digits."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**19
 
 

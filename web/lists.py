@@ -1,6 +1,6 @@
-"""Lists: pages, sorting and filters, refused by name where they are not known.
+"""Lists: pages, sorting and filters; unknown parameters are refused by name.
 
-A list names what it can do once::
+A list declares its query once::
 
     QUERY = ListQuery(
         sorts=("name", "created_at"),
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 MAX_ID = 2**63 - 1
-# Some senders ask for the only format of answers there is.
+# Some senders ask for the only format of answers.
 FORMAT, JSON = "format", "json"
 _M = TypeVar("_M", bound=Model)
 
 Filter = Callable[[str, str], Q]
-"""Turns a field and the text of a query parameter into a condition; raises ValueError saying what it must be."""
+"""Turns a field and the text of a query parameter into a condition; raises ValueError with the expected form."""
 
 
 def text_filter(field: str, value: str) -> Q:
@@ -53,7 +53,7 @@ def integer_filter(field: str, value: str) -> Q:
 
 
 def id_filter(field: str, value: str) -> Q:
-    """Match the id of a relation; one that no database could hold matches nothing."""
+    """Match the id of a relation; an id beyond the database's integers matches nothing."""
     return Q(**{f"{field}__in": [number] if 0 < (number := _integer(value)) <= MAX_ID else []})
 
 
@@ -76,8 +76,8 @@ def boolean_filter(field: str, value: str) -> Q:
 
 
 def moment_filter(field: str, value: str) -> Q:
-    """Match a time (RFC 3339; UTC unless it says otherwise) or a day's first moment: `on("created_at__gte", …)`."""
-    # A plus sign that nobody escaped arrives as a space.
+    """Match a time (RFC 3339; UTC without an offset) or the beginning of a day: `on("created_at__gte", …)`."""
+    # A plus sign that was not escaped arrives as a space.
     for text in (value, value.replace(" ", "+")):
         try:
             moment = parse_datetime(text)
@@ -85,18 +85,18 @@ def moment_filter(field: str, value: str) -> Q:
                 return Q(**{field: moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)})
         except (ValueError, OverflowError):
             continue
-    raise ValueError("must be a time such as 2026-11-21T09:00:00Z, or a day")
+    raise ValueError("must be a time such as 2026-11-21T09:00:00Z, or a day such as 2026-11-21")
 
 
 @dataclass(frozen=True)
 class _ChoiceFilter:
-    """Matches any of several words, given with commas between them or one by one."""
+    """Matches any of several words, separated by commas or in repeated parameters."""
 
     choices: tuple[str, ...]
 
     @property
     def words(self) -> str:
-        return "one of: " + ", ".join(self.choices) + "; or several, with commas between them"
+        return "one of: " + ", ".join(filter(None, self.choices)) + "; or several, separated by commas"
 
     def __call__(self, field: str, value: str) -> Q:
         wanted = [word.strip() for word in value.split(",")]
@@ -111,19 +111,23 @@ def choice_filter(choices: type[Choices] | Iterable[str]) -> Filter:
 
 
 def search_filter(*fields: str) -> Filter:
-    """Return a filter for text that any of the fields contains, whatever its case."""
+    """Return a filter for text that any of the fields contains, ignoring case."""
+    return _SearchFilter(fields)
 
-    def matches(_field: str, value: str) -> Q:
+
+@dataclass(frozen=True)
+class _SearchFilter:
+    fields: tuple[str, ...]
+
+    def __call__(self, _field: str, value: str) -> Q:
         condition = Q()
-        for field in fields:
+        for field in self.fields:
             condition |= Q(**{f"{field}__icontains": value})
         return condition
 
-    return matches
-
 
 def on(lookup: str, inner: Filter) -> Filter:
-    """Return a filter that looks at another field (or lookup) than the one its parameter is named after."""
+    """Return a filter on another field (or lookup) than the name of its parameter."""
     return _OnFilter(lookup, inner)
 
 
@@ -141,18 +145,20 @@ def _of_filter(given: Filter) -> Filter:
 
 
 def _described(given: Filter) -> str:
-    """Return what the OpenAPI document says of a filter."""
+    """Return the description of a filter for the OpenAPI document."""
     inner = _of_filter(given)
     if isinstance(inner, _ChoiceFilter):
         return f"{inner.words[0].upper()}{inner.words[1:]}."
-    return _DESCRIPTIONS.get(inner, "Equality filter.")
+    if isinstance(inner, _SearchFilter):
+        return "A text. Only entries that contain it, ignoring case."
+    return _DESCRIPTIONS.get(inner, "Only entries with this value.")
 
 
 _DESCRIPTIONS: dict[Filter, str] = {
     boolean_filter: "`true` or `false`.",
-    integer_filter: "A whole number that is equal.",
-    id_filter: "The id of what it belongs to.",
-    moment_filter: "A time (RFC 3339; UTC unless it says otherwise), or a day's first moment.",
+    integer_filter: "A whole number. Only entries with this value.",
+    id_filter: "An id. Only entries that belong to this resource.",
+    moment_filter: "A time (RFC 3339; UTC without an offset), or a day, which means its beginning.",
 }
 
 
@@ -171,8 +177,8 @@ def _integer(value: str) -> int:
 class ListQuery:
     """The sorts and filters of one list.
 
-    `sorts` names fields, or maps the name in the query to the field. `filters` maps names to filters. `order` is the
-    order where no other is asked for.
+    `sorts` lists fields, or maps names in the query to fields. `filters` maps names to filters. `order` is the default
+    order.
     """
 
     def __init__(
@@ -187,7 +193,7 @@ class ListQuery:
         self.filters = dict(filters or {})
 
     def apply(self, request: Request, queryset: QuerySet[_M]) -> QuerySet[_M]:
-        """Return the rows that a request's query asks for, in its order. Raises InvalidInput at `/query/<name>`."""
+        """Return the rows that match a request's query, in its order. Raises InvalidInput at `/query/<name>`."""
         faults: list[Fault] = []
         conditions: list[Q] = []
         order = [*self.order]
@@ -195,12 +201,14 @@ class ListQuery:
             values = request.query_params.getlist(name)
             try:
                 if name not in self._names():
-                    raise ValueError("is not known here; known are: " + ", ".join(self._names()))
+                    raise ValueError(
+                        "is not a parameter of this request; its parameters are: " + ", ".join(self._names())
+                    )
                 several = isinstance(_of_filter(self.filters.get(name, text_filter)), _ChoiceFilter)
                 if len(values) > 1 and not several:
                     raise ValueError("is given more than once")
                 if name == FORMAT and values[0] != JSON:
-                    raise ValueError("must be json: answers have no other format")
+                    raise ValueError("must be json, the only format of answers")
                 if "\x00" in values[0]:
                     raise ValueError("holds a NUL character")
                 if name == "sort":
@@ -215,12 +223,16 @@ class ListQuery:
         return queryset.filter(*conditions).order_by(*(_ordering(queryset.model, name) for name in order))
 
     def parameters(self) -> list[OpenApiParameter]:
-        """Return what the OpenAPI document says of this list's query."""
+        """Return the query parameters of this list for the OpenAPI document."""
         result = [OpenApiParameter(name, str, description=_described(each)) for name, each in self.filters.items()]
         words = ", ".join(self.sorts)
-        result.append(OpenApiParameter("sort", str, description=f"Any of {words}; `-` before it turns it round."))
-        result.append(OpenApiParameter("page", str, description="A whole number from 1, or `last`."))
-        result.append(OpenApiParameter("page_size", int, description="Default 100, at most 500."))
+        result.append(
+            OpenApiParameter("sort", str, description=f"Field to sort by: {words}. A leading `-` reverses the order.")
+        )
+        result.append(OpenApiParameter("page", str, description="Number of the page, from 1, or `last`. Default: 1."))
+        result.append(
+            OpenApiParameter("page_size", int, description="Number of entries on a page, at most 500. Default: 100.")
+        )
         return result
 
     def _names(self) -> list[str]:
@@ -231,13 +243,13 @@ class ListQuery:
         for word in map(str.strip, value.split(",")):
             sign, name = ("-", word[1:]) if word.startswith("-") else ("", word)
             if name not in self.sorts:
-                raise ValueError("knows only: " + ", ".join(self.sorts))
+                raise ValueError("must be one of: " + ", ".join(self.sorts))
             order.append(sign + self.sorts[name])
         return order
 
 
 def _ordering(model: type[Model], name: str) -> str | OrderBy:
-    """Return an ordering that every database understands alike."""
+    """Return an ordering that is the same in every database."""
     field = name.removeprefix("-")
     try:
         column = model._meta.get_field(field)
@@ -246,21 +258,21 @@ def _ordering(model: type[Model], name: str) -> str | OrderBy:
     is_json, may_be_nothing = isinstance(column, JSONField), bool(getattr(column, "null", False))
     if not is_json and not may_be_nothing:
         return name
-    # PostgreSQL orders JSON by its length first; here it is ordered as the text that it is.
+    # PostgreSQL orders JSON by its length first; here JSON is ordered as text.
     expression = Cast(field, TextField()) if is_json else F(field)
-    # Nothing is less than anything: by itself PostgreSQL has it the other way round.
+    # Null comes before all values; PostgreSQL's default is the opposite.
     if name.startswith("-"):
         return expression.desc(nulls_last=True if may_be_nothing else None)
     return expression.asc(nulls_first=True if may_be_nothing else None)
 
 
 class StandardPagination(PageNumberPagination):
-    """Pages of 100 unless `page_size` says otherwise, of 500 at most."""
+    """Pages of `page_size` entries, 100 by default and 500 at most."""
 
     page_size = 100
     max_page_size = 500
     page_size_query_param = "page_size"
-    invalid_page_message = "There is no page {page_number}: the list ends before it."
+    invalid_page_message = "Page {page_number} does not exist: the list has fewer pages."
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any] | None:
         faults = []
@@ -271,7 +283,7 @@ class StandardPagination(PageNumberPagination):
             if value is not None and not (value.isascii() and value.isdecimal() and value.strip("0")):
                 faults.append(Fault(f"/query/{name}", "must be a whole number from 1"))
             elif value is not None and len(value) > 18:
-                raise PageNotFound("That page does not exist.")
+                raise PageNotFound("The page does not exist.")
         if faults:
             raise InvalidInput(faults=faults)
         return super().paginate_queryset(queryset, request, view)

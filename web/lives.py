@@ -1,7 +1,7 @@
-"""Which processes of this machine live: each that has something to finish holds a lock on a file of its own.
+"""Which processes of this machine are alive: each process with unfinished work holds a lock on its own file.
 
-The kernel lets go of the lock when the process ends, however it ends, so others see at once that it has died and can
-put in order what it left behind. The files are under DATA_DIR, one folder for each kind of process.
+The kernel releases the lock when the process ends, in whatever way, so others see at once that it has died and can
+clean up what it left behind. The files are under DATA_DIR, one folder for each kind of process.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class Life:
     def __init__(self, kind: str) -> None:
         self.name = f"{_host()}-{uuid.uuid4().hex[:12]}"
         self._path = _folder(kind) / self.name
-        # Locked before anybody can see it, or it would look dead for a moment.
+        # The file is locked before others can see it; otherwise the process would look dead for a moment.
         unborn = self._path.with_name(f".{self.name}")
         self._descriptor = os.open(unborn, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         unborn.rename(self._path)
 
     def beat(self) -> None:
-        """Show, by the time of the file's last change, that this process gets on with its work."""
+        """Update the file's time of change, to show that this process makes progress."""
         os.utime(self._descriptor)
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ def own_name() -> str:
 def is_dead(kind: str, name: str) -> bool:
     """Return whether the process of this name is known to have died, on this machine.
 
-    One that closed in good order, or that lives on another machine, is not known to be dead.
+    A process that called `close`, or that runs on another machine, is not known to be dead.
     """
     return bool(name) and _lock_is_free(_folder(kind) / name)
 
@@ -66,7 +66,7 @@ def dead(kind: str) -> list[str]:
 
 
 def is_any_alive(kind: str) -> bool:
-    """Return whether a process of a kind lives on this machine."""
+    """Return whether a process of a kind is alive on this machine."""
     return any(not _lock_is_free(path) for path in _folder(kind).glob("[!.]*"))
 
 
@@ -78,7 +78,7 @@ def forget(kind: str, name: str) -> None:
 
 @lru_cache(maxsize=4)
 def _own(_pid: int, _data_dir: str) -> Life:
-    # By the process: a child that was forked is somebody else.
+    # Cached by process id: a forked child is another process.
     life = Life(REQUESTS)
     atexit.register(life.close)
     return life

@@ -1,4 +1,4 @@
-"""Pieces of the admin's pages that several rooms show alike; their looks are in the operators' style sheet."""
+"""Pieces of HTML that several admin pages share; their style is in the operators' style sheet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TONES = {
 
 
 def badge(word: str) -> SafeString | str:
-    """Return a state as a coloured word; states of ours and phases of Argo have the same colours."""
+    """Return a state as a coloured word; our states and Argo's phases have the same colours."""
     if not word:
         return NOTHING
     return format_html('<span class="badge {}">{}</span>', _TONES.get(word.lower(), "quiet"), word)
@@ -37,7 +37,7 @@ def scrolling(text: str) -> SafeString:
 
 
 def moment(at: datetime | None) -> SafeString | str:
-    """Return a time of day, with its date at hand."""
+    """Return a time of day, with the date in its tooltip."""
     return format_html('<span title="{}">{}</span>', f"{at:%Y-%m-%d %H:%M:%S} UTC", f"{at:%H:%M:%S}") if at else NOTHING
 
 

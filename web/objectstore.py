@@ -1,4 +1,4 @@
-"""An object store as the place for files: what Django's storages lack of one."""
+"""An object store for files, with what django-storages lacks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from storages.utils import clean_name
 
 
 class ObjectStorage(S3Storage):  # type: ignore[misc] # django-storages has no types
-    """Gives parts of an object without the rest of it, and fails as storages do, with OSError."""
+    """Reads parts of an object without the rest, and raises OSError as other storages do."""
 
     def open_part(self, name: str, part: range) -> IO[bytes]:
-        """Open the bytes of an object whose places are in the range; nothing else is fetched."""
+        """Open the bytes of an object in the range; nothing else is fetched."""
         if not part:
             return io.BytesIO()
         key = self._normalize_name(clean_name(name))

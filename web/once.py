@@ -1,6 +1,6 @@
-"""What a request has created, noted in the very transaction that stores it.
+"""Records what a request has created, in the transaction that stores it.
 
-So a POST that is repeated after its process died finds what the first one made, in place of making it again.
+If a POST is repeated after its process died, it finds what the first one created and does not create it again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _noter: ContextVar[Noter | None] = ContextVar("created", default=None)
 
 
 def created(address: str) -> None:
-    """Note the address of what is being created, e.g. `/api/executions/3/`; call it inside the transaction."""
+    """Record the path of a created resource, e.g. `/api/executions/3/`; call it inside the transaction."""
     noter = _noter.get()
     if noter is not None:
         noter(address)
@@ -23,7 +23,7 @@ def created(address: str) -> None:
 
 @contextmanager
 def noting(noter: Noter) -> Iterator[None]:
-    """Give what `created` is told inside the block to `noter`."""
+    """Pass the paths that `created` gets inside the block to `noter`."""
     token = _noter.set(noter)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Who may call a view: any person with a token or session; a Workflow only where the view lets it."""
+"""Who may call a view: any person with a token or session; a Workflow only if the view allows it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class IsPerson(BasePermission):
-    """Allows every authenticated person, and a Workflow's callback token where the view opens itself to it.
+    """Allows every authenticated person, and a Workflow's callback token if the view allows it.
 
-    A view opens itself by `workflow_access(grant, request, view) -> bool`, or by `workflow_actions`: its actions (a
-    viewset's action names, or lower-case methods of a plain APIView) to the roles that may call them. Rules about the
-    object are its own.
+    A view allows it by `workflow_access(grant, request, view) -> bool`, or by `workflow_actions`: its actions (a
+    viewset's action names, or lower-case methods of a plain APIView) to the roles that may call them. The view itself
+    checks the rules for the object.
     With WORKFLOW_CALLBACKS_OPEN the listed actions need no token at all, for images that send none.
     """
 
@@ -32,7 +32,7 @@ class IsPerson(BasePermission):
         grant = grant_of(request)
         access = getattr(type(view), "workflow_access", None)
         if grant is not None:
-            self.message = f"A Workflow's token for the role '{grant.role}' is not good for this."
+            self.message = f"A Workflow's token with the role '{grant.role}' does not allow this request."
             if access is not None:
                 return bool(access(grant, request, view))
         action = getattr(view, "action", None) or (request.method or "").lower()

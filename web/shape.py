@@ -1,6 +1,6 @@
-"""Does a document have the shape that its JSON Schema asks for? Faults in our own words, with pointers.
+"""Checks a document by its JSON Schema; faults are in our own words, with pointers.
 
-The words of the jsonschema library quote the document, which may hold a patient's data; ours never do.
+The messages of the jsonschema library quote the document, which may hold a patient's data; ours never do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ARTICLES = {
 
 
 def _is_integer(_checker: object, instance: object) -> bool:
-    # 1.0 is an integer to JSON Schema, but not to what reads our documents.
+    # 1.0 is an integer to JSON Schema, but not to the readers of our documents.
     return isinstance(instance, int) and not isinstance(instance, bool)
 
 
@@ -39,9 +39,9 @@ _Validator: Any = extend(
 
 
 def check(data: object, json_schema: Mapping[str, Any], prefix: str = "/data") -> list[Fault]:
-    """Return what is wrong with a document by a JSON Schema (2020-12), in the order of the document.
+    """Return the faults of a document by a JSON Schema (2020-12), in the order of the document.
 
-    Each fault points below `prefix`: at the value, at the field that is missing, or at the one nobody knows.
+    Each fault points below `prefix`: at the value, at the missing field, or at the unknown field.
     """
     faults: dict[Fault, None] = {}
     errors = sorted(_Validator(json_schema).iter_errors(data), key=lambda error: [str(p) for p in error.absolute_path])
@@ -66,12 +66,12 @@ def _describe(error: ValidationError, prefix: str) -> Iterator[Fault]:
             if name not in known:
                 yield Fault(f"{where}/{escape(name)}", "is not a known field here")
     elif keyword in ("anyOf", "oneOf") and error.context:
-        # The branch that came furthest says best what was meant.
+        # The branch whose fault is deepest is most likely the one that was meant.
         best = max(error.context, key=lambda inner: len(inner.absolute_path))
         yield from _describe(best, prefix)
     else:
         words = _WORDS.get(keyword)
-        yield Fault(where, words(error.validator_value) if words else f"does not keep to `{keyword}`")
+        yield Fault(where, words(error.validator_value) if words else f"does not match the rule `{keyword}`")
 
 
 def _type_words(value: str | list[str]) -> str:

@@ -1,12 +1,12 @@
-"""Whether a caller may still have what it was let in for, asked again while an answer or a body is under way.
+"""Checks again, during a long request or answer, whether its caller still has access.
 
     refuse_ended(request)                      # between the blocks of a download or an upload
-    still_granted(request)                     # while nothing comes that could be sent
+    still_granted(request)                     # while there is nothing to send
     while_granted(request, lines)              # around a stream
     GrantedTurns(request, turns)               # around an answer that comes in turns
 
-A token that was revoked or has expired, a session that was ended, a Workflow that is over: each ends what it opened,
-within RECHECK_SECONDS, and at the very moment that a token itself names. Knows nothing of the server around it.
+If a token is revoked or expires, a session ends or a Workflow ends, the requests that it opened end within
+RECHECK_SECONDS, or exactly when the token expires. This module does not depend on the server.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from web.turns import Turn, Turns
 
 logger = logging.getLogger(__name__)
 
-# A check is one query; a stream makes it no oftener than this.
+# A check is one query; a stream makes it at most this often.
 RECHECK_SECONDS = 5.0
 _ASK_AT = "_granted_until"
 
@@ -39,12 +39,12 @@ _T = TypeVar("_T")
 
 
 def note_granted(request: Request) -> None:
-    """Remember that a request's caller was let in just now."""
+    """Remember that a request's caller has just been authenticated."""
     setattr(request._request, _ASK_AT, time.monotonic() + RECHECK_SECONDS)
 
 
 def still_granted(request: Request | HttpRequest) -> bool:
-    """Return whether the caller of a request would still be let in, as of at most RECHECK_SECONDS ago."""
+    """Return whether the caller of a request still has access; the last check is at most RECHECK_SECONDS old."""
     if not isinstance(request, Request):
         return True
     expires_at = getattr(request.auth, "expires_at", None)
@@ -59,13 +59,13 @@ def still_granted(request: Request | HttpRequest) -> bool:
 
 
 def refuse_ended(request: Request | HttpRequest) -> None:
-    """Raise InvalidToken where the caller of a request would be let in no more."""
+    """Raise InvalidToken if the caller of a request no longer has access."""
     if not still_granted(request):
-        raise InvalidToken("The token, or the session, ended while this was under way.")
+        raise InvalidToken("The token or the session ended during the request.")
 
 
 def while_granted(request: Request | HttpRequest, chunks: Iterable[_T]) -> Iterator[_T]:
-    """Yield chunks as long as the caller may have them; then break off, which tells it that there was more."""
+    """Yield chunks while the caller has access; then break off, so that the caller knows that there was more."""
     for chunk in chunks:
         refuse_ended(request)
         yield chunk
@@ -73,7 +73,7 @@ def while_granted(request: Request | HttpRequest, chunks: Iterable[_T]) -> Itera
 
 
 class GrantedTurns(Turns):
-    """Turns that are taken as long as the caller of a request may have them. Raises InvalidToken at the next one."""
+    """Turns that are taken while the caller of a request has access; after that the next one raises InvalidToken."""
 
     def __init__(self, request: Request | HttpRequest, turns: Turns) -> None:
         self._request, self._turns = request, turns
@@ -98,13 +98,13 @@ def _is_let_in_again(request: Request) -> bool:
     except APIException:
         return False
     except DatabaseError:
-        # Nobody can tell just now: it is asked again at the next block.
-        logger.warning("whether a caller may go on could not be asked", exc_info=True)
+        # The check is not possible now: it is made again at the next block.
+        logger.warning("the token or session of a caller could not be checked again", exc_info=True)
         return True
 
 
 def _as_it_came(request: HttpRequest) -> HttpRequest:
-    """Return a request to authenticate anew: it writes nothing, and its session is read again."""
+    """Return a copy of a request for a new authentication: it writes nothing, and its session is read again."""
     fresh = copy.copy(request)
     fresh.method = "GET"
     session: Any = getattr(request, "session", None)

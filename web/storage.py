@@ -1,4 +1,4 @@
-"""Stored files that share the fate of the transaction that names them, even where the process dies (web.journal)."""
+"""Stored files that are kept or deleted with their transaction, even if the process dies (web.journal)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Saved(list[tuple[Storage, str]]):
-    """The files of one block, and the note of them that outer and inner blocks share."""
+    """The files of one block, and the note that outer and inner blocks share."""
 
     def __init__(self, note: Note) -> None:
         super().__init__()
@@ -38,10 +38,10 @@ _saved: ContextVar[_Saved | None] = ContextVar("stored_files", default=None)
 
 @contextmanager
 def stored_files() -> Iterator[None]:
-    """Delete the files that `save` stored inside the block again when the block raises.
+    """Delete the files that `save` stored inside the block if the block raises.
 
-    Put it around the transaction, so that a failing COMMIT counts too. Blocks may be nested: what an inner one stored
-    also goes when an outer one fails. Raises StorageFull in place of the system's own error.
+    Put it around the transaction, so that a failing COMMIT counts too. Blocks may be nested: files of an inner block
+    are also deleted if an outer one fails. Raises StorageFull in place of the system's own error.
     """
     outer = _saved.get()
     mine = _Saved(outer.note if outer is not None else Note())
@@ -63,7 +63,7 @@ def stored_files() -> Iterator[None]:
 
 
 def save(field_file: FieldFile, name: str, upload: File[Any]) -> None:
-    """Store an upload under a name of its own and put it into its field; the row is not saved.
+    """Store an upload under a unique name and put it into its field; the row is not saved.
 
     Works only inside `stored_files`. Raises StorageFull.
     """
@@ -72,7 +72,7 @@ def save(field_file: FieldFile, name: str, upload: File[Any]) -> None:
         raise RuntimeError("save() needs a stored_files() block around it")
     wanted = field_file.field.generate_filename(field_file.instance, name)
     folder, base = posixpath.split(wanted)
-    # A name nobody else can have is known before the first byte is written, so a write that breaks off can be undone.
+    # The unique name is known before the first byte is written, so a write that breaks off can be undone.
     unique = posixpath.join(folder, f"{secrets.token_hex(8)}-{base[-40:]}")
     storage = field_file.storage
     saved.append((storage, unique))
@@ -88,12 +88,12 @@ def save(field_file: FieldFile, name: str, upload: File[Any]) -> None:
 
 
 def is_same_file(stored: FieldFile, upload: File[Any]) -> bool:
-    """Return whether a stored file holds just what an upload does."""
+    """Return whether a stored file has the same contents as an upload."""
     try:
         if not stored or stored.size != upload.size:
             return False
         with stored.storage.open(stored.name or "", "rb") as known:
-            # In blocks of one size: those of the upload may be of any.
+            # In blocks of one size: the upload's own blocks may have any size.
             blocks = (
                 known.read(_BLOCK_BYTES) == upload.read(_BLOCK_BYTES) for _ in range(0, stored.size, _BLOCK_BYTES)
             )
@@ -104,17 +104,17 @@ def is_same_file(stored: FieldFile, upload: File[Any]) -> bool:
 
 
 def delete_after_commit(*field_files: FieldFile) -> None:
-    """Delete stored files once the present transaction is through; at once when there is none."""
+    """Delete stored files once the present transaction is committed; at once if there is none."""
     files = [(field_file.storage, str(field_file.name)) for field_file in field_files if field_file]
     if not files:
         return
     note = Note()
-    # Before the rows are gone; where they stay after all, the note is harmless: the files are still named.
+    # Noted before the rows are deleted; if the rows stay, the note is harmless: they still refer to the files.
     try:
         note.add(*(name for _, name in files))
     except OSError:
-        # On a disk that is full a deletion must be possible all the more.
-        logger.warning("a deletion could not be noted", exc_info=True)
+        # A deletion must also be possible on a full disk.
+        logger.warning("the deletion of stored files could not be noted in the journal", exc_info=True)
 
     def delete() -> None:
         for storage, name in files:
@@ -137,5 +137,5 @@ def _storage_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise StorageFull("The disk, or the quota, of the storage is full; nothing was stored.") from error
+            raise StorageFull("The disk or the quota of the storage is full; nothing was stored.") from error
         raise

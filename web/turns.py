@@ -1,7 +1,7 @@
-"""Answers that come in turns: between two of them nobody waits in a thread.
+"""Answers that are produced in turns: between two turns no thread waits.
 
-The server that ships (`orchestrator_api.server`) takes a turn in one of its threads, sends what came of it, and waits
-for a wake-up or until the next turn is due without one. A server that knows nothing of turns iterates over the answer.
+The shipped server (`orchestrator_api.server`) takes a turn in one of its threads, sends its bytes, and waits for a
+wake-up or until the next turn is due. A server without turns iterates over the answer.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from django.http import StreamingHttpResponse
 
 from web.wakeups import Listener
 
-# In the environment of a request whose server takes turns.
+# The key in a request's environment if its server takes turns.
 TAKES_TURNS = "orchestrator.takes_turns"
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What came of a turn: bytes to send, and in how many seconds the next one is due; None after the last."""
+    """The result of a turn: bytes to send, and the seconds until the next one is due; None after the last."""
 
     content: bytes = b""
     again_in: float | None = None
 
 
 class Turns(ABC):
-    """The work behind an answer, one turn after another, each short and in any thread."""
+    """The work of an answer, one turn after another, each short and in any thread."""
 
     @property
     def topic(self) -> str:
-        """Return the topic (web.wakeups) that makes the next turn due at once; '' for none."""
+        """Return the topic (web.wakeups) whose wake-up makes the next turn due at once; '' for none."""
         return ""
 
     @abstractmethod
     def take(self) -> Turn:
-        """Do the next turn. What it raises before anything was sent is answered as a problem."""
+        """Do the next turn. An error before anything was sent is answered as a problem document."""
 
     def close(self) -> None:
-        """Let go of what is held: the answer is sent, or nobody reads it any more."""
+        """Release resources: the answer has been sent, or its reader is gone."""
 
 
 class InTurns(StreamingHttpResponse):

@@ -1,7 +1,7 @@
-"""Wake-ups between processes: who has written a wish tells whoever waits for it, so that nobody polls.
+"""Wake-ups between processes: a process that wrote rows wakes those that wait for them, so that they need not poll.
 
-A wake-up is a hint and carries nothing: the receiver looks at the rows. One may get lost (a full buffer, a process
-that starts just then), so every waiter also looks again after a while.
+A wake-up carries no data: the receiver reads the rows. A wake-up may get lost (a full buffer, a process that is just
+starting), so every waiter also looks again after a while.
 
 With PostgreSQL a topic is a channel of LISTEN/NOTIFY. Otherwise all processes share a machine, and each listener is a
 Unix datagram socket under DATA_DIR/wakeups whose file name starts with its topic.
@@ -28,19 +28,19 @@ logger = logging.getLogger(__name__)
 
 WISHES = "wishes"
 
-# sun_path holds 108 bytes on Linux; a longer address is reached through an open folder.
+# sun_path has 108 bytes on Linux; a longer path is reached through an open folder.
 _LONGEST_ADDRESS = 100
 _AGAIN_SECONDS = 1.0
 _numbers = itertools.count()
 
 
 def run_topic(run_id: int) -> str:
-    """Return the topic on which changes of one run are told."""
+    """Return the topic for changes of one run."""
     return f"run_{run_id}"
 
 
 def notify(topic: str = WISHES) -> None:
-    """Wake everybody who listens to a topic."""
+    """Wake all listeners of a topic."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify(%s, '')", [_channel(topic)])
@@ -49,7 +49,7 @@ def notify(topic: str = WISHES) -> None:
 
 
 def notify_on_commit(topic: str = WISHES) -> None:
-    """Wake everybody who listens to a topic once the present transaction is committed."""
+    """Wake all listeners of a topic once the present transaction is committed."""
     transaction.on_commit(partial(notify, topic), robust=True)
 
 
@@ -74,13 +74,13 @@ class Listener:
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for a wake-up and return whether one came; wake-ups since the last call count.
 
-        A connection to the database that broke is made anew; what was told meanwhile is lost, so this counts as one.
+        A broken connection to the database is opened anew; wake-ups in between are lost, so that counts as one.
         """
         if self._source is None and self._listen_again():
             return True
         sources: list[Any] = [self._poke_receiver, *([self._source] if self._source else [])]
         longest = timeout_seconds if self._source else min(timeout_seconds, _AGAIN_SECONDS)
-        # Not select(): a process with many connections has descriptors beyond its 1024.
+        # Not select(): a process with many connections has descriptors above its limit of 1024.
         waiting = select.poll()
         for source in sources:
             waiting.register(source, select.POLLIN)
@@ -92,11 +92,11 @@ class Listener:
         return bool(ready)
 
     def fileno(self) -> int:
-        """Return the descriptor that a wake-up makes readable, for an event loop; -1 where nobody listens now."""
+        """Return the descriptor that a wake-up makes readable, for an event loop; -1 if it is not listening now."""
         return self._source.fileno() if self._source else -1
 
     def drain(self) -> bool:
-        """Take the wake-ups that are there, without waiting; return whether it listens still."""
+        """Take the present wake-ups without waiting; return whether it is still listening."""
         if self._source is None:
             return False
         try:
@@ -110,7 +110,7 @@ class Listener:
             if self._source:
                 self._source.drain()
         except DatabaseError:
-            logger.warning("The connection that waits for wake-ups broke.", exc_info=True)
+            logger.warning("The connection that waits for wake-ups broke; it is opened anew.", exc_info=True)
             if self._source:
                 self._source.close()
             self._source = None
@@ -148,7 +148,7 @@ class _SocketSource:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         with _folder() as folder:
-            # A process of the same id may have died here before.
+            # A process with the same id may have died here before.
             (folder / self._name).unlink(missing_ok=True)
             self._socket.bind(str(folder / self._name))
 
@@ -165,11 +165,11 @@ class _SocketSource:
 
 
 class _PostgresSource:
-    """A connection of its own: one that waits cannot do anything else."""
+    """A separate connection: a waiting connection cannot do anything else."""
 
     def __init__(self, topic: str) -> None:
         self._connection = connection.copy()
-        # One thread makes a listener, another may wait and close.
+        # One thread creates a listener, another may wait and close it.
         self._connection.inc_thread_sharing()
         self._connection.ensure_connection()
         self._connection.set_autocommit(True)
@@ -205,7 +205,7 @@ def _drain(receiver: socket.socket) -> None:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """Give the folder of the sockets, by a path that is short enough for a socket's address."""
+    """Yield the folder of the sockets, by a path that is short enough for a socket's address."""
     folder = Path(settings.DATA_DIR) / "wakeups"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if len(os.fsencode(folder)) + 40 < _LONGEST_ADDRESS:
@@ -225,6 +225,6 @@ def _notify_sockets(topic: str) -> None:
             try:
                 sender.sendto(b"1", str(path))
             except BlockingIOError:
-                continue  # It has wake-ups enough that it did not read yet.
+                continue  # Its buffer is full of unread wake-ups.
             except (ConnectionRefusedError, FileNotFoundError):
                 path.unlink(missing_ok=True)  # Its process has died.

@@ -1,1 +1,1 @@
-"""The ways a channel's messages go: one port, an adapter for each way, chosen by settings.FEDERATED_ADAPTERS."""
+"""What carries the messages of channels: one port, and adapters that settings.FEDERATED_ADAPTERS configures."""

@@ -1,7 +1,7 @@
 """The port between a channel's row and what carries its messages.
 
-An adapter is made once for each process, as ``Adapter(alias, options)`` from settings.FEDERATED_ADAPTERS; its
-constructor checks the options, raises ValueError for what is wrong with them, and connects to nothing.
+An adapter is created once for each process, as ``Adapter(alias, options)`` from settings.FEDERATED_ADAPTERS. Its
+constructor checks the options, raises ValueError for wrong ones, and opens no connection.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 
 
 class ChannelUnavailable(Exception):
-    """What carries the messages does not answer; trying again may help."""
+    """The system that carries the messages does not answer; trying again may help."""
 
 
 class ChannelRefused(Exception):
@@ -23,8 +23,8 @@ class ChannelRefused(Exception):
 class ChannelSpec:
     """A channel of one attempt of an execution.
 
-    `id` is made by `federated.channels.channel_id`; `max_model_bytes` is the declared size of a model's zip; nothing
-    needs the channel after `ends_at`.
+    `id` comes from `federated.channels.channel_id`; `max_model_bytes` is the declared size of a model's zip; the
+    channel is not needed after `ends_at`.
     """
 
     id: str
@@ -35,13 +35,13 @@ class ChannelSpec:
 
 
 class ChannelAdapter(ABC):
-    """Carries the messages of channels. Every call may be repeated, by several processes at once, and must not mind."""
+    """Carries the messages of channels. Every call may be repeated, also by several processes at once."""
 
     @abstractmethod
     def environment(self, spec: ChannelSpec) -> dict[str, str]:
-        """Return the environment variables by which a federated manager finds the channel; asks nobody.
+        """Return the environment variables that tell a federated manager how to reach the channel; no network.
 
-        Nothing secret is in them.
+        They contain no secrets.
         """
 
     @abstractmethod
@@ -50,28 +50,28 @@ class ChannelAdapter(ABC):
 
     @abstractmethod
     def open(self, spec: ChannelSpec) -> dict[str, str]:
-        """Make ready what carries the channel's messages; return the values of `secret_variables`.
+        """Create what carries the channel's messages; return the values of `secret_variables`.
 
-        The values are the same for the same channel, whenever asked. Raises ChannelUnavailable and ChannelRefused.
+        For one channel the values are always the same. Raises ChannelUnavailable and ChannelRefused.
         """
 
     def fail(self, channel_id: str, reason: str) -> None:
-        """Tell the clients of a channel that the training has failed, in the server's place; they end with the reason.
+        """Tell the clients of a channel, in place of the server, that the training failed; they end with the reason.
 
-        Raises ChannelUnavailable. An adapter that cannot tell them leaves them to their time-outs.
+        Raises ChannelUnavailable. If an adapter cannot tell them, the clients end by their time-outs.
         """
         return
 
     @abstractmethod
     def close(self, channel_id: str) -> None:
-        """Delete what carries the channel's messages, and the messages; also where there is nothing of it.
+        """Delete the channel's messages and what carries them; does nothing if there are none.
 
         Raises ChannelUnavailable.
         """
 
     @abstractmethod
     def remains(self) -> dict[str, tuple[str, ...]]:
-        """Return what there is of any channel, of whatever service: channel ids to names of what they have.
+        """Return what exists of all channels, also of other services: channel ids to the names of their parts.
 
         Raises ChannelUnavailable.
         """

@@ -1,4 +1,4 @@
-"""The adapters of this installation, made once for each process from settings.FEDERATED_ADAPTERS."""
+"""The adapters of this installation, created once for each process from settings.FEDERATED_ADAPTERS."""
 
 from __future__ import annotations
 

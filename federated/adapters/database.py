@@ -1,4 +1,4 @@
-"""Channels that the service keeps itself and serves over its own API (federated.views)."""
+"""Channels whose messages are stored by this service and sent over its API (federated.views)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from web.errors import NotFound
 
 
 class DatabaseAdapter(ChannelAdapter):
-    """Options: `api`, the address of this service as Workflows find it."""
+    """Options: `api`, the address of this service for Workflows."""
 
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         self._api = str(options["api"])
@@ -34,7 +34,7 @@ class DatabaseAdapter(ChannelAdapter):
         return ()
 
     def open(self, spec: ChannelSpec) -> dict[str, str]:
-        # The row is all that publishing needs, and the caller has stored it.
+        # Publishing only needs the row, which the caller has stored.
         return {}
 
     def fail(self, channel_id: str, reason: str) -> None:

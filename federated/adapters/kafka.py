@@ -1,8 +1,9 @@
-"""Channels over Kafka: two topics each, and the topic `status` that all of them share.
+"""Channels over Kafka: two topics for each channel, and the topic `status` that all channels share.
 
-What limits a message on a broker was tried out (Kafka 3.9): a topic's `max.message.bytes` stands above the broker's
-`message.max.bytes`, and `replica.fetch.max.bytes` holds up no replica, as a first batch always comes whole (KIP-74).
-What remains is `socket.request.max.bytes`, which no topic can change, and the size of a segment, which a topic can.
+The limits for a message were tested on brokers (Kafka 3.9): a topic's `max.message.bytes` overrides the broker's
+`message.max.bytes`, and `replica.fetch.max.bytes` does not stop replicas, since a first batch is always sent whole
+(KIP-74). Two limits remain: `socket.request.max.bytes`, which no topic can change, and the size of a segment, which a
+topic can.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ _TO_CLIENTS = f"_{TO_CLIENTS}"
 ENDS = ("_models_to_manager", _TO_CLIENTS)
 PASSWORD_VARIABLE = "FEDERATED_KAFKA_PASSWORD"  # noqa: S105 - the variable's name, not its value
 _SALT = "orchestrator.federated-kafka"
-# What a topic's limit counts beside the model: keys, headers, the frames of the compression.
+# The bytes in a topic's limit besides the model: keys, headers, the frames of the compression.
 _OVERHEAD_SHARE, _OVERHEAD_BYTES = 10_000, 16_384
-# What a request has beside its one message.
+# The bytes of a request besides its one message.
 _REQUEST_BYTES = 1024
 _LARGEST_MESSAGE = 2**31 - 1 - _REQUEST_BYTES
-# Room for evaluation metrics, where models go beside the topics or are smaller than that.
+# Room for evaluation metrics, if models do not go over the topics or are smaller than that.
 _LEAST_BYTES = 1024 * 1024
 _LEAST_RETENTION_SECONDS = 60
 _LOOK_AGAIN_SECONDS = 0.05
@@ -119,7 +120,7 @@ class KafkaAdapter(ChannelAdapter):
 
     def close(self, channel_id: str) -> None:
         with self._admin(f"closing the channel {channel_id}") as admin:
-            # The topics last: as long as they are there, what else there is can be found.
+            # The topics are deleted last: while they exist, the channel's other parts can be found.
             if self._options.gives_users:
                 _delete_user(admin, channel_id)
             self._delete_topics(admin, topics_of(channel_id))
@@ -166,10 +167,10 @@ class KafkaAdapter(ChannelAdapter):
         answer = admin.delete_topics(there, raise_errors=False)
         _raise_errors(answer["topics"], kafka_errors.UnknownTopicOrPartitionError)
         end = time.monotonic() + self._options.timeout_seconds
-        # Brokers delete in their own time.
+        # Brokers delete topics asynchronously.
         while set(there) & set(admin.list_topics()):
             if time.monotonic() > end:
-                raise ChannelUnavailable(f"Kafka has not deleted {', '.join(there)} in time")
+                raise ChannelUnavailable(f"Kafka has not deleted the topics {', '.join(there)} in time")
             time.sleep(_LOOK_AGAIN_SECONDS)
 
     def _make_user(self, admin: KafkaAdminClient, channel_id: str) -> None:
@@ -179,7 +180,7 @@ class KafkaAdapter(ChannelAdapter):
         )
         refusal = admin.alter_user_scram_credentials([upsertion])[user]
         if refusal:
-            raise ChannelUnavailable(f"Kafka doesn't make the user {user}: {refusal}")
+            raise ChannelUnavailable(f"Kafka does not create the user {user}: {refusal}")
         principal = f"User:{user}"
         rights = [
             ACL(principal, "*", operation, ACLPermissionType.ALLOW, ResourcePattern(ResourceType.TOPIC, topic))
@@ -187,10 +188,10 @@ class KafkaAdapter(ChannelAdapter):
             for operation in _MAY_DO
         ]
         failed = set(admin.create_acls(rights)["failed"])
-        # A broker without an authorizer lets every user do everything.
+        # Without an authorizer a broker allows everything to every user.
         failed.discard(kafka_errors.SecurityDisabledError)
         if failed:
-            raise ChannelUnavailable(f"Kafka doesn't give {user} its rights: {failed.pop().__name__}")
+            raise ChannelUnavailable(f"Kafka does not grant the user {user} its rights: {failed.pop().__name__}")
 
     def _workflow_password(self, channel_id: str) -> str:
         if self._options.workflow_username:
@@ -203,7 +204,7 @@ class KafkaAdapter(ChannelAdapter):
 
     @contextmanager
     def _admin(self, what: str) -> Iterator[KafkaAdminClient]:
-        """Give a connection, and raise ours in place of Kafka's errors."""
+        """Yield a connection, and translate Kafka's errors into ours."""
         with self._translated(what), self._connected(_Admin) as admin:
             yield admin
 
@@ -235,12 +236,12 @@ class KafkaAdapter(ChannelAdapter):
             raise ChannelRefused(f"Kafka refuses {what}: {_short(error)}") from error
         except (kafka_errors.KafkaError, OSError) as error:
             raise ChannelUnavailable(
-                f"Kafka at {self._options.bootstrap_servers} fails at {what}: {_short(error)}"
+                f"Kafka at {self._options.bootstrap_servers} failed at {what}: {_short(error)}"
             ) from error
 
 
 class _Admin(KafkaAdminClient):  # type: ignore[misc] # kafka-python has no types
-    """An administrator's client that leaves no thread behind when it can't connect."""
+    """An administrator's client that leaves no thread behind if it cannot connect."""
 
     def __init__(self, **configs: Any) -> None:
         try:
@@ -253,7 +254,7 @@ class _Admin(KafkaAdminClient):  # type: ignore[misc] # kafka-python has no type
 
 
 class _Producer(KafkaProducer):  # type: ignore[misc] # kafka-python has no types
-    """A sender that does not wait at its end for what could not be sent."""
+    """A sender that does not wait for unsent messages when it is closed."""
 
     def __init__(self, **configs: Any) -> None:
         super().__init__(**configs, max_block_ms=configs["request_timeout_ms"], enable_idempotence=False)
@@ -263,7 +264,7 @@ class _Producer(KafkaProducer):  # type: ignore[misc] # kafka-python has no type
 
 
 class _BrokerLimits:
-    """What the brokers' configuration admits, the least of all of them; what isn't told is not limited."""
+    """The limits in the brokers' configurations, the lowest of all brokers; an unknown limit does not apply."""
 
     def __init__(self, configurations: Sequence[Mapping[str, Any]]) -> None:
         request = self._least(configurations, "socket.request.max.bytes", _LARGEST_MESSAGE + _REQUEST_BYTES)
@@ -272,13 +273,15 @@ class _BrokerLimits:
 
     @classmethod
     def of(cls, admin: KafkaAdminClient) -> _BrokerLimits:
-        """Ask all brokers that take part."""
+        """Ask all brokers of the cluster."""
         brokers = admin.describe_cluster()["brokers"]
         names = [str(broker["broker_id"]) for broker in brokers if not broker.get("is_fenced")]
         answer = admin.describe_configs([ConfigResource("BROKER", name) for name in names], config_filter="all")
         told = answer.get("broker", {})
         if not all(told.get(name) for name in names):
-            logger.warning("Kafka doesn't tell its brokers' configuration, so model sizes aren't compared with it")
+            logger.warning(
+                "Kafka does not show its brokers' configuration; the sizes of models are not checked against it"
+            )
         return cls([told.get(name, {}) for name in names])
 
     @staticmethod
@@ -292,18 +295,18 @@ def topics_of(channel_id: str) -> tuple[str, ...]:
 
 
 def user_name(channel_id: str) -> str:
-    """Return the name of a channel's own user; short, and of letters that every tool takes."""
+    """Return the name of a channel's own user: short, with characters that every tool accepts."""
     return f"federated-{hashlib.sha256(channel_id.encode()).hexdigest()[:24]}"
 
 
 def message_limit(model_bytes: int) -> int:
-    """Return what `max.message.bytes` must be for a model of so many bytes."""
+    """Return the `max.message.bytes` that a model of this many bytes needs."""
     size = max(model_bytes, _LEAST_BYTES)
     return size + size // _OVERHEAD_SHARE + _OVERHEAD_BYTES
 
 
 def _knock(servers: Sequence[str], tls: ssl.SSLContext | None, timeout_seconds: float) -> None:
-    """Raise OSError unless one of the servers lets us in; kafka-python leaves sockets open where none does."""
+    """Raise OSError unless one of the servers accepts a connection: kafka-python leaves sockets open if none does."""
     for server in servers:
         host, _, port = server.rpartition(":")
         host = host.strip("[]")
@@ -334,20 +337,20 @@ def _delete_user(admin: KafkaAdminClient, channel_id: str) -> None:
     known = admin.describe_user_scram_credentials([user])[user]["credential_infos"]
     deletions = [UserScramCredentialDeletion(user, each["mechanism"]) for each in known]
     if deletions and (refusal := admin.alter_user_scram_credentials(deletions)[user]):
-        raise ChannelUnavailable(f"Kafka doesn't delete the user {user}: {refusal}")
+        raise ChannelUnavailable(f"Kafka does not delete the user {user}: {refusal}")
 
 
 def _raise_errors(results: Sequence[Mapping[str, Any]], harmless: type[Exception]) -> None:
     for result in results:
         kind = kafka_errors.for_code(result["error_code"])
         if kind not in (kafka_errors.NoError, harmless):
-            raise kind(f"{result['name']}: {result.get('error_message') or 'no word why'}")
+            raise kind(f"{result['name']}: {result.get('error_message') or 'no reason given'}")
 
 
 def _too_large(spec: ChannelSpec, limit: int, largest: int) -> str:
     return (
-        f"A model of {spec.max_model_bytes} bytes is declared, a message of up to {limit} bytes; Kafka's brokers admit "
-        f"{largest} bytes (socket.request.max.bytes). Declare a smaller one, or let models go by claim check."
+        f"The declared model of {spec.max_model_bytes} bytes needs messages of {limit} bytes; Kafka's brokers accept "
+        f"{largest} bytes (socket.request.max.bytes). Declare a smaller model, or use claim check for models."
     )
 
 

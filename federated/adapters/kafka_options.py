@@ -16,9 +16,9 @@ _MECHANISMS = (*_SCRAM, "PLAIN")
 class KafkaOptions:
     """How the service and the Workflows reach the brokers.
 
-    `authority` is the text of the certificates to trust (PEM), the system's when empty. Without `workflow_username`,
-    SASL gives each channel a user of its own. `claim_check_api` is this service's address, when models go beside the
-    topics; `replication_factor` -1 stands for the broker's default.
+    `authority` holds the certificates to trust (PEM); if empty, those of the system. Without `workflow_username`, SASL
+    gives each channel a user of its own. `claim_check_api` is this service's address if models are stored here and not
+    sent over the topics; `replication_factor` -1 is the broker's default.
     """
 
     bootstrap_servers: str
@@ -37,22 +37,22 @@ class KafkaOptions:
 
     @property
     def is_authenticated(self) -> bool:
-        """Tell whether the brokers ask for a user name."""
+        """Return whether the brokers ask for a user name."""
         return self.security_protocol.startswith("SASL_")
 
     @property
     def is_encrypted(self) -> bool:
-        """Tell whether connections use TLS."""
+        """Return whether connections use TLS."""
         return self.security_protocol in ("SSL", "SASL_SSL")
 
     @property
     def gives_users(self) -> bool:
-        """Tell whether each channel has a user of its own."""
+        """Return whether each channel has a user of its own."""
         return self.is_authenticated and not self.workflow_username
 
 
 def read_options(given: Mapping[str, Any]) -> KafkaOptions:
-    """Return checked options. Raises ValueError for what is wrong, and OSError for certificates that can't be read."""
+    """Return checked options. Raises ValueError for wrong ones, and OSError for certificates that cannot be read."""
     servers = str(given["bootstrap_servers"])
     ca_file = str(given.get("ca_file", ""))
     options = KafkaOptions(
@@ -87,18 +87,18 @@ def _check_servers(text: str) -> None:
     parts = [part.strip() for part in text.split(",")]
     wrong = [part for part in parts if not part.rpartition(":")[0] or not part.rpartition(":")[2].isdecimal()]
     if wrong:
-        raise ValueError(f"bootstrap servers are host:port, separated by commas; {wrong[0]!r} is not")
+        raise ValueError(f"bootstrap_servers must be host:port, separated by commas; {wrong[0]!r} is not")
 
 
 def _check_users(options: KafkaOptions) -> None:
     if options.sasl_mechanism not in _MECHANISMS:
         raise ValueError(f"sasl_mechanism must be one of {', '.join(_MECHANISMS)}, not {options.sasl_mechanism!r}")
     if not options.username or not options.password:
-        raise ValueError("username and password are needed with SASL")
+        raise ValueError("username and password are required with SASL")
     if options.workflow_username and not options.workflow_password:
-        raise ValueError("workflow_password is needed with workflow_username")
+        raise ValueError("workflow_password is required with workflow_username")
     if not options.workflow_username and options.sasl_mechanism not in _SCRAM:
         raise ValueError(
-            f"{options.sasl_mechanism} can't give each channel a user of its own: set workflow_username and "
+            f"{options.sasl_mechanism} cannot give each channel a user of its own: set workflow_username and "
             f"workflow_password, or use {' or '.join(_SCRAM)}"
         )

@@ -1,4 +1,4 @@
-"""Everything that writes to the registry."""
+"""All writes to the model registry."""
 
 from registry.services.ai_engines import (
     ai_engine_create,

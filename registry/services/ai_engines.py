@@ -1,4 +1,4 @@
-"""AI engines: what can be run, before it has versions."""
+"""AI engines; their versions are in versions.py."""
 
 from __future__ import annotations
 
@@ -53,4 +53,4 @@ def _shape() -> Shape:
 def _taken(data: Data, engine_id: int = 0) -> list[Fault]:
     name: Any = data.get("name")
     key = {"name": name} if isinstance(name, str) else None
-    return duplicate_faults(AIEngine.objects.exclude(pk=engine_id), key, "AI engine {id} has this name already")
+    return duplicate_faults(AIEngine.objects.exclude(pk=engine_id), key, "is already the name of AI engine {id}")

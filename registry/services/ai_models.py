@@ -1,4 +1,4 @@
-"""AI models: what a Workflow trained, its contents and the user variables it was trained with."""
+"""AI models: their data, contents and the user variables they were trained with."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RELATIONS = {"ai_engine_version": "ai_engine_version_id", "parent_ai_model": "p
 
 
 class _ChangedMeanwhile(Exception):
-    """A model is not the one any more that an upload was compared with."""
+    """A model has changed since an upload was compared with it."""
 
 
 def ai_model_create(*, data: Data, files: Files, author: Author) -> AIModel:
@@ -52,10 +52,10 @@ def ai_model_create(*, data: Data, files: Files, author: Author) -> AIModel:
 
 
 def ai_model_update_or_create(*, data: Data, files: Files, author: Author) -> tuple[AIModel, bool]:
-    """Store a model, over the one of the same key if there is one; tell whether it is new.
+    """Store a model, or replace the one with the same key; return whether it is new.
 
-    Fields that are not given go back to their defaults, as in a new model; files that it had stay, as an earlier
-    version. A Workflow changes no model of another's. Raises InvalidInput with every fault, PermissionDenied and
+    Fields that are not given get their defaults, as in a new model; the earlier files are kept as an earlier version. A
+    Workflow cannot change a model that it did not create. Raises InvalidInput with every fault, PermissionDenied and
     Conflict.
     """
     data, files = AI_MODEL.typed(data), without_marks(files, AI_MODEL.json_parts)
@@ -66,7 +66,7 @@ def ai_model_update_or_create(*, data: Data, files: Files, author: Author) -> tu
         for _ in range(RACE_TRIES):
             known = AIModel.objects.filter(**_unique_key(draft)).first()
             if known is not None:
-                # Before its contents are stored, which may be large.
+                # Checked before the contents are stored, which may be large.
                 refuse_foreign(known, author)
             parts = files if known is None else _changed_files(known, files)
             _store(draft, {part: upload for part, upload in parts.items() if not getattr(draft, part)})
@@ -74,13 +74,13 @@ def ai_model_update_or_create(*, data: Data, files: Files, author: Author) -> tu
                 with transaction.atomic():
                     return _put(draft, known, parts, author)
             except (IntegrityError, _ChangedMeanwhile):
-                # Somebody stored or deleted the same key just now; what it says next time decides.
+                # Another request has just stored or deleted the same key: try again with its row.
                 refuse(references())
-    raise Conflict("Others keep writing the same AI model; try again.")
+    raise Conflict("Other requests keep changing the same AI model; try again.")
 
 
 def ai_model_update(*, model_id: int, data: Data, files: Files, author: Author) -> AIModel:
-    """Change the given fields and files of a model; files that it had stay as an earlier version.
+    """Change the given fields and files of a model; the earlier files are kept as an earlier version.
 
     Raises NotFound, and InvalidInput with every fault.
     """
@@ -104,8 +104,8 @@ def ai_model_update(*, model_id: int, data: Data, files: Files, author: Author) 
 def ai_model_delete(*, model_id: int, author: Author) -> None:
     """Delete a model, its evaluation metrics and its files.
 
-    Raises NotFound, PermissionDenied, and Conflict while it is the parent of others, or has metrics or contents of
-    others where the author may delete only its own.
+    Raises NotFound, PermissionDenied, and Conflict if it is the parent of other models, or if the author may delete
+    only its own rows and others have stored metrics or contents of the model.
     """
     model = found(AIModel.objects.all(), model_id)
     refuse_foreign(model, author)
@@ -127,7 +127,7 @@ def _stored_faults(data: Data, model_id: int = 0) -> list[Fault]:
     digest = patients_digest(data.get("data_partners_patients"))
     if is_id(data.get("ai_engine_version")) and isinstance(data.get("name"), str) and digest is not None:
         key = {"name": data["name"], "ai_engine_version_id": data["ai_engine_version"], "data_hash": digest}
-    words = "AI model {id} has this name, AI engine version and data_partners_patients already"
+    words = "is already the name of AI model {id}, which has the same AI engine version and data_partners_patients"
     rows = AIModel.objects.exclude(pk=model_id)
     return [*_reference_faults(data, model_id), *duplicate_faults(rows, key, words)]
 
@@ -143,7 +143,7 @@ def _cycle_faults(parent_id: Any, model_id: int) -> list[Fault]:
     seen: set[int] = set()
     while model_id and is_id(parent_id) and parent_id not in seen:
         if parent_id == model_id:
-            return [Fault("/data/parent_ai_model", "is this AI model itself, or one that descends from it")]
+            return [Fault("/data/parent_ai_model", "must be neither this AI model nor a descendant of it")]
         seen.add(parent_id)
         parent_id = AIModel.objects.filter(pk=parent_id).values_list("parent_ai_model_id", flat=True).first()
     return []
@@ -176,12 +176,12 @@ def _store(draft: AIModel, files: Files) -> None:
 
 
 def _changed_files(known: AIModel, files: Files) -> Files:
-    """Return the uploads that are not just what a model has; outside of any transaction, since it reads them."""
+    """Return the uploads that differ from a model's files; reads them, so call it outside a transaction."""
     return {part: upload for part, upload in files.items() if not is_same_file(getattr(known, part), upload)}
 
 
 def _take_files(model: AIModel, draft: AIModel, parts: Collection[str], author: Author) -> None:
-    """Give a model new files, and keep those that it had as an earlier version."""
+    """Give a model new files, and keep its present ones as an earlier version."""
     if not parts:
         return
     EarlierContents.objects.create(
@@ -212,7 +212,7 @@ def _put(draft: AIModel, known: AIModel | None, parts: Files, author: Author) ->
     model.data_partners_patients = draft.data_partners_patients
     _take_files(model, draft, parts, author)
     model.save()
-    # Stored before somebody else was found to have stored just that.
+    # These files were stored before another request turned out to have stored the same.
     delete_after_commit(*(getattr(draft, part) for part in _FILE_NAMES if part not in parts))
     return model, False
 

@@ -1,4 +1,4 @@
-"""Evaluation metrics: how good a model is, on which patients."""
+"""Evaluation metrics: values that say how good a model is on given patients."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def evaluation_metric_create(*, data: Data, files: Files, author: Author) -> Eva
 
 
 def evaluation_metric_update_or_create(*, data: Data, files: Files, author: Author) -> tuple[EvaluationMetric, bool]:
-    """Store a metric, over the one of the same key if there is one; tell whether it is new.
+    """Store a metric, or replace the one with the same key; return whether it is new.
 
-    A Workflow changes none of another's; one that says the same already is good enough. Raises InvalidInput with every
-    fault, and PermissionDenied.
+    A Workflow cannot change a metric that it did not create, but may store the same value again. Raises InvalidInput
+    with every fault, and PermissionDenied.
     """
     data = EVALUATION_METRIC.typed(data)
     references = partial(reference_faults, data, "ai_model", AIModel)
@@ -52,9 +52,9 @@ def evaluation_metric_update_or_create(*, data: Data, files: Files, author: Auth
             with transaction.atomic():
                 return _put(key, columns, author)
         except IntegrityError:
-            # Somebody stored or deleted the same key just now; what it says next time decides.
+            # Another request has just stored or deleted the same key: try again with its row.
             refuse(references())
-    raise Conflict("Others keep writing the same evaluation metric; try again.")
+    raise Conflict("Other requests keep changing the same evaluation metric; try again.")
 
 
 def evaluation_metric_update(*, metric_id: int, data: Data, files: Files) -> EvaluationMetric:
@@ -97,7 +97,7 @@ def _stored_faults(data: Data, metric_id: int = 0) -> list[Fault]:
     digest = patients_digest(data.get("data_partners_patients"))
     if is_id(data.get("ai_model")) and isinstance(data.get("name"), str) and digest is not None:
         key = {"name": data["name"], "ai_model_id": data["ai_model"], "data_hash": digest}
-    words = "evaluation metric {id} has this name, AI model and data_partners_patients already"
+    words = "is already the name of evaluation metric {id}, which has the same AI model and data_partners_patients"
     rows = EvaluationMetric.objects.exclude(pk=metric_id)
     return [*reference_faults(data, "ai_model", AIModel), *duplicate_faults(rows, key, words)]
 

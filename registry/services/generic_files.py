@@ -1,4 +1,4 @@
-"""Generic files: archives of whatever else a Workflow has to say."""
+"""Generic files: archives of other results of a Workflow."""
 
 from __future__ import annotations
 

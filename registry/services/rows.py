@@ -1,4 +1,4 @@
-"""What the services of all resources share: finding rows, and explaining what the database refuses."""
+"""What the services of all resources share: finding rows, and explaining refusals of the database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _M = TypeVar("_M", bound=Model)
 
 
 def found(rows: QuerySet[_M], row_id: int) -> _M:
-    """Return the row of an id. Raises NotFound."""
+    """Return the row with an id. Raises NotFound."""
     try:
         return rows.get(pk=row_id)
     except ObjectDoesNotExist as error:
@@ -31,22 +31,22 @@ def found(rows: QuerySet[_M], row_id: int) -> _M:
 
 
 def refuse(faults: Iterable[Fault]) -> None:
-    """Raise InvalidInput when there are faults; each is named once."""
+    """Raise InvalidInput if there are faults, each of them once."""
     unique = tuple(dict.fromkeys(faults))
     if unique:
         raise InvalidInput(faults=unique)
 
 
 def reference_faults(data: Mapping[str, Any], field: str, model: type[Model]) -> list[Fault]:
-    """Return a fault when a field holds an id that no row has; of another type than an id it says nothing."""
+    """Return a fault if a field holds an id that no row has; values of other types are left to the shape."""
     row_id = data.get(field)
     if not is_id(row_id) or model._default_manager.filter(pk=row_id).exists():
         return []
-    return [Fault(f"/data/{field}", f"there is no {model._meta.verbose_name} {row_id}")]
+    return [Fault(f"/data/{field}", f"refers to {model._meta.verbose_name} {row_id}, which does not exist")]
 
 
 def duplicate_faults(rows: QuerySet[_M], key: Mapping[str, Any] | None, words: str) -> list[Fault]:
-    """Return a fault, at the key's first field, when a row has this key; None is a key that has other faults."""
+    """Return a fault at the key's first field if a row has this key; None is a key with other faults."""
     if key is None:
         return []
     row = rows.filter(**key).only("pk").first()
@@ -54,18 +54,18 @@ def duplicate_faults(rows: QuerySet[_M], key: Mapping[str, Any] | None, words: s
 
 
 def is_id(value: object) -> bool:
-    """Tell whether a value could be the id of a row."""
+    """Return whether a value can be the id of a row."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_ID
 
 
 def patients_columns(patients: Mapping[str, list[Any]] | None) -> dict[str, Any]:
-    """Return the columns for data_partners_patients, once it has been checked; ids are kept as strings."""
+    """Return the columns for checked data_partners_patients; ids are stored as strings."""
     kept = {partner: [str(patient) for patient in ids] for partner, ids in (patients or {}).items()}
     return {"data_partners_patients": kept, "data_hash": data_digest(kept)}
 
 
 def patients_digest(patients: object) -> str | None:
-    """Return the digest of what may be data_partners_patients, or None where it is not."""
+    """Return the digest of data_partners_patients, or None if the value is not one."""
     if patients is None:
         return data_digest({})
     if not isinstance(patients, dict) or not all(isinstance(ids, list) for ids in patients.values()):
@@ -75,20 +75,20 @@ def patients_digest(patients: object) -> str | None:
 
 @contextmanager
 def explained(faults: Callable[[], list[Fault]]) -> Iterator[None]:
-    """Turn a constraint's refusal into the fault behind it; put it around the transaction.
+    """Turn the refusal of a database constraint into its fault; put it around the transaction.
 
-    `faults` asks the database again: somebody else was there between the check and the write.
+    `faults` asks the database again: another request wrote between the check and the write.
     """
     try:
         yield
     except IntegrityError as error:
         refuse(faults())
-        raise Conflict("What this refers to has just been changed by somebody else; try again.") from error
+        raise Conflict("Another request has just changed a resource that this one refers to; try again.") from error
 
 
 @contextmanager
 def unless_used(row: Model, users: Callable[[], QuerySet[Any]]) -> Iterator[None]:
-    """Turn a refused deletion into a Conflict that names what still uses the row; put it around the transaction."""
+    """Turn a refused deletion into a Conflict that names the users of the row; put it around the transaction."""
     try:
         yield
     except (ProtectedError, IntegrityError) as error:
@@ -96,19 +96,21 @@ def unless_used(row: Model, users: Callable[[], QuerySet[Any]]) -> Iterator[None
         rows = list(users().order_by("pk")[: _NAMED + 1])
         names = ", ".join(f"{used._meta.verbose_name} {used.pk} ({used})" for used in rows[:_NAMED])
         more = " and others" if len(rows) > _NAMED else ""
-        raise Conflict(f"This {kind} is still used by {names or 'something new'}{more}. Delete these first.") from error
+        raise Conflict(
+            f"This {kind} is still used by {names or 'a new resource'}{more}. Delete these first."
+        ) from error
 
 
 def refuse_foreign(row: Registered, author: Author) -> None:
-    """Raise PermissionDenied when an author may change and delete only its own and this row is not."""
+    """Raise PermissionDenied if an author may change and delete only its own rows and this row is not its own."""
     if is_foreign(row, author):
         kind = row._meta.verbose_name
         raise PermissionDenied(
-            f"The {kind} {row.pk} was created by another: a Workflow may change and delete only what its own "
-            "execution created."
+            f"The {kind} {row.pk} was not created by this execution: a Workflow may change and delete only what its "
+            "own execution created."
         )
 
 
 def is_foreign(row: Registered, author: Author) -> bool:
-    """Return whether a row is another's to an author who may change only its own."""
+    """Return whether an author may change only its own rows and this row is not its own."""
     return author.owns_only and row.created_by != author.name

@@ -41,7 +41,7 @@ def ai_engine_version_create(*, data: Data, files: Files, author: Author) -> AIE
 
 
 def ai_engine_version_update(*, version_id: int, data: Data, files: Files) -> AIEngineVersion:
-    """Change the given fields and files of a version; files of functionalities it loses go.
+    """Change the given fields and files of a version; files of removed functionalities are deleted.
 
     Raises NotFound, and InvalidInput with every fault.
     """
@@ -53,7 +53,7 @@ def ai_engine_version_update(*, version_id: int, data: Data, files: Files) -> AI
         user_vars = _store(files)
         with explained(stored), transaction.atomic():
             version = found(AIEngineVersion.objects.select_for_update(), version_id)
-            # Once more under the lock: another PATCH may have come between.
+            # Checked once more under the lock: another PATCH may have changed the version.
             refuse(_update_faults(version, data, files, contents=False))
             for name, value in _columns(data).items():
                 setattr(version, name, value)
@@ -63,7 +63,7 @@ def ai_engine_version_update(*, version_id: int, data: Data, files: Files) -> AI
 
 
 def ai_engine_version_delete(*, version_id: int) -> None:
-    """Delete a version and its files. Raises NotFound, and Conflict while models were made with it."""
+    """Delete a version and its files. Raises NotFound, and Conflict if models were trained with it."""
     version = found(AIEngineVersion.objects.all(), version_id)
     with unless_used(version, version.ai_models.all), transaction.atomic():
         version = found(AIEngineVersion.objects.select_for_update(), version_id)
@@ -105,7 +105,7 @@ def _stored_faults(data: Data, version_id: int = 0) -> list[Fault]:
     rows = AIEngineVersion.objects.exclude(pk=version_id)
     return [
         *reference_faults(data, "ai_engine", AIEngine),
-        *duplicate_faults(rows, key, "version {id} of this AI engine has this container version already"),
+        *duplicate_faults(rows, key, "is already the container version of version {id} of this AI engine"),
     ]
 
 
@@ -118,7 +118,7 @@ def _columns(data: Data) -> dict[str, Any]:
 
 
 def _requests_within_limits(data: Data, defaults: Data) -> dict[str, str]:
-    """Return the requests to assume: the defaults, or the limits where somebody sets these lower."""
+    """Return the requests that must be lowered to the given limits, since their defaults are above them."""
     result = {}
     for resource in ("memory", "cpu"):
         request, limit = f"{resource}_request", f"{resource}_limit"

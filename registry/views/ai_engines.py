@@ -48,20 +48,20 @@ class AIEngineViewSet(RegistryViewSet[AIEngine]):
 
     @extend_schema(request=AIEngineIn, responses={201: AIEngineOut, 400: REFUSED})
     def create(self, request: Request) -> Response:
-        """Register an AI engine, under which its versions are then registered."""
+        """Register an AI engine. Its versions are registered afterwards."""
         body = read_body(request)
         engine = services.ai_engine_create(data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, engine.pk, 201)
 
     @extend_schema(request=AIEngineIn, responses={200: AIEngineOut, 400: REFUSED})
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change what is said of an AI engine."""
+        """Change fields of an AI engine."""
         body = read_body(request)
         services.ai_engine_update(engine_id=int(pk), data=body.data, files=body.files)
         return self.answer(request, int(pk))
 
     @extend_schema(responses={204: GONE, 409: CONFLICT})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete an AI engine that has no versions."""
+        """Delete an AI engine. It must have no versions."""
         services.ai_engine_delete(engine_id=int(pk))
         return Response(status=204)

@@ -43,7 +43,7 @@ QUERY = ListQuery(
         "parent_ai_model": id_filter,
     },
 )
-_VERSION = OpenApiParameter("version", int, description="An earlier version of its files; the newest without it.")
+_VERSION = OpenApiParameter("version", int, description="Version of the model's files. Default: the newest.")
 _FILES = {"multipart/form-data": AIModelIn}
 _DOWNLOADS = dict.fromkeys(("download_contents", "download_ai_model", "download_ai_engine_version_user_vars"), ANY_ROLE)
 
@@ -66,7 +66,7 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
 
     @extend_schema(request=_FILES, responses={201: AIModelOut, 400: REFUSED})
     def create(self, request: Request) -> Response:
-        """Store an AI model: what is said of it, its contents and the user variables that it was made with."""
+        """Store an AI model: its data, its contents and the user variables it was trained with."""
         body = read_body(request)
         model = services.ai_model_create(data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, model.pk, 201)
@@ -74,40 +74,40 @@ class AIModelViewSet(RegistryViewSet[AIModel]):
     @extend_schema(request=_FILES, responses={200: AIModelOut, 201: AIModelOut, 400: REFUSED})
     @action(detail=False, methods=["post"])
     def update_or_create(self, request: Request) -> Response:
-        """Store an AI model, or put it in the place of the one of the same key, whose files stay as a version."""
+        """Store an AI model, or replace the one with the same key. The earlier files are kept as a version."""
         body = read_body(request)
         model, created = services.ai_model_update_or_create(data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, model.pk, 201 if created else 200)
 
     @extend_schema(request=_FILES, responses={200: AIModelOut, 400: REFUSED})
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change what is said of an AI model, or store a new version of its files."""
+        """Change fields of an AI model, or store a new version of its files."""
         body = read_body(request)
         services.ai_model_update(model_id=int(pk), data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, int(pk))
 
     @extend_schema(responses={204: GONE, 409: CONFLICT})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete an AI model that no other has as its parent, with its evaluation metrics."""
+        """Delete an AI model with its evaluation metrics. It must not be the parent of another model."""
         services.ai_model_delete(model_id=int(pk), author=author_of(request))
         return Response(status=204)
 
     @extend_schema(parameters=[RANGE, _VERSION], responses=BYTES)
     @action(detail=True)
     def download_contents(self, request: Request, pk: str) -> HttpResponseBase:
-        """Download the contents of an AI model, a zip archive."""
+        """Download the contents of an AI model as a zip archive."""
         return _contents(request, int(pk))
 
     @extend_schema(exclude=True)
     @action(detail=True)
     def download_ai_model(self, request: Request, pk: str) -> HttpResponseBase:
-        """Answer the contents under the name that some manifests in the field use."""
+        """Download the contents of an AI model, under a path that some existing manifests use."""
         return _contents(request, int(pk))
 
     @extend_schema(parameters=[RANGE, _VERSION], responses=JSON_FILE)
     @action(detail=True)
     def download_ai_engine_version_user_vars(self, request: Request, pk: str) -> HttpResponseBase:
-        """Download the user variables that an AI model was made with."""
+        """Download the user variables that an AI model was trained with."""
         files = selectors.files_of_model(model_id=int(pk), version=_version(request))
         return json_file_response(request, files.ai_engine_version_user_vars, f"ai_model_{pk}_user_vars.json")
 

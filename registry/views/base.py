@@ -1,4 +1,4 @@
-"""What the viewsets of all resources share: lists, one row, and answers with the caller's own base address."""
+"""What the viewsets of all resources share: lists, one row, and answers with URLs for the caller."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ from web.lists import ListQuery, StandardPagination, page_of
 
 _M = TypeVar("_M", bound=Model)
 
-# What a Workflow's callback token may do with what it needs, and with what it makes. What runs beside a data partner's
-# data makes nothing here, and models and metrics tell of the patients of all partners.
+# What a Workflow's callback token may do with its inputs and with its outputs. A client's token creates nothing here,
+# since models and metrics name the patients of all data partners.
 Actions = dict[str, frozenset[Role]]
 READ_ACTIONS: Actions = dict.fromkeys(("list", "retrieve"), ANY_ROLE)
 CENTRAL_READ_ACTIONS: Actions = dict.fromkeys(READ_ACTIONS, CENTRAL_ROLES)
 WRITE_ACTIONS: Actions = dict.fromkeys(("create", "destroy"), CENTRAL_ROLES)
 UPSERT_ACTIONS: Actions = {"update_or_create": CENTRAL_ROLES}
 
-RANGE = OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="One range of bytes.")
-REFUSED = OpenApiResponse(description="The request has faults; each has a pointer.")
-CONFLICT = OpenApiResponse(description="It is still used by others, which the answer names.")
+RANGE = OpenApiParameter(
+    "Range", str, OpenApiParameter.HEADER, description="A single range of bytes, e.g. `bytes=0-1023`."
+)
+REFUSED = OpenApiResponse(description="The request has faults. Each has a pointer to its place.")
+CONFLICT = OpenApiResponse(description="The resource is still used. The answer names its users.")
 GONE = OpenApiResponse(description="Deleted.")
 
 
 def api_root(request: Request) -> str:
-    """Return the address of the API as this caller sees it."""
+    """Return the API's URL for this caller."""
     return request.build_absolute_uri(f"{get_script_prefix()}api/")
 
 
@@ -59,7 +61,7 @@ class RegistryViewSet(GenericViewSet[_M]):
         present = type(self).present if grant is None else partial(_present_to_workflow, type(self).present, grant)
         return page_of(request, queryset, present_all(present, api_root(request)))
 
-    @extend_schema(responses={404: OpenApiResponse(description="There is no such row.")})
+    @extend_schema(responses={404: OpenApiResponse(description="The resource does not exist.")})
     def retrieve(self, request: Request, pk: str) -> Response:
         row, grant = found(type(self).rows(), int(pk)), grant_of(request)
         if grant is None:
@@ -67,7 +69,7 @@ class RegistryViewSet(GenericViewSet[_M]):
         return Response(_present_to_workflow(type(self).present, grant, row, api_root(request)))
 
     def answer(self, request: Request, row_id: int, status: int = 200) -> Response:
-        """Answer one row as it is stored now. Raises NotFound."""
+        """Return one row as it is stored now. Raises NotFound."""
         presented = type(self).present(found(type(self).rows(), row_id), api_root(request))
         return Response(presented, status, headers={"Location": presented["url"]} if status == 201 else None)
 
@@ -75,7 +77,7 @@ class RegistryViewSet(GenericViewSet[_M]):
 def _present_to_workflow(
     present: Callable[[Any, str], Presented], grant: WorkflowGrant, row: Any, base: str
 ) -> Presented:
-    """Present a row to a Workflow: which patients it is about only where they are its own partner's, or it made it."""
+    """Present a row to a Workflow, with patients only if they are its own partner's or the Workflow created the row."""
     presented = present(row, base)
     patients = presented.get("data_partners_patients")
     if not patients or row.created_by == workflow_author(grant).name:

@@ -53,7 +53,7 @@ class EvaluationMetricViewSet(RegistryViewSet[EvaluationMetric]):
     )
     @action(detail=False, methods=["post"])
     def update_or_create(self, request: Request) -> Response:
-        """Store an evaluation metric, or put it in the place of the one of the same key."""
+        """Store an evaluation metric, or replace the one with the same key."""
         body = read_body(request)
         metric, created = services.evaluation_metric_update_or_create(
             data=body.data, files=body.files, author=author_of(request)
@@ -62,7 +62,7 @@ class EvaluationMetricViewSet(RegistryViewSet[EvaluationMetric]):
 
     @extend_schema(request=EvaluationMetricIn, responses={200: EvaluationMetricOut, 400: REFUSED})
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change an evaluation metric."""
+        """Change fields of an evaluation metric."""
         body = read_body(request)
         services.evaluation_metric_update(metric_id=int(pk), data=body.data, files=body.files)
         return self.answer(request, int(pk))

@@ -18,7 +18,9 @@ from web.downloads import download_response, file_response
 from web.lists import ListQuery, text_filter
 
 QUERY = ListQuery(sorts=("created_at",), filters={"name": text_filter})
-_FILE_PATH = OpenApiParameter("file_path", str, required=True, description="A path as `listed_contents` gives it.")
+_FILE_PATH = OpenApiParameter(
+    "file_path", str, required=True, description="Path of a file in the archive, as listed by `listed_contents`."
+)
 
 
 @extend_schema_view(
@@ -39,7 +41,7 @@ class GenericFileViewSet(RegistryViewSet[GenericFile]):
 
     @extend_schema(request={"multipart/form-data": GenericFileIn}, responses={201: GenericFileOut, 400: REFUSED})
     def create(self, request: Request) -> Response:
-        """Store a generic file: the results of an AI engine, as a zip archive."""
+        """Store a generic file: results of an AI engine in a zip archive."""
         body = read_body(request)
         generic_file = services.generic_file_create(data=body.data, files=body.files, author=author_of(request))
         return self.answer(request, generic_file.pk, 201)
@@ -59,12 +61,12 @@ class GenericFileViewSet(RegistryViewSet[GenericFile]):
     @extend_schema(parameters=[_FILE_PATH, RANGE], responses={**BYTES, 400: REFUSED})
     @action(detail=True)
     def individual_contents_download(self, request: Request, pk: str) -> HttpResponseBase:
-        """Download one file out of a generic file's archive."""
+        """Download one file from a generic file's archive."""
         stored = found(GenericFile.objects.all(), int(pk)).contents
         return download_response(request, member_download(stored, request.query_params.get("file_path", "")))
 
     @extend_schema(parameters=[RANGE], responses=BYTES)
     @action(detail=True)
     def packed_contents_download(self, request: Request, pk: str) -> HttpResponseBase:
-        """Download a generic file's whole archive."""
+        """Download the whole archive of a generic file."""
         return file_response(request, found(GenericFile.objects.all(), int(pk)).contents, f"generic_file_{pk}.zip")

@@ -55,14 +55,14 @@ class AIEngineVersionViewSet(RegistryViewSet[AIEngineVersion]):
 
     @extend_schema(request=_FILES, responses={200: AIEngineVersionOut, 400: REFUSED})
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change what is said of a version of an AI engine, or its default user variables."""
+        """Change fields of a version of an AI engine, or its default user variables."""
         body = read_body(request)
         services.ai_engine_version_update(version_id=int(pk), data=body.data, files=body.files)
         return self.answer(request, int(pk))
 
     @extend_schema(responses={204: GONE, 409: CONFLICT})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete a version of an AI engine with which no model was made."""
+        """Delete a version of an AI engine. No model may have been trained with it."""
         services.ai_engine_version_delete(version_id=int(pk))
         return Response(status=204)
 

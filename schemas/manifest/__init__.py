@@ -1,6 +1,6 @@
-"""Is an uploaded file a Workflow that we are willing to run?
+"""Checks whether an uploaded file is a Workflow that this service may run.
 
-`shape` holds what `policy.reading` reads against Hera's models, `parameters` against what the orchestrator gives, and
-the room `policy` against what may be asked for; `checking` does all of it, and `process` does that in a process of its
-own. Nothing here knows Django but `process`, and nothing but `shape` knows Hera.
+`policy.reading` reads the file. `shape` checks it by Hera's models, `parameters` by the parameters that the
+orchestrator provides, and the package `policy` by what a manifest may ask for. `checking` does all of it, and `process`
+runs `checking` in its own process. Only `process` imports Django, and only `shape` imports Hera.
 """

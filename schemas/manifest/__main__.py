@@ -9,7 +9,7 @@ import sys
 from schemas.manifest.checking import check
 from schemas.manifest.wire import answer_document, question_from
 
-# A text that wants more than this is an attack or a mistake; it ends here and not in the service.
+# A text that needs more than this is an attack or a mistake; it ends this process and not the service.
 MAX_CPU_SECONDS = 20
 MAX_MEMORY_BYTES = 1024**3
 TOO_MUCH = 3

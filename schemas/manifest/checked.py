@@ -1,4 +1,4 @@
-"""What is asked about a manifest, and what the answer says."""
+"""The question about a manifest, and its answer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from policy.rules import Policy
 
 @dataclass(frozen=True)
 class Question:
-    """A manifest to check, with what the orchestrator would provide to it and the policy it is held to.
+    """A manifest to check, with the parameters that the orchestrator would provide and the policy that applies.
 
-    `provided` is None where the Schema's document is itself at fault, so that nobody can tell. `refused_by` names the
-    functions that say what the engines would not run (`engines.local.refusals`): nothing here knows engines.
+    `provided` is None if the Schema's document has faults, so that the parameters are not known. `refused_by` names the
+    functions that return what the engines would not run (`engines.local.refusals`): this package imports no engine.
     """
 
     content: bytes
@@ -26,7 +26,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The manifest as data when it has no faults, else its faults in the order of the text."""
+    """The manifest as data if it has no faults, else its faults in the order of the text."""
 
     manifest: Mapping[str, Any] | None
     faults: tuple[ManifestFault, ...] = ()

@@ -21,7 +21,7 @@ _REFERENCE = re.compile(r"workflow\.parameters\.([^}\s'\"]+)")
 
 
 def check(question: Question) -> Answer:
-    """Return a manifest as data, or everything wrong with it."""
+    """Return a manifest as data, or all its faults."""
     try:
         document = read(question.content)
     except Unreadable as error:
@@ -31,12 +31,12 @@ def check(question: Question) -> Answer:
     faults = shape_faults(document.value)
     known = {fault.pointer for fault in faults}
     refused = judge_unrendered(document.value, outline, question.policy).faults
-    # What is no field at all, or of another type, is said once.
-    # What is not even a Workflow no engine is asked about.
+    # A field that is unknown or has another type is reported once.
+    # Engines are asked only about a manifest with the shape of a Workflow.
     further = [] if faults else _refused_by_engines(document.value, provided, question.refused_by)
     faults += [*reference_faults(outline), *(fault for fault in refused if fault.pointer not in known)]
     known |= {fault.pointer for fault in faults}
-    # Which parameters there are is said above, at the text that uses one.
+    # Unknown parameters are already reported above, at the text that uses one.
     faults += [
         fault for fault in further if fault.pointer not in known and f"{{{{{WORKFLOW_PARAMETER}" not in fault.detail
     ]
@@ -48,7 +48,7 @@ def check(question: Question) -> Answer:
 def _refused_by_engines(
     manifest: dict[str, Any], provided: frozenset[str], names: tuple[str, ...]
 ) -> list[ManifestFault]:
-    """Return what the engines that would run a manifest refuse of it."""
+    """Return the faults for which the engines that would run a manifest refuse it."""
     found: list[ManifestFault] = []
     for name in names:
         module, _, function = name.rpartition(".")
@@ -58,7 +58,7 @@ def _refused_by_engines(
 
 
 def _whatever_it_uses(content: bytes) -> frozenset[str]:
-    """Return every parameter that a text refers to: all of them may be provided, for what is known."""
+    """Return every parameter that a text refers to, since each of them may be provided."""
     return frozenset(_REFERENCE.findall(content.decode(errors="replace")))
 
 

@@ -1,4 +1,4 @@
-"""References that lead nowhere: to parameters, inputs and templates that nobody declares or provides."""
+"""Finds references to parameters, inputs and templates that are neither declared nor provided."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from policy.outline import (
     tags_of,
 )
 
-# In an expression (`{{=…}}`) a dash is a minus, so that such names stand in brackets.
+# In an expression (`{{=…}}`) a dash is a minus, so names with a dash are in brackets.
 _IN_EXPRESSION = re.compile(r"\b(workflow|inputs)\.parameters(?:\.([A-Za-z0-9_]+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
 
 
@@ -26,7 +26,7 @@ _WITHIN = re.compile(r"(.+)/(?:steps/\d+/\d+|dag/tasks/\d+)/inline")
 
 
 def reference_faults(outline: Outline) -> list[ManifestFault]:
-    """Return every reference to what is not there, each with the name that may have been meant."""
+    """Return a fault for every reference to something missing, with a similar name that exists."""
     return [
         *_template_faults(outline),
         *_undeclared(outline),
@@ -46,7 +46,7 @@ def _template_faults(outline: Outline) -> Iterator[ManifestFault]:
         yield ManifestFault("/spec/entrypoint", "entrypoint is missing")
     for name, pointers in names.items():
         for pointer in pointers[1:]:
-            yield ManifestFault(f"{pointer}/name", f"a template named {name} is there already")
+            yield ManifestFault(f"{pointer}/name", f"a template named {name} already exists")
     for entry in outline.entries:
         if entry.is_key or not isinstance(entry.value, str) or "{{" in entry.value:
             continue
@@ -57,15 +57,15 @@ def _template_faults(outline: Outline) -> Iterator[ManifestFault]:
 
 def _is_call(entry: Entry) -> bool:
     if entry.key == "template":
-        is_local = not entry.pointer.endswith("/templateRef/template")  # Those the policy refuses.
+        is_local = not entry.pointer.endswith("/templateRef/template")  # The policy refuses these.
         return is_local and entry.pointer.startswith(("/spec/templates/", "/spec/hooks/", TEMPLATE_DEFAULTS))
     return entry.key == "onExit" or entry.pointer == "/spec/entrypoint"
 
 
 def _references(entry: Entry, outline: Outline) -> Iterator[tuple[str, str]]:
-    """Yield what a text refers to: `workflow` or `inputs`, and the parameter's name."""
+    """Yield the references of a text: `workflow` or `inputs`, and the parameter's name."""
     for tag in tags_of(entry.value):
-        # A name with references in it is told by what they can become; where nobody knows, the run will tell.
+        # A name that contains references is resolved to its possible values; unknown ones are found at run time.
         for content in outline.becomes_at(tag, entry) if "{{" in tag and not tag.startswith("=") else (tag,):
             yield from _referred_to(content)
 
@@ -90,17 +90,17 @@ def _undeclared(outline: Outline) -> Iterator[ManifestFault]:
         for kind, name in dict.fromkeys(_references(entry, outline)):
             if kind == "workflow" and name not in available:
                 hint = _hint(name, available)
-                detail = f"uses the parameter {name}, which the manifest doesn't declare and nobody provides{hint}"
+                detail = f"uses the parameter {name}, which is neither declared nor provided{hint}"
                 yield ManifestFault(entry.pointer, detail)
             if kind == "inputs" and entry.template and entry.template != TEMPLATE_DEFAULTS:
                 inputs = _inputs_around(entry.template, outline)
                 if name not in inputs:
-                    detail = f"uses the input {name}, which its template doesn't declare{_hint(name, inputs)}"
+                    detail = f"uses the input {name}, which its template does not declare{_hint(name, inputs)}"
                     yield ManifestFault(entry.pointer, detail)
 
 
 def _inputs_around(template: str, outline: Outline) -> dict[str, Any]:
-    """Return the inputs that a template's texts see: its own, and those of the templates whose step it stands in."""
+    """Return the inputs that a template's texts may use: its own, and those of the templates that contain it."""
     found = outline.inputs(template)
     while (match := _WITHIN.fullmatch(template)) is not None:
         template = match[1]
@@ -116,7 +116,7 @@ def _unsupplied_arguments(outline: Outline) -> Iterator[ManifestFault]:
         parameter = as_mapping(entry.value)
         name = str(parameter.get("name"))
         if not {"value", "default", "valueFrom"} & parameter.keys() and name not in known:
-            yield ManifestFault(entry.pointer, f"{name} has no value, and nobody provides one{_hint(name, known)}")
+            yield ManifestFault(entry.pointer, f"{name} has no value, and none is provided{_hint(name, known)}")
 
 
 def _unsupplied_inputs(outline: Outline) -> Iterator[ManifestFault]:
@@ -132,5 +132,7 @@ def _unsupplied_inputs(outline: Outline) -> Iterator[ManifestFault]:
         calls = outline.calls_of(template)
         if template == TEMPLATE_DEFAULTS or all(name in call.arguments for call in calls):
             continue
-        detail = f"the input {name} gets no value: not from every step that calls its template, nor from the Workflow"
+        detail = (
+            f"the input {name} has no value: not every step that calls its template passes one, nor does the Workflow"
+        )
         yield ManifestFault(entry.pointer, detail + _hint(name, available))

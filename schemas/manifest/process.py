@@ -1,8 +1,8 @@
-"""Manifests checked in a process of their own.
+"""Checks manifests in a separate process.
 
-Two reasons, both measured: Hera's models take about 40 MB and a second to import, which every worker of the service
-would carry for good; and a text made to explode takes only that process down. An answer depends on its question alone,
-so the latest are kept.
+There are two reasons, both measured: Hera's models take about 40 MB and a second to import, in every worker of the
+service; and a malicious text can only end that process. An answer depends only on its question, so the latest answers
+are kept.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _lock = Lock()
 
 
 def check_apart(questions: Sequence[Question]) -> list[Answer]:
-    """Return the answer to each question; one process answers all that are new.
+    """Return the answer to each question; one process answers all new questions.
 
-    A manifest on which that process comes to grief is at fault itself.
+    A manifest that makes the process end has a fault.
     """
     with _lock:
         known = {question: _answers[question] for question in questions if question in _answers}
@@ -55,15 +55,15 @@ def _ask(questions: Sequence[Question]) -> list[Answer]:
             capture_output=True,
             timeout=TIMEOUT_SECONDS,
             cwd=_ROOT,
-            # What the process may see of our settings: nothing.
+            # The process gets none of our settings.
             env={"PATH": os.defpath, "PYTHONUTF8": "1"},
             check=True,
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        if len(questions) > 1:  # Which of them it was, only asking one by one can tell.
+        if len(questions) > 1:  # Asking one by one finds the manifest that ended the process.
             return [answer for question in questions for answer in _ask([question])]
         if isinstance(error, subprocess.CalledProcessError) and error.returncode == 1:
-            # An exception, not a limit: a fault of ours, for the log and not for the caller.
+            # An exception, not a limit: a fault in our code, for the log and not for the caller.
             raise RuntimeError(f"the manifest check failed: {error.stderr[-2000:].decode(errors='replace')}") from error
-        return [Answer(None, (ManifestFault("", "is too large or too entangled to be checked"),))]
+        return [Answer(None, (ManifestFault("", "is too large or too complex to be checked"),))]
     return [answer_from(document) for document in json.loads(done.stdout)]

@@ -1,4 +1,4 @@
-"""The shape of a Workflow by Hera's models, and strictly: a field that they do not know is a fault.
+"""Checks the shape of a Workflow strictly by Hera's models: an unknown field is a fault.
 
 Importing the models takes about a second and 40 MB, so only the checking process does it (see `process`).
 """
@@ -21,11 +21,11 @@ API_VERSION = "argoproj.io/v1alpha1"
 
 
 def shape_faults(manifest: dict[str, Any]) -> list[ManifestFault]:
-    """Return where a manifest is not a Workflow as Argo's own API describes it."""
+    """Return the faults of a manifest that is not a Workflow as Argo's API describes it."""
     header = list(_header_faults(manifest))
     if any(fault.pointer == "/kind" for fault in header):
-        return header  # Every other field would be at fault too, and say nothing.
-    # A run brings its own name, so a manifest may leave out its metadata.
+        return header  # Every other field would have a fault too, of no use to the reader.
+    # A run has its own name, so a manifest may leave out its metadata.
     manifest = {"metadata": {}} | _with_texts(manifest, "")
     return [*header, *_unknown_fields(manifest, Workflow, ""), *_model_faults(manifest)]
 
@@ -39,7 +39,7 @@ def _header_faults(manifest: dict[str, Any]) -> Iterator[ManifestFault]:
 
 
 def _with_texts(value: Any, key: str) -> Any:
-    """Return a manifest with parameters' numbers and booleans as texts: Argo takes them so, the models don't."""
+    """Return a manifest with parameters' numbers and booleans as texts: Argo accepts them, the models do not."""
     if isinstance(value, list):
         return [_with_texts(item, key) for item in value]
     if not isinstance(value, dict):
@@ -54,7 +54,7 @@ def _with_texts(value: Any, key: str) -> Any:
 
 
 def _model_faults(manifest: dict[str, Any]) -> Iterator[ManifestFault]:
-    # From JSON, so that strictness is that of JSON types: "true" is no bool, but a time may be text.
+    # Validated as JSON, so that the types are those of JSON: "true" is not a boolean, but a time may be a text.
     try:
         Workflow.model_validate_json(json.dumps(manifest), strict=True)
     except ValidationError as error:
@@ -63,7 +63,7 @@ def _model_faults(manifest: dict[str, Any]) -> Iterator[ManifestFault]:
             pointer = _pointer(manifest, found["loc"])
             if found["type"] == "missing":
                 pointer = f"{pointer}/{escape(found['loc'][-1])}"
-            if pointer in seen:  # One for each branch of a union; the first says enough.
+            if pointer in seen:  # There is one for each branch of a union; the first is enough.
                 continue
             seen.add(pointer)
             name = _name(pointer)
@@ -72,13 +72,13 @@ def _model_faults(manifest: dict[str, Any]) -> Iterator[ManifestFault]:
 
 
 def _name(pointer: str) -> str:
-    """Return the field that a pointer ends in, with the index when it is an item of a list."""
+    """Return the field at the end of a pointer, with the index if it is an item of a list."""
     parts = pointer.split("/")
     return "/".join(parts[-2:] if parts[-1].isdecimal() else parts[-1:])
 
 
 def _pointer(value: Any, location: tuple[int | str, ...]) -> str:
-    """Return the pointer of a pydantic location, which also names the branches of unions that it went through."""
+    """Return the pointer of a pydantic location, which also contains the branches of unions."""
     pointer = ""
     for part in location:
         inside = (isinstance(value, dict) and part in value) or (

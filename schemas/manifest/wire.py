@@ -1,4 +1,4 @@
-"""Questions and answers as JSON, between the service and the checking process. Knows no Hera."""
+"""Questions and answers as JSON, between the service and the checking process. Does not import Hera."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def question_from(document: dict[str, Any]) -> Question:
 
 
 def _frozen(value: Any) -> Any:
-    """Return what JSON made a list of as the tuple that it was."""
+    """Return lists as tuples: JSON turned the tuples into lists."""
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 

@@ -125,7 +125,7 @@ def test_retrying_several_says_which_cannot(operator: Client, training: Executio
 
     page = act(operator, "retry_selected", training, other)
 
-    assert f"Execution {training.pk} was tried again." in page
+    assert f"Execution {training.pk} was retried." in page
     assert set(Execution.objects.values_list("pk", "attempt")) == {(training.pk, 2), (other.pk, 1)}
     assert f"Execution {other.pk}: The execution is pending" in page
 
@@ -177,9 +177,9 @@ def test_one_is_stopped_and_tried_again_from_its_own_page(operator: Client, trai
     assert f"Execution {training.pk} was stopped." in stopped
     assert 'name="_stop"' not in stopped
     assert 'name="_retry"' in stopped
-    assert f"Execution {training.pk} was tried again." in again
+    assert f"Execution {training.pk} was retried." in again
     assert 'name="_retry"' not in again
-    assert "Somebody stopped it" in again
+    assert "The execution was stopped" in again
     assert all(run.name in again for run in WorkflowRun.objects.all())
 
 

@@ -67,4 +67,4 @@ def test_a_workflow_that_is_stopped_for_its_end_does_not_change_how_the_executio
     run_observe(run_id=run.pk, status=WorkflowStatus(run.name, WorkflowPhase.FAILED, "stopped", version="2"))
 
     execution = Execution.objects.get()
-    assert (execution.reason, execution.message) == ("callback", "The Workflow failed without saying why.")
+    assert (execution.reason, execution.message) == ("callback", "The Workflow failed without giving a reason.")

@@ -42,7 +42,7 @@ def begun(cluster: RecordingEngine) -> WorkflowRun:
     return run_observe(run_id=run.pk, status=status)
 
 
-SAID = "Step train, container ai (exit code 3), said last: no GPU"
+SAID = "Step train, container ai (exit code 3), wrote last: no GPU"
 
 
 def test_a_failure_that_is_called_back_says_step_container_code_and_last_line(cluster: Any, training: Any) -> None:

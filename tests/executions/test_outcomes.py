@@ -236,7 +236,7 @@ def test_a_tag_that_argo_left_as_it_is_is_no_message(training: Execution) -> Non
 
     training.refresh_from_db()
     assert (training.state, training.reason) == (State.FAILED, "callback")
-    assert training.message == "The Workflow failed without saying why."
+    assert training.message == "The Workflow failed without giving a reason."
 
 
 def test_the_engine_says_why_where_the_callback_does_not_know(training: Execution) -> None:

@@ -39,10 +39,10 @@ def known(*nodes: ClusterNode, engine: str = "local") -> None:
     [
         (None, []),
         ({"a": Readiness(True), "b": Readiness(True, ("b-2: down",))}, []),
-        ({"a": Readiness(True)}, [AwaitedPartner("b", "it has no node")]),
+        ({"a": Readiness(True)}, [AwaitedPartner("b", "it has no cluster node")]),
         (
             {"a": Readiness(True), "b": Readiness(False, ("b-1: down", "b-2"))},
-            [AwaitedPartner("b", "none of its nodes is ready (b-1: down; b-2)")],
+            [AwaitedPartner("b", "none of its cluster nodes is ready (b-1: down; b-2)")],
         ),
     ],
 )
@@ -52,8 +52,8 @@ def test_those_without_a_ready_node_are_awaited(readiness: Any, awaited: Any) ->
 
 def test_words_name_everybody() -> None:
     assert waiting_words([]) == ""
-    assert waiting_words([AwaitedPartner("a", "it has no node"), AwaitedPartner("b", "x")]) == (
-        "Waiting for a: it has no node, and for b: x."
+    assert waiting_words([AwaitedPartner("a", "it has no cluster node"), AwaitedPartner("b", "x")]) == (
+        "The execution waits for a (it has no cluster node) and b (x)."
     )
 
 
@@ -68,11 +68,11 @@ def test_an_execution_for_a_partner_without_a_ready_node_is_accepted_with_a_warn
     [warning] = response.json()["warnings"]
     assert response.status_code == 201
     assert warning["pointer"] == POINTER
-    assert "none of its nodes is ready (node-1: Kubelet stopped posting node status.)" in warning["detail"]
+    assert "none of its cluster nodes is ready (node-1: Kubelet stopped posting node status.)" in warning["detail"]
     assert response.json()["state"] == {
         "status": "pending",
-        "message": "Waiting for data-partner-1: none of its nodes is ready"
-        " (node-1: Kubelet stopped posting node status.).",
+        "message": "The execution waits for data-partner-1 (none of its cluster nodes is ready"
+        " (node-1: Kubelet stopped posting node status.)).",
     }
     assert api.get(response["Location"]).json()["warnings"] == [warning]
     assert api.get(URL).json()["results"][0]["warnings"] == [warning]
@@ -123,7 +123,10 @@ def test_what_its_run_says_it_waits_for_is_the_executions_message(api: APIClient
 def test_a_run_is_told_whom_it_waits_for(training: Execution) -> None:
     known(CENTRAL)
 
-    assert ExecutionOwner().waits_for(WorkflowRun.objects.get()) == "Waiting for data-partner-1: it has no node."
+    assert (
+        ExecutionOwner().waits_for(WorkflowRun.objects.get())
+        == "The execution waits for data-partner-1 (it has no cluster node)."
+    )
 
 
 def test_a_list_asks_no_more_the_longer_it_is(api: APIClient, training: Execution) -> None:

@@ -56,7 +56,7 @@ def test_a_model_that_the_registry_has_is_not_trained_again(make_schema: Any, re
     make_schema()
     registry.trained = {8: (NAME, 1, PATIENTS)}
 
-    assert "is the name of an AI model, 8 in the model registry" in refused()
+    assert "is the name of an AI model (8 in the model registry" in refused()
     assert not Execution.objects.exists()
 
 
@@ -66,7 +66,7 @@ def test_a_model_is_not_retrained_under_its_own_name(make_schema: Any, registry:
     document = training_document()
     document["ai_elements"]["ai_engines"][0]["ai_model"] = 1
 
-    assert "is the name of the AI model that this starts from, 1 in the model registry" in refused(document)
+    assert "is the name of the AI model that this execution starts from (1 in the model registry" in refused(document)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_second_training_is_refused_while_the_first_is_under_way(
     make_schema("again")
     first = create()
 
-    assert f"execution {first.pk}, which is under way" in refused(training_document(schema="again"))
+    assert f"execution {first.pk} trains" in refused(training_document(schema="again"))
     assert WorkflowRun.objects.count() == 1
 
 
@@ -114,7 +114,7 @@ def test_one_that_comes_in_between_is_seen_in_the_transaction(
 
     monkeypatch.setattr(registry, "find_model", meanwhile)
 
-    assert "which is under way" in refused()
+    assert "trains with the same AI engine version" in refused()
 
 
 def test_an_other_training_under_way_keeps_nobody(make_schema: Any, registry: RegistryInMemory) -> None:
@@ -149,7 +149,7 @@ def test_one_that_has_failed_keeps_nobody_and_is_not_tried_again_meanwhile(
     second = create()
     WorkflowRun.objects.filter(owner_id=first.pk).update(workflow_ended_at="2026-01-01T00:00:00Z")
 
-    with pytest.raises(Conflict, match=f"Execution {second.pk}, which is under way"):
+    with pytest.raises(Conflict, match=f"Execution {second.pk} has not ended"):
         execution_retry(execution_id=first.pk)
 
     execution_to_failed(execution_id=second.pk, document={"message": "x"})

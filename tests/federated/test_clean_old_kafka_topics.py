@@ -129,7 +129,7 @@ def test_days_that_make_no_sense_are_refused(own: Kafka, days: str) -> None:
 
 
 def test_there_is_nothing_to_do_without_a_broker() -> None:
-    assert clean() == ["No adapter has topics: nothing to do."]
+    assert clean() == ["No adapter uses topics: nothing to do."]
 
 
 def test_a_training_goes_on_beside_it(own: Kafka, tmp_path: Path) -> None:

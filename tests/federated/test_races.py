@@ -195,7 +195,7 @@ def test_a_listener_that_breaks_is_replaced(monkeypatch: pytest.MonkeyPatch, cap
         patch.setattr(waiting, "Listener", Broken)
         looks = iter([None] * 3 + [True])
         assert wait_for(lambda: next(looks), 3600)
-    assert "nobody listens" in caplog.text
+    assert "The listener for messages of channels failed" in caplog.text
     heard: list[int] = []
 
     def look() -> bool | None:

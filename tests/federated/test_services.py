@@ -204,8 +204,8 @@ SASL = {"security_protocol": "SASL_SSL", "username": "u", "password": "p"}
         ({"timeout_seconds": 0}, "above 0"),
         ({"security_protocol": "SASL_SSL"}, "username and password"),
         (SASL | {"sasl_mechanism": "GSSAPI"}, "must be one of"),
-        (SASL | {"sasl_mechanism": "PLAIN"}, "can't give each channel a user"),
-        (SASL | {"workflow_username": "w"}, "workflow_password is needed"),
+        (SASL | {"sasl_mechanism": "PLAIN"}, "cannot give each channel a user"),
+        (SASL | {"workflow_username": "w"}, "workflow_password is required"),
     ],
 )
 def test_options_of_kafka_that_can_not_be_are_found_at_the_start(settings, options, words: str) -> None:

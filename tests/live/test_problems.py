@@ -108,7 +108,7 @@ def test_a_document_with_one_fault_says_it_in_its_detail(service: LocalService) 
     body = '{"schema": "nothing"}'
     _, _, content = sent(service, "POST", LIST, {**JSON, "Content-Length": str(len(body))}, body)
 
-    assert json.loads(content)["detail"] == "/data/schema: names no Schema that is stored here"
+    assert json.loads(content)["detail"] == "/data/schema: is not the name of a Schema"
 
 
 def test_pages_for_people_are_pages(service: LocalService) -> None:

@@ -67,3 +67,4 @@ def test_filters_say_what_they_take(document):
 
     assert parameters["state"]["description"].startswith("One of: pending, running, succeeded, failed; or several")
     assert parameters["created_at_after"]["description"].startswith("A time")
+    assert parameters["q"]["description"] == "A text. Only entries that contain it, ignoring case."

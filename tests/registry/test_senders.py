@@ -135,7 +135,7 @@ def test_an_empty_json_file_is_called_empty(api, content):
 
 
 @pytest.mark.parametrize("resource", ["ai_models", "generic_files"])
-@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (zips.zipped(), "without a file in it")])
+@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (zips.zipped(), "without files")])
 def test_an_archive_without_a_file_is_refused(api, resource, content, words):
     files = {"contents": SimpleUploadedFile("contents", content)}
     document = {"name": "m"}

@@ -51,7 +51,7 @@ def test_runs_are_stopped_from_the_list(admin_client, make_run):
         reverse(LIST), {"action": "stop", "_selected_action": [queued.pk, ended.pk]}, follow=True
     )
 
-    assert "2 asked to stop; 1 of them had not been submitted." in answer.content.decode()
+    assert "Runs to stop: 2. Stopped before they were submitted: 1." in answer.content.decode()
     assert WorkflowRun.objects.get(pk=queued.pk).stop_requested_at is not None
 
 

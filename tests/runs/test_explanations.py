@@ -176,14 +176,15 @@ def test_owner_node_and_engine_are_heard_and_nobody_repeats_another(
     run = make_run(now=START)
     nodes = {"a": {**PENDING["a"], "message": "Unschedulable: no node matches"}}
     run_observe(run_id=run.pk, status=status_of(run, nodes=nodes), now=START)
-    owner.waits_for = lambda run: "Waiting for data-partner-1: it has no node."
+    owner.waits_for = lambda run: "The execution waits for data-partner-1 (it has no cluster node)."
     cluster.explanations[run.name] = "train: Unschedulable: no node matches its selector"
     clock.forward(3)
 
     explainer.look()
 
     assert now_of(run).message == (
-        "Waiting for data-partner-1: it has no node. train: Unschedulable: no node matches its selector."
+        "The execution waits for data-partner-1 (it has no cluster node). "
+        "train: Unschedulable: no node matches its selector."
     )
 
 

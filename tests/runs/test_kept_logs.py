@@ -170,7 +170,7 @@ def test_a_workflow_that_was_gone_before_is_written_down(api, ended, cluster):
     assert WorkflowRun.objects.get(pk=ended.pk).released_at == NOW
     answer = logs_of(api, ended)
     assert answer.status_code == 404
-    assert answer.json()["detail"] == "Its Workflow was gone before its log could be copied."
+    assert answer.json()["detail"] == "The Workflow was gone before its log could be copied."
 
 
 def test_an_engine_that_is_away_is_asked_again(ended, cluster):
@@ -224,7 +224,7 @@ def test_a_storage_that_is_full_leaves_nothing_behind(ended, cluster, monkeypatc
     assert not RunLog.objects.exists()
     run_wound_up(ended, cluster, NOW + endings.PATIENCE)
 
-    assert RunLog.objects.get().note.startswith("Its log could not be copied")
+    assert RunLog.objects.get().note.startswith("The log could not be copied")
 
 
 def test_one_talkative_container_does_not_keep_out_the_others(api, ended, cluster, monkeypatch):
@@ -236,9 +236,9 @@ def test_one_talkative_container_does_not_keep_out_the_others(api, ended, cluste
     carried(cluster)
 
     lines = text_of(logs_of(api, ended, "?prefix=false")).splitlines()
-    assert lines[-2:] == ["[cut here: only 0 MiB of this are kept]", "the last"]
+    assert lines[-2:] == ["[The log was cut here: 0 MiB are stored.]", "the last"]
     assert len(lines) < 20
-    assert RunLog.objects.get().note == "Some of its containers wrote more than is kept."
+    assert RunLog.objects.get().note == "The log is incomplete: some containers wrote more than is stored."
 
 
 def test_a_log_has_an_end(api, ended, cluster, monkeypatch):
@@ -249,7 +249,7 @@ def test_a_log_has_an_end(api, ended, cluster, monkeypatch):
     carried(cluster)
 
     lines = text_of(logs_of(api, ended, "?node=a&prefix=false")).splitlines()
-    assert lines[-1] == "[cut here: only 0 MiB of this are kept]"
+    assert lines[-1] == "[The log was cut here: 0 MiB are stored.]"
     assert RunLog.objects.get().size_bytes <= 1000
     assert "first" in RunLog.objects.get().note
 

@@ -216,7 +216,7 @@ def test_a_deadline_fails_the_run_and_stops_its_workflow(make_run, status_of):
 
     run.refresh_from_db()
     assert (run.phase, run.reason) == ("failed", "deadline")
-    assert run.message == "It had not ended by its deadline, 2026-01-01 12:01:00 UTC. Last known: working"
+    assert run.message == "The run had not ended by its deadline, 2026-01-01 12:01:00 UTC. Last known: working"
     assert run.stop_requested_at == run.next_try_at == late
 
 
@@ -230,7 +230,9 @@ def test_a_pending_deadline_says_what_was_waited_for(make_run, status_of):
 
     run.refresh_from_db()
     assert (run.phase, run.reason) == ("failed", "deadline")
-    assert run.message == "Nothing of it had started by 2026-01-01 12:00:05 UTC. Last known: train: no node matches"
+    assert (
+        run.message == "No step of the run had started by 2026-01-01 12:00:05 UTC. Last known: train: no node matches"
+    )
 
 
 def test_what_has_started_has_met_its_pending_deadline(make_run, status_of):

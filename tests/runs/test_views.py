@@ -171,7 +171,7 @@ def test_streams_cannot_be_chosen_where_the_engine_has_them_as_one(api, running,
     answer = api.get(f"/api/runs/{running.name}/logs/?stream=stdout")
 
     assert answer.status_code == 400
-    assert "both outputs of a container as one" in answer.json()["errors"][0]["detail"]
+    assert "does not tell a container's two outputs apart" in answer.json()["errors"][0]["detail"]
 
 
 def test_logs_are_json_lines_where_json_is_accepted(api, running):

@@ -237,7 +237,7 @@ def test_descriptors_must_differ(api):
     ("files", "detail"),
     [
         ({"auxiliary_file": part(b"")}, "is empty"),
-        ({"auxiliary_file": part(b"a: b\n" * 200_000)}, "is larger than"),
+        ({"auxiliary_file": part(b"a: b\n" * 200_000)}, "must have at most"),
         ({"manifest": part()}, "is missing"),
         ({"auxiliary_file": part(b"\xff\xfe\x00")}, "is not UTF-8"),
     ],
@@ -257,7 +257,7 @@ def test_a_manifests_faults_name_their_place(api):
 
     assert found == {
         "/files/auxiliary_file#/spec/templates/0/container/args/0": "line 12, column 14: uses the parameter "
-        "execution_ids, which the manifest doesn't declare and nobody provides; did you mean execution_id?"
+        "execution_ids, which is neither declared nor provided; did you mean execution_id?"
     }
 
 

@@ -32,7 +32,7 @@ def test_it_says_what_the_engine_would_not_run(tmp_path, capsys):
 
 
 def test_it_tells_when_nothing_is_there(tmp_path):
-    with pytest.raises(CommandError, match="No manifest is there"):
+    with pytest.raises(CommandError, match="No manifests were found"):
         call_command("check_manifests", str(tmp_path))
     with pytest.raises(CommandError, match="neither a file nor a folder"):
         call_command("check_manifests", str(tmp_path / "nowhere"))

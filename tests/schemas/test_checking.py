@@ -297,7 +297,7 @@ def test_a_template_within_a_step_has_the_inputs_around_it():
         inline: {container: {image: x, args: ["{{inputs.parameters.who}} {{inputs.parameters.nobody}}"]}}
 """
 
-    assert list(faults(manifest(text)).values()) == ["uses the input nobody, which its template doesn't declare"]
+    assert list(faults(manifest(text)).values()) == ["uses the input nobody, which its template does not declare"]
 
 
 MOUNTS = """\

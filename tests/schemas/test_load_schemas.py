@@ -57,7 +57,7 @@ def test_check_changes_nothing_and_fails_when_something_would_change(capsys):
 def test_an_installation_whose_policy_refuses_them_stores_none(settings, capsys):
     settings.MANIFEST_SERVICE_ACCOUNTS = []
 
-    with pytest.raises(CommandError, match="none was changed"):
+    with pytest.raises(CommandError, match="no Schema was changed"):
         call_command("load_schemas")
     assert not Schema.objects.exists()
     assert "service-accounts" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_a_plain_workflow_is_given_no_parameters_of_ai_engines(api):
 
     response = api.post(URL, data, format="multipart")
 
-    assert "which the manifest doesn't declare" in response.json()["errors"][0]["detail"]
+    assert "which is neither declared nor provided" in response.json()["errors"][0]["detail"]
 
 
 @pytest.mark.parametrize("missing", ["input_elements", "output_elements"])

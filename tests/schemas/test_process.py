@@ -47,7 +47,7 @@ def test_a_manifest_that_takes_too_long_is_refused(monkeypatch):
     (answer,) = check_apart([GOOD])
 
     assert isinstance(answer, Answer)
-    assert [fault.detail for fault in answer.faults] == ["is too large or too entangled to be checked"]
+    assert [fault.detail for fault in answer.faults] == ["is too large or too complex to be checked"]
 
 
 def test_the_service_itself_loads_no_hera():

@@ -140,4 +140,4 @@ def test_a_list_of_64_bits_is_read(monkeypatch):
     ids=["nothing", "folders", "what macOS leaves"],
 )
 def test_an_archive_without_a_file_is_refused(content):
-    assert fault_of(io.BytesIO(content)) == "is a zip archive without a file in it"
+    assert fault_of(io.BytesIO(content)) == "is a zip archive without files"

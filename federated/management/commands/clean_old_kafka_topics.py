@@ -20,22 +20,22 @@ _HEAD = ("TOPIC", "EXECUTION", "WHY", "STATE")
 
 
 class Command(BaseCommand):
-    help = "Delete the Kafka topics of ended and of deleted executions, and no other."
+    help = "Delete the Kafka topics of ended and deleted executions, and no other topics."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Only say what would be deleted.")
+        parser.add_argument("--dry-run", action="store_true", help="List what would be deleted, and delete nothing.")
         parser.add_argument(
             "--orphans",
             type=_days,
             metavar="DAYS",
-            help="Also delete topics of our form of name that no channel here has, when their execution began more "
-            "than DAYS days ago. They may be those of another orchestrator at the same brokers.",
+            help="Also delete topics named like a channel's that belong to no channel of this service, if their "
+            "execution began more than DAYS days ago. They may belong to another orchestrator at the same brokers.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         adapters = list(_outside_adapters())
         if not adapters:
-            self.stdout.write("No adapter has topics: nothing to do.")
+            self.stdout.write("No adapter uses topics: nothing to do.")
             return
         failures = []
         outcomes: list[Outcome] = []
@@ -72,7 +72,7 @@ class Command(BaseCommand):
 
 
 def _outside_adapters() -> Iterator[tuple[str, ChannelAdapter]]:
-    """Yield the adapters that keep messages elsewhere; what this service keeps goes with its own transactions."""
+    """Yield the adapters that keep messages outside this service; its own rows are deleted in its transactions."""
     for alias in settings.FEDERATED_ADAPTERS:
         adapter = get_adapter(alias)
         if not isinstance(adapter, DatabaseAdapter):
@@ -82,5 +82,5 @@ def _outside_adapters() -> Iterator[tuple[str, ChannelAdapter]]:
 def _days(text: str) -> int:
     days = int(text)
     if not 0 < days <= 36_500:
-        raise ValueError("days are from 1 to 36500")
+        raise ValueError("the number of days must be from 1 to 36500")
     return days

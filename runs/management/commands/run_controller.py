@@ -15,15 +15,15 @@ from runs.engines import get_engine
 
 logger = logging.getLogger(__name__)
 
-# A tenth of what Python takes, and still much longer than a switch of threads.
+# A tenth of Python's default, and still much longer than a switch of threads takes.
 SWITCH_SECONDS = 0.0005
 
 
 class Command(BaseCommand):
-    help = "Submit, watch and stop Workflows until interrupted; several may run on one database."
+    help = "Submit, watch and stop Workflows until interrupted. Several controllers may run on one database."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # A thread in a transaction needs the interpreter at each of its statements, while others wait for its end.
+        # A thread in a transaction needs the interpreter for each statement, while other threads wait for its end.
         sys.setswitchinterval(SWITCH_SECONDS)
         engines = [get_engine(alias) for alias in settings.ENGINES]
         controller = Controller(engines)

@@ -1,4 +1,4 @@
-"""Say of manifests in files whether they may be uploaded, without storing anything."""
+"""Check whether manifests in files may be uploaded, without storing anything."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class Command(BaseCommand):
-    help = "Check manifests against this installation's policy and engine, as an upload does; store nothing."
+    help = "Check manifests against this installation's policy and engine, as an upload does. Nothing is stored."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("paths", nargs="+", type=Path, help="Files, or folders that are searched for them.")
+        parser.add_argument("paths", nargs="+", type=Path, help="Manifest files, or folders to search for them.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         files = list(_files(options["paths"]))
         if not files:
-            raise CommandError("No manifest is there: files end in .yaml, .yml or .json.")
+            raise CommandError("No manifests were found: their files end in .yaml, .yml or .json.")
         refused = 0
         for path, answer in zip(files, judged_manifests([_content(path) for path in files]), strict=True):
             self.stdout.write(f"{path}: {'refused' if answer.faults else 'accepted'}")
@@ -47,5 +47,5 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _content(path: Path) -> bytes:
     with path.open("rb") as file:
-        # One byte more than is allowed tells the reader that there are too many.
+        # One byte more than is allowed is read, so that a file that is too large is noticed.
         return file.read(MAX_BYTES + 1)

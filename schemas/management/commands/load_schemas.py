@@ -26,11 +26,11 @@ class _Plan:
 
 
 class Command(BaseCommand):
-    """A Schema that somebody has changed here, or stored under a shipped one's name, is theirs: it is left alone."""
+    """A Schema that was changed in this installation, or stored under a shipped Schema's name, is kept as it is."""
 
     help = (
-        "Create the shipped Schemas, and store those that were shipped otherwise before as a new version. "
-        "What was changed here is kept."
+        "Create the shipped Schemas, and store a new version of those that differ from the present release. "
+        "Schemas that were changed in this installation are kept."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--overwrite",
             action="store_true",
-            help="Store the shipped ones as a new version of what was changed here too.",
+            help="Also store the shipped Schema as a new version if the Schema was changed in this installation.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,15 +47,17 @@ class Command(BaseCommand):
         if not options["check"]:
             for plan, checked in zip(due, self._checked(due), strict=True):
                 _carry_out(plan, checked)
-            # Whatever way it came here: it is what is shipped, and goes with it to the next release.
+            # However it was stored: it equals the shipped Schema, so the next release may update it.
             same = [plan.shipped.name for plan in plans if not plan.action]
             Schema.objects.filter(name__in=same, is_shipped=False).update(is_shipped=True)
         self._print(plans, done=not options["check"])
         if options["check"] and due:
-            raise CommandError(f"{len(due)} of {len(plans)} shipped Schemas are not stored as they are shipped.")
+            raise CommandError(
+                f"{len(due)} of {len(plans)} shipped Schemas are missing or differ from the present release."
+            )
 
     def _checked(self, plans: list[_Plan]) -> list[CheckedSchema]:
-        """Return the Schemas as they may be stored, all of them or none: a setting may refuse what one asks for."""
+        """Return the checked Schemas, all or none: the settings of this installation may refuse a Schema."""
         results = check_shipped([(plan.shipped.document, plan.shipped.manifest_yaml) for plan in plans])
         checked: list[CheckedSchema] = []
         for plan, result in zip(plans, results, strict=True):
@@ -65,7 +67,9 @@ class Command(BaseCommand):
             for fault in result:
                 self.stderr.write(f"{plan.shipped.name}: {fault.pointer}: {fault.detail}")
         if len(checked) < len(plans):
-            raise CommandError("Some shipped Schemas do not pass the checks of this installation; none was changed.")
+            raise CommandError(
+                "Some shipped Schemas do not pass the checks of this installation; no Schema was changed."
+            )
         return checked
 
     def _print(self, plans: list[_Plan], *, done: bool) -> None:
@@ -91,7 +95,7 @@ def _plan(shipped: ShippedSchema, *, overwrite: bool) -> _Plan:
 
 
 def _text(stored: Schema) -> bytes | None:
-    """Return the stored manifest's text, or None when the storage has lost it."""
+    """Return the stored manifest's text, or None if it is no longer stored."""
     try:
         with stored.auxiliary_file.open("rb") as file:
             content: bytes = file.read()
@@ -107,5 +111,8 @@ def _carry_out(plan: _Plan, checked: CheckedSchema) -> None:
         else:
             schema_replace(schema=plan.stored, checked=checked, is_shipped=True)
     except (Conflict, NotFound, InvalidInput):
-        # Another process that starts at the same time, or a person, was faster: what it stored stands.
-        logger.warning("a shipped Schema was changed meanwhile", extra={"schema": plan.shipped.name})
+        # Another process that starts at the same time, or a user, was faster: its version is kept.
+        logger.warning(
+            "A shipped Schema was changed by another process in the meantime and is kept",
+            extra={"schema": plan.shipped.name},
+        )

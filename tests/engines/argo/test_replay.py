@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 60.0
 
 SUCCEEDED = (RunPhase.SUCCEEDED, RunReason.NONE)
 FAILED = (RunPhase.FAILED, RunReason.ENGINE)
-GONE = "Its Workflow disappeared from the engine before its end was seen."
+GONE = "The Workflow disappeared from the engine before its end was seen."
 # How each recording's run ends: phase, reason, message; what the engine said on the way, where the end does not say it.
 EXPECTED: dict[str, tuple[tuple[RunPhase, RunReason], str]] = {
     "container-set": (SUCCEEDED, ""),
@@ -49,22 +49,22 @@ EXPECTED: dict[str, tuple[tuple[RunPhase, RunReason], str]] = {
     ),
     "oom-killed": (
         FAILED,
-        "oom-killed: main: OOMKilled (exit code 137). Step oom-killed, container main (exit code 137), left no log. "
-        "It took more memory than it may: raise its memory limit, or give it less.",
+        "oom-killed: main: OOMKilled (exit code 137). Step oom-killed, container main (exit code 137), wrote no log. "
+        "The container used more memory than its limit: raise the limit, or give the container less data.",
     ),
     "output-parameter": (SUCCEEDED, ""),
     "pod-deleted": (SUCCEEDED, ""),
     "retry-exhausted": (
         FAILED,
         "No more retries left (retry-exhausted(0): main: Error (exit code 7)). "
-        "Step retry-exhausted(1), container main (exit code 7), left no log.",
+        "Step retry-exhausted(1), container main (exit code 7), wrote no log.",
     ),
     "retry-then-succeed": (SUCCEEDED, ""),
     "sidecar-and-init": (SUCCEEDED, ""),
     "step-fails": (
         FAILED,
         "child 'step-fails-1755976867' failed (bad: main: Error (exit code 3)). "
-        "Step bad, container main (exit code 3), left no log.",
+        "Step bad, container main (exit code 3), wrote no log.",
     ),
     "steps-succeed": (SUCCEEDED, ""),
     "stopped-with-exit-handler": ((RunPhase.STOPPED, RunReason.STOPPED), "Stopped with strategy 'Stop'"),
