@@ -168,8 +168,8 @@ def test_an_answer_that_is_taken_back_counts_as_a_failure() -> None:
     roll = _roll(minimum=2, continues=True)
     _answer(roll, "a", "b", "c")
 
-    roll.reject("c", "it holds no array")
+    roll.reject("c", "it has no arrays")
 
-    assert (roll.answered, roll.failed, roll.complete) == ({"a", "b"}, {"c": "it holds no array"}, True)
+    assert (roll.answered, roll.failed, roll.complete) == ({"a", "b"}, {"c": "it has no arrays"}, True)
     with pytest.raises(RoundError, match="fewer than 2 clients are left in round 0"):
-        roll.reject("b", "it holds no array")
+        roll.reject("b", "it has no arrays")
