@@ -25,7 +25,7 @@ DOWNLOAD_RESUME_RETRIES = 4
 
 @dataclass(frozen=True)
 class Literal:
-    """A reference whose value is JSON already, so that it stands in the arguments without quotes."""
+    """A reference whose value is JSON already, so that it is written into the arguments without quotes."""
 
     reference: str
 
@@ -103,7 +103,8 @@ def download_ai_model(engine: AIEngine, path: str) -> Action:
 
 
 def prepare_internal_data(path: str, partner: str = parameter("execution_dataPartner")) -> Action:
-    """Return the action that lays out what was posted for a data partner, given as a reference to its name."""
+    """Return the action that writes the posted data of a data partner into workbooks, given as a reference to its
+    name."""
     return {
         "name": "prepare_internal_data",
         "information_url": f"{EXECUTION_URL}/retrieve_data_partner_information/?data_partner={partner}",
@@ -200,7 +201,7 @@ def ai_model_upload(engine: AIEngine, parent: bool = False) -> Action:
 
 
 def evaluation_metrics_upload(engine: AIEngine) -> Action:
-    """Return the upload of what an AI engine measured of the model that it was given."""
+    """Return the upload of the metrics that an AI engine measured for the given model."""
     return {
         "evaluation_metrics_upload_url": f"{REGISTRY_API}/evaluation_metrics/update_or_create/",
         "evaluation_metrics_delete_url": f"{REGISTRY_API}/evaluation_metrics/",
@@ -214,7 +215,7 @@ def evaluation_metrics_upload(engine: AIEngine) -> Action:
 
 
 def partners_metrics_upload(folder: str) -> Action:
-    """Return the upload of what each data partner measured of the model that is uploaded with it.
+    """Return the upload of the metrics of each data partner for the model that is uploaded with them.
 
     `folder` holds `<partner>.json`; each is stored as measured on that partner's patients.
     """

@@ -1,4 +1,5 @@
-"""Federated training: a server on the central node, a client at each data partner, and what stores the result."""
+"""Federated training: a server on the central node, a client at each data partner, and a step that stores the
+result."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ def _graph() -> Template:
         arguments=Arguments(
             parameters=[Parameter(name=name, value=f"{{{{item.{name}}}}}") for name in (DATA_PARTNER, DATA_PATH)]
         ),
-        # Whether a training goes on without a client is for the server to say.
+        # The server decides whether a training goes on without a client.
         continue_on=ContinueOn(failed=True, error=True),
     )
     output = Artifact(name=OUTPUT, from_=f"{{{{tasks.server.outputs.artifacts.{OUTPUT}}}}}")

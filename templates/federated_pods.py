@@ -1,6 +1,6 @@
 """The pods of a federated training: a federated manager (`main`) beside an AI engine, prepared by the step runner.
 
-How the managers reach each other is nowhere here: the orchestrator adds it to their environment for each execution.
+The managers' addresses are not set here: the orchestrator adds them to the environment for each execution.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ def server_pod(*, engine: AIEngine, preparation: Sequence[Action], output: str) 
 
 
 def client_pod(*, engine: AIEngine, use_case: str, preparation: Sequence[Action]) -> ContainerSet:
-    """Build a client's pod, on the node of the data partner that it's called for.
+    """Build a client's pod, on the node of its data partner.
 
-    Its inputs are DATA_PARTNER, the partner's name, and DATA_PATH. The manager tells the server of a failure, so it
-    has no endpoint for that; a preparation that fails is told to the orchestrator, since no manager starts then.
+    Its inputs are DATA_PARTNER, the partner's name, and DATA_PATH. The manager reports a failure to the server, so it
+    has no endpoint for that; a failed preparation is reported to the orchestrator, since no manager starts then.
     """
     failure = f"{_FAILURE_URL}?data_partner={_ITS_PARTNER}"
     own = Volume(name="own-platform-vars", empty_dir=EmptyDirVolumeSource())
@@ -112,7 +112,7 @@ def client_pod(*, engine: AIEngine, use_case: str, preparation: Sequence[Action]
 
 
 def finalization_pod(*, actions: Sequence[Action], artifact: str) -> Container:
-    """Build the central pod that stores what the server left in the artifact of that name."""
+    """Build the central pod that stores the server's artifact of that name."""
     return Container(
         name="server-finalization",
         image=STEP_RUNNER_IMAGE,
@@ -147,7 +147,7 @@ def _role_pod(
     return ContainerSet(
         name=name,
         node_selector=selector,
-        # A role that starts anew takes up the round it was in, and one whose training has failed ends at once.
+        # A restarted role continues its round, and a role whose training has failed ends at once.
         retry_strategy=RETRY_ALWAYS,
         pod_spec_patch=resources({"main-ai-engine": engine}),
         volumes=[*shared_volumes(partner_path), *volumes, platform_vars_volume()],
@@ -175,7 +175,7 @@ def _role_pod(
 
 
 def _engine_linkage(engine: AIEngine) -> dict[str, str]:
-    """Return how a manager drives the AI engine beside it; times in seconds."""
+    """Return a manager's settings for the AI engine beside it; times in seconds."""
     own = {
         "CLIENT_HOST": AI_ENGINE_HOST,
         "SERVER_HOST": CALLBACK_HOST,

@@ -29,7 +29,7 @@ def _service(
     uploads: Uploads,
     pretrained: bool,
 ) -> Workflow:
-    """Build the one pod that fetches the inputs, runs the AI engine and stores what it gives."""
+    """Build the one pod that fetches the inputs, runs the AI engine and stores its results."""
     model = platform_vars("InputModel")
     fetch_model = [actions.create_directory(model), actions.download_ai_model(ENGINE, model)] if pretrained else []
     pod = ai_engine_pod(
@@ -47,7 +47,7 @@ def _service(
             actions.end_ai_engine(),
             actions.update_to_succeeded(uploads),
         ],
-        # Without it the AI engine would wait, and hold the pod, until somebody deletes the Workflow.
+        # Without it the AI engine waits, and the pod runs, until the Workflow is deleted.
         failure_actions=[actions.end_ai_engine()],
     )
     return workflow(name, [[step(step_name)]], [pod])

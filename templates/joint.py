@@ -1,4 +1,4 @@
-"""The breast cancer pipeline: five AI engines over one mammography, and one file of what they found."""
+"""The breast cancer pipeline: five AI engines over one mammography, and one file of their results."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _sequence(name: str) -> Workflow:
 
 
 def _turn(engine: AIEngine) -> Sequence[Action]:
-    """Return the actions of one AI engine, in the folders that stand for its usual paths."""
+    """Return the actions of one AI engine, in the folders that replace its usual paths."""
     own_elements = f"{AI_ELEMENTS}/{engine.descriptor}"
     model = f"{own_elements}/ai_model/"
     return [

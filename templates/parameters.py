@@ -49,10 +49,10 @@ class AIEngine:
 
     @property
     def own_api_host(self) -> str:
-        """Where this AI engine listens when several share one loopback address."""
+        """The address of this AI engine when several share one loopback address."""
         return self.parameter("plaform-vars-api-host")
 
     @property
     def own_callback_host(self) -> str:
-        """Where the step runner listens for this AI engine when several share one loopback address."""
+        """The address at which the step runner listens for this AI engine when several share one loopback address."""
         return self.parameter("prm-api-host")

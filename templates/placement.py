@@ -1,4 +1,4 @@
-"""Where each kind of work runs. The only place that knows the node labels."""
+"""The node of each kind of step; only this module has the node labels."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Placement(Enum):
 
 
 def node_selector(placement: Placement, partner: str = parameter("execution_dataPartner")) -> dict[str, str]:
-    """Return the node selector of a template by where it runs; `partner` is the reference to whose data it needs."""
+    """Return the node selector of a template by its kind of node; `partner` refers to the data partner of its data."""
     if placement is Placement.CENTRAL:
-        # The key itself is a parameter: each installation labels its central node as it likes.
+        # The key itself is a parameter: each installation chooses the label of its central node.
         return {parameter("platform_centralNodeLabelKey"): parameter("platform_centralNodeLabelValue")}
     return {DATA_PARTNER_LABEL: partner}

@@ -41,26 +41,26 @@ PLATFORM_VARS_TARGET = "/platform_vars"
 
 SHARED = {"input-elements": INPUT_ELEMENTS, "ai-elements": AI_ELEMENTS, "output-elements": OUTPUT_ELEMENTS}
 
-# A lost pod is worth another try; work that failed by itself would only fail again, after as long.
+# A lost pod is retried; a step that failed by itself would only fail again.
 RETRY_LOST_POD = RetryStrategy(limit=2, retry_policy="OnError")
 RETRY_ALWAYS = RetryStrategy(limit=2, retry_policy="Always")
 
 
 def platform_vars_volume() -> Volume:
-    """Return the volume of what the AI engines read of the platform.
+    """Return the volume of the platform's files for AI engines.
 
-    It stands in each template: Argo gives a pod those of the Workflow only where a containerSet itself mounts them, not
+    It is in each template: Argo gives a pod those of the Workflow only where a containerSet itself mounts them, not
     where one of its containers does.
     """
     return Volume(name="platform-vars", config_map=ConfigMapVolumeSource(name=platform_vars("ConfigMapName")))
 
 
 def shared_volumes(partner_path: str = "") -> list[Volume]:
-    """Return the volumes that a pod's containers share; `partner_path` is where the data partner's own files are."""
+    """Return the volumes that a pod's containers share; `partner_path` is the path of the data partner's own files."""
     volumes = [Volume(name=name, empty_dir=EmptyDirVolumeSource()) for name in SHARED]
     if partner_path:
-        # What is mounted inside another volume makes folders there that only root may write to. The step runner, who is
-        # not root, writes beside the images, so that place is a volume of its own.
+        # A mount inside another volume makes folders there that only root may write to. The step runner, which is
+        # not root, writes beside the images, so that folder is a separate volume.
         volumes.append(Volume(name="platform-data", empty_dir=EmptyDirVolumeSource()))
         source = HostPathVolumeSource(path=partner_path, type="Directory")
         volumes.append(Volume(name="partner-data", host_path=source))
@@ -68,7 +68,7 @@ def shared_volumes(partner_path: str = "") -> list[Volume]:
 
 
 def shared_mounts(partner_data: bool) -> list[VolumeMount]:
-    """Return where a container finds what the pod shares."""
+    """Return the mounts of the pod's shared volumes."""
     mounts = [VolumeMount(name=name, mount_path=path) for name, path in SHARED.items()]
     if partner_data:
         mounts.append(VolumeMount(name="platform-data", mount_path=PLATFORM_DATA))
@@ -83,7 +83,7 @@ def step_runner_arguments(actions: Sequence[Action], failure_actions: Sequence[A
 
 
 def error_message() -> Parameter:
-    """Return the output that the exit handler reports: what the step left as the reason of its failure."""
+    """Return the output that the exit handler reports: the reason of its failure."""
     return Parameter(
         name=ERROR_MESSAGE,
         global_name=ERROR_MESSAGE,

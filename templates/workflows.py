@@ -1,4 +1,4 @@
-"""What every shipped Workflow has around its pods: entry point, exit handler, clean-up."""
+"""The parts around the pods that every shipped Workflow has: entry point, exit handler, clean-up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS_AFTER_FAILURE = 1200
 
 
 def step(template: str, artifacts: dict[str, str] | None = None) -> WorkflowStep:
-    """Return a step named after its template; `artifacts` maps its input artifacts to what they come from."""
+    """Return a step named after its template; `artifacts` maps its input artifacts to their sources."""
     given = [Artifact(name=name, from_=source) for name, source in (artifacts or {}).items()]
     return WorkflowStep(name=template, template=template, arguments=Arguments(artifacts=given) if given else None)
 
