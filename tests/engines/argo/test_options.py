@@ -18,7 +18,7 @@ def test_what_is_not_given_has_a_default() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"namespaces": "argo"}, "no option namespaces"),
+        ({"namespaces": "argo"}, "unknown options of the Argo engine: namespaces"),
         ({"namespace": "Not a name"}, "not the name of a namespace"),
         ({"namespace": "argo/../x"}, "not the name of a namespace"),
         ({"instance_id": "orchestrator-preparing"}, "not allowed as an instance id"),

@@ -157,7 +157,7 @@ def test_output_that_cannot_be_kept_ends_who_goes_on_writing(world):
     world.start("yes")
     ended = world.wait()
     assert ended.exit_code == 128 + signal.SIGPIPE
-    assert "could not be kept" in ended.message
+    assert "could not be stored" in ended.message
 
 
 def test_who_writes_nothing_leaves_no_file(world):
