@@ -129,7 +129,7 @@ def test_nothing_goes_while_the_service_runs(installation):
 def test_nothing_goes_while_a_process_of_the_service_lives(installation, process, who):
     life = process()
     try:
-        with pytest.raises(CommandError, match=f"{who} runs on {installation}"):
+        with pytest.raises(CommandError, match=f"{who} is running on {installation}"):
             clear("--yes")
     finally:
         life.close()

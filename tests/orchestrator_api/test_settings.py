@@ -6,7 +6,7 @@ from tests.orchestrator_api.conftest import GIVEN
 
 
 def test_there_is_no_default_secret(read):
-    assert "missing: SECRET_KEY" in read("SECRET_KEY")["error"]
+    assert "missing settings: SECRET_KEY" in read("SECRET_KEY")["error"]
 
 
 def test_production_is_the_default(read):

@@ -84,7 +84,7 @@ def test_a_model_is_checked_against_its_digest_where_it_has_one(
 
     saved = save_model(SmallContent(b"abc"), headers, tmp_path / "a", 3)
     unchecked = save_model(SmallContent(b"abc"), {}, tmp_path / "b", 3)
-    with pytest.raises(ModelError, match=f"its {name} is another"):
+    with pytest.raises(ModelError, match=f"its {name} differs"):
         save_model(SmallContent(b"abd"), headers, tmp_path / "c", 3)
 
     assert saved.read_bytes() == unchecked.read_bytes() == b"abc"

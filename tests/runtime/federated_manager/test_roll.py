@@ -68,7 +68,7 @@ def test_a_round_whose_time_is_over_names_who_is_missing() -> None:
     roll.admit("c")
     _answer(roll, "a")
 
-    with pytest.raises(RoundError, match="1 of 3 clients answered in round 0 within 5 s; not: c"):
+    with pytest.raises(RoundError, match="1 of 3 clients answered in round 0 within 5 s; no answer of: c"):
         roll.close(5)
 
 
