@@ -79,7 +79,7 @@ def unpack(archive_path: Path, folder: Path) -> None:
                 _check_member(member)
             members = _wanted(members)
             if all(_is_folder(member) for member in members):
-                raise ArchiveError("the zip has no files")
+                raise ArchiveError("the zip is empty: it has no files")
             needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
             if needed > free:
                 raise ArchiveError(f"the zip needs {needed} bytes, but {folder} has {free} bytes free")
