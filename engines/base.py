@@ -1,4 +1,4 @@
-"""The engine port: what the orchestrator asks of whatever runs its Workflows.
+"""The engine port: what the orchestrator needs from an engine that runs Workflows.
 
 Statuses are Argo's own (https://argo-workflows.readthedocs.io/en/latest/fields/#workflowstatus): both engines speak
 `phase`, `message`, `progress` and `nodes` as the Argo controller writes them, so that a reader of a run never has to
@@ -31,7 +31,7 @@ Manifest = dict[str, Any]
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "orchestrator"
 DIGEST_ANNOTATION = "orchestrator/manifest-digest"
-# On Workflows that train together, and on no others: the bytes that a model may have.
+# Only on Workflows of federated trainings: the bytes that a model may have.
 FEDERATED_ANNOTATION = "orchestrator/max-model-bytes"
 
 
@@ -60,7 +60,7 @@ class StopStrategy(StrEnum):
 
 
 class EngineError(Exception):
-    """Anything an engine could not do."""
+    """The base of all engine errors."""
 
 
 class EngineUnavailable(EngineError):
@@ -94,11 +94,11 @@ def manifest_digest(manifest: Manifest) -> str:
 
 @dataclass(frozen=True)
 class Submission:
-    """A Workflow to run, with what travels with it.
+    """A Workflow to run, with its Secrets and ConfigMaps.
 
     `manifest` is a whole Argo Workflow object (apiVersion, kind, metadata, spec). `config_maps` and `secrets` map
-    object names to their keys and values; they belong to the Workflow and go with it. `of_installation` names the
-    ConfigMaps among them that an installation may have made itself: then that one is used as it is.
+    object names to their keys and values; they belong to the Workflow and are deleted with it. `of_installation`
+    names the ConfigMaps among them that an installation may have made itself: then that one is used as it is.
     """
 
     name: str
@@ -135,7 +135,7 @@ class WorkflowStatus:
 
 @dataclass(frozen=True)
 class WorkflowEvent:
-    """One change seen by a watch: the Workflow's status, or its last one when it is gone."""
+    """One change seen by a watch: the Workflow's status, or its last one when it is deleted."""
 
     status: WorkflowStatus
     deleted: bool = False
@@ -154,7 +154,7 @@ class LogLine:
 
 
 class LogTail(Protocol):
-    """The lines of a log as they come; None says that there is no more for the time being."""
+    """The lines of a log as they come; None means that there is no new line at the moment."""
 
     def __iter__(self) -> Iterator[LogLine | None]: ...
     def __next__(self) -> LogLine | None: ...
@@ -167,7 +167,7 @@ def _always() -> bool:
 
 @dataclass(frozen=True)
 class ClusterNode:
-    """A machine that pods can be placed on; `message` says why it is not ready, empty where it is."""
+    """A machine that pods can be placed on; `message` says why it is not ready, and is '' where it is."""
 
     name: str
     labels: Mapping[str, str]
@@ -178,12 +178,12 @@ class ClusterNode:
 class Engine(ABC):
     """Runs Workflows. Every call may raise `EngineUnavailable`, and returns within the engine's own time-outs."""
 
-    # Whether `logs` still answers after the pods, and a Workflow that its ttlStrategy takes away, are gone, up to
-    # `delete`; otherwise whoever needs them copies them.
+    # Whether `logs` still answers after the pods, and a Workflow that its ttlStrategy deletes, are gone, until
+    # `delete`; otherwise the orchestrator copies the logs.
     keeps_logs = True
     # Whether lines say which of its two outputs a container wrote to; otherwise all are `stdout`.
     tells_streams = True
-    # Whether it runs Workflows on the machine of whoever speaks to it, and needs something of that machine.
+    # Whether it runs Workflows on the caller's own machine, and has requirements on that machine.
     is_of_this_machine = False
     # Whether each `tail` has a thread.
     tails_by_thread = True
@@ -202,15 +202,16 @@ class Engine(ABC):
 
     @abstractmethod
     def watch(self, since: str = "", timeout_seconds: float = 60.0) -> Iterator[WorkflowEvent]:
-        """Yield changes of our Workflows after the cursor `since` ('' = current state of all first), then return.
+        """Yield changes of the orchestrator's Workflows after the cursor `since` ('' = current state of all first),
+        then return.
 
-        The iterator ends by itself after `timeout_seconds` without being an error; call it again with the last
+        The iterator ends after `timeout_seconds` without an error; call it again with the last
         event's cursor.
         """
 
     @abstractmethod
     def list(self) -> Iterator[WorkflowStatus]:
-        """Yield the status of every Workflow of ours."""
+        """Yield the status of every Workflow of the orchestrator."""
 
     @abstractmethod
     def get(self, name: str) -> WorkflowStatus:
@@ -221,7 +222,8 @@ class Engine(ABC):
         """Shut a Workflow down; it ends as Failed. No error when it has ended. Raises `WorkflowNotFound`."""
 
     def end_pod(self, name: str, node: str) -> bool:
-        """End a pod of a Workflow, by its node's id, as if somebody had deleted it; return whether that may be done.
+        """End a pod of a Workflow, by its node's id, as if somebody had deleted it; return False without the
+        permission.
 
         Its node ends as `Error`, and is tried again where its retryStrategy says so. No error when it has ended. Raises
         `WorkflowNotFound`.
@@ -230,7 +232,7 @@ class Engine(ABC):
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Remove a Workflow, its processes and what travelled with it. No error when it is not there."""
+        """Delete a Workflow, its processes, and its Secrets and ConfigMaps. No error when it does not exist."""
 
     @abstractmethod
     def logs(
@@ -238,14 +240,14 @@ class Engine(ABC):
     ) -> Iterator[LogLine]:
         """Yield what the containers of a Workflow (or of one node id) wrote, until the end when `follow`.
 
-        What was written before comes in the order of its times.
+        Lines that exist already come in the order of their times.
 
-        While it waits for more, `wanted` is asked every second or two, and a no ends it: a reader that went away would
-        otherwise be waited for as long as the Workflow runs. Raises `WorkflowNotFound`.
+        While it waits for more, it calls `wanted` every second or two, and False ends it: a reader that went away would
+        otherwise keep it open as long as the Workflow runs. Raises `WorkflowNotFound`.
         """
 
     def placed(self, manifest: Manifest) -> str:
-        """Return the alias of the engine that shall run a manifest: this one, or one beside it that may do more."""
+        """Return the alias of the engine for a manifest: this one, or one with more permissions."""
         return self.alias
 
     def tail(self, name: str, node: str = "") -> LogTail:
@@ -260,21 +262,21 @@ class Engine(ABC):
         return []
 
     def explain(self, name: str) -> str:
-        """Return why a Workflow does not go on, or ended as it did, as its surroundings tell; '' where they don't.
+        """Return why a Workflow waits or failed, as its surroundings report; '' where they do not.
 
-        What the Workflow's own status says is not repeated. No error when it is not there.
+        The Workflow's own status is not repeated. No error when it does not exist.
         """
         return ""
 
     def image_digests(self, name: str, images: Collection[str]) -> Mapping[str, str]:
-        """Return, of the images of a Workflow, the digests of what was run under their names, as far as is known.
+        """Return the digests of a Workflow's images that were really run, as far as they are known.
 
-        Known before it runs only where images are of the engine's own. No error when the Workflow is not there.
+        Known before it runs only for the engine's own images. No error when the Workflow does not exist.
         """
         return {}
 
     def ending(self, name: str, uid: str = "") -> WorkflowStatus | None:
-        """Return how a Workflow ended that is not there any more, or None where nothing remembers it.
+        """Return how a deleted Workflow ended, or None where it is not known.
 
         With a uid, of that Workflow only; another may have had its name.
         """

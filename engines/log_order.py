@@ -12,7 +12,7 @@ from engines.base import LogLine
 
 @dataclass(frozen=True)
 class Lines:
-    """What one source has, in its own order; it is not asked for a line before `begins_at` (RFC 3339, '' for soon)."""
+    """The lines of one source, in its order; it is not read before `begins_at` (RFC 3339, '' for at once)."""
 
     begins_at: str
     lines: Iterator[LogLine]
@@ -21,7 +21,7 @@ class Lines:
 def in_order(sources: Iterable[Lines]) -> Iterator[LogLine]:
     """Yield the lines of all sources by their times; a line without a time follows the one before it in its source.
 
-    Sources are begun as late as they can be, so that few are open at once.
+    Sources are opened as late as possible, so that few are open at once.
     """
     waiting = deque(sorted(sources, key=lambda source: time_key(source.begins_at)))
     open_ones: list[tuple[str, int, LogLine, Iterator[LogLine]]] = []

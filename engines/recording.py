@@ -1,10 +1,10 @@
-"""A double that ships: an engine that runs nothing and does what it is told.
+"""A double that ships: an engine that runs nothing and ends Workflows on command.
 
 A Workflow ends at once as its annotation `orchestrator/outcome` says (`succeed`, `fail`), or when `finish` is called
-(`hold`, the default, also by option `outcome`). `calls` holds what was asked of it, in order; while `unavailable` is
+(`hold`, the default, also by option `outcome`). `calls` holds the calls, in order; while `unavailable` is
 set, every call raises `EngineUnavailable`. With option `dir` its Workflows are kept in a file there, so that another
-instance, also of another process, knows them. Options `nodes` (a list of labels) and `keeps_logs` say what its machines
-are, and whether logs outlive them; `cluster` and `explanations` are for tests to change.
+instance, also of another process, has them. Options `nodes` (a list of labels) and `keeps_logs` describe its machines
+and whether it keeps logs; `cluster` and `explanations` are for tests to change.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LOOK_SECONDS = 0.05
 
 @dataclass
 class _State:
-    """Everything there is to know, kept in memory and, with option `dir`, in a file."""
+    """The engine's state, in memory and, with option `dir`, in a file."""
 
     number: int = 0
     statuses: dict[str, WorkflowStatus] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class RecordingEngine(Engine):
         self._file = Path(self.options["dir"], "engine.json") if self.options.get("dir") else None
         self._state = _State()
 
-    # What a test tells it
+    # Commands of tests
 
     def finish(self, name: str, phase: WorkflowPhase = WorkflowPhase.SUCCEEDED, message: str = "") -> None:
         """End a Workflow. Raises `WorkflowNotFound`."""
@@ -75,7 +75,7 @@ class RecordingEngine(Engine):
             self._put(replace(status, phase=phase, message=message, nodes={name: node}, finished_at=_now()))
 
     def vanish(self, name: str) -> None:
-        """Lose a Workflow without a word, as when somebody deletes it and the watch misses that."""
+        """Lose a Workflow silently, as when somebody deletes it and the watch misses that."""
         with self._changed:
             self._load()
             self._state.statuses.pop(name, None)
@@ -95,13 +95,13 @@ class RecordingEngine(Engine):
         with self._called("submit", submission.name):
             spec = submission.manifest.get("spec")
             if not isinstance(spec, dict):
-                raise ManifestRejected("a Workflow has a spec", "/spec")
+                raise ManifestRejected("a Workflow must have a spec", "/spec")
             for key in spec:
                 if key in ("workflowTemplateRef", "hooks"):
-                    raise ManifestRejected(f"{key} cannot be run by this engine", f"/spec/{key}")
+                    raise ManifestRejected(f"{key} is not supported by this engine", f"/spec/{key}")
             known = self._state.statuses.get(submission.name)
             if known is not None and known.digest != submission.digest:
-                raise WorkflowConflict(f"another Workflow is named {submission.name}")
+                raise WorkflowConflict(f"another Workflow already has the name {submission.name}")
             if known is not None:
                 return known
             self.submissions[submission.name] = submission
@@ -203,13 +203,13 @@ class RecordingEngine(Engine):
         with self._called("explain", name):
             return self.explanations.get(name, "")
 
-    # Its memory
+    # State
 
     def _called(self, verb: str, name: str) -> _Turn:
         if verb:
             self.calls.append((verb, name))
         if self.unavailable:
-            raise EngineUnavailable("the engine was told not to answer")
+            raise EngineUnavailable("the engine does not answer")
         return _Turn(self._changed, self._load)
 
     def _find(self, name: str) -> WorkflowStatus:
@@ -250,7 +250,7 @@ class RecordingEngine(Engine):
 
 
 class _Turn:
-    """A call that holds the engine's lock and sees what other instances did."""
+    """A call that holds the engine's lock and sees changes of other instances."""
 
     def __init__(self, lock: threading.Condition, load: Any) -> None:
         self._lock = lock

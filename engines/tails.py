@@ -1,4 +1,4 @@
-"""Logs for readers that have no thread to wait in, made of logs that wait: a thread does it for them."""
+"""Logs for readers without a thread: a thread per log waits for them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TypeVar
 
 _Line = TypeVar("_Line")
 
-# Lines that wait for their reader; more wait where they come from.
+# The most lines that wait for their reader; further lines wait at their source.
 _MOST_LINES = 1000
 _ASK_SECONDS = 0.5
 
 
 class Pumped(Iterator[_Line | None]):
-    """What a waiting iterator yields, and None where there is nothing yet.
+    """The items of a waiting iterator, and None where there is no new one.
 
-    `following` gets a function that says whether lines are still wanted, and returns the iterator. What that raises is
+    `following` gets a function that says whether lines are still wanted, and returns the iterator. Its errors are
     raised here.
     """
 
@@ -37,7 +37,7 @@ class Pumped(Iterator[_Line | None]):
         return line
 
     def close(self) -> None:
-        """Let the thread go."""
+        """End the thread."""
         self._closed.set()
 
     def _pump(self, source: Iterator[_Line]) -> None:
@@ -45,7 +45,7 @@ class Pumped(Iterator[_Line | None]):
             for line in source:
                 if not self._put(line):
                     return
-        except Exception as error:  # it is the reader's to hear
+        except Exception as error:  # the reader gets it
             self._put(error)
         else:
             self._put(StopIteration())

@@ -1,4 +1,4 @@
-"""Tokens in the admin: made and revoked, never read."""
+"""Tokens in the admin: operators make and revoke them, and see a token's text only once."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # not subscript
             return
         made, text = token_create(user=obj.user, name=obj.name, lifetime=obj.expires_at - timezone.now())
         obj.__dict__.update(made.__dict__)
-        self.message_user(request, f"The token is {text} — keep it now, it is not shown again.", messages.WARNING)
+        self.message_user(request, f"The token is {text} — store it now; it is not shown again.", messages.WARNING)
 
     @admin.action(description="Revoke the selected tokens", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.message_user(request, f"{token_revoke(tokens=queryset)} revoked.", messages.SUCCESS)
+        self.message_user(request, f"Tokens revoked: {token_revoke(tokens=queryset)}.", messages.SUCCESS)

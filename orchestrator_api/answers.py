@@ -1,4 +1,4 @@
-"""What every answer tells a browser: keep nothing of patients, run nothing that is not ours."""
+"""Headers of every answer: browsers keep no patients' data and run only this service's scripts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
     f"connect-src 'self'; form-action 'self'; {_NOTHING}"
 )
-# Everything else is data, some of it of others' making: a picture of SVG has styles, and nothing runs scripts.
+# Everything else is data, partly from others: an SVG picture may have styles, but no script runs.
 DATA_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; {_NOTHING}"
 
 _ROOMS = ("/api/", "/admin/")
 
 
 class AnswerMiddleware:
-    """Sets Cache-Control and Content-Security-Policy. Static files are answered before it is asked."""
+    """Sets Cache-Control and Content-Security-Policy. Static files are answered before this middleware."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""The API as it is served: the WSGI application in the shell that holds its clients."""
+"""The API as it is served: the WSGI application inside the ASGI shell that holds the connections."""
 
 from orchestrator_api.wsgi import application as wsgi_application
 

@@ -30,7 +30,7 @@ class TokenAuthentication(BaseAuthentication):
             return None
         try:
             if len(words) != 2:
-                raise InvalidToken("The header must read `Authorization: Bearer <token>`; a token has no blanks.")
+                raise InvalidToken("The header must read `Authorization: Bearer <token>`; a token holds no spaces.")
             text = words[1].decode("ascii")
             if text.startswith(TOKEN_PREFIX):
                 return AnonymousUser(), _live_grant(text)
@@ -46,7 +46,7 @@ class TokenAuthentication(BaseAuthentication):
 
 
 def _live_grant(text: str) -> WorkflowGrant:
-    """Return the grant of a Workflow that still runs. Raises InvalidToken."""
+    """Return the grant of a Workflow token whose Workflow still runs. Raises InvalidToken."""
     grant = read_token(text)
     runs = WorkflowRun.objects.filter(
         owner_kind=_EXECUTION_OWNER, owner_id=grant.execution_id, attempt=grant.attempt, name=grant.name

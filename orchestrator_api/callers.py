@@ -1,7 +1,7 @@
 """Where a request comes from, and whether it may come by plain HTTP.
 
-What a caller says of itself in headers is worth nothing; what a proxy says of its caller is, where settings name the
-proxy. Behind CallerMiddleware REMOTE_ADDR and `is_secure()` are to be believed.
+Headers that a caller sets about itself are ignored. Headers of a proxy count where settings name the proxy. Behind
+CallerMiddleware REMOTE_ADDR and `is_secure()` can be trusted.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 _FOR, _PROTO = "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"
 _FORWARDED = (_FOR, _PROTO, "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT", "HTTP_X_REAL_IP", "HTTP_FORWARDED")
-# Probes; and pages have been redirected before (SECURE_SSL_REDIRECT).
+# Probes may use plain HTTP; pages are redirected before (SECURE_SSL_REDIRECT).
 _OPEN = "/health/"
 
 
 class CallerMiddleware:
-    """Puts the caller's own address into REMOTE_ADDR, and drops what nobody trustworthy says of him."""
+    """Sets REMOTE_ADDR to the caller's own address, and drops headers that no trusted proxy set."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -38,7 +38,7 @@ class CallerMiddleware:
         if is_in(address_of(meta.get("REMOTE_ADDR", "")), settings.TRUSTED_PROXIES):
             meta["REMOTE_ADDR"] = _caller(meta.get(_FOR, ""), meta["REMOTE_ADDR"])
             if _PROTO in meta:
-                # The last word is the proxy's own; those before it may be the caller's.
+                # The proxy sets the last value; the values before it may be the caller's.
                 meta[_PROTO] = meta[_PROTO].rpartition(",")[2].strip()
         else:
             self._warn(meta)
@@ -47,19 +47,21 @@ class CallerMiddleware:
         return self.get_response(request)
 
     def _warn(self, meta: dict[str, str]) -> None:
-        """Say once why a proxy is not heard that settings speak of and do not name."""
+        """Log once why the headers of a proxy are ignored: settings imply a proxy but do not name it."""
         if settings.SECURE_PROXY_SSL_HEADER and _PROTO in meta and not self._has_warned:
             self._has_warned = True
             logger.warning(
-                "X-Forwarded-Proto is taken from TRUSTED_PROXIES alone", extra={"address": meta.get("REMOTE_ADDR")}
+                "X-Forwarded-Proto is ignored: the sender is not in TRUSTED_PROXIES",
+                extra={"address": meta.get("REMOTE_ADDR")},
             )
 
 
 class PlainHttpMiddleware:
     """Refuses calls of the API by plain HTTP while HTTPS_ONLY is set.
 
-    A redirect would come too late: the token, and the patients' data, have been on the wire. Settings except ranges of
-    addresses (PLAIN_HTTP_FROM), Workflows, known by their tokens, and our own questions to the registry.
+    A redirect would come too late: the token and the patients' data have already been sent in plain text. Exempt are
+    ranges of addresses (PLAIN_HTTP_FROM), Workflows, known by their tokens, and this service's own requests to the
+    registry.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -74,14 +76,15 @@ class PlainHttpMiddleware:
             Problem(
                 403,
                 "https-required",
-                "This service is spoken to by HTTPS only.",
-                "Send it by https://. A token that went by plain HTTP may have been read on its way: revoke it.",
+                "This service accepts HTTPS only.",
+                "Send the request by https://. A token that was sent by plain HTTP "
+                "may have been read on the way: revoke it.",
             )
         )
 
 
 def _caller(forwarded_for: str, proxy: str) -> str:
-    """Return the first address, from the end, that is not one of our proxies; what is before it anybody may invent."""
+    """Return the first address, from the end, that is not a trusted proxy; a caller can forge those before it."""
     caller = proxy
     for text in reversed(forwarded_for.split(",")):
         address = address_of(text)
@@ -96,12 +99,12 @@ def _caller(forwarded_for: str, proxy: str) -> str:
 def _is_excepted(request: HttpRequest) -> bool:
     token = _token(request)
     if settings.PLAIN_HTTP_FOR_WORKFLOWS and token.startswith(TOKEN_PREFIX):
-        # It looks like a Workflow's: whether it is good, the view finds out.
+        # It looks like a Workflow's token; the view checks it.
         return True
     own = settings.MAAS_API_TOKEN if settings.MAAS_API_SCHEME == "http" else ""
     if own and constant_time_compare(token, own):
         return True
-    # A proxy that tells how its caller came, and not who it was, is no neighbour of ours.
+    # A proxy that forwards the scheme but not the address does not count as loopback.
     is_forwarded = _PROTO in request.META and _FOR not in request.META
     return not is_forwarded and is_in(address_of(request.META.get("REMOTE_ADDR", "")), settings.PLAIN_HTTP_FROM)
 

@@ -1,7 +1,7 @@
-"""All that an installation keeps, cleared at once: Workflows, channels, rows and files. Nothing may run meanwhile.
+"""Delete all data of an installation: Workflows, channels, rows and files. Nothing may run meanwhile.
 
-What is kept elsewhere goes first: as long as an engine or a broker does not answer, the rows that name it stay.
-Files go last, since a file without a row does no harm. Where a call is stopped on its way, the next one does the rest.
+What is kept outside of the database goes first: while an engine or a broker does not answer, the rows that name it
+stay. Files go last, since a file without a row does no harm. After an interruption, the next call does the rest.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from runs.engines import get_engine
 from runs.identity import is_any_alive
 from web import lives
 
-# Below these names lie the files of all models' FileFields, and what readiness leaves when it dies: a storage may
-# hold files of others beside them.
+# Below these names lie the files of all models' FileFields, and what the readiness check leaves when it is killed: a
+# storage may hold files of others beside them.
 STORED = ("executions", "federated", "health", "registry", "runs", "schemas")
-# Below DATA_DIR: work that was under way, and tokens whose rows are gone.
+# Below DATA_DIR: unfinished work, and tokens whose rows are gone.
 _UNDER_WAY = ("uploads", "journal", "requests", "controllers", "wakeups")
 _TOKENS = ("token", "registry-token")
-# What the service holds for as long as it runs (orchestrator_api.standalone).
+# The lock that the service holds while it runs (orchestrator_api.standalone).
 _LOCK = "standalone.lock"
 
 
 class ServiceRuns(Exception):
-    """Somebody works with what would be cleared; the text says who."""
+    """The data is in use; the text names the user."""
 
 
 class NotCleared(Exception):
-    """Something else than the database and the files could not be cleared; both are as they were."""
+    """An engine or a channel could not be cleared; database and files are unchanged."""
 
 
 @contextmanager
@@ -54,13 +54,13 @@ def service_kept_away() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ServiceRuns(f"The service runs on {settings.DATA_DIR}.") from None
+            raise ServiceRuns(f"The service is running on {settings.DATA_DIR}.") from None
         if is_any_alive():
-            raise ServiceRuns(f"A controller runs on {settings.DATA_DIR}.")
+            raise ServiceRuns(f"A controller is running on {settings.DATA_DIR}.")
         if lives.is_any_alive(lives.REQUESTS):
-            raise ServiceRuns(f"The API runs on {settings.DATA_DIR}.")
+            raise ServiceRuns(f"The API is running on {settings.DATA_DIR}.")
         if sessions := _other_sessions():
-            raise ServiceRuns(f"Others are connected to the database ({sessions}).")
+            raise ServiceRuns(f"Other sessions are connected to the database ({sessions}).")
         yield
 
 
@@ -77,7 +77,7 @@ def data_clear(*, with_tables: bool = False) -> None:
         for channel in Channel.objects.filter(cleared_at=None):
             channel_close(channel.pk)
     except EngineError as error:
-        raise NotCleared(f"The engine {alias!r} does not delete its Workflows: {error}") from error
+        raise NotCleared(f"The engine {alias!r} cannot delete its Workflows: {error}") from error
     except ChannelUnavailable as error:
         raise NotCleared(f"The channels of federated trainings cannot be deleted: {error}") from error
     if with_tables:
@@ -90,7 +90,7 @@ def data_clear(*, with_tables: bool = False) -> None:
 
 
 def stored_files_clear() -> None:
-    """Delete every file that a row of ours may have. Raises OSError."""
+    """Delete every file that a row of this service may name. Raises OSError."""
     for folder in STORED:
         _clear_stored(PurePosixPath(folder))
 
@@ -101,7 +101,7 @@ def _unapply_migrations() -> None:
 
 
 def _forget_deleted_rows() -> None:
-    """Write a SQLite database anew: what was deleted stays readable in its file until then."""
+    """Rewrite a SQLite database: until then deleted data stays readable in its file."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("VACUUM")
@@ -117,7 +117,7 @@ def _clear_stored(folder: PurePosixPath) -> None:
         default_storage.delete(str(folder / name))
     for name in folders:
         _clear_stored(folder / name)
-    # A file system has folders of their own, and a link to another disk in the place of one stays.
+    # On a file system the folders go too, but a link to another disk stays.
     with contextlib.suppress(OSError):
         default_storage.delete(str(folder))
 
@@ -133,7 +133,7 @@ def _clear_data_folder() -> None:
 
 
 def _other_sessions() -> int:
-    """Return how many others are connected to the database, where it can tell."""
+    """Return how many other sessions are connected to the database, where the database knows."""
     if connection.vendor != "postgresql":
         return 0
     with connection.cursor() as cursor:

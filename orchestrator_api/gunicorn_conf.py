@@ -1,7 +1,7 @@
 """How gunicorn serves the API: one process, whose event loop holds the clients and whose threads do the work.
 
-Threads (WEB_THREADS) fit what a request does here: it waits for the database, the registry or a disk. The registry may
-be this very service, so there are more threads than the five times REGISTRY_CLIENT_CONCURRENCY that calls to it hold.
+Many threads (WEB_THREADS) fit these requests: they wait for the database, the registry or a disk. The registry may be
+this same service, so there are more threads than five times REGISTRY_CLIENT_CONCURRENCY, which calls to it may hold.
 """
 
 import os
@@ -13,7 +13,7 @@ from orchestrator_api.environment.ports import complaint_of
 from orchestrator_api.environment.reading import WrongSettings, own_folder
 from orchestrator_api.environment.telling import checked_environment, end_with
 
-# Here, in the first process: a worker that ends is only started again.
+# Checked in the first process, since gunicorn only restarts a worker that ends.
 _env = checked_environment(serves=True)
 try:
     own_folder("DATA_DIR", Path(_env.str("DATA_DIR", default=str(DEFAULT_DATA_DIR))))
@@ -31,7 +31,7 @@ control_socket_disable = True
 if Path("/dev/shm").is_dir():  # noqa: S108 - a heartbeat file that must not wait for a disk
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 
-# Requests are logged by the project itself, with what belongs to them.
+# The project logs requests itself, with their ids.
 accesslog = None
 _level = _env.str("LOG_LEVEL", default="INFO")
 _format = _env.str("LOG_FORMAT", default="json")
@@ -49,9 +49,9 @@ logconfig_dict = {
 
 
 def on_starting(server: Any) -> None:
-    """End where another program has the address; gunicorn itself would try again for a while, and say less."""
+    """End where another program has the address; gunicorn itself would retry for a while and report less."""
     if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
-        return  # the sockets are there already
+        return  # the sockets are already open
     complaints = [complaint_of(address) for address in server.cfg.address if isinstance(address, tuple)]
     if any(complaints):
         end_with([f"BIND={complaint}" for complaint in complaints if complaint])

@@ -1,4 +1,4 @@
-"""Is the service alive, and is it ready for work? Open to all, so it names what fails and says no more."""
+"""Is the service alive, and is it ready for work? It is open to all, so it names only which check fails, and why."""
 
 from __future__ import annotations
 
@@ -51,12 +51,16 @@ _SYSTEM_REASONS = {
 
 
 _NOT_ALLOWED = Problem(
-    405, "method-not-allowed", "This method is not possible here.", "GET and HEAD are.", headers={"Allow": "GET, HEAD"}
+    405,
+    "method-not-allowed",
+    "This method is not allowed here.",
+    "Allowed methods: GET, HEAD.",
+    headers={"Allow": "GET, HEAD"},
 )
 
 
 class NotReady(RuntimeError):
-    """Something is not ready for a reason that everybody may read."""
+    """A check fails for a reason that is public."""
 
 
 def _only_read(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -78,7 +82,7 @@ def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 @_only_read
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when everything that work needs is there, else 503 with what is not, and why."""
+    """Answer 200 when every check passes, else 503 with the failed checks and their reasons."""
     failing = readiness.failing()
     content: dict[str, object] = {
         "status": "failing" if failing else "ok",
@@ -90,13 +94,13 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def check_database() -> None:
-    """Write to SQLite by a connection of its own; ask PostgreSQL whether one may write there.
+    """Write to SQLite by a separate connection; ask PostgreSQL whether it accepts writes.
 
-    The write is a number that nobody reads, in the file's header: a lock that others hold for long, a disk without room
-    and a file that is read-only, damaged at its beginning or gone are all noticed by it, in a second or two.
+    The write is a number in the file's header that nothing reads. It finds, in a second or two, a lock that is held for
+    long, a full disk, and a file that is read-only, damaged at its beginning or missing.
     """
     if connection.vendor == "sqlite":
-        # Of a connection of Django's the process's own turns would be part of the question.
+        # A connection of Django's would also wait for this process's own transactions.
         address = f"file:{quote(str(connection.settings_dict['NAME']))}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS, isolation_level=None)) as probe:
             probe.execute("BEGIN IMMEDIATE")
@@ -125,8 +129,8 @@ def check_storage() -> None:
 def check_engine() -> None:
     """Ask the engine of new runs what is wrong with it.
 
-    Where the database is shared and the engine is a cluster's, controllers elsewhere do: this process may have no right
-    to more than to look, and callbacks are to be answered while the cluster is away.
+    Where the database is shared and the engine is a cluster's, the controllers check it: this process may only have the
+    right to read, and callbacks are answered while the cluster is away.
     """
     engine = get_engine(settings.ENGINE)
     if connection.vendor != "sqlite" and not engine.is_of_this_machine:
@@ -137,7 +141,7 @@ def check_engine() -> None:
 
 
 def check_controller() -> None:
-    """See whether a controller lives; where the database is shared, it may do so on another machine."""
+    """Check that a controller runs; where the database is shared, it may run on another machine."""
     if connection.vendor == "sqlite" and not is_any_alive():
         raise NotReady("no controller runs")
 
@@ -152,7 +156,7 @@ CHECKS: dict[str, Callable[[], None]] = {
 
 
 class Readiness:
-    """Carries the checks out, at most every few seconds however often anybody asks."""
+    """Runs the checks, at most once in a few seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -169,7 +173,7 @@ class Readiness:
             return self._failing
 
     def forget(self) -> None:
-        """Check anew when asked next."""
+        """Discard the results, so that the next request runs the checks."""
         self._checked_at = float("-inf")
 
 
@@ -177,7 +181,7 @@ readiness = Readiness()
 
 
 def _reason(name: str, check: Callable[[], None]) -> str:
-    """Return why a check does not pass, in words that all may read; empty where it does."""
+    """Return why a check does not pass, as a public text; '' where it passes."""
     try:
         check()
     except Exception as error:  # whatever it is, the answer is the same: not ready

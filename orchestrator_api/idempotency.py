@@ -1,10 +1,10 @@
 """Idempotency-Key: a POST that is sent twice is done once.
 
-The first request under a key notes what it is and takes a lease; its answer is kept for a day and given again to
-every repetition. The lease ends by itself, and with its process, so one that dies in the middle does not block its
-key; what it had created by then is noted in the same transaction (web.once) and answered, not created again. Answers
-that say nothing about the request itself (5XX, 401, 403) are not kept: the next try is a first one. A lease that could
-not be given back, since the database was away, is given back once the database is there again.
+The first request under a key stores its digest and takes a lease. Its answer is kept for a day and repeated. A lease
+ends after a time, or with its process, so a process that dies does not block its key. What it had created by then is
+stored in the same transaction (web.once) and answered, not created again. Answers that say nothing about the request
+itself (5XX, 401, 403) are not kept: the next try is a first one. A lease that could not be released, since the database
+was away, is released once the database is back.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class IdempotencyMiddleware:
             return self.get_response(request)
         principal = _principal(request)
         if principal is None:
-            # The view says what is wrong with the caller.
+            # The view refuses the caller.
             return self.get_response(request)
         try:
             if not _KEY.fullmatch(key):
@@ -93,7 +93,7 @@ class IdempotencyMiddleware:
         return response
 
     def _found(self, request: HttpRequest, record: IdempotencyRecord) -> HttpResponseBase:
-        """Answer what a request created whose process died before it could say so."""
+        """Answer with the object that a request created before its process died."""
         kept = (
             "SCRIPT_NAME",
             "SERVER_",
@@ -108,7 +108,7 @@ class IdempotencyMiddleware:
         reading = WSGIRequest(
             {**environ, "REQUEST_METHOD": "GET", "PATH_INFO": record.created_address, "wsgi.input": io.BytesIO()}
         )
-        # What the middleware before this one has put there.
+        # Set by the middleware before this one.
         for name in ("session", "user", "auser", "_messages"):
             if hasattr(request, name):
                 setattr(reading, name, getattr(request, name))
@@ -143,14 +143,14 @@ def content_digest(request: HttpRequest) -> str:
 
 
 def _add(digest: hashlib._Hash, parts: Iterable[str | bytes]) -> None:
-    """Add parts so that no other parts give the same bytes: each after its length."""
+    """Add parts unambiguously: each after its length."""
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "big") + data)
 
 
 def _principal(request: HttpRequest) -> str | None:
-    """Return who sends a request, or None for nobody we know."""
+    """Return the sender of a request, or None for an unknown one."""
     view_request = Request(request, authenticators=[kind() for kind in APIView.authentication_classes])
     try:
         user, grant = view_request.user, grant_of(view_request)
@@ -158,13 +158,13 @@ def _principal(request: HttpRequest) -> str | None:
         return None
     if grant is not None:
         of_workflow = f"workflow:{grant.execution_id}:{grant.attempt}"
-        # What one role was answered is not for another.
+        # An answer for one role is not for another.
         return of_workflow if grant.role is Role.WORKFLOW else f"{of_workflow}:{grant.role}:{_short(grant.partner)}"
     return f"user:{user.pk}" if user.is_authenticated else None
 
 
 def _short(text: str) -> str:
-    """Return a text of any length as one that has room in a column."""
+    """Return a text of any length as one that fits into a column."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -181,9 +181,9 @@ def _new_record(principal: str, key: str, digest: str) -> IdempotencyRecord:
 
 
 def _claim(mine: IdempotencyRecord) -> IdempotencyRecord:
-    """Return the record of a key: answered, or ours to answer. Raises KeyReused and Conflict."""
+    """Return the record of a key: answered, or for this request to answer. Raises KeyReused and Conflict."""
     now = timezone.now()
-    # What a COMMIT came to whose answer was lost, nobody knows.
+    # After a lost answer to a COMMIT its outcome is unknown.
     with _given_back_later(mine), transaction.atomic():
         IdempotencyRecord.objects.filter(expires_at__lt=now).delete()
         try:
@@ -194,10 +194,10 @@ def _claim(mine: IdempotencyRecord) -> IdempotencyRecord:
             pass
         record = IdempotencyRecord.objects.select_for_update().get(principal=mine.principal, key=mine.key)
         if record.digest != mine.digest:
-            raise KeyReused(faults=[Fault("/headers/Idempotency-Key", "was sent before with other content")])
+            raise KeyReused(faults=[Fault("/headers/Idempotency-Key", "was already used for other content")])
         if record.leased_until is not None:
             if record.leased_until > now and not has_ended(REQUESTS, record.leased_by):
-                raise Conflict("The first request under this Idempotency-Key is still under way.")
+                raise Conflict("The first request with this Idempotency-Key is still in progress.")
             record.leased_until = mine.leased_until
             record.leased_by = mine.leased_by
             record.save(update_fields=["leased_until", "leased_by"])
@@ -224,16 +224,16 @@ def _keep(record: IdempotencyRecord, response: HttpResponseBase) -> None:
 
 def _note_created(record: IdempotencyRecord, address: str) -> None:
     if not IdempotencyRecord.objects.filter(_still_mine(record)).update(created_address=address):
-        raise Conflict("Another request under this Idempotency-Key has taken over.")
+        raise Conflict("Another request with this Idempotency-Key has taken over.")
 
 
 def _release(record: IdempotencyRecord) -> None:
-    """Let the next repetition try at once, and still know what was created."""
+    """Release the lease, so that the next repetition tries at once; keep what was created."""
     IdempotencyRecord.objects.filter(_still_mine(record)).update(leased_until=timezone.now())
 
 
 def _forget(record: IdempotencyRecord) -> None:
-    """Let the next repetition be a first one, unless something was created after all."""
+    """Let the next repetition be a first one, unless an object was created."""
     with _given_back_later(record):
         IdempotencyRecord.objects.filter(_still_mine(record), created_address="").delete()
         _release(record)
@@ -241,7 +241,7 @@ def _forget(record: IdempotencyRecord) -> None:
 
 @contextmanager
 def _given_back_later(record: IdempotencyRecord) -> Iterator[None]:
-    """Give a lease back once the database is there again, where it goes away inside."""
+    """Release a lease once the database is back, if it goes away inside the block."""
     try:
         yield
     except (DatabaseError, InterfaceError):
@@ -250,7 +250,7 @@ def _given_back_later(record: IdempotencyRecord) -> Iterator[None]:
 
 
 class _Leftovers:
-    """Leases that are to be given back, by a thread that lives for as long as there are any."""
+    """Leases to release, by a thread that lives as long as there are any."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -279,7 +279,7 @@ class _Leftovers:
         connection.close()
 
     def _next(self) -> IdempotencyRecord | None:
-        """Return a lease that has not ended by itself, or note that there is none."""
+        """Return a lease that has not expired, or note that there is none."""
         now = timezone.now()
         with self._lock:
             self._records = [each for each in self._records if each.leased_until and each.leased_until > now]
@@ -291,8 +291,8 @@ _leftovers = _Leftovers()
 
 
 def _still_mine(record: IdempotencyRecord) -> Q:
-    # A request that took longer than its lease may find that another one has taken its place. Not by the row's id: of
-    # a row whose COMMIT was not answered it is not known.
+    # A request that took longer than its lease may find that another one has taken over. Not compared by the row's id,
+    # which is unknown after a COMMIT without an answer.
     return Q(principal=record.principal, key=record.key, leased_by=record.leased_by, leased_until=record.leased_until)
 
 

@@ -1,4 +1,4 @@
-"""Refuses, before anything else sees it, a request whose body could be misread: what is not whole is never taken."""
+"""Refuses requests whose body is incomplete or could be misread, before anything else reads them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BOUNDARY = re.compile(r";\s*boundary\s*=\s*(?:\"([^\"]*)\"|([^\s;]*))", re.IGNO
 _READABLE_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", "")
 _TITLES = {
     411: ("length-required", "Length Required", "A request needs a Content-Length."),
-    415: ("unsupported-media-type", "Unsupported Media Type", "This content type is not taken here."),
+    415: ("unsupported-media-type", "Unsupported Media Type", "This content type is not accepted here."),
 }
-# What some clients send behind the last boundary is far shorter than this.
+# Some clients send bytes after the last boundary; they are far fewer than this.
 _TAIL_BYTES = 1024
 
 
@@ -27,7 +27,8 @@ class BodyBrokeOffError(OSError):
 
 
 class WholeBodies:
-    """A WSGI application around another: it lets only bodies in that are UTF-8 by their own word and whole."""
+    """A WSGI application around another: it passes on only bodies that are complete and declared as UTF-8 or without
+    a charset."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -36,13 +37,13 @@ class WholeBodies:
         content_type = environ.get("CONTENT_TYPE", "")
         charset = _CHARSET.search(content_type)
         if charset and charset[1].lower() not in _READABLE_CHARSETS:
-            return _refused(start_response, 415, "Text is taken as UTF-8 only.")
+            return _refused(start_response, 415, "Text must be UTF-8.")
         if charset:
             environ["CONTENT_TYPE"] = _CHARSET.sub("", content_type)
         if "HTTP_TRANSFER_ENCODING" in environ:
-            return _refused(start_response, 411, "A body in chunks is not taken: send it with its Content-Length.")
+            return _refused(start_response, 411, "A chunked body is not accepted: send it with a Content-Length.")
         if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() not in ("identity", ""):
-            return _refused(start_response, 415, "A packed body (Content-Encoding) is not taken.")
+            return _refused(start_response, 415, "A compressed body (Content-Encoding) is not accepted.")
         length = environ.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length):
             environ["wsgi.input"] = _WholeInput(environ["wsgi.input"], int(length), _last_boundary(content_type))
@@ -50,7 +51,7 @@ class WholeBodies:
 
 
 class _WholeInput:
-    """A request's body that raises BodyBrokeOffError where it ends too early, in place of a silent end."""
+    """A request's body that raises BodyBrokeOffError where it ends too early."""
 
     def __init__(self, source: Any, length: int, last_boundary: bytes) -> None:
         self._source = source
@@ -85,7 +86,7 @@ def _last_boundary(content_type: str) -> bytes:
     if boundary is None or not content_type.lower().lstrip().startswith("multipart/"):
         return b""
     name = boundary[1] or boundary[2] or ""
-    # What is no boundary is refused by the parser of the form, in its own words.
+    # The form's parser refuses an invalid boundary with its own message.
     return f"--{name}--".encode("latin-1") if name and name.isascii() and len(name) <= 200 else b""
 
 

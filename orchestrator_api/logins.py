@@ -1,10 +1,10 @@
-"""Logins to the admin: failures are counted by account and by address, and after too many a login has to wait.
+"""Logins to the admin: failed logins are counted by account and by address; after too many, a login has to wait.
 
-A guess is counted before its password is looked at, so that a hundred guesses at once are no more than ten in a row;
-one that was right is taken back. The counters are rows: all processes share them, and they outlive a restart.
+A guess is counted before its password is checked, so that many parallel guesses are limited like guesses in a row; a
+right guess is subtracted. The counters are rows: all processes share them, and they survive a restart.
 
-A browser in which somebody has logged in is known by a signed cookie, and counted by itself alone. So whoever guesses
-at an operator's name shuts out those who come for the first time, not the operator.
+A browser with an earlier login is known by a signed cookie and counted separately. So a person who guesses at an
+operator's password blocks new browsers, not the operator's own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger("orchestrator.logins")
 KNOWN_BROWSER_COOKIE = "known_browser"
 _SALT = "orchestrator.logins"
 _KNOWN_FOR = timedelta(days=30)
-# A password takes a core for a good part of a second, by design: requests that need none must get on meanwhile.
+# Hashing a password takes a core for a good part of a second; other requests must go on meanwhile.
 _PASSWORDS_AT_ONCE = 2
 _PATIENCE_SECONDS = 5.0
 _places = BoundedSemaphore(_PASSWORDS_AT_ONCE)
@@ -51,7 +51,7 @@ class TooManyFailures(Exception):
 
 
 class ThrottledLoginForm(AdminAuthenticationForm):
-    """Django's own form, with every guess counted and every failure logged with its account and address."""
+    """Django's own form; it counts every guess and logs every failure with its account and address."""
 
     retry_after_seconds = 0
 
@@ -65,21 +65,19 @@ class ThrottledLoginForm(AdminAuthenticationForm):
                 return super().clean()
         except TooManyFailures as error:
             self.retry_after_seconds = error.seconds
-            logger.warning(
-                "a login was refused after too many failures", extra={"account": account, "address": address}
-            )
+            logger.warning("login refused after too many failures", extra={"account": account, "address": address})
             minutes = math.ceil(error.seconds / 60)
             raise ValidationError(
                 f"Too many logins have failed. Try again in {minutes} minute{'s' if minutes > 1 else ''}.",
                 code="throttled",
             ) from error
         except ValidationError:
-            logger.warning("a login failed", extra={"account": account, "address": address})
+            logger.warning("login failed", extra={"account": account, "address": address})
             raise
 
 
 def remember_browser(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Let a browser be known in which the request's user has just logged in."""
+    """Mark the browser in which the request's user has just logged in."""
     response.set_signed_cookie(
         KNOWN_BROWSER_COOKIE,
         f"{secrets.token_hex(8)}.{_digest('account', _same(request.user.get_username()))}",
@@ -92,11 +90,12 @@ def remember_browser(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def guess_count(*, limits: Mapping[str, int]) -> None:
-    """Count one more failure under each key. Raises TooManyFailures, and counts nothing, where one has its limit."""
+    """Count one more failure under each key. Raises TooManyFailures, and counts nothing, where a key has reached its
+    limit."""
     now = timezone.now()
     ends_at = now + timedelta(seconds=settings.LOGIN_FAILURES_WINDOW_SECONDS)
     with transaction.atomic():
-        # In one order everywhere: two guesses never wait for each other.
+        # In one order everywhere, so that two guesses cannot deadlock.
         for key in sorted(limits):
             LoginCounter.objects.get_or_create(key=key, defaults={"ends_at": ends_at})
         rows = list(LoginCounter.objects.select_for_update().filter(pk__in=limits).order_by("pk"))
@@ -113,7 +112,7 @@ def guess_count(*, limits: Mapping[str, int]) -> None:
 
 
 def guess_take_back(*, keys: list[str]) -> None:
-    """Count a guess no more that was right; the account, or the browser, starts anew and an address does not."""
+    """Subtract a right guess: the account, or the browser, is reset, and the address keeps its count."""
     address, *others = keys
     with transaction.atomic():
         for row in LoginCounter.objects.select_for_update().filter(pk__in=keys).order_by("pk"):
@@ -126,7 +125,7 @@ def guess_take_back(*, keys: list[str]) -> None:
 
 @contextmanager
 def _guess(limits: Mapping[str, int]) -> Iterator[None]:
-    """Count a guess as a failure, unless what is inside proves it right. Raises TooManyFailures."""
+    """Count a guess as a failure, unless the block finds it right. Raises TooManyFailures."""
     guess_count(limits=limits)
     if not _places.acquire(timeout=_PATIENCE_SECONDS):
         raise TooManyFailures(_PATIENCE_SECONDS)
@@ -138,7 +137,7 @@ def _guess(limits: Mapping[str, int]) -> Iterator[None]:
 
 
 def _limits(account: str, address: str, browser: str) -> dict[str, int]:
-    """Return under which keys a guess is counted, the address first, and how many failures each may have."""
+    """Return the keys under which a guess is counted, the address first, each with its limit of failures."""
     if browser:
         return {_digest("browser", browser): settings.LOGIN_FAILURES_PER_ACCOUNT}
     return {
@@ -148,7 +147,7 @@ def _limits(account: str, address: str, browser: str) -> dict[str, int]:
 
 
 def _browser(request: HttpRequest, account: str) -> str:
-    """Return the name of a browser that this account is known to use, empty for any other."""
+    """Return the id of a browser in which this account has logged in before, or ''."""
     cookie = request.get_signed_cookie(
         KNOWN_BROWSER_COOKIE, default="", salt=_SALT, max_age=int(_KNOWN_FOR.total_seconds())
     )
@@ -157,16 +156,17 @@ def _browser(request: HttpRequest, account: str) -> str:
 
 
 def _same(account: str) -> str:
-    """Return what is the same for all spellings that might be meant for one account."""
+    """Return one form for all spellings of an account's name."""
     return unicodedata.normalize("NFKC", account).casefold()
 
 
 def _neighbourhood(address: str) -> str:
-    """Return what a caller cannot change: an IPv4 address, or the 64 bits of an IPv6 one that name its network."""
+    """Return the part of an address that a caller cannot change: an IPv4 address, or the 64-bit network of an IPv6
+    one."""
     found = address_of(address)
     return str(found) if found is None or found.version == 4 else found.exploded[:19]
 
 
 def _digest(*words: str) -> str:
-    """Return what stands for words in a row: people type passwords where their name belongs."""
+    """Return the digest under which a name is stored: people type passwords into the name's field."""
     return salted_hmac(_SALT, "\0".join(words), algorithm="sha256").hexdigest()

@@ -1,7 +1,7 @@
 """Log lines, one JSON object each, that say which request and which execution they belong to.
 
-No line of ours holds a body, the values of a query or anything of a patient. Whatever a caller sent stays inside its
-own line: both formatters escape what could begin another one, or fool a reader's terminal, once for all loggers.
+No line of the project holds a body, the values of a query or a patient's data. Text from a caller stays inside its
+line: both formatters escape characters that could start a new line or confuse a terminal, for all loggers.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-# What Django attaches to its records: whole requests, with everything in them.
+# Django attaches whole requests to its records.
 _UNSPOKEN = frozenset({"request", "server_time", "status_code", "sql", "params", "alias"})
 # Control characters (C0, DEL, C1), what else ends a line (NEL, LS, PS), what turns the direction of text, the mark at a
 # file's beginning, and halves of surrogate pairs, which no handler can write.
 _UNSAFE = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
 _UNSAFE_CHARACTER = re.compile(f"[{_UNSAFE}]")
-# What a field's value may be without quotes: then it can be taken neither for two fields nor for another line.
+# A field's value that needs no quotes: it cannot be misread as two fields or another line.
 _WORD = re.compile(rf"[^\s\"'=\\{_UNSAFE}]+")
 _INDENT = "    "
 
 
 @dataclass(frozen=True)
 class LogContext:
-    """What the lines of one request have in common."""
+    """The fields that all lines of one request have."""
 
     request_id: str = ""
     execution_id: int | None = None
@@ -43,7 +43,7 @@ def current_request_id() -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one JSON object; what was passed as `extra` becomes its own field."""
+    """Writes a record as one JSON object; each value of `extra` becomes a field."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -67,7 +67,7 @@ class TextFormatter(logging.Formatter):
         text = f"{at} {record.levelname.lower():7} {record.name}: {escaped(record.getMessage())}{fields}"
         if not record.exc_info:
             return text
-        # No line of it begins as a record does, whatever an exception's own text holds.
+        # Indented, so that no line of an exception's text looks like a record.
         traceback = self.formatException(record.exc_info).split("\n")
         return "\n".join([text, *(f"{_INDENT}{escaped(line)}" for line in traceback)])
 

@@ -1,4 +1,4 @@
-"""What happens to every request on its way in and out."""
+"""Middleware for every request: its id, its log line, its address."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RequestLogMiddleware:
         try:
             response = self.get_response(request)
             response["X-Request-ID"] = request_id
-            # Probes come every few seconds and say nothing while all is well.
+            # Probes come every few seconds; only failed ones are logged.
             if response.status_code >= 400 or not request.path_info.startswith("/health/"):
                 logger.info("request", extra=_line(request, response, time.monotonic() - started))
             return response
@@ -49,14 +49,14 @@ class RequestLogMiddleware:
 
 
 def request_id_of(given: str) -> str:
-    """Return the id of a request: the one that its caller gave, if it is one, else a new one."""
+    """Return the id of a request: the caller's, if it is valid, else a new one."""
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _line(request: HttpRequest, response: HttpResponseBase, seconds: float) -> dict[str, object]:
     user = request.__dict__.get("user")
     if isinstance(user, SimpleLazyObject):
-        # Nobody asked who it is unless this is set; asking now would cost a query.
+        # Set only if the user was looked up; a look-up now would cost a query.
         user = request.__dict__.get("_cached_user")
     return {
         "method": request.method,
@@ -69,7 +69,7 @@ def _line(request: HttpRequest, response: HttpResponseBase, seconds: float) -> d
 
 
 class CleanAddressMiddleware:
-    """Refuses NUL characters in an address: no database takes them, and none of ours holds one."""
+    """Refuses NUL characters in an address: no database accepts them, and no address has one."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -85,7 +85,7 @@ class CleanAddressMiddleware:
 
 
 class SlashMiddleware(CommonMiddleware):
-    """Adds a missing slash to the address of a GET; any other method's body would be lost on the way."""
+    """Adds a missing slash to the address of a GET; other methods would lose their body in a redirect."""
 
     def should_redirect_with_slash(self, request: HttpRequest) -> bool:
         return request.method in ("GET", "HEAD") and super().should_redirect_with_slash(request)

@@ -1,4 +1,4 @@
-"""Tokens of people and programs, and the answers that repeated requests get again."""
+"""Tokens of people and programs, counters of failed logins, and answers for repeated requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils import timezone
 
 
 class ApiToken(models.Model):
-    """The right to call the API as its user. The token itself is told once and only its hash is kept."""
+    """The right to call the API as its user. The token is shown once; only its hash is stored."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100, help_text="What it is for.")
@@ -34,7 +34,7 @@ class ApiToken(models.Model):
 
 
 class LoginCounter(models.Model):
-    """How often logins failed lately under one key (orchestrator_api.logins)."""
+    """How often logins failed recently under one key (orchestrator_api.logins)."""
 
     key = models.CharField(max_length=64, primary_key=True, help_text="A digest of whom it counts for.")
     failures = models.PositiveIntegerField(default=0)
@@ -45,7 +45,7 @@ class LoginCounter(models.Model):
 
 
 class IdempotencyRecord(models.Model):
-    """The first answer to a request that carried an Idempotency-Key, or the note that it is under way."""
+    """The first answer to a request that carried an Idempotency-Key, or the note that the request is in progress."""
 
     principal = models.CharField(max_length=80, help_text="Who sent it; a key is theirs alone.")
     key = models.CharField(max_length=255)

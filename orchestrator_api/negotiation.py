@@ -1,4 +1,4 @@
-"""Answers are what they are: JSON, or the file that was asked for."""
+"""The format of an answer does not depend on Accept: it is JSON, or the requested file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 
 class AnswerAsIs(BaseContentNegotiation):
-    """Takes the first renderer whatever the caller accepts: a download is no JSON, and refusing it helps nobody."""
+    """Takes the first renderer whatever the caller accepts: downloads are not JSON, and 406 would help nobody."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         media_type = (request.content_type or "").partition(";")[0].strip().lower()

@@ -12,7 +12,7 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 def address_of(text: str) -> Address | None:
-    """Return an address, an IPv4 one also where it comes in IPv6's clothes; None for anything else."""
+    """Return an address, an IPv4 one also where it is mapped into IPv6; None for anything else."""
     try:
         address = ipaddress.ip_address(text.strip())
     except ValueError:

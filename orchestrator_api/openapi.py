@@ -1,4 +1,4 @@
-"""What every operation of the OpenAPI document has: the problem document as its answer when something is wrong."""
+"""What every operation of the OpenAPI document has: the problem document as its error answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator_api.problems import CONTENT_TYPE
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
-    "description": "What went wrong (RFC 9457), with a pointer for each fault of the request.",
+    "description": "The problem (RFC 9457), with a pointer for each fault of the request.",
     "required": ["type", "title", "status", "detail", "code", "errors"],
     "properties": {
         "type": {"type": "string"},
@@ -27,7 +27,8 @@ _PROBLEM: dict[str, Any] = {
                 "properties": {
                     "pointer": {
                         "type": "string",
-                        "description": "A JSON pointer; `/files/<part>` for a file, `/query/<name>` for the query.",
+                        "description": "A JSON pointer; `/files/<part>` names a file, "
+                        "`/query/<name>` a query parameter.",
                     },
                     "detail": {"type": "string"},
                 },
@@ -46,7 +47,8 @@ _KEY_PARAMETER = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "description": "The same key with the same content gets the first answer again, for a day.",
+    "description": "A key of the client's choice. For a day, a repeated request with the same "
+    "key and content gets the first answer again.",
 }
 
 
@@ -54,14 +56,14 @@ class ProblemAwareSchema(AutoSchema):
     """Adds to each operation the problems it may answer, and the Idempotency-Key to each POST."""
 
     def _is_list_view(self, serializer: Any = None) -> bool:
-        # Our pages are described whole, as one object; the parent would make an array of them.
+        # The pages of lists are described as one object; the parent would make an array of them.
         instance = force_instance(serializer)  # type: ignore[no-untyped-call]
         if "results" in getattr(instance, "fields", {}):
             return False
         return bool(super()._is_list_view(serializer))
 
     def get_description(self) -> str:  # type: ignore[override]
-        # Not what its class says, as the parent would have it: that is about all of its operations, and for us.
+        # Not the view's docstring, which the parent would take: it is for developers and about all operations.
         name = str(getattr(self.view, "action", None) or str(self.method).lower())
         return str(get_doc(getattr(self.view, name, None)))
 
@@ -80,11 +82,11 @@ class ProblemAwareSchema(AutoSchema):
 
 
 def view_description(view: object, html: bool = False) -> str:
-    """Return what an answer to OPTIONS says of an address; DRF's VIEW_DESCRIPTION_FUNCTION.
+    """Return the description of an address in an answer to OPTIONS; DRF's VIEW_DESCRIPTION_FUNCTION.
 
-    Not what the view's class says, as DRF would have it: that is for us.
+    Not the view's docstring, as in DRF: it is for developers.
     """
-    return "The API describes itself at /api/schema/."
+    return "The API is described at /api/schema/."
 
 
 def add_problem_component(result: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The operators' site: the work of the day first, then what it is made of."""
+"""The operators' site: current work first, then the lists of objects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RECENTLY = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of the first page, and the list that it counts."""
+    """One number of the first page, with a link to the list that it counts."""
 
     title: str
     number: int
@@ -42,7 +42,7 @@ class OperatorsSite(admin.AdminSite):
     enable_nav_sidebar = False
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the login, say when to come again to who has to wait, and know a browser again that got in."""
+        """Show the login, tell when to try again after too many failures, and mark a browser after a login."""
         response = super().login(request, extra_context)
         if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
             remember_browser(request, response)
@@ -53,20 +53,20 @@ class OperatorsSite(admin.AdminSite):
         return response
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """List the rooms by how often an operator needs them."""
+        """List the apps by how often an operator needs them."""
         rooms: list[Any] = super().get_app_list(request, app_label)
         order = {label: place for place, label in enumerate(_ORDER)}
         return sorted(rooms, key=lambda room: order.get(room["app_label"], len(order)))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Show what is going on above the list of rooms, to those who may see executions."""
+        """Show the current numbers above the list of apps, to users who may see executions."""
         may_look = request.user.has_perm("executions.view_execution")
         figures = figures_of_the_day() if may_look else []
         return super().index(request, {"figures": figures, **(extra_context or {})})
 
 
 def figures_of_the_day() -> list[Figure]:
-    """Count what waits, what runs and what ended within the last day."""
+    """Count the executions that wait, run, or ended within the last day."""
     since = timezone.now() - _RECENTLY
     ended = Q(updated_at__gte=since)
     counts = Execution.objects.aggregate(
@@ -84,7 +84,7 @@ def figures_of_the_day() -> list[Figure]:
         Figure("succeeded in 24 hours", counts["succeeded"], f"{executions}?state__exact=succeeded{recent}", "ok"),
         Figure("failed in 24 hours", counts["failed"], f"{executions}?state__exact=failed{recent}", "bad"),
         Figure(
-            "Workflows under way",
+            "Workflows in progress",
             open_runs,
             reverse("admin:runs_workflowrun_changelist") + "?finished_at__isnull=True",
             "busy",

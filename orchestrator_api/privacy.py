@@ -1,4 +1,4 @@
-"""What the service keeps is for its own user's eyes alone, also in a folder that was there before and open to others.
+"""Files of the service are readable for its own user only, also in a folder that existed before and was open.
 
 Imports no Django: the smallest of the service's processes use it.
 """
@@ -10,26 +10,26 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-# The local engine says itself what of its folder the pods of other users may see; nobody else gets as far as that.
+# The local engine sets the rights of its own folder, which pods of other users may partly read.
 ENGINE_FOLDER = "engine"
 _UMASK = 0o077
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def start_private() -> None:
-    """Let what this process, and whatever it starts, creates from now on be its user's alone."""
+    """Make new files of this process and its children accessible to its user only."""
     os.umask(_UMASK)
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder that its owner alone may enter; one that is there and ours is closed to others."""
+    """Make a folder that only its owner may enter; an existing one of this user is closed to others."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # A link leads to what matters.
+    # A link is followed to its folder.
     close_to_others(folder.resolve())
 
 
 def close_to_others(path: Path) -> bool:
-    """Take the rights of others from a file or folder; return whether nobody else has any. Links are left alone."""
+    """Remove the rights of other users from a file or folder; return whether none are left. Links are left alone."""
     try:
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode) or not status.st_mode & _OTHERS:
@@ -38,12 +38,13 @@ def close_to_others(path: Path) -> bool:
     except FileNotFoundError:
         return True  # it went while we looked
     except PermissionError:
-        return False  # it is somebody else's, as the volume of a cluster's pod may be
+        return False  # it belongs to another user, as the volume of a cluster's pod may
     return True
 
 
 def keep_private(folder: Path, database: Path | None = None) -> list[Path]:
-    """Close all of a data folder to others, and a SQLite database wherever it is; return what is not ours to close."""
+    """Close all of a data folder to others, and a SQLite database wherever it is; return the paths that belong to
+    other users."""
     make_private_folder(folder)
     folder = folder.resolve()
     beside = [database.with_name(database.name + end) for end in ("", "-wal", "-shm", "-journal")] if database else []

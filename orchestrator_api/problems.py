@@ -1,7 +1,7 @@
-"""Whatever goes wrong with a request becomes one problem document (RFC 9457), with a pointer for each fault.
+"""Every failed request is answered with one problem document (RFC 9457), with a pointer for each fault.
 
-A foreign error is listed in one table here, with what may be said of it in public; what is not listed is a fault of
-ours, logged with its traceback and answered with nothing but the request's id.
+A table here lists foreign errors, each with its public text. Any other error is a fault of this service: it is logged
+with its traceback, and the answer holds only the request's id.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True)
 class Problem:
-    """What is told of an error: `code` for programs, `title` for the kind, `detail` and `faults` for this one."""
+    """The public part of an error: `code` for programs, `title` for the kind, `detail` and `faults` for this one."""
 
     status: int
     code: str
@@ -60,7 +60,7 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """Return the problem as it goes over the wire."""
+        """Return the problem as JSON data."""
         return {
             "type": f"urn:problem:orchestrator:{self.code}",
             "title": self.title,
@@ -72,14 +72,14 @@ class Problem:
 
 
 def _summary(faults: Sequence[Fault]) -> str:
-    """Return the first faults as one text: many a client shows its user nothing but the detail."""
+    """Return the first faults as one text: many clients show only the detail."""
     words = [f"{fault.pointer}: {fault.detail}" for fault in faults[:_SUMMARISED]]
     left = len(faults) - len(words)
     return "; ".join([*words, *([f"and {left} more"] if left else [])])
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """Return what may be told of an error; None for one that is a fault of ours."""
+    """Return the problem for an error; None for a fault of this service."""
     if isinstance(error, OrchestratorError):
         return _ours(error)
     if isinstance(error, drf_errors.APIException):
@@ -97,14 +97,14 @@ def problem_of(error: Exception) -> Problem | None:
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """Answer what a view raised; DRF's EXCEPTION_HANDLER.
 
-    Not by the view's renderer: that of the OpenAPI document writes YAML, that of its page HTML.
+    The view's renderer is not used: those of the OpenAPI document and its page write YAML and HTML.
     """
     problem = problem_of(error)
     if problem is None:
         return None
     if isinstance(error, drf_errors.MethodNotAllowed):
         problem = replace(
-            problem, detail=f"{problem.detail} Possible here: {', '.join(context['view'].allowed_methods)}."
+            problem, detail=f"{problem.detail} Allowed methods: {', '.join(context['view'].allowed_methods)}."
         )
     set_rollback()
     if problem.status >= 500:
@@ -113,7 +113,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
 
 
 def problem_response(problem: Problem) -> HttpResponse:
-    """Answer a problem from where DRF is not."""
+    """Answer with a problem outside of DRF."""
     return JsonResponse(
         problem.document(), status=problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE
     )
@@ -122,7 +122,7 @@ def problem_response(problem: Problem) -> HttpResponse:
 def _lost(error: BaseException) -> Problem | None:
     """Return the problem where a disk is full, or a database away, locked, read-only or damaged; else None."""
     if isinstance(error, SessionInterrupted):
-        # Django takes any trouble at the session's row for its deletion.
+        # Django takes any database error at the session's row for its deletion.
         cause = error.__context__ and error.__context__.__context__
         return _lost(cause) if isinstance(cause, OperationalError | InterfaceError) else None
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
@@ -132,7 +132,7 @@ def _lost(error: BaseException) -> Problem | None:
     if (code is not None and code & 0xFF == sqlite3.SQLITE_FULL) or getattr(driver, "pgcode", None) == _DISK_FULL:
         return _FULL
     is_read_only = isinstance(error, InternalError) and getattr(driver, "pgcode", None) == _READ_ONLY
-    # Drivers raise the plain class for a damaged file, and for a connection that broke in the middle of an answer.
+    # Drivers raise the base class for a damaged file and for a connection that broke during an answer.
     if isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError or is_read_only:
         return _DATABASE_AWAY
     return None
@@ -144,22 +144,27 @@ def _ours(error: OrchestratorError) -> Problem:
 
 
 _BAD_REQUEST = Problem(
-    400, "bad-request", "The request cannot be understood.",
-    "Its address, a header, a cookie or a field of its form holds what is not allowed there.",
+    400, "bad-request", "The request is malformed.",
+    "The address, a header, a cookie or a form field holds a value that is not allowed there.",
 )  # fmt: skip
 _BROKEN_FORM = Problem(400, "invalid-input", InvalidInput.title, "The multipart form is broken.")
-_FORBIDDEN = Problem(403, "permission-denied", "You may not do this.", "The account that asks has no right to it.")
+_FORBIDDEN = Problem(
+    403, "permission-denied", "You do not have permission.", "The account of this request does not have the permission."
+)
 _NO_CSRF = Problem(
     403, "permission-denied", _FORBIDDEN.title,
-    "A browser's session changes things with its CSRF token only, and only where things can be changed.",
+    "A request of a browser's session that changes data needs a CSRF token.",
 )  # fmt: skip
 # The first entry that fits counts: the narrow ones stand before the wide.
 _FOREIGN: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] = [
     (EngineUnavailable, _ours(ServiceUnavailable("The engine does not answer."))),
-    (WorkflowNotFound, _ours(NotFound("The engine has no such Workflow."))),
-    (WorkflowConflict, _ours(Conflict("Another Workflow has that name."))),
+    (WorkflowNotFound, _ours(NotFound("The engine does not have this Workflow."))),
+    (WorkflowConflict, _ours(Conflict("Another Workflow already has this name."))),
     (Http404, _ours(NotFound("There is nothing at this address."))),
-    (django_errors.ObjectDoesNotExist, _ours(NotFound("What the request names is not there, or no longer."))),
+    (
+        django_errors.ObjectDoesNotExist,
+        _ours(NotFound("The object that the request names does not exist, or no longer exists.")),
+    ),
     (django_errors.PermissionDenied, _FORBIDDEN),
     (
         django_errors.RequestDataTooBig,
@@ -176,21 +181,23 @@ _FOREIGN: list[tuple[type[Exception] | tuple[type[Exception], ...], Problem]] = 
     (MultiPartParserError, _BROKEN_FORM),
     (
         UnreadablePostError,
-        Problem(400, "bad-request", _BAD_REQUEST.title, "The request broke off, or its form has no end."),
+        Problem(400, "bad-request", _BAD_REQUEST.title, "The request ended too early, or its form is incomplete."),
     ),
     ((django_errors.SuspiciousOperation, django_errors.BadRequest), _BAD_REQUEST),
     (
         IntegrityError,
-        _ours(Conflict("Somebody else has just stored, changed or deleted what this is about; try again.")),
+        _ours(Conflict("Another request has just stored, changed or deleted the same object; try again.")),
     ),
-    (DataError, _ours(InvalidInput("A value is outside of what can be stored."))),
-    (OverflowError, _ours(InvalidInput("A number is outside of what can be stored."))),
+    (DataError, _ours(InvalidInput("A value is outside of the range that can be stored."))),
+    (OverflowError, _ours(InvalidInput("A number is outside of the range that can be stored."))),
 ]
-_FULL = _ours(StorageFull("The disk, or the quota, of the storage or the database is full; nothing was stored."))
+_FULL = _ours(
+    StorageFull("The disk, or the quota, of the storage or the database is full; the request stored nothing.")
+)
 _DATABASE_AWAY = _ours(ServiceUnavailable("The database does not answer or is too busy."))
 # PostgreSQL's SQLSTATEs: a standby that has not taken over yet, and a disk without room.
 _READ_ONLY, _DISK_FULL = "25006", "53100"
-# In place of the framework's own words, where those say less.
+# In place of the framework's own texts, where those say less.
 _DETAILS: dict[type[drf_errors.APIException], str] = {
     drf_errors.NotAuthenticated: "Send a token, as `Authorization: Bearer <token>`, or log in to the admin.",
     drf_errors.NotFound: "There is nothing at this address.",
@@ -200,8 +207,8 @@ _TITLES: dict[type[drf_errors.APIException], str] = {
     drf_errors.AuthenticationFailed: "The token or session is not valid.",
     drf_errors.PermissionDenied: _FORBIDDEN.title,
     drf_errors.NotFound: NotFound.title,
-    drf_errors.MethodNotAllowed: "This method is not possible here.",
-    drf_errors.UnsupportedMediaType: "This content type is not taken here.",
+    drf_errors.MethodNotAllowed: "This method is not allowed here.",
+    drf_errors.UnsupportedMediaType: "This content type is not accepted here.",
     drf_errors.ParseError: InvalidInput.title,
     drf_errors.ValidationError: InvalidInput.title,
     drf_errors.Throttled: "Too many requests.",
@@ -224,7 +231,7 @@ def _drf(error: drf_errors.APIException) -> Problem:
         if detail == str(error.default_detail):
             detail = _DETAILS.get(type(error), detail)
         if isinstance(error, drf_errors.UnsupportedMediaType):
-            detail = f"{detail} Taken are multipart/form-data and application/json."
+            detail = f"{detail} Accepted: multipart/form-data, application/json."
     return Problem(error.status_code, _CODES.get(code, code.replace("_", "-")), title, detail, faults, headers)
 
 
@@ -240,7 +247,7 @@ def _flatten(detail: Any, pointer: str) -> Iterator[Fault]:
         yield Fault(pointer, str(detail))
 
 
-# The handlers of the URL configuration, for what no view of ours has caught.
+# The handlers of the URL configuration, for errors outside of the API's views.
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -259,7 +266,7 @@ def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a request that a browser's session may not have meant; Django's CSRF_FAILURE_VIEW."""
+    """Answer a request that fails the CSRF check; Django's CSRF_FAILURE_VIEW."""
     if not _is_for_programs(request):
         response: HttpResponse = csrf_views.csrf_failure(request, reason)
         return response
@@ -267,7 +274,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a request for an address that nobody has."""
+    """Answer a request for an unknown address."""
     if not _is_for_programs(request):
         return defaults.page_not_found(request, exception)
     hint = "" if request.path.endswith("/") else " Addresses end with a slash."
@@ -276,9 +283,9 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """Answer what nobody has caught: a database that is away as such, in views and around them.
+    """Answer an error that nothing has caught; a database that is away gets its own problem.
 
-    Of a fault of ours not a word is said: it is in the log, under the request's id.
+    The answer tells nothing of a fault of this service: it is in the log, under the request's id.
     """
     error = sys.exception()
     problem = problem_of(error) if isinstance(error, Exception) else None
@@ -286,12 +293,12 @@ def handler500(request: HttpRequest) -> HttpResponse:
         return problem_response(problem) if _is_for_programs(request) else _problem_page(problem)
     if not _is_for_programs(request):
         return defaults.server_error(request)
-    detail = f"The fault is logged under the request id {current_request_id()}."
-    return problem_response(Problem(500, "internal-error", "This is a fault of the orchestrator.", detail))
+    detail = f"The error is logged under the request id {current_request_id()}."
+    return problem_response(Problem(500, "internal-error", "The orchestrator has an internal error.", detail))
 
 
 def _problem_page(problem: Problem) -> HttpResponse:
-    """Answer a problem to a person; nothing of the page needs a database."""
+    """Answer with a problem as a page for a person; the page needs no database."""
     content = defaults.ERROR_PAGE_TEMPLATE % {
         "title": escape_html(problem.title),
         "details": escape_html(problem.detail),
@@ -300,10 +307,13 @@ def _problem_page(problem: Problem) -> HttpResponse:
 
 
 def _wrong_host(request: HttpRequest) -> Problem:
-    """Return what is told to who asks for a host that this service does not answer to."""
+    """Return the problem for a request to a host name that is not in ALLOWED_HOSTS."""
     host = str(request.META.get("HTTP_HOST") or request.META.get("SERVER_NAME", ""))[:_LONGEST_ECHO]
-    detail = f"The service does not answer to the Host {host!r}: the setting ALLOWED_HOSTS lists to which it does."
-    return Problem(400, "wrong-host", "This host name is not this service's.", detail)
+    detail = (
+        f"The service does not answer to the host {host!r}. The setting "
+        "ALLOWED_HOSTS lists the hosts that it answers to."
+    )
+    return Problem(400, "wrong-host", "The host name is not known.", detail)
 
 
 def _is_for_programs(request: HttpRequest) -> bool:

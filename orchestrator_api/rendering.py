@@ -13,7 +13,7 @@ _fallback = JSONEncoder().default
 
 
 class FastJSONRenderer(JSONRenderer):
-    """Writes what DRF's renderer would; values that orjson does not know are turned as DRF turns them."""
+    """Writes the same as DRF's renderer; values that orjson does not know are converted as in DRF."""
 
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
@@ -23,6 +23,6 @@ class FastJSONRenderer(JSONRenderer):
         try:
             return orjson.dumps(data, default=_fallback, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
         except TypeError:
-            # Numbers beyond 64 bits and unpaired surrogates, which documents of other hands may hold.
+            # Numbers beyond 64 bits and unpaired surrogates, which documents of other programs may hold.
             rendered: bytes = super().render(data, accepted_media_type, renderer_context)
             return rendered

@@ -1,6 +1,6 @@
-"""Settings, all by environment; orchestrator_api/environment/table.py has every variable, and how it is checked.
+"""Settings, all from environment variables; orchestrator_api/environment/table.py has every variable and its check.
 
-Production is the default: without DEBUG there is no default secret and no default host, and cookies want HTTPS.
+Production is the default: without DEBUG there is no default secret and no default host, and cookies need HTTPS.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ django_stubs_ext.monkeypatch()
 env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("DATA_DIR", default=str(DEFAULT_DATA_DIR))).absolute()
-# Tokens, secrets and patients' data: every process of the service keeps them from others, however it was started.
+# Tokens, secrets and patients' data: every process of the service hides them from other users, however it is started.
 start_private()
 own_folder("DATA_DIR", DATA_DIR)
 
-# Who is asked for, and how it is told whether to trust
+# Hosts, HTTPS and trust
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or ("insecure-debug-key" if DEBUG else "")
@@ -41,10 +41,10 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=3600 if HTTPS_ONLY else 0)
-# Programs that come by plain HTTP are refused, not redirected (orchestrator_api.callers); probes come as they like.
+# API calls by plain HTTP are refused, not redirected (orchestrator_api.callers); probes may use either.
 SECURE_REDIRECT_EXEMPT = [r"^api/", r"^health/"]
 PLAIN_HTTP_FROM = env.networks("PLAIN_HTTP_FROM", default=LOOPBACK)
-# Whose word on a caller's address and scheme counts: proxies that set these headers, and drop the caller's.
+# Proxies whose headers give the caller's address and scheme; they must drop the caller's own.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES", default=LOOPBACK if env.bool("BEHIND_PROXY", default=False) else ())
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 # A session ends after these hours, and with the browser. Logins that failed are counted (orchestrator_api.logins).
@@ -55,10 +55,10 @@ LOGIN_FAILURES_PER_ADDRESS = env.int("LOGIN_FAILURES_PER_ADDRESS", default=20)
 LOGIN_FAILURES_WINDOW_SECONDS = env.int("LOGIN_FAILURES_WINDOW_SECONDS", default=900)
 # The admin, the API's documentation and their files; off where only Workflows call.
 ADMIN_ENABLED = env.bool("ADMIN_ENABLED", default=True)
-# Whether the neighbours of our host name speak HTTPS is not ours to promise.
+# This service cannot promise HTTPS for other subdomains.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
-# What Django is made of
+# Django's parts
 
 INSTALLED_APPS = [
     # Before the admin, whose base page it replaces.
@@ -123,7 +123,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 FORMAT_MODULE_PATH = ["orchestrator_api.formats"]
 
-# Where things are kept
+# Storage
 
 DATABASES: dict[str, Any] = {
     "default": env.database or {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "orchestrator.sqlite3")}
@@ -131,10 +131,10 @@ DATABASES: dict[str, Any] = {
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONNECTION_MAX_AGE_SECONDS", default=600)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["ENGINE"] = "orchestrator_api.sqlite"
-    # WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock at BEGIN, so that a transaction
-    # waits for its turn instead of failing in the middle when it first writes. What the log holds is written into the
-    # database by the controller (runs.outbox.checkpoint), so that no request waits for the disk; by others when it is
-    # eight times as long as SQLite would let it become.
+    # WAL lets readers go on while one process writes; IMMEDIATE takes the write lock at BEGIN, so that a transaction
+    # waits for its turn instead of failing at its first write. The controller copies the log into the database
+    # (runs.outbox.checkpoint), so that no request waits for the disk; other processes do so when the log is eight times
+    # as long as SQLite's default allows.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -151,15 +151,15 @@ if MEDIA_URL and not MEDIA_URL.endswith("/"):
     MEDIA_URL += "/"
 STORAGE_URL = env.str("STORAGE_URL", default="")
 STORAGES = storages_from_url(STORAGE_URL)
-# Patients' data: nobody else on the machine reads it.
+# Patients' data: other users of the machine must not read it.
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 if not STORAGE_URL:
-    # An upload that waits on the storage's own disk is moved into its place, not copied.
+    # An upload on the storage's own disk is moved, not copied.
     FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
     own_folder("DATA_DIR", FILE_UPLOAD_TEMP_DIR)
 
-# Static files are served from the packages themselves: nothing to collect, but who has a server for them may.
+# Static files are served from the packages themselves: collectstatic is optional.
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
 WHITENOISE_USE_FINDERS = True
@@ -174,19 +174,19 @@ MAX_REQUEST_BYTES = env.int("MAX_REQUEST_BYTES", default=20 * 1024**3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_DATA_BYTES", default=32 * 1024**2)
 MAX_DATA_VALUES = env.int("MAX_DATA_VALUES", default=2_000_000)
 
-# How many clients there may be at once, and how long they may take (orchestrator_api.server)
+# Limits of connections and of their times (orchestrator_api.server)
 
 WEB_THREADS = env.int("WEB_THREADS", default=64)
 MAX_CONNECTIONS = env.int("MAX_CONNECTIONS", default=8192)
 MAX_CONNECTIONS_PER_ADDRESS = env.int("MAX_CONNECTIONS_PER_ADDRESS", default=4096)
-# Until a request's head is there.
+# How long a request's head may take.
 CLIENT_HEAD_SECONDS = env.float("CLIENT_HEAD_SECONDS", default=10.0)
-# For how long nothing of a body may come, and what has to come on the whole after so many seconds.
+# How long a body may pause, and its least average rate after that time.
 CLIENT_BODY_SECONDS = env.float("CLIENT_BODY_SECONDS", default=20.0)
 CLIENT_BODY_BYTES_PER_SECOND = env.int("CLIENT_BODY_BYTES_PER_SECOND", default=1000)
-# For how long nothing of an answer may be taken.
+# How long a client may read nothing of an answer.
 CLIENT_READ_SECONDS = env.float("CLIENT_READ_SECONDS", default=30.0)
-# JSON documents of more than a megabyte are worked on one after another when they have more together.
+# JSON documents of more than a megabyte are handled one after another when they are larger together.
 DOCUMENTS_AT_ONCE_BYTES = env.int("DOCUMENTS_AT_ONCE_BYTES", default=DATA_UPLOAD_MAX_MEMORY_SIZE)
 # How many readers may follow logs in one process, and how many of them where the engine needs a thread for each.
 LOG_FOLLOWERS = env.int("LOG_FOLLOWERS", default=2000)
@@ -211,7 +211,8 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Orchestrator",
-    "DESCRIPTION": "AI services, their executions and the model registry. Times are UTC, errors problem details.",
+    "DESCRIPTION": "AI services, their executions and the model registry. Times are in "
+    "UTC. Errors are problem documents (RFC 9457).",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -235,7 +236,7 @@ IDEMPOTENCY_KEY_LIFETIME_SECONDS = env.int("IDEMPOTENCY_KEY_LIFETIME_SECONDS", d
 # How long a request may be under way before its key is thought to belong to a process that died.
 IDEMPOTENCY_LEASE_SECONDS = env.int("IDEMPOTENCY_LEASE_SECONDS", default=120)
 
-# What is logged, and how: LOG_FORMAT json or text
+# Logging
 
 LOGGING: dict[str, Any] = {
     "version": 1,
@@ -252,40 +253,40 @@ LOGGING: dict[str, Any] = {
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
-        # Our own line for each request says it, with the request's id.
+        # The project's own line for each request has the same, with the request's id.
         "django.server": {"handlers": [], "propagate": False},
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "ERROR"},
-        # It tells of every connection, and of its errors once more than we do.
+        # It logs every connection, and errors that are already logged.
         "kafka": {"level": "CRITICAL"},
     },
 }
 
-# Where Workflows find the orchestrator and the model registry (host:port), and callers unless the next says otherwise.
+# The addresses (host:port) of the orchestrator and the model registry for Workflows.
 
 ORCHESTRATOR_API_HOSTNAME = env.str("ORCHESTRATOR_API_HOSTNAME", default="127.0.0.1:8900")
 MAAS_API_HOSTNAME = env.str("MAAS_API_HOSTNAME", default=ORCHESTRATOR_API_HOSTNAME)
-# Where this service listens, if Workflows of the local engine know it by an address that stays when the port changes.
+# The address on which this service listens, if the local engine's Workflows use another one that never changes.
 LISTEN_ADDRESS = env.str("LISTEN_ADDRESS", default="")
-# Where this service and its callers find the registry.
+# The address of the registry.
 MAAS_API_ADDRESS = (MAAS_API_HOSTNAME == ORCHESTRATOR_API_HOSTNAME and LISTEN_ADDRESS) or MAAS_API_HOSTNAME
 MAAS_API_TOKEN = env.str("MAAS_API_TOKEN", default="")
-# How the two are spoken to, by this service and by Workflows, and who signs certificates beside the known authorities.
+# The schemes of the two, for this service and for Workflows, and further trusted certificates.
 ORCHESTRATOR_API_SCHEME = env.str("ORCHESTRATOR_API_SCHEME", default="http")
 MAAS_API_SCHEME = env.str(
     "MAAS_API_SCHEME", default=ORCHESTRATOR_API_SCHEME if MAAS_API_HOSTNAME == ORCHESTRATOR_API_HOSTNAME else "http"
 )
 # The text of the file.
 API_CA = env.str("API_CA_FILE", default="")
-# Whom we send by plain HTTP we do not refuse for it.
+# Workflows that get plain HTTP as their scheme may use it.
 PLAIN_HTTP_FOR_WORKFLOWS = env.bool(
     "PLAIN_HTTP_FOR_WORKFLOWS", default="http" in (ORCHESTRATOR_API_SCHEME, MAAS_API_SCHEME)
 )
 VALIDATE_WITH_MAAS = env.bool("VALIDATE_WITH_MAAS", default=True)
-# The registry may be this very service: calls to it must leave threads to answer them.
+# The registry may be this very service: its own calls must leave threads to answer them.
 REGISTRY_CLIENT_CONCURRENCY = env.int("REGISTRY_CLIENT_CONCURRENCY", default=8)
 
-# Who takes part, and how nodes are told apart
+# Data partners and the labels of cluster nodes
 
 VALID_DATA_PARTNERS = env.list("VALID_DATA_PARTNERS", default=["data-partner-1", "data-partner-2", "data-partner-3"])
 VALID_AI_ENGINE_FUNCTIONALITIES = env.list(
@@ -298,7 +299,7 @@ VALID_AI_ENGINE_FUNCTIONALITIES = env.list(
         "inferencing_from_pretrained_model",
     ],
 )
-# What the model registry takes as an AI engine's role type and data types; empty takes any.
+# The role types and data types of AI engines that the model registry accepts; empty accepts any.
 VALID_AI_ENGINE_ROLE_TYPES = env.list("VALID_AI_ENGINE_ROLE_TYPES", default=[])
 VALID_AI_ENGINE_DATA_TYPES = env.list("VALID_AI_ENGINE_DATA_TYPES", default=[])
 CENTRAL_NODE_LABEL_KEY = env.str("CENTRAL_NODE_LABEL_KEY", default="nodeType")
@@ -313,7 +314,7 @@ DATA_PARTNER_PATHS = env.json(
 # Data partners' folders as PersistentVolumeClaims, for an engine on a cluster: {partner: {system_path: claim}}.
 DATA_PARTNER_CLAIMS = env.json("DATA_PARTNER_CLAIMS", default={})
 
-# What every Workflow is told (contracts/workflow-parameters.md)
+# Values that every Workflow gets (contracts/workflow-parameters.md)
 
 IMAGE_REGISTRY = env.str("IMAGE_REGISTRY", default="localhost:5000")
 PROCESSOR_RESOURCE_MANAGER_VERSION = env.str("PROCESSOR_RESOURCE_MANAGER_VERSION", default="2.0.0")
@@ -362,7 +363,7 @@ CALLBACK_TOKEN_IMAGES = env.list(
 )
 MANIFEST_SERVICE_ACCOUNTS = env.list("MANIFEST_SERVICE_ACCOUNTS", default=["argo-workflow"])
 MANIFEST_ALLOW_HOST_NETWORK = env.bool("MANIFEST_ALLOW_HOST_NETWORK", default=False)
-# By exact name, beside those that are made for a Workflow. An installation makes these two for federated managers.
+# Exact names, beside those that the service makes for a Workflow. Installations make these two for federated managers.
 MANIFEST_CONFIG_MAPS = env.list(
     "MANIFEST_CONFIG_MAPS", default=["federated-learning-manager-client", "federated-learning-manager-server"]
 )
@@ -380,7 +381,7 @@ ALLOWED_IMAGES = env.list("ALLOWED_IMAGES", default=[])
 
 ENGINE = env.str("ENGINE", default=engine_of(os.environ))
 ENGINES: dict[str, dict[str, Any]] = {}
-# Whoever has a cluster does not want Workflows on the service's own machine as well.
+# An installation with a cluster runs no Workflows on the service's own machine.
 if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
     ENGINES["local"] = {
         "class": "engines.local.LocalEngine",
@@ -421,9 +422,9 @@ if env.bool("LOCAL_ENGINE", default=ENGINE == "local"):
     }
 ARGO_KUBECONFIG = env.str("ARGO_KUBECONFIG", default="")
 ARGO_NAMESPACE = env.str("ARGO_NAMESPACE", default="")
-# For Workflows that need more of their nodes than Pod Security Standards' `restricted` gives; the same: all run there.
+# For Workflows that need more than Pod Security Standards' `restricted`; if equal to the other, all run there.
 ARGO_PRIVILEGED_NAMESPACE = env.str("ARGO_PRIVILEGED_NAMESPACE", default="")
-# Not everybody has a cluster.
+# Imported only where a cluster is configured.
 if ENGINE == "argo" or ARGO_KUBECONFIG or ARGO_NAMESPACE:
     _namespace = ARGO_NAMESPACE or "argo"
     _argo: dict[str, Any] = {
@@ -454,13 +455,13 @@ FEDERATED_ADAPTERS: dict[str, dict[str, Any]] = {
         "options": {"api": f"{ORCHESTRATOR_API_SCHEME}://{ORCHESTRATOR_API_HOSTNAME}"},
     },
 }
-# Of a model's zip, in kilobytes of 1024 bytes, where neither execution nor Schema says otherwise.
+# Of a model's zip, in kilobytes of 1024 bytes, unless the execution or the Schema declares another.
 FEDERATED_MAX_MODEL_KILOBYTES = env.int("FEDERATED_MAX_MODEL_KILOBYTES", default=50 * 1024)
-# How long a server waits for its clients to start, and they for it.
+# How long server and clients wait for each other to start.
 FEDERATED_INITIALIZATION_SECONDS = env.int(
     "FEDERATED_INITIALIZATION_SECONDS", default=EXECUTION_PENDING_DEADLINE_SECONDS
 )
-# How long an iteration may take for managers that take their variables from the installation's ConfigMaps.
+# How long a round may take for managers that take their variables from the installation's ConfigMaps.
 FEDERATED_ITERATION_SECONDS = env.int("FEDERATED_ITERATION_SECONDS", default=24 * 3600)
 # How many requests of one process may wait for messages at once.
 FEDERATED_WAITING_REQUESTS = env.int("FEDERATED_WAITING_REQUESTS", default=1000)
@@ -483,7 +484,7 @@ if FEDERATED_ADAPTER == "kafka" or FEDERATED_KAFKA_BOOTSTRAP_SERVERS:
             "replication_factor": env.int("FEDERATED_KAFKA_REPLICATION_FACTOR", default=-1),
             "status_retention_seconds": EXECUTION_DEADLINE_SECONDS + EXECUTION_PENDING_DEADLINE_SECONDS,
             "timeout_seconds": env.float("FEDERATED_KAFKA_TIMEOUT_SECONDS", default=15.0),
-            # Where models go beside the topics; empty: they go over the topics.
+            # The storage for models beside the topics; empty: models go over the topics.
             "claim_check_api": (
                 f"{ORCHESTRATOR_API_SCHEME}://{ORCHESTRATOR_API_HOSTNAME}"
                 if env.bool("FEDERATED_CLAIM_CHECK", default=False)

@@ -1,12 +1,12 @@
 """The whole service on one machine: `python -m orchestrator_api.standalone`.
 
-One small parent makes the data folder and its secrets, then runs two children and runs them again when they die: the
-API under gunicorn and the controller. The parent holds the listening socket, so callers wait while the API is started
-again; the two die with the parent, however it dies.
+One small parent makes the data folder and its secrets, then runs two children and restarts them when they die: the
+API under gunicorn, and the controller. The parent holds the listening socket, so callers wait during a restart of the
+API. The children die with the parent, however it dies.
 
-SIGINT or SIGTERM stops all of it. That includes what the local engine left behind its callers, supervisors of running
-Workflows above all: the kernel hands such orphans to this process, which ends them by SIGTERM. A supervisor takes that
-as the word to stop where it is, so that the engine of the next start can go on from there.
+SIGINT or SIGTERM stops everything, also the orphans of the local engine, above all the supervisors of running
+Workflows: the kernel makes them children of this process, which sends them SIGTERM. A supervisor then stops where it
+is, so that the engine of the next start can go on from there.
 
 Imports no Django: this process stays as small as it can be.
 """
@@ -47,23 +47,23 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 # A child that lived as long as this has started well: its next restart is at once.
 _HEALTHY_SECONDS = 30.0
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-# An address for documentation (RFC 5737), on no machine: nothing is sent to it, the kernel only picks the way out.
+# An address for documentation (RFC 5737): nothing is sent to it, the kernel only chooses the route.
 _SOMEWHERE_ELSE = ("192.0.2.1", 9)
-# Whoever sends a request waits for the API; what is to be run can wait a moment. Pods give way further.
+# Callers wait for the API; a run can wait a moment. Pods have a still lower priority.
 _CONTROLLER_NICENESS = 5
-# What pods of the local engine call whatever the service's port: what goes on over a restart still finds it.
+# The address that pods of the local engine call, whatever the service's port: it stays after a restart.
 _ADDRESS_IN_PODS = "127.0.0.1:8900"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 class WrongOption(Exception):
-    """An option or a setting that cannot be; the text is one line that names it."""
+    """A wrong option or setting; the text is one line that names it."""
 
 
 @dataclass
 class Child:
-    """A process that is to run for as long as the service does."""
+    """A process that runs as long as the service."""
 
     name: str
     command: Sequence[str]
@@ -118,16 +118,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     data_dir = Path(options.data_dir).absolute()
     for path in _closed_to_others(data_dir):
-        print(f"{path} is another user's, and can be read by others.", file=sys.stderr)
+        print(f"{path} belongs to another user, and other users can read it.", file=sys.stderr)
     host = options.host or _own_host()
     if options.manage:
         environment = service_environment(os.environ, data_dir, host, options.port, options.announce)
         return _manage(options.manage, environment, data_dir)
-    # Blocked from here on, so that none gets lost between two looks.
+    # Blocked from here on, so that no signal is lost between two waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     lock = _lock(data_dir)
     if lock is None:
-        print(f"Another service runs on {data_dir}.", file=sys.stderr)
+        print(f"Another service is running on {data_dir}.", file=sys.stderr)
         return 1
     with lock, _listen(host, options.port) as listener:
         port = listener.getsockname()[1]
@@ -137,14 +137,14 @@ def _run(options: argparse.Namespace) -> int:
         if code := _prepare(environment, data_dir):
             return code
         environment.setdefault("MAAS_API_TOKEN", (data_dir / "registry-token").read_text().strip())
-        # Told by the process before; not by each of these once more.
+        # This process has reported them; its children do not.
         environment[TOLD] = "true"
-        logger.info("http://%s:%s serves %s; a token is in %s", host, port, data_dir, data_dir / "token")
+        logger.info("http://%s:%s serves %s; the token is in %s", host, port, data_dir, data_dir / "token")
         return Service(_children(listener.fileno()), environment).run()
 
 
 class Service:
-    """The children, kept running until a signal ends it."""
+    """The children, kept running until a signal ends the service."""
 
     def __init__(self, children: Sequence[Child], environment: Mapping[str, str]) -> None:
         self.children = children
@@ -185,7 +185,7 @@ class Service:
         logger.info("stopped")
 
     def _end_orphans(self) -> None:
-        """End what children of ours have started and left, and what that leaves in its turn."""
+        """End the orphans of the children, and the orphans of those."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             give_up_at, told = time.monotonic() + STOP_SECONDS, set[int]()
             while orphans := _children_of(os.getpid()):
@@ -194,12 +194,12 @@ class Service:
                 told |= orphans
                 if time.monotonic() >= give_up_at:
                     break
-                # An orphan of an orphan comes without a signal: look again after a moment.
+                # No signal tells of an orphan's orphan: look again after a moment.
                 signal.sigtimedwait({signal.SIGCHLD}, 0.1)
                 self._reap_orphans()
 
     def _reap_orphans(self) -> None:
-        """Take notice of the ends of processes that are not the children we started."""
+        """Reap processes that are not the two children."""
         own = {child.process.pid for child in self.children if child.process is not None}
         for pid in _children_of(os.getpid(), only_ended=True) - own:
             os.waitpid(pid, 0)
@@ -229,7 +229,7 @@ def default_host(given: Mapping[str, str]) -> str:
 def service_environment(
     given: Mapping[str, str], data_dir: Path, host: str, port: int, announce: str = ""
 ) -> dict[str, str]:
-    """Return the environment of the children: what was given, and what one machine alone needs where it was not.
+    """Return the environment of the children: the given one, with defaults for one machine.
 
     `announce` is the host, or host:port, under which Workflows find the service; where it listens when empty.
     """
@@ -239,7 +239,7 @@ def service_environment(
     hosts = ["127.0.0.1", "localhost", reachable, *([announced_host] if announce else [])]
     defaults = {
         "ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)),
-        # Nobody between the caller and this port speaks TLS for it.
+        # No proxy ends TLS before this port.
         "HTTPS_ONLY": "false",
         "LOG_FORMAT": "text",
         "PYTHONUNBUFFERED": "1",
@@ -271,10 +271,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--port", type=_port, default=8900, help="port to listen on; 0 takes a free one")
     parser.add_argument(
-        "--announce", default="", metavar="HOST[:PORT]", help="where Workflows find the service, if not there"
+        "--announce",
+        default="",
+        metavar="HOST[:PORT]",
+        help="the address at which Workflows reach the service, if it is another one",
     )
     parser.add_argument(
-        "--data-dir", default=os.environ.get("DATA_DIR") or str(DEFAULT_DATA_DIR), help="where all is kept"
+        "--data-dir", default=os.environ.get("DATA_DIR") or str(DEFAULT_DATA_DIR), help="the folder of all data"
     )
     parser.add_argument(
         "--manage", nargs=argparse.REMAINDER, metavar="COMMAND",
@@ -285,7 +288,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) >= 2**16:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: expected a whole number from 0 to {2**16 - 1}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: expected a whole number from 0 to {2**16 - 1}")
     return int(text)
 
 
@@ -296,7 +299,7 @@ def _set_up_logging(log_format: str) -> None:
 
 
 def _lock(data_dir: Path) -> IO[str] | None:
-    """Take the data folder for this process; None when another has it."""
+    """Lock the data folder for this process; return None when another process has it."""
     file = (data_dir / _LOCK).open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -318,18 +321,16 @@ def _own_host() -> str:
     try:
         return default_host(os.environ)
     except OSError as error:
-        raise WrongOption(f"--host: expected an address that pods of a cluster reach ({error.strerror})") from error
+        raise WrongOption(f"--host: expected an address that pods of a cluster can reach ({error.strerror})") from error
 
 
 def _closed_to_others(data_dir: Path) -> list[Path]:
-    """Make the data folder and close it to others; return what is not ours to close."""
+    """Make the data folder and close it to other users; return the paths that belong to other users."""
     try:
         foreign = keep_private(data_dir)
         (data_dir / _LOCK).touch(0o600)
     except OSError as error:
-        raise WrongOption(
-            f"DATA_DIR={data_dir}: expected a folder that can be written to ({error.strerror})"
-        ) from error
+        raise WrongOption(f"DATA_DIR={data_dir}: expected a writable folder ({error.strerror})") from error
     return foreign
 
 
@@ -346,13 +347,13 @@ def _secret_key(path: Path) -> str:
 
 
 def _empty(uploads: Path) -> None:
-    """Delete what uploads that broke off have left; nobody else uses the folder while we hold the lock."""
+    """Delete the remains of interrupted uploads; the lock keeps other processes off the folder."""
     for path in uploads.glob("*.upload*"):
         path.unlink(missing_ok=True)
 
 
 def _prepare(environment: Mapping[str, str], data_dir: Path) -> int:
-    """Bring the database up to date in a process of its own; return its exit code."""
+    """Migrate the database in a separate process; return its exit code."""
     arguments = ["--admin-token", str(data_dir / "token"), "--registry-token", str(data_dir / "registry-token")]
     command = [sys.executable, "manage.py", "prepare", *arguments]
     return subprocess.run(
@@ -378,7 +379,7 @@ def _children(listener: int) -> list[Child]:
 
 
 def _children_of(parent: int, only_ended: bool = False) -> set[int]:
-    """Return the ids of a process's children, those that have ended and nobody took notice of included."""
+    """Return the ids of a process's children, zombies included."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -391,7 +392,7 @@ def _children_of(parent: int, only_ended: bool = False) -> set[int]:
 
 
 def _die_with(parent: int, niceness: int = 0) -> Callable[[], None]:
-    """Return what a child does before it becomes its program: tie its life to its parent's, and give way to others."""
+    """Return the function that a child runs before its program: it sets the parent-death signal and the niceness."""
     prctl = ctypes.CDLL(None).prctl
 
     def tie() -> None:

@@ -1,4 +1,4 @@
-"""Where files are kept, from one setting: the file system, or an object store that speaks S3."""
+"""The storage of files, from one setting: the file system, or an object store with S3's API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def storages_from_url(url: str) -> dict[str, Any]:
     """Return Django's STORAGES for a URL; an empty one is the file system below MEDIA_ROOT.
 
     `s3://[key:secret@]bucket[/prefix][?endpoint_url=…&region_name=…]`: the query holds options of django-storages.
-    Without a key the SDK finds its credentials as it always does. Raises ValueError.
+    Without a key the SDK finds its credentials in its usual places. Raises ValueError.
     """
     if not url:
         return {"default": _FILES, "staticfiles": _STATIC}

@@ -1,4 +1,4 @@
-"""Making, finding and revoking tokens."""
+"""Make, find and revoke tokens."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def token_create(*, user: User, name: str, lifetime: timedelta) -> tuple[ApiToke
 
 
 def token_revoke(*, tokens: QuerySet[ApiToken]) -> int:
-    """Refuse these tokens from now on; return how many were good until now."""
+    """Revoke these tokens; return how many were valid until now."""
     return tokens.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
@@ -41,19 +41,19 @@ def token_use(*, text: str) -> ApiToken:
     try:
         token = ApiToken.objects.select_related("user").get(token_hash=hash_of(text))
     except ApiToken.DoesNotExist as error:
-        raise InvalidToken("No such token is known here: it may be mistyped, or of another service.") from error
+        raise InvalidToken("The token is not known. It may be mistyped, or belong to another service.") from error
     if not token.is_valid_at(now):
         ended = "was revoked" if token.revoked_at else f"expired on {token.expires_at:%Y-%m-%d}"
         raise InvalidToken(f"The token {ended}.")
     if not token.user.is_active:
-        raise InvalidToken("The account of this token is switched off.")
+        raise InvalidToken("The account of this token is not active.")
     if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_EVERY:
         _note_use(token)
     return token
 
 
 def hash_of(text: str) -> str:
-    """Return what is stored of a token. It has 256 random bits, so a fast hash gives nothing away."""
+    """Return the stored hash of a token. A token has 256 random bits, so a fast hash is safe."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -63,5 +63,5 @@ def _note_use(token: ApiToken) -> None:
     try:
         ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
     except DatabaseError:
-        # A note that can wait must not fail a request that only reads.
-        logger.warning("the use of a token could not be noted", exc_info=True)
+        # This note must not fail a request that only reads.
+        logger.warning("the last use of a token could not be stored", exc_info=True)

@@ -1,4 +1,4 @@
-"""What keeps a command from its database, in one line instead of a traceback."""
+"""Why a command cannot use its database, in one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from orchestrator_api.environment.shown import one_line
 
 
 def complaint_about_database() -> str:
-    """Return why the database cannot be worked with, by the settings that name it; an empty text where it can.
+    """Return why the database cannot be used, with the settings that name it; '' where it can.
 
-    To be asked after something has failed: it connects anew.
+    To be called after a failure: it connects anew.
     """
     connection.close()
     try:
@@ -20,7 +20,7 @@ def complaint_about_database() -> str:
         is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     except DatabaseError as error:
         return f"{_place()} cannot be opened: {_without_password(str(error))}"
-    return f"{_place()} lacks tables: expected one that `manage.py prepare` has made ready" if is_behind else ""
+    return f"{_place()} lacks tables: run `manage.py prepare`" if is_behind else ""
 
 
 def _place() -> str:
@@ -28,7 +28,7 @@ def _place() -> str:
     if connection.vendor == "sqlite":
         return f"the database {one_line(str(where['NAME']), 200)} (DATABASE_URL, DATABASE_NAME or DATA_DIR)"
     address = f"{where['NAME']} at {where['HOST'] or 'this machine'}:{where['PORT'] or 5432}"
-    return f"the database {one_line(address, 200)} (DATABASE_URL, or DATABASE_HOST and its like)"
+    return f"the database {one_line(address, 200)} (DATABASE_URL, or DATABASE_HOST and the others of its kind)"
 
 
 def _without_password(message: str) -> str:

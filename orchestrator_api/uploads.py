@@ -1,4 +1,4 @@
-"""Uploads that wait on a disk, which may fill up meanwhile, and whose process may die."""
+"""Temporary files of uploads: cleaned up when the disk is full and when their process dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SUFFIX = ".upload"
 
 
 class OwnedUpload(TemporaryUploadedFile):
-    """A file whose name says which process made it, so that the next one finds what a dead one has left."""
+    """A temporary file whose name holds its process id, so that files of dead processes can be found."""
 
     def __init__(
         self, name: str, content_type: str, size: int, charset: str | None, content_type_extra: Any = None
@@ -29,7 +29,7 @@ class OwnedUpload(TemporaryUploadedFile):
 
 
 class TidyUploadHandler(TemporaryFileUploadHandler):
-    """Removes at once what came of a file that can't be written to its end."""
+    """Removes a file at once when it cannot be written completely."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super(TemporaryFileUploadHandler, self).new_file(*args, **kwargs)
@@ -40,7 +40,7 @@ class TidyUploadHandler(TemporaryFileUploadHandler):
             super().receive_data_chunk(raw_data, start)
         except OSError:
             path = Path(self.file.temporary_file_path())
-            # What is still in a buffer has no room either.
+            # The rest in a buffer cannot be written either.
             with suppress(OSError):
                 self.file.close()
             path.unlink(missing_ok=True)
@@ -48,7 +48,7 @@ class TidyUploadHandler(TemporaryFileUploadHandler):
 
 
 def tidy_up() -> int:
-    """Delete what processes that have ended left of uploads; return how many files. Call it before `settle`."""
+    """Delete upload files of processes that have ended; return how many. Call it before `settle`."""
     folder = Path(settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir())
     left = [path for name in lives.dead(lives.REQUESTS) for path in folder.glob(f"{name}.*{_SUFFIX}")]
     for path in left:

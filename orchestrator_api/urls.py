@@ -7,7 +7,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 
 from orchestrator_api import health
 
-# For people. Processes that only Workflows call have none of it: what is not there needs no protection.
+# For people. Processes that only Workflows call do not serve it, so it needs no protection there.
 _pages = [
     path("", RedirectView.as_view(pattern_name="docs")),
     path("admin/", admin.site.urls),

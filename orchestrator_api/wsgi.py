@@ -12,11 +12,11 @@ from web.journal import settle
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_api.settings")
 application = WholeBodies(get_wsgi_application())
-# The views are loaded now: the first caller doesn't wait for them, and what is broken shows at the start.
+# The views are loaded now, so that the first caller does not wait and faults show at the start.
 get_resolver().url_patterns  # noqa: B018 - a property that imports
-# Before the first request: what another worker left when it died is put in order.
+# Before the first request: the remains of a dead worker are cleaned up.
 tidy_up()
 settle()
-# What is loaded by now stays for good: looking through all of it again and again would make requests wait.
+# Objects loaded by now stay: collecting them again and again would delay requests.
 gc.collect()
 gc.freeze()

@@ -19,7 +19,7 @@ _EXAMPLE = '{"/spec/templates/*/tolerations": null}'
 
 
 def allowed_fields(given: Mapping[str, list[Any] | None]) -> tuple[tuple[str, tuple[str, ...] | None], ...]:
-    """Return the setting as a policy holds it."""
+    """Return the setting in the form that a `Policy` holds."""
     return tuple(
         (pattern, None if values is None else tuple(canonical(value) for value in values))
         for pattern, values in given.items()
@@ -27,7 +27,7 @@ def allowed_fields(given: Mapping[str, list[Any] | None]) -> tuple[tuple[str, tu
 
 
 def field_complaints(given: Any) -> Iterator[str]:
-    """Yield what is wrong with the setting, in words for an operator."""
+    """Yield the faults of the setting, as messages for an operator."""
     if not isinstance(given, Mapping):
         yield f"must be a JSON object, such as {_EXAMPLE}"
         return
@@ -36,9 +36,9 @@ def field_complaints(given: Any) -> Iterator[str]:
         if parts[0] or len(parts) < 2 or not all(parts[1:]):
             yield f"{pattern!r} is not a JSON pointer"
         elif not _is_reachable(parts[1:]):
-            yield f"{pattern!r} names no place that a manifest has; only its last part may be a new field"
+            yield f"{pattern!r} names no field of the table; only its last part may be a new field"
         if values is not None and not isinstance(values, list):
-            yield f"{pattern!r} must have a list of values, or null for any"
+            yield f"{pattern!r} must have a list of values, or null for any value"
 
 
 def _is_reachable(parts: list[str]) -> bool:
@@ -48,7 +48,7 @@ def _is_reachable(parts: list[str]) -> bool:
         if isinstance(form, Patch):
             form = form.table
         if isinstance(form, Table):
-            # What is not in the table at all has no table of its own: it is allowed as a whole.
+            # A field that the table does not have is allowed as a whole.
             form = form.fields.get(part)
         elif isinstance(form, ListOf):
             form = form.item if part == "*" or part.isdecimal() else None

@@ -1,4 +1,4 @@
-"""A whole manifest held to the table."""
+"""Check a whole manifest against the table."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from policy.tables import WORKFLOW
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a policy says of a manifest; `images` are those it would run, as far as they are known."""
+    """What a policy says of a manifest. `images` are the images that it would run, as far as they are known."""
 
     faults: tuple[ManifestFault, ...]
     images: tuple[str, ...]
 
 
 def judge_unrendered(manifest: Mapping[str, Any], outline: Outline, policy: Policy) -> Verdict:
-    """Return what is refused of a manifest whose parameters only an execution will have."""
+    """Return the faults of a manifest whose parameters are still open."""
     return _judged(Check(manifest, outline, policy, Grant(), is_rendered=False))
 
 
 def judge(manifest: Mapping[str, Any], policy: Policy, grant: Grant) -> Verdict:
-    """Return what is refused of a Workflow that is ready to be submitted."""
+    """Return the faults of a Workflow that is ready to be submitted."""
     outline = Outline(manifest, frozenset())
     return _judged(Check(manifest, outline, policy, grant, is_rendered=True))
 

@@ -1,4 +1,4 @@
-"""The policy of this installation, by its settings."""
+"""The policy of this installation, from its settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED = {
 
 
 def installed_policy(engine: str | None = None) -> Policy:
-    """Return what this installation allows the Workflows of an engine, or of any that it has."""
+    """Return what this installation allows the Workflows of an engine, or of any of its engines."""
     engines = [engine] if engine else list(settings.ENGINES)
     local = [alias for alias in engines if _is_local(alias)]
     central = (settings.CENTRAL_NODE_LABEL_KEY, settings.CENTRAL_NODE_LABEL_VALUE)
@@ -38,7 +38,7 @@ def installed_policy(engine: str | None = None) -> Policy:
         config_maps=(*settings.MANIFEST_CONFIG_MAPS, *fixed),
         secrets=tuple(settings.MANIFEST_SECRETS),
         volume_claims=tuple(settings.MANIFEST_VOLUME_CLAIMS),
-        # One machine keeps artifacts itself.
+        # The local engine keeps artifacts itself.
         artifact_endpoints=None if engines == local else tuple(settings.MANIFEST_ARTIFACT_ENDPOINTS),
         http_origins=tuple(settings.MANIFEST_HTTP_ARTIFACTS),
         namespaces=(settings.ARGO_NAMESPACE or "argo",),
@@ -61,7 +61,7 @@ def partner_roots(partner: str) -> tuple[str, ...]:
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """Check that the settings of the policy say something that it can hold manifests to."""
+    """Check that the settings of the policy are well formed."""
     return [checks.Error(words, id=id_) for id_, words in _complaints()]
 
 
@@ -69,7 +69,7 @@ def _complaints() -> Iterator[tuple[str, str]]:
     for name, what in _NAMED.items():
         for each in getattr(settings, name):
             if not _NAME.fullmatch(each):
-                yield "policy.E001", f"{name} lists {what} by their exact names; {each!r} is no name."
+                yield "policy.E001", f"{name} lists the exact names of {what}; {each!r} is not a name."
     for pattern in settings.ALLOWED_IMAGES:
         if problem := pattern_complaint(pattern):
             yield "policy.E002", f"ALLOWED_IMAGES: {pattern!r} {problem}."
@@ -83,16 +83,16 @@ def _complaints() -> Iterator[tuple[str, str]]:
 
 
 def _origin_complaint(origin: str) -> str:
-    """Return what is wrong with an address that artifacts may be fetched from, or ''."""
+    """Return what is wrong with an address in MANIFEST_HTTP_ARTIFACTS, or ''."""
     if origin_of(origin) != origin:
-        return "is not the beginning of an address: http:// or https://, a host in lower case, a port, and nothing more"
+        return "must be an origin: http:// or https://, a host in lower case, a port, and nothing more"
     host = origin.partition("//")[2].partition(":")[0]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return ""
-    # Where clouds tell a machine its credentials.
-    return "is link-local; nothing that a manifest may ask for lies there" if address.is_link_local else ""
+    # Clouds serve a machine's credentials at link-local addresses.
+    return "is link-local; manifests may not fetch anything there" if address.is_link_local else ""
 
 
 def _path_complaints(table: Any) -> Iterator[str]:
@@ -110,7 +110,7 @@ def _is_local(alias: str) -> bool:
 
 
 def _local_images(engines: list[str]) -> tuple[str, ...]:
-    """Return the patterns of the images that local engines have programs for."""
+    """Return the patterns of the images for which local engines have programs."""
     if not engines:
         return ()
     named = [f"*/{name}:*" for name in SHIPPED_IMAGES]

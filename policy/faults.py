@@ -12,7 +12,7 @@ def escape(key: object) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """A place in the text; both count from 1."""
+    """A place in the text; line and column count from 1."""
 
     line: int
     column: int
@@ -20,7 +20,7 @@ class Place:
 
 @dataclass(frozen=True)
 class ManifestFault:
-    """One thing wrong. `pointer` is a JSON pointer into the manifest; `place` is None where no text is to blame."""
+    """One fault. `pointer` is a JSON pointer into the manifest; `place` is None where no place in the text is known."""
 
     pointer: str
     detail: str
@@ -28,7 +28,7 @@ class ManifestFault:
 
 
 class Unreadable(Exception):
-    """The text has no value that could be looked at further."""
+    """The text cannot be read as one manifest."""
 
     def __init__(self, fault: ManifestFault) -> None:
         super().__init__(fault.detail)

@@ -1,8 +1,7 @@
-"""What a field may hold: forms of values, each with a check of its own.
+"""What a field may hold: forms of values, each with its own check.
 
-A form is asked with the value, the JSON pointer of its place, and the `Check` under way, to which it tells what it
-refuses. A table knows its fields by exact name; a field whose value is null counts as left out, as the cluster's
-reader takes it.
+A form gets the value, the JSON pointer of its place, and the current `Check`, to which it reports faults. A table knows
+its fields by exact name. A field whose value is null counts as left out, as Kubernetes reads it.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ _SHOWN = 80
 
 
 class Check:
-    """One pass over one manifest: what it is held to, where it is, and what was found.
+    """One pass over one manifest: its policy, its place, and the faults found.
 
     `is_rendered`: all parameters of the Workflow have their values. `template` is the pointer of the template around
-    the place that is looked at. A patch is looked at by a check of its own, below the pointer `within`.
+    the current place. A patch gets its own check, below the pointer `within`.
     """
 
     def __init__(self, document: Json, outline: Outline, policy: Policy, grant: Grant, *, is_rendered: bool) -> None:
@@ -45,11 +44,12 @@ class Check:
 
     @property
     def faults(self) -> list[ManifestFault]:
-        """Everything that was refused, each once."""
+        """All faults, each once."""
         return list(self._faults)
 
     def of_patch(self, patch: Json, at: str, symbols: Mapping[str, str]) -> Check:
-        """Return a check of a patch that stands at a pointer; `symbols` are the marks in it for what is not known."""
+        """Return a check of a patch that stands at a pointer; `symbols` are the marks in it for values that are not
+        known."""
         inner = Check(patch, self.outline, self.policy, self.grant, is_rendered=self.is_rendered)
         inner.template, inner.within, inner.is_patch, inner.symbols = self.template, at, True, symbols
         inner.images = self.images
@@ -62,12 +62,12 @@ class Check:
         return self.outline.becomes(text, self.template)
 
     def refuse(self, at: str, rule: str, detail: str) -> None:
-        """Note a fault, unless the operator allows what is there."""
+        """Note a fault, unless the operator allows the value."""
         if not (self.policy.allowed_fields and self._is_widened(at)):
             self.add(ManifestFault(at, f"refused by the rule {rule}: {detail}"))
 
     def add(self, fault: ManifestFault) -> None:
-        """Note a fault; so many are enough for whoever reads them."""
+        """Note a fault, up to a bound that is enough for a reader."""
         if len(self._faults) < MAX_FAULTS:
             self._faults[fault] = None
 
@@ -102,7 +102,7 @@ def _text(value: Json) -> str:
 
 
 def canonical(value: Json) -> str:
-    """Return a value as the text by which it is found in `Policy.allowed_fields`."""
+    """Return a value as the JSON text by which it is found in `Policy.allowed_fields`."""
     return _text(value)
 
 
@@ -119,11 +119,11 @@ class Form(ABC):
 
     @abstractmethod
     def check(self, value: Json, at: str, check: Check) -> None:
-        """Tell the check what is wrong with a value at a pointer."""
+        """Report to the check what is wrong with a value at a pointer."""
 
 
 class Table(Form):
-    """An object of known fields. `reasons` say why a field is refused that many ask for: its rule, and words."""
+    """An object of known fields. `reasons` explain why a common field is refused: its rule and a text."""
 
     def __init__(self, fields: Mapping[str, Form], reasons: Mapping[str, tuple[str, str]] | None = None) -> None:
         self.fields = dict(fields)
@@ -140,12 +140,10 @@ class Table(Form):
                 if item is not None:
                     form.check(item, f"{at}/{key}", check)
                 elif check.is_patch:
-                    check.refuse(f"{at}/{key}", FIELDS, "a patch may not take a field away")
+                    check.refuse(f"{at}/{key}", FIELDS, "a patch must not remove a field")
             elif item is not None or check.is_patch:
                 rule, words = self.reasons.get(key, (FIELDS, ""))
-                check.refuse(
-                    f"{at}/{escape(key)}", rule, words or f"{shown(key)} is not among the fields that may stand here"
-                )
+                check.refuse(f"{at}/{escape(key)}", rule, words or f"{shown(key)} is not an allowed field here")
 
 
 class ListOf(Form):
@@ -164,12 +162,12 @@ class ListOf(Form):
             self.item.check(item, f"{at}/{index}", check)
             if self.unique and isinstance(item, dict) and isinstance(name := item.get(self.unique), str):
                 if name in seen:
-                    check.refuse(f"{at}/{index}/{self.unique}", NAMES, f"{shown(name)} is there already")
+                    check.refuse(f"{at}/{index}/{self.unique}", NAMES, f"{shown(name)} already exists")
                 seen.add(name)
 
 
 class MapOf(Form):
-    """An object whose keys somebody chose, among names of one form."""
+    """An object with free keys, which are names of one form."""
 
     def __init__(self, value: Form) -> None:
         self.value = value
@@ -185,27 +183,27 @@ class MapOf(Form):
 
 
 class Text(Form):
-    """Any text: nothing but a program reads it."""
+    """Any string: only a program reads it."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, str):
-            check.refuse(at, VALUES, "must be a text")
+            check.refuse(at, VALUES, "must be a string")
         elif "\0" in value:
             check.refuse(at, VALUES, "holds a NUL character")
 
 
 class Scalar(Form):
-    """A text, number or boolean, as a parameter's value may be."""
+    """A string, number or boolean, as a parameter's value may be."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if isinstance(value, (dict, list)):
-            check.refuse(at, VALUES, "must be a text")
+            check.refuse(at, VALUES, "must be a string, a number or a boolean")
         elif isinstance(value, str) and "\0" in value:
             check.refuse(at, VALUES, "holds a NUL character")
 
 
 class Items(Form):
-    """What a loop goes over: any values, without a NUL character in them."""
+    """The items of a loop: any values without a NUL character."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, list):
@@ -221,7 +219,7 @@ class Flag(Form):
 
 
 class Only(Form):
-    """One of a few values, written as they are. `words` say why no other."""
+    """One of a few values, written literally. `words` say why no other is allowed."""
 
     def __init__(self, *values: Json, rule: str = VALUES, words: str = "") -> None:
         self.values = values
@@ -229,14 +227,14 @@ class Only(Form):
         self.words = words
 
     def check(self, value: Json, at: str, check: Check) -> None:
-        # 0 is no False here, and 1 no True.
+        # 0 is not False here, and 1 is not True.
         if not any(type(value) is type(each) and value == each for each in self.values):
             allowed = " or ".join(shown(each) for each in self.values)
             check.refuse(at, self.rule, f"{self.words or f'must be {allowed}'}, not {shown(value)}")
 
 
 class Number(Form):
-    """A whole number from `least` on, as a number."""
+    """A whole number of at least `least`, written as a number."""
 
     def __init__(self, least: int = 0, rule: str = VALUES) -> None:
         self.least = least
@@ -244,21 +242,21 @@ class Number(Form):
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < self.least:
-            check.refuse(at, self.rule, f"must be a number of {self.least} or more, not {shown(value)}")
+            check.refuse(at, self.rule, f"must be a whole number of {self.least} or more, not {shown(value)}")
 
 
 class NumberOrText(Form):
-    """A number that may be written as text, and come from a parameter: a limit, a duration, a port's name."""
+    """A number that may be a string and may come from a parameter: a limit, a duration, a port's name."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            check.refuse(at, VALUES, f"must be a number or a text, not {shown(value)}")
+            check.refuse(at, VALUES, f"must be a number or a string, not {shown(value)}")
         elif isinstance(value, str) and "{{" not in value and not _SHORT.fullmatch(value):
             check.refuse(at, VALUES, f"{shown(value)} is neither a number, a duration nor a name")
 
 
 class Pattern(Form):
-    """A text that is wholly of one pattern, also in whatever its references become."""
+    """A string that matches one pattern as a whole, with whatever its references become."""
 
     rule = VALUES
 
@@ -269,7 +267,7 @@ class Pattern(Form):
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, str):
-            check.refuse(at, self.rule, f"must be a text: {self.words}")
+            check.refuse(at, self.rule, f"must be a string: {self.words}")
             return
         for text in check.becomes(value):
             if not self.fits(text):
@@ -280,7 +278,7 @@ class Pattern(Form):
 
 
 class Name(Pattern):
-    """A name that stands there as it is; `by_reference` where it may also come from a parameter."""
+    """A name that is written out; with `by_reference` it may also come from a parameter."""
 
     rule = NAMES
 
@@ -290,13 +288,13 @@ class Name(Pattern):
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, str):
-            check.refuse(at, self.rule, f"must be a text: {self.words}")
+            check.refuse(at, self.rule, f"must be a string: {self.words}")
         elif not self.fits(value) and not (self.by_reference and "{{" in value and "\0" not in value):
             check.refuse(at, self.rule, f"{shown(value)} is not {self.words}")
 
 
 class Quantity(Form):
-    """An amount of memory, disk or processors, as Kubernetes writes it: a number, or a text with a unit."""
+    """An amount of memory, disk or processors, as Kubernetes writes it: a number, or a string with a unit."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
@@ -306,12 +304,10 @@ class Quantity(Form):
             return
         for text in check.becomes(value):
             if not _QUANTITY.fullmatch(text):
-                check.refuse(
-                    at, VALUES, f"{shown(text)} is not a quantity as Kubernetes writes it, such as 512Mi or 250m"
-                )
+                check.refuse(at, VALUES, f"{shown(text)} is not a quantity of Kubernetes, such as 512Mi or 250m")
 
 
-# A part that only the execution knows counts as one more character: its value is looked at once it is there.
+# A part that only the execution knows counts as one more character: its value is checked when it is known.
 _KNOWN_LATER = r"\0execution_[^\0]*-(?:memory|cpu)-(?:request|limit)\0"
 _QUANTITY = re.compile(rf"[0-9]+(\.[0-9]+)?([EPTGMk]i?|Ki|m|[eE][0-9]{{1,2}})?|{_KNOWN_LATER}", re.ASCII)
 _WORD = re.compile(r"[A-Za-z][-A-Za-z0-9_]{0,62}")

@@ -1,4 +1,4 @@
-"""Forms whose values are held to the policy, to what a Workflow was granted, and to what its parameters become."""
+"""Forms whose values depend on the policy, on the Workflow's grant, and on the values of its parameters."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
 class Path(Form):
-    """A path, absolute in a container or relative in a volume, in whatever its references become."""
+    """A path, absolute in a container or relative in a volume, with whatever its references become."""
 
     def __init__(self, fault: Callable[[str], str]) -> None:
         self._fault = fault
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, str):
-            check.refuse(at, "paths", "must be a text")
+            check.refuse(at, "paths", "must be a string")
             return
         for text in check.becomes(value):
             if problem := self._fault(text):
@@ -54,12 +54,12 @@ class Path(Form):
 class Image(Form):
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, str):
-            check.refuse(at, "images", "must be a text")
+            check.refuse(at, "images", "must be a string")
             return
         for text in check.becomes(value):
             if not images.is_allowed(text, check.policy, check.grant):
                 allowed = "ALLOWED_IMAGES, ALLOWED_IMAGE_REGISTRIES and the registered AI engines"
-                check.refuse(at, "images", f"{shown(text)} is not among the images allowed by {allowed}")
+                check.refuse(at, "images", f"{shown(text)} is not an image allowed by {allowed}")
             elif "\0" not in text:
                 check.images[text] = None
 
@@ -68,7 +68,9 @@ class ServiceAccount(Form):
     def check(self, value: Json, at: str, check: Check) -> None:
         if value not in ("", *check.policy.service_accounts):
             allowed = ", ".join(check.policy.service_accounts) or "none"
-            check.refuse(at, "service-accounts", f"{shown(value)} is not among those allowed: {allowed}")
+            check.refuse(
+                at, "service-accounts", f"{shown(value)} is not an allowed service account; allowed: {allowed}"
+            )
 
 
 class HostNetwork(Form):
@@ -85,8 +87,8 @@ class Namespace(Form):
 
 
 class Labels(Form):
-    """Labels with plain words as keys; a prefix or a dot would make one that other programs heed. `further` may stand
-    there too."""
+    """Labels with plain words as keys: other programs read labels that have a prefix or a dot. `further` are more
+    allowed keys."""
 
     def __init__(self, *further: str) -> None:
         self.further = further
@@ -98,9 +100,9 @@ class Labels(Form):
         for key, item in value.items():
             where = f"{at}/{escape(key)}"
             if not isinstance(item, str) or "\0" in item:
-                check.refuse(where, "labels", "must be a text")
+                check.refuse(where, "labels", "must be a string")
             elif not self._is_granted(key, item, check) and not self._is_plain(key):
-                check.refuse(where, "labels", f"{shown(key)} is not a plain word, without prefix and dots")
+                check.refuse(where, "labels", f"{shown(key)} must be a plain word, without prefix and dots")
             elif "{{" not in item and not self._fits(item):
                 check.refuse(where, "labels", f"{shown(item)} is not the value of a label")
 
@@ -115,7 +117,7 @@ class Labels(Form):
 
 
 class Annotations(Labels):
-    """Annotations, as labels but with any text as values."""
+    """Annotations: as labels, but with any string as value."""
 
     def _is_granted(self, key: str, item: str, check: Check) -> bool:
         return key in check.grant.annotations
@@ -127,7 +129,7 @@ class Annotations(Labels):
 class ConfigMapName(Form):
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, str):
-            check.refuse(at, "config-maps", "must be a text")
+            check.refuse(at, "config-maps", "must be a string")
             return
         allowed = check.grant.config_maps.union(check.policy.config_maps, _CONFIG_MAP_SYMBOLS)
         for text in check.becomes(value):
@@ -136,7 +138,7 @@ class ConfigMapName(Form):
                 check.refuse(at, "config-maps", detail)
 
     def _is_made(self, name: str, check: Check) -> bool:
-        """Return whether the orchestrator will make a ConfigMap of that name, or fail where somebody else has."""
+        """Return whether the orchestrator makes a ConfigMap of that name, or fails where somebody else has made it."""
         spec = check.outline.spec
         return not check.is_rendered and (name in fixed_platform_vars_names(spec) or name in manager_config_maps(spec))
 
@@ -144,7 +146,7 @@ class ConfigMapName(Form):
 class SecretName(Form):
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, str):
-            check.refuse(at, "secrets", "must be a text")
+            check.refuse(at, "secrets", "must be a string")
             return
         for text in check.becomes(value):
             if text not in check.grant.secrets and text not in check.policy.secrets:
@@ -153,11 +155,11 @@ class SecretName(Form):
 
 
 class StoreSecretName(SecretName):
-    """The Secret that opens a blob store. Where artifacts go to no store, nobody reads it."""
+    """The Secret with the key of a blob store. Where the engine keeps artifacts itself, it is not read."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         is_unread = check.policy.artifact_endpoints is None and isinstance(value, str)
-        # What the orchestrator makes for its Workflows is no store's, whatever reads it.
+        # The Secrets that the orchestrator makes for its Workflows belong to no store.
         if not is_unread or "{{" in value or value.endswith("-callback"):
             super().check(value, at, check)
 
@@ -165,23 +167,28 @@ class StoreSecretName(SecretName):
 class ClaimName(Form):
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, str):
-            check.refuse(at, "volume-claims", "must be a text")
+            check.refuse(at, "volume-claims", "must be a string")
             return
         for text in check.becomes(value):
             if text not in check.grant.volume_claims and text not in check.policy.volume_claims:
                 detail = (
-                    f"{shown(text)} holds no folder of its data partners and is not listed in MANIFEST_VOLUME_CLAIMS"
+                    f"{shown(text)} does not hold a folder of this Workflow's data partners "
+                    "and is not listed in MANIFEST_VOLUME_CLAIMS"
                 )
                 check.refuse(at, "volume-claims", detail)
 
 
 class ClaimTemplates(Form):
-    """Claims that a Workflow has made for itself: on one machine folders that go with it, on a cluster volumes of its
-    storage, which the operator allows or not."""
+    """Claims that a Workflow makes for itself. The local engine makes folders that end with the Workflow; a cluster
+    makes volumes of its storage, which the operator has to allow."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not check.policy.is_one_machine:
-            check.refuse(at, FIELDS, "has volumes made; only one machine makes folders of them without being asked")
+            check.refuse(
+                at,
+                FIELDS,
+                "asks for new volumes; on a cluster the operator has to allow this (MANIFEST_ALLOWED_FIELDS)",
+            )
         _CLAIM_TEMPLATES.check(value, at, check)
 
 
@@ -204,7 +211,7 @@ _CLAIM_TEMPLATES = ListOf(
 
 
 class StoreEndpoint(Form):
-    """The address of a blob store, as it is listed."""
+    """The address of a blob store, exactly as MANIFEST_ARTIFACT_ENDPOINTS lists it."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         listed = check.policy.artifact_endpoints
@@ -215,7 +222,7 @@ class StoreEndpoint(Form):
 
 
 class HttpArtifact(Form):
-    """Where an artifact is fetched from: at one of the addresses that are listed."""
+    """The URL of an artifact: its origin must be listed."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         _HTTP_ARTIFACT.check(value, at, check)
@@ -228,12 +235,12 @@ class HttpArtifact(Form):
 
 _HTTP_ARTIFACT = Table({"url": TEXT})
 
-# Where nobody calls it, it must still be the name of a store and not the address of a machine.
+# Also where nothing calls it, it must be a name and not the address of a machine.
 _STORE = re.compile(r"(https://)?(?=[^/]*[a-z])([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]{2,}(:443)?/?")
 
 
 class NodeSelector(Form):
-    """Labels of nodes: the central node's, or the data partner's that the orchestrator gives."""
+    """Labels of cluster nodes: the central node's, or that of the data partner whom the orchestrator gives."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, dict):
@@ -244,9 +251,9 @@ class NodeSelector(Form):
 
 
 def check_node_label(key: str, value: Json, at: str, check: Check) -> None:
-    """Tell a check where a label of a node is not one that this Workflow may ask for."""
+    """Report a label of a cluster node that this Workflow may not ask for."""
     if not isinstance(value, str):
-        check.refuse(at, "node-selectors", "must be a text")
+        check.refuse(at, "node-selectors", "must be a string")
         return
     central_key, central_value = check.policy.central_node
     for name in check.becomes(key):
@@ -263,7 +270,7 @@ def check_node_label(key: str, value: Json, at: str, check: Check) -> None:
 
 
 class NodeTerms(Form):
-    """What an affinity asks of a node's labels: one of some values, each as in a nodeSelector."""
+    """What an affinity asks of a node's labels: one of some values, each checked as in a nodeSelector."""
 
     def check(self, value: Json, at: str, check: Check) -> None:
         for index, term in enumerate(as_list(value)):

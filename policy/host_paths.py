@@ -1,4 +1,4 @@
-"""A data partner's folder in a pod: its path, on that partner's node, to read."""
+"""A data partner's folder in a pod: its own path, on its own cluster node, read-only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from policy.places import is_below
 RULE = "host-path"
 _SEPARATOR = "\x1f"
 _LIST = "execution_dataPartnerPatientsList"
-# Path → who it belongs to, where only the execution knows them.
+# Path → its data partner, for values that only the execution knows.
 _SYMBOLS = {
     symbol("execution_dataPartnerDataPath"): symbol("execution_dataPartner"),
     symbol(f"item.data_path of {_LIST}"): symbol(f"item.data_partner of {_LIST}"),
@@ -21,13 +21,13 @@ _SYMBOLS = {
 _POD_KINDS = ("container", "script", "containerSet")
 _OWN = (
     "may only be the data partner's own path ({{workflow.parameters.execution_dataPartnerDataPath}}, "
-    "or {{item.data_path}} of execution_dataPartnerPatientsList), and nothing added to it"
+    "or {{item.data_path}} of execution_dataPartnerPatientsList), without any addition"
 )
 
 
 def check_template(template: Mapping[str, Any], at: str, check: Check) -> None:
-    """Tell a check where a template's pods would mount another path than that of the data partner whose node they are
-    on, or one to write."""
+    """Report a template whose pods would mount a path of another data partner than the one whose cluster node they run
+    on, or would mount it writable."""
     spec = check.outline.spec
     own = dict(_paths(template, at))
     shared = {} if at == TEMPLATE_DEFAULTS else dict(_paths(spec, "/spec"))
@@ -43,11 +43,11 @@ def check_template(template: Mapping[str, Any], at: str, check: Check) -> None:
             _check_path(path, where, _partners(template, at, check), check)
     for where, mount in mounts if check.is_rendered else ():
         if mount.get("name") in everything and mount.get("readOnly") is not True:
-            check.refuse(where, RULE, "a data partner's path is mounted with readOnly: true")
+            check.refuse(where, RULE, "must be mounted with readOnly: true, since it is a data partner's path")
 
 
 def check_spec(spec: Mapping[str, Any], check: Check) -> None:
-    """Tell a check where the Workflow's own volumes are paths that no data partner could have."""
+    """Report volumes of the Workflow whose paths no data partner can have."""
     for path, where in dict(_paths(spec, "/spec")).values():
         _check_path(path, where, [""], check, is_placed=False)
 
@@ -71,7 +71,7 @@ def _mounts(template: Mapping[str, Any], at: str) -> Iterator[tuple[str, Mapping
 
 
 def _partners(template: Mapping[str, Any], at: str, check: Check) -> list[str]:
-    """Return whose nodes a template's pods may come to, as the manifest writes it; '' where it does not say.
+    """Return the data partner to whose nodes a template's pods are bound, as the manifest writes it, or ''.
 
     Each of nodeSelector and affinity is the template's own, else that of the template that calls it, else the
     Workflow's; templateDefaults lie below both templates.
@@ -86,7 +86,7 @@ def _partners(template: Mapping[str, Any], at: str, check: Check) -> list[str]:
             holder, where = next((each for each in holders if each[0].get(name)), ({}, ""))
             texts = read(as_mapping(holder.get(name)))
             if texts:
-                # A caller's words are filled in where it stands.
+                # References of a caller are filled in at the caller's place.
                 found.update(
                     (each, None) for text in texts for each in (outline.becomes(text, where) if where else [text])
                 )
@@ -115,7 +115,7 @@ def _of_affinity(affinity: Mapping[str, Any]) -> list[str]:
     for term in as_list(required.get("nodeSelectorTerms")):
         expressions = as_list(as_mapping(term).get("matchExpressions"))
         values = [as_list(each.get("values")) for each in expressions if as_mapping(each).get("key") == PARTNER_LABEL]
-        # One of several terms is enough for a node, all expressions of a term are needed.
+        # A node has to match one of the terms, with all expressions of that term.
         found += [str(value) for value in values[0]] if values else [""]
     return found
 
@@ -135,7 +135,10 @@ def _fault(partner: str, path: str, written: str, check: Check, is_placed: bool)
         return _symbolic_fault(partner, path, written)
     granted = check.grant.partners
     if partner and partner not in granted:
-        return f"{shown(path)} would be mounted on the node of {shown(partner)}, which this Workflow does not work for"
+        return (
+            f"{shown(path)} would be mounted on the node of {shown(partner)}, "
+            "which is not a data partner of this Workflow"
+        )
     if not partner and is_placed and not check.policy.is_one_machine:
         return "a pod that mounts a data partner's path needs that partner's node: nodeSelector {dataPartner: …}"
     roots = granted[partner] if partner else [root for each in granted.values() for root in each]
@@ -147,5 +150,9 @@ def _fault(partner: str, path: str, written: str, check: Check, is_placed: bool)
 
 def _symbolic_fault(partner: str, path: str, written: str) -> str:
     if path not in _SYMBOLS:
-        return _OWN if path == written else f"{_OWN}; it can become {shown(path) or 'an empty text'}"
-    return "" if partner in ("", _SYMBOLS[path]) else f"{_OWN}; on the node of {shown(partner)} it is another's"
+        return _OWN if path == written else f"{_OWN}; it can become {shown(path) or 'an empty string'}"
+    return (
+        ""
+        if partner in ("", _SYMBOLS[path])
+        else f"{_OWN}; on the node of {shown(partner)} it is another data partner's path"
+    )

@@ -1,4 +1,4 @@
-"""Which images may be run: patterns of exact registry and name, with a free last part."""
+"""Which images may run: patterns with exact registry and name and a free last part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _IMAGE = re.compile(
     r"(?P<name>[A-Za-z0-9][-A-Za-z0-9._]*(:[0-9]{1,5})?(/[A-Za-z0-9][-A-Za-z0-9._]*)*)"
     r"(:(?P<tag>[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-# At upload only the execution knows which AI engine it will be: the registry has its name by then.
+# The execution chooses the AI engine; at upload its name is not known.
 _ENGINE = re.compile(r"(?P<registry>[^\0]+)/\0execution_[^\0]*-container-name\0(:.*)?", re.DOTALL)
 _LATER = "later"
 
@@ -35,7 +35,7 @@ def digest_of(image: str) -> str:
 
 
 def is_allowed(image: str, policy: Policy, grant: Grant) -> bool:
-    """Return whether an image, as it will be pulled, may be run."""
+    """Return whether an image, as it will be pulled, may run."""
     if (engine := _ENGINE.fullmatch(image)) is not None:
         return engine["registry"] in policy.image_registries or _matches(SYMBOL.sub(_LATER, image), policy)
     image = SYMBOL.sub(_LATER, image)
@@ -60,5 +60,5 @@ def pattern_complaint(pattern: str) -> str:
     if any(character in head for character in "*?["):
         return "may hold * only behind its last slash: registry and folders are exact"
     if not is_image(last.replace("*", "x").replace("?", "x")) or (head and not is_image(f"{head}/x")):
-        return "is no name of an image"
+        return "is not the name of an image"
     return ""

@@ -1,4 +1,4 @@
-"""Two things at one path of a container: a cluster refuses such a pod, so it is told before."""
+"""Two mounts at one path of a container: a cluster refuses such a pod, so the manifest is refused before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Places = list[tuple[str, str]]
 
 
 def check_mounts(template: Mapping[str, Any], at: str, check: Check) -> None:
-    """Tell a check where a container of a template gets two volumes, or two input artifacts, at the same path."""
+    """Report a container of a template that gets two volumes, or two input artifacts, at the same path."""
     for places in (*_volume_mounts(template, at), _artifacts(template, at)):
         if len(places) > 1:
             _check_places(places, check)
@@ -23,7 +23,7 @@ def check_mounts(template: Mapping[str, Any], at: str, check: Check) -> None:
 
 def _check_places(places: _Places, check: Check) -> None:
     found: dict[int, str] = {}
-    # All paths as one text: what one call makes of them is looked at together.
+    # All paths as one text, so that the values of one call are looked at together.
     for text in check.becomes(_SEPARATOR.join(path for _, path in places)):
         seen: set[str] = set()
         for index, path in enumerate(text.split(_SEPARATOR)):
@@ -32,7 +32,9 @@ def _check_places(places: _Places, check: Check) -> None:
                 found.setdefault(index, path)
             seen.add(normal)
     for index, path in sorted(found.items()):
-        check.refuse(places[index][0], RULE, f"another is at {shown(path)} of this container already")
+        check.refuse(
+            places[index][0], RULE, f"another volume or artifact is already at {shown(path)} of this container"
+        )
 
 
 def _volume_mounts(template: Mapping[str, Any], at: str) -> Iterator[_Places]:

@@ -23,17 +23,18 @@ Json = Any
 # Argo fills the innermost tags first.
 _BRACES = re.compile(r"\{\{|\}\}")
 _INNERMOST = re.compile(r"\{\{([^{}]*)\}\}")
-# For all texts of a manifest together: a web of calls can lead to more texts than anybody could look at.
+# A bound over all texts of a manifest: calls of calls can lead to exponentially many.
 _MOST_PLACES = 20_000
 _LONGEST = 64 * 1024
-# A text as long as this is as much work as another place.
+# A text of this length counts as much work as another place.
 _PLACE_LENGTH = 512
 _NOTHING: Mapping[str, Json] = {}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A value somewhere in a manifest; `template` is the pointer of the template around it, '' outside of all."""
+    """A value somewhere in a manifest; `template` is the pointer of the template around it, '' outside of all
+    templates."""
 
     pointer: str
     key: str
@@ -73,14 +74,14 @@ def named_values(parameters: Json) -> dict[str, Json]:
 
 
 def text_of(value: Json) -> str | None:
-    """Return a parameter's value as Argo writes it into a text, or None for one that is not known beforehand."""
+    """Return a parameter's value as Argo writes it into a text, or None where it is not known yet."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, (str, int, float)) else None
 
 
 def tags_of(text: str) -> Iterator[str]:
-    """Yield what stands between the braces of every reference of a text, of those inside the names of others too."""
+    """Yield what stands between the braces of every reference of a text, inner references included."""
     begun: list[int] = []
     for braces in _BRACES.finditer(text):
         if braces[0] == "{{":
@@ -90,7 +91,7 @@ def tags_of(text: str) -> Iterator[str]:
 
 
 def symbol(name: str) -> str:
-    """Return what stands for the value of a parameter that only an execution will have."""
+    """Return the symbol for the value of a parameter that only an execution will have."""
     return f"\0{name}\0"
 
 
@@ -104,8 +105,8 @@ def readable(text: str) -> str:
 class Outline:
     """A manifest's templates and calls.
 
-    `provided` are the parameters that the orchestrator gives and whose values are not in the manifest yet, `known` the
-    values of some of them.
+    `provided` are the parameters that the orchestrator gives and whose values the manifest does not have yet; `known`
+    the values of some of them.
     """
 
     def __init__(
@@ -140,10 +141,10 @@ class Outline:
         return self._calls_by_target.get(template, [])
 
     def becomes(self, text: str, template: str) -> tuple[str, ...]:
-        """Return all that a text in the template at a pointer can be once its references are filled in.
+        """Return all values of a text in the template at a pointer, with its references filled in.
 
         References of one text are filled in together, as one call or one item of a loop does it. What only the
-        execution knows comes as a symbol; a reference that stays as it is may become anything. Never empty.
+        execution knows is a symbol; a reference that stays open may become anything. Never empty.
         """
         if "{{" not in text:
             return (text,)
@@ -153,7 +154,7 @@ class Outline:
         return self._becomes[key]
 
     def becomes_at(self, text: str, entry: Entry) -> tuple[str, ...]:
-        """Return all that a text at an entry can be: as `becomes`, in a step with the items of its loop."""
+        """Return all values of a text at an entry: as `becomes`, in a step with the items of its loop."""
         steps = _steps(self.templates.get(entry.template, _NOTHING), entry.template)
         step = next((step for where, step in steps if entry.pointer.startswith(f"{where}/")), None)
         if step is None or "{{item" not in text.replace(" ", ""):
@@ -180,7 +181,7 @@ class Outline:
         return tuple(found) or (text,)
 
     def _next(self, text: str, template: str, call: Call | None) -> list[_Place] | None:
-        """Return what a text is after one step along its references, or None at the end of its trail."""
+        """Return a text after one step along its references, or None where no step is left."""
         references = {match[1].strip() for match in _INNERMOST.finditer(text)}
         values = {name: self._workflow_value(name) for name in references if name.startswith(WORKFLOW_PARAMETER)}
         if any(value is not None for value in values.values()):
@@ -196,7 +197,7 @@ class Outline:
         further: list[_Place] = []
         for caller in calls:
             given = {name: self._argument(name.removeprefix(INPUT_PARAMETER), declared, caller) for name in inputs}
-            # What this call leaves open nobody else fills in: kept from being taken for an input of the caller's.
+            # References that this call leaves open stay open: they must not be taken for inputs of the caller.
             filled = {name: f"{{{{?{name}}}}}" if value is None else value for name, value in given.items()}
             further.append((_filled(text, filled), caller.within, caller))
         return further
@@ -223,13 +224,14 @@ class Outline:
             return None
         default = text_of(own.get("value", own.get("default")))
         if default is not None:
-            # It is the template's own text, whose inputs are not those of the caller.
+            # It is the template's own text, so its inputs are not the caller's.
             return None if INPUT_PARAMETER in default else default
-        # An input that is declared by its name only takes the Workflow's argument of that name.
+        # An input that is only declared by its name takes the Workflow's argument of that name.
         return by_name
 
     def _items(self, call: Call | None, template: str) -> list[tuple[Json, tuple[str, Call | None]]] | None:
-        """Return the items of the loop around a text, each with where the text is then, or None where nobody knows."""
+        """Return the items of the loop around a text, each with the place of the text then, or None where they are
+        not known."""
         if call is None:
             # A template that stands within its step sees the step's items.
             calls = self.calls_of(template) if template.endswith("/inline") else []
@@ -247,7 +249,7 @@ class Outline:
         listed = call.step.get("withParam")
         if not isinstance(listed, str):
             return None
-        if call in self._listing:  # Items of items of … lead nowhere that is allowed.
+        if call in self._listing:  # Endless items of items are never allowed.
             return None
         self._listing.add(call)
         try:
@@ -320,7 +322,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class _SymbolicItem:
-    """Any item of a list that only an execution will have."""
+    """Any item of a list that only the execution knows."""
 
     of: str
 

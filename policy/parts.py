@@ -9,7 +9,7 @@ from typing import Any
 from policy.outline import as_list, as_mapping
 
 PLATFORM_VARS_KEY = "platform_vars.json"
-# From which federated managers take their variables; what follows the role names an installation.
+# ConfigMaps of federated managers; the part after the role names an installation.
 _OF_MANAGERS = re.compile(r"federated-learning-manager-(client|server)(-[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?)?")
 
 
@@ -36,7 +36,7 @@ def fixed_platform_vars_names(spec: Mapping[str, Any]) -> set[str]:
 
 
 def manager_role(config_map: str) -> str:
-    """Return the role whose variables a ConfigMap holds by its name, `client` or `server`; '' for any other."""
+    """Return the role whose variables a ConfigMap of this name holds, `client` or `server`; '' for any other."""
     match = _OF_MANAGERS.fullmatch(config_map)
     return match[1] if match else ""
 
@@ -44,7 +44,7 @@ def manager_role(config_map: str) -> str:
 def manager_config_maps(spec: Mapping[str, Any]) -> set[str]:
     """Return the ConfigMaps of federated managers that a manifest's containers take variables from.
 
-    The orchestrator provides them, as far as the installation does not.
+    The orchestrator makes those that the installation does not provide.
     """
     found = set()
     for template in templates_of(spec):

@@ -1,4 +1,4 @@
-"""Patches of pods: text in a manifest, held to the table of a pod as it will read once it is filled in."""
+"""Patches of pods: the filled-in text must match the table of a pod."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from policy.outline import SYMBOL, TEMPLATE_DEFAULTS, as_list, as_mapping, symbo
 from policy.parts import containers_of, templates_of
 from policy.reading import read
 
-# Typed by users: good inside the quotes of a JSON text, and nowhere else.
+# Values typed by users: safe only inside the quotes of a JSON string.
 _USER_TEXT = re.compile(r"\0execution_outputAIModel[^\0]*\0")
 
 
 class Patch(Form):
-    """The text of a podSpecPatch, in whatever its references become, held to the table of a pod.
+    """The text of a podSpecPatch, with whatever its references become, checked by the table of a pod.
 
-    Argo reads it as YAML, lays it over the pod by Kubernetes' strategic merge, and lets a reader take it that minds no
-    case: so only exact names pass, none of them twice, and no directive (`$patch`).
+    Argo reads it as YAML, lays it over the pod by Kubernetes' strategic merge, and decodes it without regard to case.
+    So only exact names pass, each of them once, and no directive (`$patch`).
     """
 
     def __init__(self) -> None:
@@ -29,13 +29,15 @@ class Patch(Form):
 
     def check(self, value: Json, at: str, check: Check) -> None:
         if not isinstance(value, str):
-            check.refuse(at, "pod-spec-patch", "must be a text")
+            check.refuse(at, "pod-spec-patch", "must be a string")
             return
         assert self.table is not None
         for text in check.becomes(value):
             opened = _TAGS.search(text) or (None if check.is_rendered else _USER_TEXT.search(text))
             if opened:
-                check.refuse(at, "pod-spec-patch", f"nobody knows beforehand what {shown(opened[0])} becomes inside it")
+                check.refuse(
+                    at, "pod-spec-patch", f"holds {shown(opened[0])}, whose value is not known before the Workflow runs"
+                )
                 continue
             marks = {symbol(name): f"known-later-{number}-" for number, name in enumerate(_names(text))}
             marked = text
@@ -57,7 +59,7 @@ _TAGS = re.compile(r"\{\{.*?\}\}|\{\{", re.DOTALL)
 
 
 def _check_names(patch: Mapping[str, Any], check: Check) -> None:
-    """Refuse changes of containers that are not the manifest's own: others are Argo's, and further ones nobody's."""
+    """Refuse changes of containers that are not the manifest's own, and new containers."""
     outline = check.outline
     own = outline.templates.get(check.template)
     templates = list(templates_of(outline.spec)) if own is None or check.template == TEMPLATE_DEFAULTS else [own]
@@ -66,12 +68,12 @@ def _check_names(patch: Mapping[str, Any], check: Check) -> None:
         for index, container in enumerate(as_list(patch.get(kind))):
             name = as_mapping(container).get("name")
             if not isinstance(name, str) or name not in names:
-                words = f"{shown(name)} is none of the manifest's containers"
+                words = f"{shown(name)} is not a container of the manifest"
                 check.refuse(f"/{kind}/{index}/name", "pod-spec-patch", words)
 
 
 def _names(text: str) -> Iterator[str]:
-    """Yield the names of the parameters that only an execution will have a value for."""
+    """Yield the names of the parameters whose values only the execution knows."""
     yield from dict.fromkeys(SYMBOL.findall(text))
 
 
@@ -80,7 +82,7 @@ def _read_patch(text: str) -> dict[str, Any]:
     try:
         patch = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        # Argo's reader takes JSON as YAML; JSON alone is read faster.
+        # JSON is YAML as well, and faster to read.
         return read(text.encode("utf-8", "surrogatepass")).value
     if not isinstance(patch, dict):
         raise Unreadable(ManifestFault("", "must be an object"))
@@ -90,9 +92,9 @@ def _read_patch(text: str) -> dict[str, Any]:
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise Unreadable(ManifestFault("", "names a key twice"))
+        raise Unreadable(ManifestFault("", "has a key twice"))
     return found
 
 
 def _no_number(text: str) -> float:
-    raise Unreadable(ManifestFault("", f"holds {text}, which JSON does not know"))
+    raise Unreadable(ManifestFault("", f"holds {text}, which is not a number in JSON"))

@@ -1,4 +1,4 @@
-"""Paths and addresses as texts: nothing here looks at a file or calls anybody."""
+"""Checks of paths and addresses as texts, without access to files or the network."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from policy.outline import SYMBOL
 
-# A colon would end the path in the hands of a container runtime; the braces are those of references left open.
+# A container runtime ends a path at a colon; braces belong to references that stayed open.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f:{}]")
 
 
 def absolute_path_fault(text: str) -> str:
-    """Return what keeps a text from being a path inside a container, or ''."""
+    """Return what is wrong with a path inside a container, or ''."""
     path = SYMBOL.sub("later", text) if not text.startswith("\0") else SYMBOL.sub("/later", text)
     if not path.startswith("/"):
         return "must be an absolute path"
@@ -24,7 +24,7 @@ def absolute_path_fault(text: str) -> str:
 
 
 def relative_path_fault(text: str) -> str:
-    """Return what keeps a text from being a path inside a volume, or ''."""
+    """Return what is wrong with a path inside a volume, or ''."""
     path = SYMBOL.sub("later", text)
     return "must be a relative path" if path.startswith("/") else _parts_fault(path)
 
@@ -33,21 +33,22 @@ def _parts_fault(path: str) -> str:
     if ".." in path.split("/"):
         return "must not hold `..`"
     if _FORBIDDEN.search(path) or not path.isprintable():
-        return "holds a character that is not allowed in a path, or a reference that nobody fills in"
-    return "is too long" if len(path) > 1000 else ""
+        return "holds a character that is not allowed in a path, or a reference without a value"
+    return "must have at most 1000 characters" if len(path) > 1000 else ""
 
 
 _ORIGIN = re.compile(r"(?P<origin>https?://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?)(?P<rest>[/?][!-~]*)?")
 
 
 def origin_of(address: str) -> str:
-    """Return scheme, host and port of an address of http or https, '' for anything else: a user, odd characters."""
+    """Return scheme, host and port of an address of http or https, '' for anything else, as with a user or other
+    characters."""
     found = _ORIGIN.fullmatch(address)
     return found["origin"] if found and "{{" not in address and "\\" not in address else ""
 
 
 def is_below(path: str, roots: Iterable[str]) -> bool:
-    """Return whether a path is one of the roots or lies below one, as it is written; `..` leads nowhere."""
+    """Return whether a path is one of the roots or lies below one, as written, without resolving `..`."""
     if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
         return False
     path = _normal(path)
@@ -55,12 +56,12 @@ def is_below(path: str, roots: Iterable[str]) -> bool:
 
 
 def _normal(path: str) -> str:
-    # Two slashes at the beginning would stay.
+    # normpath keeps two slashes at the beginning.
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def folders_of(by_partner: Any, further: Iterable[str]) -> list[str]:
-    """Return every folder of a table of partners, and further ones; what is wrong with the table its check says."""
+    """Return every folder of a table of data partners, and further ones. A wrong table is reported by its check."""
     tables = by_partner.values() if isinstance(by_partner, dict) else []
     folders = (folder for table in (*tables, further) if isinstance(table, list) for folder in table)
     return list(dict.fromkeys(folder for folder in folders if isinstance(folder, str)))

@@ -1,4 +1,4 @@
-"""The part of the table that is of pods: their metadata, identity, volumes and containers."""
+"""The part of the table for pods: their metadata, identity, volumes and containers."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ METADATA = Table(
         "annotations": Annotations(*_TITLES),
     }
 )
-# No labels but plain words: NetworkPolicies choose pods by theirs.
+# Only plain words as labels: NetworkPolicies select pods by labels.
 POD_METADATA = Table({"labels": Labels(), "annotations": Annotations()})
 
-# Who a container is, and what it may do
+# Identity and rights of a container
 
 _NOT_ROOT = Number(1, rule="no-root")
 _PROFILE = {
@@ -90,7 +90,7 @@ POD_SECURITY_CONTEXT = Table(
     _WINDOWS,
 )
 
-# What a container reads from elsewhere
+# Values that a container reads from ConfigMaps and Secrets
 
 _CONFIG_MAP, _SECRET = ConfigMapName(), SecretName()
 CONFIG_MAP_KEY = Table({"name": _CONFIG_MAP, "key": KEY, "optional": FLAG})
@@ -151,7 +151,7 @@ _SOURCE = {"items": _ITEMS, "optional": FLAG, "defaultMode": Number()}
 
 
 class Volume(Table):
-    """A volume of exactly one kind."""
+    """A volume; it has exactly one kind."""
 
     def check(self, value: Any, at: str, check: Check) -> None:
         super().check(value, at, check)
@@ -159,12 +159,12 @@ class Volume(Table):
             isinstance(value, dict)
             and len([key for key, item in value.items() if item is not None and key != "name"]) != 1
         ):
-            check.refuse(at, VALUES, "a volume is of exactly one kind")
+            check.refuse(at, VALUES, "must have exactly one kind of volume")
 
 
 _VOLUME_RULE = (
     "volume-kinds",
-    "a volume is an emptyDir, a configMap, a secret, a data partner's hostPath or a listed claim",
+    "must be an emptyDir, a configMap, a secret, a data partner's hostPath or a listed claim",
 )
 _OTHER_KINDS = (
     "awsElasticBlockStore azureDisk azureFile cephfs cinder csi downwardAPI ephemeral fc flexVolume flocker "
@@ -177,7 +177,7 @@ VOLUME = Volume(
         "emptyDir": Table({"medium": Only("", "Memory"), "sizeLimit": QUANTITY}),
         "configMap": Table({"name": _CONFIG_MAP, **_SOURCE}),
         "secret": Table({"secretName": _SECRET, **_SOURCE}),
-        # What path, check_template says.
+        # check_template checks the path.
         "hostPath": Table({"path": TEXT, "type": Only("", "Directory")}),
         "persistentVolumeClaim": Table({"claimName": ClaimName(), "readOnly": FLAG}),
     },
@@ -196,7 +196,7 @@ PROBE = Table(
         ),
         "terminationGracePeriodSeconds": Number(1),
         "exec": _COMMAND,
-        # Of the pod itself: another host would be asked by the node.
+        # The kubelet would send the probe to any other host.
         "httpGet": Table({"path": TEXT, "port": COUNT, "scheme": Only("HTTP", "HTTPS")}),
         "tcpSocket": Table({"port": COUNT}),
     }

@@ -1,7 +1,7 @@
-"""YAML text to plain JSON data and the place of every value, within bounds.
+"""Read YAML text as plain JSON data with the place of every value, within bounds.
 
 Reads as Kubernetes does (https://pkg.go.dev/sigs.k8s.io/yaml): YAML 1.1 without times and base-60 numbers, text keys,
-merge keys, and numbers as they come out of JSON, `1.0` as 1; tags beyond those of JSON are refused.
+merge keys, and numbers as Go's JSON writes them, `1.0` as 1. Tags beyond those of JSON are refused.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from policy.faults import ManifestFault, Place, Unreadable, escape
 
 MAX_BYTES = 512 * 1024
 MAX_DEPTH = 64
-# Counted after aliases are followed: ten lines of them can stand for a thousand million values.
+# Counted with aliases followed: ten lines of aliases can stand for a thousand million values.
 MAX_VALUES = 50_000
 
 _TAG = "tag:yaml.org,2002:"
 _BaseLoader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
-# Of every scalar without quotes and tag: what it stands for is not for the library to say.
+# Of every scalar without quotes and tag: this module decides its type, not the library.
 _PLAIN = "plain"
 
 
@@ -34,8 +34,8 @@ class _Loader(_BaseLoader):  # type: ignore[misc]
     yaml_implicit_resolvers = {None: [(_PLAIN, re.compile(""))]}
 
 
-# What stands for what is that of go-yaml v2, resolve.go, which Kubernetes uses; but `y` and `n` are no booleans here:
-# whoever writes them means a coordinate or a name, and what is submitted is JSON.
+# The types are those of go-yaml v2, resolve.go, which Kubernetes uses; but `y` and `n` are not booleans here: whoever
+# writes them means a coordinate or a name, and what is submitted is JSON.
 _NULLS = ("", "~", "null", "Null", "NULL")
 _BOOLEANS = {
     **dict.fromkeys(("yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
@@ -52,7 +52,7 @@ _INTEGER = re.compile(
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _BASES = {"hex": 16, "bin": 2, "oct": 8, "dec": 10}
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
-# From here on JSON of Go writes a float with an exponent.
+# From this number on Go's JSON writes a float with an exponent.
 _LARGE = 1e21
 
 
@@ -68,7 +68,7 @@ class Document:
     places: Mapping[str, Place]
 
     def place(self, pointer: str) -> Place | None:
-        """Return the place of a value, or of the nearest one around it that is there."""
+        """Return the place of a value, or of the nearest one around it."""
         while pointer not in self.places and pointer:
             pointer = pointer.rpartition("/")[0]
         return self.places.get(pointer)
@@ -110,12 +110,12 @@ def _decoded(content: bytes) -> str:
 
 
 def _is_of_pairs(content: bytes) -> bool:
-    """Tell whether there is more than a mark, in units of two bytes."""
+    """Return whether the text has more than a byte order mark, in units of two bytes."""
     return len(content) > len(codecs.BOM_UTF16) and len(content) % 2 == 0
 
 
 def _only_node(loader: Any) -> Any:
-    """Return the root of the one document that holds something."""
+    """Return the root of the one document that is not empty."""
     while loader.check_node():
         node = loader.get_node()
         if not _is_nothing(node, node.tag == _PLAIN):
@@ -124,7 +124,7 @@ def _only_node(loader: Any) -> Any:
 
 
 def _is_nothing(scalar: Any, is_plain: bool) -> bool:
-    """Tell whether a document holds nothing: helm and people leave a `---` at both ends of a file."""
+    """Return whether a document is empty: Helm and people leave a `---` at both ends of a file."""
     return is_plain and scalar.value == "" and not getattr(scalar, "anchor", None)
 
 
@@ -133,7 +133,7 @@ def _place(mark: Any) -> Place | None:
 
 
 def _check_outline(text: str) -> None:
-    """Look at depth, number and kind of what the text holds, before anything recursive reads it."""
+    """Check depth, number and kind of the values before anything recursive reads them."""
     depth = documents = values = 0
     start: Any = None
     for event in yaml.parse(text, Loader=_Loader):
@@ -144,7 +144,7 @@ def _check_outline(text: str) -> None:
         elif isinstance(event, (yaml.CollectionStartEvent, yaml.ScalarEvent, yaml.AliasEvent)):
             documents += not depth
             if documents > 1:
-                raise _unreadable("", "holds several documents; a Schema has one Workflow", start)
+                raise _unreadable("", "holds several documents; expected one Workflow", start)
             values += 1
             if values > 2 * MAX_VALUES:
                 raise _unreadable("", f"holds more than {MAX_VALUES} values", event)
@@ -163,7 +163,7 @@ def _unreadable(pointer: str, detail: str, marked: Any) -> Unreadable:
 
 
 def plain_value(text: str) -> str | int | float | bool | None:
-    """Return what a scalar without quotes stands for. Raises ValueError for a number that JSON does not know."""
+    """Return the value of a scalar without quotes. Raises ValueError for a number that JSON does not know."""
     if text in _NULLS:
         return None
     if text in _BOOLEANS:
@@ -175,7 +175,7 @@ def plain_value(text: str) -> str | int | float | bool | None:
     digits = text if text[0] == "." else text.replace("_", "")
     if (match := _INTEGER.fullmatch(digits)) is not None:
         base = next(name for name in _BASES if match[name])
-        # A text of more digits is out of range whatever they are.
+        # A number with more digits is always out of range.
         number = int(match["sign"] + match[base], _BASES[base]) if len(match[base]) <= 64 else None
         if number is not None and _SMALLEST <= number <= _LARGEST:
             return number
@@ -194,7 +194,7 @@ def _is_word(text: str) -> bool:
 
 
 def _as_in_json(number: float, text: str) -> int | float:
-    """Return a number as it comes back out of JSON written by Go: a whole one without a point."""
+    """Return a number as Go's JSON writes it: a whole one without a point."""
     if number in (float("inf"), float("-inf")):
         raise _NoJson(text)
     return int(Decimal(repr(number))) if number.is_integer() and abs(number) < _LARGE else number
@@ -239,7 +239,7 @@ class _Reader:
                 continue
             key = self._key(key_node, pointer)
             if key in result:
-                raise _unreadable(f"{pointer}/{escape(key)}", f"names the key {key[:80]!r} twice", key_node)
+                raise _unreadable(f"{pointer}/{escape(key)}", f"has the key {key[:80]!r} twice", key_node)
             where = f"{pointer}/{escape(key)}"
             self.places[where] = Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             result[key] = self.value_of(value_node, where, depth + 1)
@@ -253,7 +253,7 @@ class _Reader:
 
     def _key(self, node: Any, pointer: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or not self._is_text(node):
-            raise _unreadable(pointer, "has a key that is not text; quote it", node)
+            raise _unreadable(pointer, "has a key that is not a string; put it in quotes", node)
         self._check_text(node, pointer)
         return str(node.value)
 
@@ -266,7 +266,7 @@ class _Reader:
         except _NoJson as error:
             raise _unreadable(pointer, "is a number that JSON does not know", node) from error
         if kind != _PLAIN and type(value) not in _TYPES[kind]:
-            raise _unreadable(pointer, f"is no {kind}", node)
+            raise _unreadable(pointer, f"is not of the YAML type {kind}", node)
         if isinstance(value, str):
             self._check_text(node, pointer)
         return value

@@ -1,4 +1,4 @@
-"""What differs between installations (`Policy`) and between Workflows (`Grant`)."""
+"""What an installation allows (`Policy`) and what one Workflow may use beside it (`Grant`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 SHIPPED_IMAGES = ("processor-resource-manager", "federated-learning-manager", "sample-ai-engine")
-# Plain programs that the local engine knows beside them.
+# Plain programs that the local engine has as well.
 PLAIN_IMAGES = ("busybox", "alpine", "python")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NOBODY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -15,18 +15,18 @@ _NOBODY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Policy:
-    """What an installation allows every Workflow, as plain data; the settings of that name say it.
+    """What an installation allows every Workflow, as plain data from the settings of the same names.
 
     - `images`: patterns of whole image names. `image_registries`: where registered AI engines and the shipped programs
       may be pulled from.
     - `config_maps`, `secrets`, `volume_claims`: by exact name.
-    - `artifact_endpoints`: addresses of blob stores; None where the engine keeps artifacts itself, whatever store they
-      name.
+    - `artifact_endpoints`: addresses of blob stores; None where the engine keeps artifacts itself, whatever store
+      a manifest names.
     - `http_origins`: scheme, host and port of addresses that artifacts may be fetched from.
-    - `known`: parameters of every Workflow whose value is the same for all, for texts that are not rendered yet.
+    - `known`: parameters that have the same value in every Workflow, for texts that are not rendered yet.
     - `allowed_fields`: JSON pointer with `*` for any one part, and the JSON texts of the values that may stand there;
       None for any value.
-    - `is_one_machine`: all nodes are this machine, so that it does not matter on which a path is looked for.
+    - `is_one_machine`: all nodes are this machine, so the node of a path does not matter.
     """
 
     service_accounts: tuple[str, ...] = ("argo-workflow",)
@@ -47,12 +47,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class Grant:
-    """What one Workflow may use beside that: what whoever runs it has made for it, or added to it.
+    """What one Workflow may use as well: what the orchestrator makes for it or adds to it.
 
     - `partners`: the data partners it works for, each with the folders below which its path may lie.
     - `volume_claims`: the claims that hold those partners' folders.
     - `engines`: container names of the registered AI engines that it runs.
-    - `labels`: ours, by value; `annotations`: ours, by name.
+    - `labels`: the orchestrator's, by value; `annotations`: the orchestrator's, by name.
     """
 
     secrets: frozenset[str] = frozenset()

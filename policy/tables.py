@@ -1,8 +1,8 @@
 """The table: every field that a Workflow may have, and what it may hold.
 
 Fields are those of https://argo-workflows.readthedocs.io/en/latest/fields/ and of
-https://kubernetes.io/docs/reference/generated/kubernetes-api/, of which manifests need these. What is not here is
-refused; an operator adds to it by MANIFEST_ALLOWED_FIELDS.
+https://kubernetes.io/docs/reference/generated/kubernetes-api/, as far as manifests need them. Any other field is
+refused; an operator adds fields with MANIFEST_ALLOWED_FIELDS.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from policy.pod_tables import (
 )
 
 _OUTSIDE = ("no-outside-templates", "leads out of this manifest")
-_HOST = ("no-host-namespaces", "asks for what belongs to the host")
+_HOST = ("no-host-namespaces", "asks for a namespace of the host")
 
 # Where a pod may run
 
@@ -136,7 +136,7 @@ ARTIFACT = Table(
     },
     dict.fromkeys(
         ["git", "gcs", "oss", "hdfs", "artifactory", "plugin"],
-        ("artifact-stores", "artifacts come from s3, azure, raw texts or other steps"),
+        ("artifact-stores", "is not an allowed store; artifacts come from s3, azure, raw texts or other steps"),
     ),
 )
 _PARAMETERS = {"parameters": ListOf(PARAMETER, unique="name"), "artifacts": ListOf(ARTIFACT, unique="name")}
@@ -178,7 +178,7 @@ SYNCHRONIZATION = Table(
         "semaphores": ListOf(_SEMAPHORE),
     }
 )
-# What a cache remembers is read and written by every Workflow that names it, as a ConfigMap is.
+# Every Workflow that names a cache reads and writes it, as with a ConfigMap.
 MEMOIZE = Table({"key": TEXT, "maxAge": COUNT, "cache": Table({"configMap": CONFIG_MAP_KEY})})
 METRICS = Table(
     {
@@ -221,7 +221,7 @@ _DEFAULTS: dict[str, Form] = {**_POD, "metadata": POD_METADATA, "timeout": COUNT
 
 
 class Template(Table):
-    """A template, whose texts see its own inputs."""
+    """A template; its texts may refer to its own inputs."""
 
     def check(self, value: Any, at: str, check: Check) -> None:
         outer, check.template = check.template, at
@@ -235,10 +235,10 @@ class Template(Table):
 
 
 _NOT_RUN = {
-    "resource": ("no-resource-templates", "a resource template changes the cluster itself"),
-    "http": ("template-kinds", "a template that calls addresses for Argo is not run here"),
-    "data": ("template-kinds", "a template that reads stores for Argo is not run here"),
-    "plugin": ("template-kinds", "a template for a plugin of Argo's is not run here"),
+    "resource": ("no-resource-templates", "a resource template changes objects of the cluster"),
+    "http": ("template-kinds", "a template of the kind http is not supported"),
+    "data": ("template-kinds", "a template of the kind data is not supported"),
+    "plugin": ("template-kinds", "a template of the kind plugin is not supported"),
 }
 TEMPLATE_DEFAULTS = Template(_DEFAULTS, _NOT_RUN)
 _NAMELESS = Template(
@@ -267,10 +267,10 @@ _NAMELESS = Template(
 )
 for _call in (STEP, TASK):
     _call.fields["inline"] = _NAMELESS
-# A name may also stand in one that is inline; Argo heeds it nowhere.
+# An inline template may have a name too; Argo ignores it.
 _NAMELESS.fields["name"] = FIELD_NAME
 
-# The whole
+# The whole Workflow
 
 _HOST_NAMESPACES = {"hostPID": ("no-host-pid", _HOST[1]), "hostIPC": ("no-host-ipc", _HOST[1])}
 
@@ -293,7 +293,7 @@ SPEC = Spec(
         "hooks": _HOOKS,
         "volumeClaimTemplates": ClaimTemplates(),
         "volumeClaimGC": Table({"strategy": Only("OnWorkflowCompletion", "OnWorkflowSuccess")}),
-        # Read by the node's own agent alone: what is in them reaches no pod, and images are held to their list.
+        # Only the kubelet reads them: they reach no pod, and images are restricted by their own list.
         "imagePullSecrets": ListOf(Table({"name": DNS_NAME})),
         "hostNetwork": HostNetwork(),
         "dnsPolicy": Only("ClusterFirst", "ClusterFirstWithHostNet"),
@@ -318,7 +318,7 @@ WORKFLOW = Table(
     }
 )
 
-# A patch changes containers that are there; where its pod runs and what it mounts, the template says.
+# A patch changes existing containers only; the template says where the pod runs and what it mounts.
 _PATCHED = ListOf(Table(CONTAINER_FIELDS), unique="name")
 POD_PATCH = Table(
     {

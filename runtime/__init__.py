@@ -1,1 +1,1 @@
-"""The programs that run inside pods; they know neither Django nor the rest of the service."""
+"""The programs that run inside pods; they import neither Django nor the rest of the service."""

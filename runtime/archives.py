@@ -1,4 +1,4 @@
-"""Zips made of what an AI engine wrote, and zips unpacked without leaving their folder."""
+"""Make zips of an AI engine's files, and unpack zips without leaving their folder."""
 
 import logging
 import lzma
@@ -18,7 +18,7 @@ from zlib_ng import zlib_ng
 
 from runtime.errors import ArchiveError
 
-# zipfile's own copying, of 8 kB at a time, takes as long again as the checksums.
+# zipfile copies 8 kB at a time, which takes as long as the checksums.
 BLOCK = 1024 * 1024
 
 # A local file header up to its name: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3.7.
@@ -26,7 +26,7 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _UTF_8_FLAG = 0x800
 _DOS_FOLDER = 0x10
 _DRIVE = re.compile("[A-Za-z]:")
-# What zipfile and its decompressors raise over damaged content.
+# Errors of zipfile and its decompressors for damaged content.
 _DAMAGED = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 def pack(path: str, target: Path, compression: int = zipfile.ZIP_DEFLATED) -> None:
     """Write a zip of the file or folder at `path` to `target`.
 
-    A path that ends in `/*` packs what the folder holds without the folder's own name. `compression` is one of
+    A path that ends in `/*` packs the folder's content without the folder's own name. `compression` is one of
     zipfile's methods.
     Raises ArchiveError when there's nothing to pack, or when a link leads out of the folder.
     """
@@ -55,7 +55,7 @@ def pack(path: str, target: Path, compression: int = zipfile.ZIP_DEFLATED) -> No
     base = source if without_folder else source.parent
     files = sorted(_files(source))
     if not files:
-        raise ArchiveError(f"{source} holds no file")
+        raise ArchiveError(f"{source} is a folder without files")
     with zipfile.ZipFile(target, "w") as archive:
         for file in files:
             member = zipfile.ZipInfo.from_file(file, file.relative_to(base).as_posix(), strict_timestamps=False)
@@ -66,10 +66,10 @@ def pack(path: str, target: Path, compression: int = zipfile.ZIP_DEFLATED) -> No
 
 
 def unpack(archive_path: Path, folder: Path) -> None:
-    """Unpack a zip into `folder`, creating it; what macOS leaves in zips for itself is left out.
+    """Unpack a zip into `folder`, creating it; metadata files of macOS are skipped.
 
     Raises ArchiveError, before anything is written, when it isn't a readable zip, holds no file, is encrypted, has a
-    name that leads out of the folder, holds a link or a device, or needs more room than there is.
+    name that leads out of the folder, holds a link or a device, or needs more disk space than is free.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -79,14 +79,14 @@ def unpack(archive_path: Path, folder: Path) -> None:
                 _check_member(member)
             members = _wanted(members)
             if all(_is_folder(member) for member in members):
-                raise ArchiveError("the zip is empty: it holds no file")
+                raise ArchiveError("the zip is empty: it has no files")
             needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
             if needed > free:
-                raise ArchiveError(f"the zip needs {needed} bytes, {free} are free at {folder}")
+                raise ArchiveError(f"the zip needs {needed} bytes, but {folder} has {free} bytes free")
             for member in members:
                 _write_member(archive, member, folder)
     except _DAMAGED as error:
-        raise ArchiveError(f"what was downloaded isn't a readable zip: {error}") from error
+        raise ArchiveError(f"the download is not a readable zip: {error}") from error
     log.info("unpacked %d members into %s", len(members), folder)
 
 
@@ -105,9 +105,9 @@ def _files(source: Path) -> Iterator[Path]:
 
 
 def _path(member: zipfile.ZipInfo) -> str:
-    """Return a member's path with slashes, for which Windows has backslashes, and in the characters that were meant.
+    """Return a member's path with slashes instead of Windows' backslashes, and in the intended characters.
 
-    macOS writes UTF-8 without the flag that says so; then it reads as code page 437 (the same text, appendix D).
+    macOS writes UTF-8 without its flag, so the name is decoded as code page 437 (the same text, appendix D).
     """
     name = member.filename
     if not member.flag_bits & _UTF_8_FLAG and not name.isascii():
@@ -117,12 +117,12 @@ def _path(member: zipfile.ZipInfo) -> str:
 
 
 def _is_folder(member: zipfile.ZipInfo) -> bool:
-    # Some packers of Windows say it by MS-DOS' attribute alone.
+    # Some packers of Windows mark folders only by MS-DOS' attribute.
     return _path(member).endswith("/") or bool(member.external_attr & _DOS_FOLDER and not member.file_size)
 
 
 def _wanted(members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
-    """Return the members without resource forks, and without what tells macOS how to show a folder."""
+    """Return the members without macOS's resource forks and .DS_Store files."""
     paths = {_path(member) for member in members}
 
     def is_left_over(path: str) -> bool:
@@ -136,17 +136,17 @@ def _wanted(members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
 def _check_member(member: zipfile.ZipInfo) -> None:
     name = PurePosixPath(_path(member))
     if name.is_absolute() or ".." in name.parts or _DRIVE.match(_path(member)):
-        raise ArchiveError(f"the zip holds a name that leads out of its folder: {member.filename!r}")
+        raise ArchiveError(f"the zip has a name that leads out of its folder: {member.filename!r}")
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ArchiveError(f"the zip holds something that's neither file nor folder: {member.filename!r}")
+        raise ArchiveError(f"the zip has a member that is neither a file nor a folder: {member.filename!r}")
     if member.flag_bits & 0x1:
         raise ArchiveError(f"the zip is encrypted: {member.filename!r}")
 
 
 def _write_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
     target = folder.joinpath(*PurePosixPath(_path(member)).parts)
-    # A link that lay in the folder before must not carry a member elsewhere.
+    # A link that was in the folder before must not redirect a member.
     if not target.resolve().is_relative_to(folder.resolve()):
         raise ArchiveError(f"a link in {folder} leads out of it: {member.filename!r}")
     if _is_folder(member):

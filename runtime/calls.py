@@ -1,4 +1,4 @@
-"""HTTP calls to the orchestrator and the registry: time-outs, repetition of what is transient, resumed downloads."""
+"""HTTP calls to the orchestrator and the registry: time-outs, retries of transient faults, resumed downloads."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ BLOCK = 256 * 1024
 
 @dataclass(frozen=True)
 class CallSettings:
-    """Say how long a call may take and how often it's repeated; times in seconds."""
+    """The time-outs and retries of a call; times in seconds."""
 
     connect_timeout: float = 10
     read_timeout: float = 120
@@ -39,7 +39,7 @@ class CallSettings:
 
     @classmethod
     def lasting(cls, seconds: float) -> Self:
-        """Return settings that repeat what is transient for about so long."""
+        """Return settings that retry transient faults for about so long."""
         return cls(attempts=cls.attempts + int(seconds / cls.longest_delay))
 
     @classmethod
@@ -70,7 +70,7 @@ class _Bearer(AuthBase):
 class Calls:
     """Make the runtime's HTTP calls; a context manager that closes its connections.
 
-    Raises CallError for certificates in the environment that are none.
+    Raises CallError for invalid certificates in the environment.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Calls:
         except (ssl.SSLError, ValueError) as error:
             raise CallError(f"{AUTHORITY_VARIABLE} holds no certificates (PEM): {error}") from error
         self._session.auth = _Bearer(token)
-        # Lengths are compared with what arrived, so nothing may be compressed on the way.
+        # Lengths are compared with the received bytes, so answers must not be compressed.
         self._session.headers["Accept-Encoding"] = "identity"
 
     def __enter__(self) -> Self:
@@ -113,7 +113,7 @@ class Calls:
     def send_content(
         self, method: str, url: str, content: bytes | Path, headers: Mapping[str, str]
     ) -> requests.Response:
-        """Send bytes, or a file that's read while it's sent."""
+        """Send bytes, or a file that is read while it is sent."""
 
         def send() -> requests.Response:
             # An empty file would be sent as a body of unknown length.
@@ -125,7 +125,7 @@ class Calls:
         return self._repeat(method, url, send)
 
     def delete(self, url: str) -> None:
-        """Delete a resource; one that's gone already counts as deleted."""
+        """Delete a resource; a missing one counts as deleted."""
         try:
             self._repeat("DELETE", url, lambda: self._request("DELETE", url))
         except CallError as error:
@@ -138,12 +138,12 @@ class Calls:
         try:
             return response.json()
         except ValueError as error:
-            raise CallError(f"GET {_shown(url)} did not answer JSON") from error
+            raise CallError(f"GET {_shown(url)} did not return JSON") from error
 
     def download(self, url: str, target: Path, resume_retries: int) -> None:
         """Download to `target`, resuming a broken download by Range at most `resume_retries` times.
 
-        Raises CallError when it breaks once more, or when the length isn't the one that HEAD gave.
+        Raises CallError when it breaks again after that, or when the length isn't the one that HEAD gave.
         """
         length = self._length(url)
         partial = target.with_name(f".{target.name}.part")
@@ -173,10 +173,10 @@ class Calls:
             if reason is None and length in (None, arrived):
                 return
             if length is not None and arrived > length:
-                raise CallError(f"GET {_shown(url)}: {arrived} bytes arrived, {length} were announced")
+                raise CallError(f"GET {_shown(url)}: received {arrived} bytes, expected {length}")
             if resumed >= resume_retries:
                 raise CallError(
-                    f"GET {_shown(url)} broke after {arrived} of {length} bytes and {resumed} resumptions: "
+                    f"GET {_shown(url)} broke after {arrived} of {length} bytes, after {resumed} resumptions: "
                     f"{reason or 'the connection closed early'}"
                 )
             unchanged_since = etag or unchanged_since
@@ -185,7 +185,8 @@ class Calls:
             resumed += 1
 
     def _fetch_once(self, url: str, partial: Path, etag: str) -> tuple[str | None, str, int | None]:
-        """Append what comes to `partial`; return why it broke (None: it didn't), the ETag and the whole length."""
+        """Append the received bytes to `partial`; return why it broke (None: complete), the ETag and the whole
+        length."""
         start = partial.stat().st_size if partial.exists() else 0
         headers = {"Range": f"bytes={start}-"} if start else {}
         if start and etag:
@@ -196,7 +197,7 @@ class Calls:
         with response:
             continues = response.status_code == requests.codes.partial_content
             if continues and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-                raise CallError(f"GET {_shown(url)} answered another range than the one asked for")
+                raise CallError(f"GET {_shown(url)} returned another range than requested")
             expected = _content_length(response)
             if expected is not None and continues:
                 expected += start
@@ -204,7 +205,7 @@ class Calls:
             etag = "" if etag.startswith("W/") else etag
             try:
                 with partial.open("ab" if continues else "wb") as file:
-                    # read1, since the other readers drop the bytes that came just before the connection broke.
+                    # read1, since other read methods drop the last bytes before a broken connection.
                     while block := response.raw.read1(BLOCK):
                         file.write(block)
             except urllib3.exceptions.HTTPError as error:
@@ -217,9 +218,9 @@ class Calls:
         return self._session.request(method, address, timeout=timeouts, allow_redirects=allow_redirects, **options)
 
     def _repeat(self, method: str, url: str, send: Callable[[], requests.Response]) -> requests.Response:
-        """Send until it's answered for good; raise CallError when it isn't, or when the answer is a refusal.
+        """Send until there is a final answer; raise CallError when there is none, or when it is a refusal.
 
-        Every call is repeated, also a POST whose answer was lost: a second copy of a file does less harm than the
+        Every call is repeated, also a POST whose answer was lost: a second copy of a file is less harmful than the
         loss of hours of training.
         """
         delay = self._settings.first_delay
@@ -229,10 +230,10 @@ class Calls:
                 return fault
             if attempt == self._settings.attempts:
                 raise fault
-            log.info("%s; once more in %.1f s", fault, delay)
+            log.info("%s; next attempt in %.1f s", fault, delay)
             time.sleep(delay)
             delay = min(delay * 2, self._settings.longest_delay)
-        raise CallError(f"{method} {_shown(url)}: no attempt is allowed by the settings")
+        raise CallError(f"{method} {_shown(url)}: the settings allow no attempt")
 
     def _attempt(self, method: str, url: str, send: Callable[[], requests.Response]) -> requests.Response | CallError:
         """Return the answer, or a transient fault; raise the others."""
@@ -267,14 +268,14 @@ def _shown(url: str) -> str:
 
 def _cause(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return "no connection in time"
+        return "the connection timed out"
     if isinstance(error, requests.Timeout):
-        return "no answer in time"
+        return "the answer timed out"
     return "connection refused" if "refused" in str(error) else "connection failed"
 
 
 def _refusal(response: requests.Response) -> str:
-    """Say why a call was refused, without values that could be a patient's."""
+    """Return why a call was refused, without values that could be a patient's."""
     text = f"answered {response.status_code}"
     try:
         problem = json.loads(response.content[:BLOCK])

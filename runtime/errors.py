@@ -1,12 +1,12 @@
 """The faults that end a program of the runtime.
 
 RuntimeFault
-├── ArgumentsError   the program was started with arguments it can't follow
+├── ArgumentsError   the program was started with wrong arguments
 ├── CallError        an HTTP call failed for good
 ├── ArchiveError     a zip can't be made or unpacked safely
-├── LinkageError     the AI engine didn't do what was asked
-│   └── ModelsUnmergeable   it can't merge the models of the clients that it names
-├── ActionError      an action can't be carried out with what it found
+├── LinkageError     the AI engine failed or did not answer
+│   └── ModelsUnmergeable   it cannot merge the models of some clients
+├── ActionError      an action cannot be carried out with its inputs
 └── Stopped          the program was told to stop
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 
 def storable(text: str) -> str:
-    """Return a text without the characters that no receiver stores: NUL, and surrogates that stand alone."""
+    """Return a text without characters that receivers cannot store: NUL and lone surrogates."""
     return text.replace("\0", "").encode(errors="ignore").decode()
 
 
@@ -23,7 +23,7 @@ class RuntimeFault(Exception):
 
 
 class ArgumentsError(RuntimeFault):
-    """Name every fault found in a program's arguments."""
+    """Report every fault in a program's arguments."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
@@ -31,7 +31,7 @@ class ArgumentsError(RuntimeFault):
 
 
 class CallError(RuntimeFault):
-    """Tell that an HTTP call failed; `status` is None when no answer came."""
+    """Report that an HTTP call failed; `status` is None when no answer came."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         self.status = status
@@ -39,15 +39,15 @@ class CallError(RuntimeFault):
 
 
 class ArchiveError(RuntimeFault):
-    """Tell that a zip can't be made or unpacked safely."""
+    """Report that a zip cannot be made or unpacked safely."""
 
 
 class LinkageError(RuntimeFault):
-    """Tell that the AI engine failed, or didn't answer in time."""
+    """Report that the AI engine failed, or did not answer in time."""
 
 
 class ModelsUnmergeable(LinkageError):
-    """Tell that the AI engine can't merge the models of some clients; `clients` has the reason for each."""
+    """Report that the AI engine cannot merge the models of some clients; `clients` has the reason for each."""
 
     def __init__(self, message: str, clients: Mapping[str, str]) -> None:
         self.clients = dict(clients)
@@ -55,8 +55,8 @@ class ModelsUnmergeable(LinkageError):
 
 
 class ActionError(RuntimeFault):
-    """Tell that an action can't be carried out with what it found."""
+    """Report that an action cannot be carried out with its inputs."""
 
 
 class Stopped(RuntimeFault):
-    """Tell that the program was told to stop by a signal."""
+    """Report that a signal stops the program."""

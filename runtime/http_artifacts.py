@@ -1,6 +1,6 @@
-"""`python -m runtime.http_artifacts '<JSON>'`: fetch the artifacts of a pod that lie at an address.
+"""`python -m runtime.http_artifacts '<JSON>'`: fetch the artifacts of a pod that have a URL.
 
-Runs as the pod's first container, so it reaches what the pod reaches and nothing else, wherever an address or a
+Runs as the pod's first container, so it reaches only what the pod reaches, wherever an address or a
 redirect leads. Argument: a list of `{name, url, path, optional, mode, unpack, headers}`.
 """
 
@@ -21,7 +21,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def main(arguments: list[str]) -> int:
-    """Fetch each artifact; return 1 where one that is needed cannot be fetched."""
+    """Fetch each artifact; return 1 where a required one cannot be fetched."""
     for artifact in json.loads(arguments[0]):
         try:
             fetch(artifact)
@@ -33,11 +33,11 @@ def main(arguments: list[str]) -> int:
 
 
 def fetch(artifact: dict[str, Any]) -> None:
-    """Lay an artifact down at its path; one that is an archive is unpacked, as Argo does it. Raises OSError."""
+    """Write an artifact to its path; an archive is unpacked, as in Argo. Raises OSError."""
     target = Path(artifact["path"])
     url = str(artifact["url"])
     if not url.startswith(("http://", "https://")):
-        raise ValueError("the address is not one of http or https")
+        raise ValueError("the URL must begin with http:// or https://")
     request = urllib.request.Request(url, headers={one["name"]: one["value"] for one in artifact.get("headers") or ()})  # noqa: S310
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         content = Path(folder, "content")
@@ -51,14 +51,14 @@ def fetch(artifact: dict[str, Any]) -> None:
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:
-    """Return what an archive holds: its only entry, else a directory of all."""
+    """Return the content of an archive: its only entry, else a directory of all."""
     folder.mkdir(mode=0o755)
     with tarfile.open(archive) as opened:
         # Python's own filter is not in every 3.11.
         for member in opened:
             parts = PurePosixPath(member.name).parts
             if not (member.isreg() or member.isdir()) or member.name.startswith("/") or ".." in parts:
-                raise ValueError(f"its archive holds {member.name!r}, which is no file or folder of its own")
+                raise ValueError(f"the archive holds {member.name!r}, which is not a regular file or folder")
             member.mode &= 0o777
             opened.extract(member, folder)
     entries = list(folder.iterdir())

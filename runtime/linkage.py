@@ -20,7 +20,7 @@ from runtime.small_server import SmallServer, split_host
 
 log = logging.getLogger(__name__)
 
-# One for the process: it remembers which AI engines were asked to end.
+# One per process: it knows which AI engines were asked to end.
 _neighbours = Neighbours()
 
 CALLBACK_LIMIT = 1024 * 1024
@@ -29,9 +29,9 @@ PING_TIMEOUT = 5
 FIRST_PING_DELAY = 0.1
 LONGEST_PING_DELAY = 2.0
 PROBE_INTERVAL = 5.0
-# How often the pod's containers are looked at.
+# How often the pod's containers are checked.
 GLANCE = 1.0
-# So many refused connections in a row mean that the AI engine is gone, not that it's being restarted.
+# After so many refused connections in a row the AI engine counts as gone, not as restarting.
 REFUSALS_OF_A_DEAD_ENGINE = 3
 
 
@@ -39,7 +39,7 @@ REFUSALS_OF_A_DEAD_ENGINE = 3
 class Outcome:
     """What an AI engine reported at the end of a use case.
 
-    `clients` has those whose models it couldn't merge, with the reason for each; an AI engine may leave it out.
+    `clients` has those whose models it could not merge, with the reason for each; an AI engine may leave it out.
     """
 
     success: bool
@@ -48,7 +48,7 @@ class Outcome:
 
 
 class AIEngineLinkage:
-    """Drive the AI engine at `client_host` (host:port); no call of it carries a token."""
+    """Drive the AI engine at `client_host` (host:port); no call to it carries a token."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class AIEngineLinkage:
         self._probe_interval = probe_interval
         self._neighbours = neighbours
         self._session = requests.Session()
-        # The AI engine is a neighbour in the pod: proxies and .netrc of the environment aren't for it.
+        # The AI engine is a neighbour in the pod: proxies and .netrc of the environment must not apply.
         self._session.trust_env = False
 
     def __enter__(self) -> Self:
@@ -155,7 +155,7 @@ class AIEngineLinkage:
                 raise LinkageError("the AI engine ended before it called back")
 
     def _death(self, seconds: float = 0) -> str:
-        """Return how the AI engine has ended, or does within so long; '' when it hasn't, or nothing is known of it."""
+        """Return how the AI engine ended, or ends within so long; '' when it runs or its state is not known."""
         until = time.monotonic() + seconds
         while not (death := self._neighbours.death()) and self._neighbours.are_known and time.monotonic() < until:
             time.sleep(LOOK_DELAY)
@@ -184,7 +184,7 @@ class AIEngineLinkage:
             return None
 
     def _refuses_connections(self) -> bool:
-        """Tell whether nobody listens; a busy AI engine that only answers late doesn't count."""
+        """Return whether the connection is refused; a busy AI engine that answers late does not count."""
         try:
             with socket.create_connection((self._host, self._port), timeout=PING_TIMEOUT):
                 return False
@@ -222,7 +222,7 @@ class CallbackServer:
         try:
             self._server = _CallbackHTTPServer((host, port), self)
         except OSError as error:
-            raise LinkageError(f"can't listen for the callback on {server_host}: {error}") from error
+            raise LinkageError(f"cannot listen for the callback on {server_host}: {error}") from error
         bracketed = f"[{host}]" if ":" in host else host
         self.address = f"http://{bracketed}:{self._server.server_address[1]}{self.path}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -239,7 +239,7 @@ class CallbackServer:
         self._server.server_close()
 
     def wait(self, seconds: float) -> Outcome | None:
-        """Return the outcome, None when it hasn't come after so many seconds."""
+        """Return the outcome, None when it has not come after so many seconds."""
         self._arrived.wait(seconds)
         return self._outcome
 
@@ -252,7 +252,7 @@ class CallbackServer:
             return True
 
     def announce(self) -> None:
-        """Tell whoever waits that an outcome is there."""
+        """Wake the waiting thread."""
         self._arrived.set()
 
 
@@ -279,7 +279,7 @@ class _CallbackHandler(BaseHTTPRequestHandler):
             return
         is_first = callback.keep(outcome)
         self._answer(200)
-        # Only now: whoever waits may end the process, and the answer must be out by then.
+        # Only now: the waiting thread may end the process, and the answer must be sent before.
         if is_first:
             callback.announce()
 

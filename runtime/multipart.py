@@ -1,4 +1,4 @@
-"""Multipart bodies read from disk while they're sent, so that a model never has to fit in memory."""
+"""Multipart bodies that are read from disk while they are sent, so that a model never has to fit in memory."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ class MultipartBody:
         return self._length
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes, all that's left when it's negative."""
+        """Return at most `size` bytes, all the rest when it is negative."""
         if size < 0:
             content, self._rest = self._rest + b"".join(self._blocks), b""
             return content

@@ -1,9 +1,9 @@
-"""The containers beside this one in its pod: which have ended, and how.
+"""The containers beside this one in its pod: which of them have ended, and how.
 
-Argo's executor tells it to all containers of a pod (cmd/argoexec/commands/emissary.go): below /var/run/argo/ctr each
-has a folder of its name, once it has started, and in it `exitcode`, once it has ended. The names of all stand in
-/var/run/argo/template. The local engine tells the same by one file (engines/local/container_ends.py). Where neither is
-there, nothing is known.
+Argo's executor writes it for all containers of a pod (cmd/argoexec/commands/emissary.go): below /var/run/argo/ctr each
+has a folder of its name, once it has started, and in it `exitcode`, once it has ended. The names of all are in
+/var/run/argo/template. The local engine writes one file (engines/local/container_ends.py). Where neither
+exists, the ends are not known.
 """
 
 import fcntl
@@ -21,28 +21,29 @@ LOOK_DELAY = 0.05
 
 _KILLED = 137
 _HINTS = {
-    _KILLED: "it was killed, mostly because it took more memory than its version's limit in the model registry",
-    126: "its command can't be run",
-    127: "its command isn't in its image",
-    64: "Argo's executor couldn't start it",
+    _KILLED: "the container was killed, usually because it used more memory than "
+    "its version's limit in the model registry",
+    126: "its command cannot be run",
+    127: "its command is not in its image",
+    64: "Argo's executor could not start it",
 }
 
 
 class Neighbours:
-    """What became of the other containers of the pod.
+    """The ends of the other containers of the pod.
 
-    An AI engine that was asked to end may exit as it likes. Who asks says so, by `asked_to_end`.
+    An AI engine that was asked to end may exit with any code; the caller reports this with `asked_to_end`.
     """
 
     def __init__(self, folder: Path = ARGO, file: Path = LOCAL) -> None:
         self._folder, self._file = folder, file
         self._asked: set[str] = set()
-        # Those that were asked, of which it isn't known yet which containers they are.
+        # AI engines that were asked to end and whose containers are not known yet.
         self._unidentified = 0
 
     @property
     def are_known(self) -> bool:
-        """Tell whether anybody says here what becomes of them."""
+        """Return whether the ends of containers are known here."""
         return self._folder.is_dir() or self._file.is_file()
 
     def ended(self) -> dict[str, int]:
@@ -51,7 +52,7 @@ class Neighbours:
         return {name: code for name, code in codes.items() if code is not None}
 
     def asked_to_end(self, before: Mapping[str, int]) -> None:
-        """Note that an AI engine has gone as it was asked to; `before` are those that had ended before."""
+        """Note that an AI engine has ended on request; `before` are the containers that had ended before."""
         until = time.monotonic() + EXIT_TIME
         while not (new := set(self.ended()) - set(before) - self._asked) and time.monotonic() < until:
             if not self.are_known:
@@ -61,9 +62,9 @@ class Neighbours:
         self._unidentified += 0 if new else 1
 
     def death(self) -> str:
-        """Return why nobody will answer any more who doesn't answer now, '' where that isn't so.
+        """Return why the AI engine will not answer any more, '' where it still may.
 
-        That's when a container has failed that nobody asked to end, or when none but this one is left.
+        That is when a container has failed without a request to end, or when only this one is left.
         """
         ended = self.ended()
         failed = {name: code for name, code in ended.items() if code and name not in self._asked}
@@ -74,7 +75,7 @@ class Neighbours:
         return ""
 
     def _told(self) -> dict[str, int | None]:
-        """Return what the local engine tells: the exit code of each container, None for one that has not ended."""
+        """Return the local engine's file: the exit code of each container, None for one that has not ended."""
         try:
             codes: Any = json.loads(self._file.read_bytes())
         except (OSError, ValueError):
@@ -110,9 +111,9 @@ def _exit_code(folder: Path) -> int | None:
 
 
 def _is_killed(folder: Path) -> bool:
-    """Tell whether a container that has started was killed with Argo's executor in it, which then writes nothing.
+    """Return whether a started container was killed together with its executor, which then writes no exit code.
 
-    The executor holds a lock as long as it lives (workflow/executor/osspecific/lock_unix.go).
+    The executor holds a lock while it lives (workflow/executor/osspecific/lock_unix.go).
     """
     if not (folder / "ready").exists():
         return False
@@ -121,7 +122,7 @@ def _is_killed(folder: Path) -> bool:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return False
-    # It gives the lock back a moment before it writes the code.
+    # It releases the lock a moment before it writes the code.
     time.sleep(LOOK_DELAY)
     return not (folder / "exitcode").exists()
 

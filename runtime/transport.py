@@ -1,4 +1,5 @@
-"""How the orchestrator and the registry are reached: by HTTPS where the environment says so, certificates verified."""
+"""Connections to the orchestrator and the registry: by HTTPS where the environment says so, with verified
+certificates."""
 
 import os
 import ssl
@@ -15,7 +16,7 @@ AUTHORITY_VARIABLE = "ORCHESTRATOR_API_CA"
 
 @dataclass(frozen=True)
 class Transport:
-    """Say which hosts (`host:port`, as manifests write them) speak HTTPS, and which certificates (PEM) to trust too."""
+    """The hosts (`host:port`, as in manifests) that use HTTPS, and further certificates (PEM) to trust."""
 
     https_hosts: frozenset[str] = frozenset()
     authority: str = ""
@@ -28,7 +29,7 @@ class Transport:
         return cls(frozenset(host for host in hosts if host), values.get(AUTHORITY_VARIABLE, ""))
 
     def address(self, url: str) -> str:
-        """Return an address with `https` in place of `http` where its host speaks it.
+        """Return an address with `https` in place of `http` where its host uses it.
 
         Manifests write `http://{{workflow.parameters.platform_maasApiHostname}}/…` themselves.
         """
@@ -38,12 +39,12 @@ class Transport:
         return parts._replace(scheme="https").geturl()
 
     def adapter(self) -> HTTPAdapter:
-        """Return what a session speaks HTTPS by."""
+        """Return a session's adapter for HTTPS."""
         return _TrustingAdapter(self.authority) if self.authority else HTTPAdapter()
 
 
 class _TrustingAdapter(HTTPAdapter):
-    """Trust an authority beside those that everybody knows."""
+    """Trust a further authority beside the usual ones."""
 
     def __init__(self, authority: str) -> None:
         self._context = ssl.create_default_context()

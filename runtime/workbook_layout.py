@@ -1,6 +1,6 @@
-"""Where sheets and columns stand in the platform's workbooks (contracts/workbook-layout.json).
+"""The positions of sheets and columns in the platform's workbooks (contracts/workbook-layout.json).
 
-Readers find titles by their positions. `workbook_layout.json` has those of the cancer types that readers know: its
+Readers find titles by their positions. `workbook_layout.json` has those of the known cancer types: its
 columns are in their order, the first one is column A.
 """
 
@@ -20,22 +20,22 @@ TITLE_ROW, FIRST_DATA_ROW = 2, 4
 class SheetLayout:
     """One sheet: rows are counted from 1, columns from 0 and found by `plain` titles.
 
-    Above the titles are headings of groups, or nothing; between titles and data a line that readers leave out.
+    Above the titles are group headings, or nothing; between titles and data is a line that readers skip.
     """
 
     title_row: int = TITLE_ROW
     first_data_row: int = FIRST_DATA_ROW
     position: int | None = None
-    """Where it stands among the sheets; None behind those that readers know."""
+    """Its position among the sheets; None after the known ones."""
     columns: Mapping[str, int] | None = None
 
     def column(self, title: str) -> int | None:
-        """Return where a title stands, None where readers know no such title."""
+        """Return the position of a title, None where readers do not know it."""
         return (self.columns or {}).get(plain(title))
 
     @property
     def width(self) -> int:
-        """Return how many columns readers know."""
+        """Return the number of columns that readers know."""
         return len(self.columns or {})
 
 
@@ -43,13 +43,13 @@ UNKNOWN = SheetLayout()
 
 
 def sheet_layout(cancer_type: str, title: str) -> SheetLayout:
-    """Return the layout of a sheet; that of sheets which readers don't know for any other."""
+    """Return the layout of a sheet; the layout of unknown sheets for any other."""
     name = f"{cancer_type.casefold().removesuffix('_cancer')}_cancer"
     return _layouts().get(name, {}).get(plain(title), UNKNOWN)
 
 
 def plain(title: str) -> str:
-    """Return a title without what makes no difference: how much space there is. `CT` and `cT` are two columns."""
+    """Return a title with normalised spaces. `CT` and `cT` are two columns."""
     return " ".join(title.split())
 
 

@@ -25,7 +25,7 @@ def golden_files(definition: Definition) -> dict[str, str]:
 
 
 def write(folder: Path = MANIFESTS) -> None:
-    """Write every golden file anew, and remove those of Schemas that are no longer shipped."""
+    """Rewrite every golden file, and remove those of Schemas that are no longer shipped."""
     folder.mkdir(exist_ok=True)
     texts = {name: text for definition in DEFINITIONS for name, text in golden_files(definition).items()}
     for path in folder.iterdir():

@@ -1,18 +1,18 @@
-# What every script here needs: where the service is, and a token. Source it; it runs nothing.
+# The service's address and a token for every script here. Source this file; it runs nothing.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${ORCHESTRATOR_URL:=http://127.0.0.1:8900}"
 : "${ORCHESTRATOR_TOKEN:=$(cat "${DATA_DIR:-$here/../var}/token")}"
 samples=$here/samples
 
-# Call the API: prints the answer's body, and fails on an HTTP error after printing what the service said.
+# Call the API: prints the answer's body, and fails on an HTTP error after printing the service's answer.
 api() {
   local path=$1
   shift
   curl --silent --show-error --fail-with-body --globoff --header "Authorization: Bearer $ORCHESTRATOR_TOKEN" "$@" "$ORCHESTRATOR_URL$path"
 }
 
-# Create a Schema of a name of your own from the document and the manifest of a shipped one; prints the Schema.
+# Create a Schema with a new name from the document and the manifest of a shipped one; prints the Schema.
 schema_like() {
   local shipped=$here/../templates/manifests/$1 document
   document=$(python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin) | {"name": sys.argv[1]}))' "$2" <"$shipped.json")

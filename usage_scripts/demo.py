@@ -1,10 +1,11 @@
-"""Show one day of the service: train, evaluate, train on elsewhere, infer, and train together; all through the API.
+"""Show one day of the service: train, evaluate, train further at a second partner, infer, and train together; all
+through the API.
 
 Run by `make demo`. Starts the whole service on a free port (data under DATA_DIR, `var` by default), registers the
 sample AI engine, runs AI services on real patients (the Wisconsin diagnostic breast cancer data of scikit-learn, split
-by patient), prints what came of it, and stops what it started. Exits 1 if anything failed.
+by patient), prints the results, and stops the service that it started. Exits 1 on a failure.
 
-With ENGINE=argo the Workflows run on the cluster of KUBECONFIG; with --url it asks a service that runs already; with
+With ENGINE=argo the Workflows run on the cluster of KUBECONFIG; with --url it calls a running service; with
 --channel kafka the models of the federated training go over the brokers of FEDERATED_KAFKA_BOOTSTRAP_SERVERS.
 """
 
@@ -40,13 +41,13 @@ from usage_scripts.demo_day import (
 from usage_scripts.demo_federated import train_together
 from usage_scripts.local_service import PROJECT, ServiceFailedError, local_service
 
-# For one AI service: where a cluster starts the pods, images may have to be pulled first.
+# Limits for one AI service: on a cluster, images may have to be pulled first.
 PATIENCE_SECONDS, PATIENCE_SECONDS_ON_A_CLUSTER = 300, 1800
 CHANNELS = ("database", "kafka")
 
 
 def the_day(day: Day, partners: Sequence[str]) -> Json:
-    """Train at one partner, evaluate on patients that took no part, train on at another partner, infer.
+    """Train at one partner, evaluate on held-back patients, train further at another partner, infer.
 
     Returns the evaluation of the first model.
     """
@@ -68,7 +69,7 @@ def the_day(day: Day, partners: Sequence[str]) -> Json:
                              {first_partner: first_patients}, "first model"))  # fmt: skip
     evaluated = day.run(evaluation("Evaluating the first model", first))
     day.add_metrics(f"first ({first_partner})", evaluated)
-    second = day.run(training(f"Training on at {second_partner}", "training-from-pretrained-model",
+    second = day.run(training(f"Training further at {second_partner}", "training-from-pretrained-model",
                               {second_partner: second_patients}, "second model", model_id(first)))  # fmt: skip
     day.add_metrics(f"second (then {second_partner})", day.run(evaluation("Evaluating the second model", second)))
     day.run(Service("Inference with the second model", "inferencing-from-pretrained-model", model_id(second),
@@ -86,25 +87,25 @@ def show(api: Api, options: argparse.Namespace, console: Console) -> None:
 
 
 def show_on_own_service(options: argparse.Namespace, console: Console) -> None:
-    """Start the service, show the day on it, and say where everything is."""
+    """Start the service, run the demo on it, and print its addresses."""
     data_dir: Path = options.data_dir.resolve()
     started = time.monotonic()
     channel = {"FEDERATED_ADAPTER": options.channel} if options.channel else {}
     with local_service(data_dir, host=options.host, announce=options.announce, **channel) as service:
-        _say(console, f"The service runs at {service.url} (log: {service.log}).")
+        _say(console, f"The service is running at {service.url} (log: {service.log}).")
         api = Api(service.url, service.token)
         if left := _under_way(api):
-            _say(console, f"From an earlier start, these executions go on: {', '.join(left)}.")
+            _say(console, f"Executions of an earlier start that continue: {', '.join(left)}.")
         try:
             show(api, options, console)
         except KeyboardInterrupt:
-            _say(console, f"Interrupted. Executions under way: {', '.join(_under_way(api)) or 'none'}.")
+            _say(console, f"Interrupted. Executions in progress: {', '.join(_under_way(api)) or 'none'}.")
             raise
     _say(
         console, f"Done in {time.monotonic() - started:.1f} s. The service has been stopped. Its data is in {data_dir}."
     )
     host = urlsplit(service.url).hostname
-    _say(console, f"Look at it again: {_again(data_dir)}, then http://{host}:8900/admin/ or")
+    _say(console, f"To look at it again: {_again(data_dir)}, then http://{host}:8900/admin/ or")
     _say(console, f'  curl -H "Authorization: Bearer $(cat {shlex.quote(f"{data_dir}/token")})" '
                   f"http://{host}:8900/api/executions/")  # fmt: skip
 
@@ -124,14 +125,14 @@ def _under_way(api: Api) -> list[str]:
 
 
 def _say(console: Console, text: str) -> None:
-    """Print a line as it is: a terminal wraps it, and a pipe gets it whole."""
+    """Print a line unwrapped: a terminal wraps it, and a pipe gets it whole."""
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def main() -> int:
     options = _parse()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Whoever reads a pipe sees each line when it is said.
+        # The reader of a pipe gets each line at once.
         sys.stdout.reconfigure(line_buffering=True)
     console = Console()
     try:
@@ -144,11 +145,14 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         if options.url:
-            _say(console, f"Interrupted. What is under way goes on in the service at {options.url}.")
+            _say(console, f"Interrupted. Executions in progress continue in the service at {options.url}.")
         else:
             data_dir = options.data_dir.resolve()
             _say(console, f"The service has been stopped. Its data is in {data_dir}.")
-            _say(console, f"What was under way goes on with the next start: {_again(data_dir)}, or the demo once more.")
+            _say(
+                console,
+                f"Executions in progress continue with the next start: {_again(data_dir)}, or run the demo again.",
+            )
         return 130
     return 0
 
@@ -159,20 +163,22 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser("make demo", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("DATA_DIR", PROJECT / "var")))
     parser.add_argument("--host", default="", help="address that the service listens on")
-    parser.add_argument("--announce", default="", metavar="HOST[:PORT]", help="where Workflows find the service")
-    parser.add_argument("--url", default="", help="a service that runs already, instead of an own one")
-    parser.add_argument("--token-file", type=Path, help="what to show it, with --url")
+    parser.add_argument(
+        "--announce", default="", metavar="HOST[:PORT]", help="the address at which Workflows reach the service"
+    )
+    parser.add_argument("--url", default="", help="use this running service instead of starting one")
+    parser.add_argument("--token-file", type=Path, help="the file with a token for --url")
     parser.add_argument("--patience", type=float, default=patience, help="seconds for one AI service (%(default)s)")
     parser.add_argument(
         "--partners", type=_three_partners, default=DATA_PARTNERS, metavar="A,B,C",
-        help="who trains, who trains on and who evaluates; one name does for all on a cluster of one node",
+        help="the data partners that train, train further and evaluate; one name is enough on a cluster of one node",
     )  # fmt: skip
-    parser.add_argument("--channel", choices=CHANNELS, help="what carries the models of the federated training")
+    parser.add_argument("--channel", choices=CHANNELS, help="how the models of the federated training travel")
     options = parser.parse_args()
     if options.url and not options.token_file:
         parser.error("--url needs --token-file")
     if options.url and options.channel:
-        parser.error("--channel is for an own service; one that runs already has its own")
+        parser.error("--channel cannot be used with --url: a running service has its own")
     brokers = ("FEDERATED_KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVERS")
     if options.channel == "kafka" and not any(os.environ.get(name) for name in brokers):
         parser.error("--channel kafka needs FEDERATED_KAFKA_BOOTSTRAP_SERVERS (host:port, …)")

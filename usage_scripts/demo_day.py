@@ -1,4 +1,4 @@
-"""The demo's hands: the service's public HTTP API, and the AI services that are run through it."""
+"""The demo's client of the public HTTP API, and the AI services that it runs."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Json = dict[str, Any]
 
 
 class DemoFailedError(Exception):
-    """Something the demo asked of the service did not work out; the text says what."""
+    """A call or an execution of the demo failed; the text says which."""
 
 
 class Api:
-    """The service's public HTTP API, as any client sees it."""
+    """The service's public HTTP API, as any client uses it."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
@@ -42,10 +42,10 @@ class Api:
         self._session.headers["Authorization"] = f"Bearer {token}"
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
-        """Call the API and return the JSON it answers; a service that is being restarted is waited for.
+        """Call the API and return the JSON answer; wait while the service restarts.
 
-        Saying a request again is safe: what creates something carries an Idempotency-Key.
-        Raises DemoFailedError with what the service said.
+        Repeating a request is safe: requests that create objects carry an Idempotency-Key.
+        Raises DemoFailedError with the service's answer.
         """
         url = path if path.startswith("http") else f"{self.url}/api/{path}"
         headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
@@ -59,7 +59,7 @@ class Api:
                 if answer.ok:
                     return answer.json() if answer.content else None
                 if patience is None or answer.status_code not in (409, 502, 503):
-                    raise DemoFailedError(f"{method} {url} was answered {answer.status_code}: {answer.text}")
+                    raise DemoFailedError(f"{method} {url} returned {answer.status_code}: {answer.text}")
             time.sleep(patience)
         raise AssertionError("unreachable: the last try returns or raises")
 
@@ -86,7 +86,7 @@ def register_sample_ai_engine(api: Api) -> int:
     version = versions[0]
     new = [each for each in FUNCTIONALITIES if each not in version["functionalities"]]
     if new:
-        # An earlier demo on the same data registered it when it could do less.
+        # An earlier demo on the same data may have registered it with fewer functionalities.
         changed = {"functionalities": [*version["functionalities"], *new]}
         files = {f"default_user_vars_{functionality}": user_vars for functionality in new}
         api.send("PATCH", f"ai_engines_versions/{version['id']}/", changed, files)
@@ -95,7 +95,7 @@ def register_sample_ai_engine(api: Api) -> int:
 
 @dataclass(frozen=True)
 class Service:
-    """One AI service to be run: a Schema's name, what it starts from, and what it is given."""
+    """One AI service to run: a Schema's name, its start model, and its inputs."""
 
     title: str
     schema: str
@@ -106,7 +106,7 @@ class Service:
 
 
 class Day:
-    """The AI services of the demo, and what each left behind."""
+    """The AI services of the demo, and their results."""
 
     def __init__(self, api: Api, version: int, console: Console, patience_seconds: float) -> None:
         self._api = api
@@ -121,7 +121,7 @@ class Day:
         return self.run_together([service])[0]
 
     def run_together(self, services: Sequence[Service]) -> list[Json]:
-        """Run AI services side by side, show their steps as they change; return their executions in the same order.
+        """Run AI services in parallel, show their steps as they change; return their executions in the same order.
 
         Raises DemoFailedError where one does not succeed.
         """
@@ -166,7 +166,7 @@ class Day:
         execution = followed.execution = self._api.call("GET", f"executions/{followed.execution['id']}/")
         view.show(followed.key, followed.service.title, f"{followed.status}{self._round(execution)}", done=False)
         over = self._show_steps(view, execution)
-        # The execution has ended with its callback; its last step and the exit handler end a moment later.
+        # The execution ends with its callback; its last step and the exit handler end a moment later.
         followed.done = followed.status == "failed" or (followed.status == "succeeded" and over)
         followed.seconds = seconds
         if followed.done:
@@ -187,7 +187,7 @@ class Day:
         return ", evaluating" if last["is_evaluation"] else f", round {last['round'] + 1} of {number}"
 
     def _show_steps(self, view: View, execution: Json) -> bool:
-        """Show the steps of the execution's Workflow, and return whether it has ended."""
+        """Show the steps of the execution's Workflow; return whether it has ended."""
         query = {"owner_kind": "execution", "owner_id": execution["id"]}
         runs = self._api.call("GET", "runs/", params=query)["results"]
         if not runs:
@@ -202,7 +202,7 @@ class Day:
 
 
 def _here(api: Api, url: str) -> str:
-    """Return a registry URL as seen through the address that this client uses."""
+    """Return a registry URL with the address that this client uses."""
     return f"{api.url}/api/{url.split('/api/', 1)[1]}"
 
 
@@ -215,7 +215,7 @@ def _resources(value: Any) -> list[str]:
 
 
 def _by_kind(resources: Sequence[str]) -> str:
-    """Return paths such as `ai_models/3/` as one text, the ids of a kind behind its name."""
+    """Return paths such as `ai_models/3/` as one text, the ids of each kind behind its name."""
     ids: dict[str, list[str]] = {}
     for resource in resources:
         kind, number = resource.strip("/").split("/")
@@ -237,7 +237,7 @@ def ai_model(name: str) -> Json:
 
 
 class _Followed:
-    """An execution while it is looked at."""
+    """An execution that is followed."""
 
     def __init__(self, service: Service, execution: Json) -> None:
         self.service, self.execution = service, execution

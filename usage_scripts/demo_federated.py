@@ -1,4 +1,4 @@
-"""The demo's federated training, beside what each partner can do alone and what all data in one place give."""
+"""The demo's federated training, compared with each partner alone and with all data in one place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METRICS = ("accuracy", "auc")
 def train_together(day: Day, partners: Sequence[str], first: Json) -> Table:
     """Train at two partners together, and compare on held-back patients; `first` is the first partner's evaluation.
 
-    Every model sees its patients equally often: the epochs of a federated training are shared out among its rounds.
+    Every model sees its patients equally often: the epochs of a federated training are divided among its rounds.
     """
     data = sample_data.load()
     patients = dict(zip(partners, data.partners.values(), strict=False))
@@ -37,7 +37,7 @@ def train_together(day: Day, partners: Sequence[str], first: Json) -> Table:
             user_vars=sample_data.USER_VARS | {"epochs": epochs // ROUNDS},
         )
     )
-    # Nobody could do this with data that may not leave its place: it is what the others are measured by.
+    # The reference for the others; real data may not leave its data partner.
     pooled = {**of_one, "patients": [*of_one["patients"], *of_other["patients"]]}
     alone, in_one_place = day.run_together(
         [

@@ -1,4 +1,4 @@
-"""How the demo shows what it runs: a table that changes in place in a terminal, else a line for each change."""
+"""The display of the demo: in a terminal a table that changes in place, else a line for each change."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rich.table import Column
 
 
 class View(Protocol):
-    """What shows AI services and their steps while they run."""
+    """Shows AI services and their steps while they run."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
 
     def show(self, key: str, name: str, state: str, done: bool) -> None:
-        """Show the state that one service or step is in now; `key` tells which, `name` is what people read."""
+        """Show the state that one service or step is in now; `key` identifies it, `name` is shown."""
 
 
 def view_of(console: Console) -> View:
@@ -55,7 +55,7 @@ class Rows:
 
 
 class Lines:
-    """A plain line for each change, for whoever reads a pipe or a file."""
+    """A plain line for each change, for a pipe or a file."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

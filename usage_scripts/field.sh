@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: ... | field.sh results.0.id   (prints one value of the JSON document on stdin; nothing where it is not there)
+# usage: ... | field.sh results.0.id   (prints one value of the JSON document on stdin; nothing where it is missing)
 exec python3 -c '
 import json, sys
 value = json.load(sys.stdin)

@@ -24,7 +24,7 @@ ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - compared, not bound
 
 
 class ServiceFailedError(Exception):
-    """The service did not start; the text ends with what its log said last."""
+    """The service did not start; the text ends with the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class LocalService:
             try:
                 fields = stat.read_text().rsplit(")", 1)[1].split()
             except OSError:
-                continue  # it ended while we looked
+                continue  # it has just ended
             children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
         found, waiting = [], [self.process.pid]
         while waiting:
@@ -60,7 +60,7 @@ class LocalService:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port of an address of this machine that nobody listens on now."""
+    """Return a free port of an address of this machine."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -72,8 +72,8 @@ def local_service(
 ) -> Iterator[LocalService]:
     """Start the service on a port (0: a free one), wait until it is ready, and end it as Ctrl-C would.
 
-    `host` is the address to listen on and `announce` where Workflows find it; empty: as `make run` has them.
-    Raises ServiceFailedError when it does not become ready, OSError when this machine has no address for others and
+    `host` is the address to listen on and `announce` the address at which Workflows reach it; empty: as in `make run`.
+    Raises ServiceFailedError when it does not become ready, OSError when this machine has no external address and
     `ENGINE` asks for one.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

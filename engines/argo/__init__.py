@@ -1,6 +1,6 @@
 """The Argo engine: Workflows on Kubernetes, through the Workflow custom resource.
 
-`ArgoEngine` is loaded when it is asked for: it brings the whole Kubernetes client with it.
+`ArgoEngine` is imported only where it is used: it imports the whole Kubernetes client.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What goes with a Workflow: its Secrets and ConfigMaps, which it owns, so that they go when it goes.
+"""The Secrets and ConfigMaps of a Workflow: the Workflow owns them, so they are deleted with it.
 
-Each step can be done again after a crash. An object of a fixed name may serve several Workflows, as long as they want
-the same data; then they all own it, and it goes with the last of them. One that somebody else made is used where its
-data are right, and stays.
+Each step can be repeated after a crash. An object of a fixed name may serve several Workflows, as long as they want
+the same data; then they all own it, and it is deleted with the last of them. A foreign object is used where its
+data are right, and is never deleted.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Attachments:
         self._path = f"/api/v1/namespaces/{namespace}"
 
     def attach(self, workflow: Json, submission: Submission) -> None:
-        """Make what goes with a Workflow, as far as it is not there.
+        """Make the Secrets and ConfigMaps of a Workflow that do not exist yet.
 
-        Raises `WorkflowConflict` where a name is taken, `ManifestRejected` where the API server does not take one.
+        Raises `WorkflowConflict` where a name is taken, `ManifestRejected` where the API server refuses one.
         """
         for name, values in submission.config_maps.items():
             self._make("configmaps", workflow, name, dict(values), name in submission.of_installation)
@@ -45,7 +45,7 @@ class Attachments:
             self._make("secrets", workflow, name, encoded)
 
     def detach(self, workflow: Json) -> None:
-        """Remove what a Workflow alone owns, and its part in what it shares."""
+        """Delete the objects that only this Workflow owns, and its ownership of shared ones."""
         for resource, names in attachments_of(workflow).items():
             for name in names if resource in RESOURCES else []:
                 self._give_up(resource, workflow, str(name))
@@ -65,10 +65,10 @@ class Attachments:
             wrong = rejection(refused)
             if wrong is None:
                 raise
-            raise ManifestRejected(f"the {kind} {name} cannot be made: {wrong}") from refused
+            raise ManifestRejected(f"the {kind} {name} cannot be created: {wrong}") from refused
 
     def _share(self, resource: str, workflow: Json, wanted: Json, of_installation: bool) -> None:
-        """Make a Workflow an owner of what has the wanted name, or find that it cannot be."""
+        """Make a Workflow an owner of the object with the wanted name, or raise where it cannot be."""
         name = wanted["metadata"]["name"]
         path = f"{self._path}/{resource}/{name}"
         for _ in range(_TRIES):
@@ -92,7 +92,7 @@ class Attachments:
         raise EngineUnavailable(f"the {RESOURCES[resource]} {name} keeps changing")
 
     def _has_changed(self, path: str, found: Json, patch: Json | None) -> bool:
-        """Patch an object, or delete it for want of a patch; return whether it was still as it was found."""
+        """Patch an object, or delete it where there is no patch; return whether it was unchanged until then."""
         version = {"resourceVersion": found["metadata"]["resourceVersion"]}
         try:
             if patch is None:
@@ -125,9 +125,9 @@ def _owns(workflow: Json, found: Json) -> bool:
 
 
 def _shared(found: Json, wanted: Json, workflow: Json, of_installation: bool) -> Json | None:
-    """Return the patch by which a Workflow comes to own an object that was there, or None where it needs none.
+    """Return the patch that makes a Workflow own an existing object, or None where none is needed.
 
-    One `of_installation` is used as whoever made it has it; where that was us, the latest Workflow says what it holds.
+    One `of_installation` that the installation made is used unchanged; the orchestrator's own gets the latest data.
     Raises `WorkflowConflict` where the object holds other data for somebody else.
     """
     data, owners = found.get("data") or {}, _owners(found)
@@ -137,11 +137,12 @@ def _shared(found: Json, wanted: Json, workflow: Json, of_installation: bool) ->
         if same or of_installation:
             return None
         raise WorkflowConflict(
-            f"the {wanted['kind']} {metadata['name']} exists with other data and is not the orchestrator's"
+            f"the {wanted['kind']} {metadata['name']} already exists with other "
+            "data and was not made by the orchestrator"
         )
     name = workflow["metadata"]["name"]
     if all(owner.get("kind") == KIND and owner.get("name") == name for owner in owners):
-        # Made for this Workflow, or for an earlier one of its name.
+        # Made for this Workflow, or for an earlier one of the same name.
         if same and _owns(workflow, found):
             return None
         gone = dict.fromkeys(data.keys() - wanted["data"].keys())
@@ -151,5 +152,5 @@ def _shared(found: Json, wanted: Json, workflow: Json, of_installation: bool) ->
         others = [owner for owner in owners if owner.get("uid") != workflow["metadata"]["uid"]]
         return {"metadata": {"ownerReferences": [*others, _reference(workflow)]}, "data": {**wanted["data"], **gone}}
     if not same:
-        raise WorkflowConflict(f"the {wanted['kind']} {metadata['name']} serves other Workflows with other data")
+        raise WorkflowConflict(f"the {wanted['kind']} {metadata['name']} is used by other Workflows with other data")
     return None if _owns(workflow, found) else {"metadata": {"ownerReferences": [*owners, _reference(workflow)]}}

@@ -1,11 +1,11 @@
-"""The API server as the engine speaks to it: paced, within time-outs, plain objects in and out, errors of the port.
+"""The client of the API server: paced, with time-outs, with plain objects and the port's errors.
 
-Authentication and TLS are the Kubernetes client's. Its generated models are left out: they take ten times the time and
-memory of the JSON that they are made of.
+Authentication and TLS are the Kubernetes client's. Its generated models are not used: they take ten times the time and
+memory of their JSON.
 
-    EngineUnavailable        no answer, or one that nobody can use
-    ├── Quiet                an answer that goes on has brought nothing for as long as was told
-    └── Refused              an answer, and a no; whoever knows better what a status means catches it
+    EngineUnavailable        no answer, or an unusable one
+    ├── Quiet                a streamed answer has sent nothing for the given time
+    └── Refused              the server refused; callers catch the statuses that they know
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from engines.base import EngineUnavailable
 Json = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
-# A call takes this many time-outs at most, however slowly its answer drips.
+# A call takes at most this many time-outs, however slowly its answer arrives.
 _PATIENCE = 4
 _TRIES_WHEN_THROTTLED = 4
 _READ_BYTES = 256 * 1024
-# No object in etcd is nearly as large.
+# Objects in etcd are far smaller.
 LONGEST_LINE = 64 * 1024**2
 _IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -46,14 +46,14 @@ _NOT_USABLE = (kubernetes.config.ConfigException, OSError, ValueError, KeyError,
 
 
 class Quiet(EngineUnavailable):
-    """Nothing has come for a while."""
+    """The API server has sent nothing for a while."""
 
 
 class Refused(EngineUnavailable):
-    """The API server said no; `status` is the HTTP status, `answer` its Status object as far as it sent one."""
+    """The API server refused; `status` is the HTTP status, `answer` its Status object, empty if it sent none."""
 
     def __init__(self, status: int, answer: Json) -> None:
-        super().__init__(f"the API server refused ({status}): {answer.get('message') or 'without a word'}")
+        super().__init__(f"the API server refused ({status}): {answer.get('message') or 'no reason given'}")
         self.status = status
         self.answer = answer
 
@@ -63,10 +63,10 @@ class Refused(EngineUnavailable):
 
 
 class Client:
-    """Speaks to one API server; made at the first call, so that a cluster that is away stops no start."""
+    """A client of one API server. It connects at the first call, so that the service starts without the cluster."""
 
     def __init__(self, options: Options, bucket: TokenBucket, leaving: float = 0.0) -> None:
-        """Take turns from a bucket; `leaving` is how many are always left to others, who matter more."""
+        """Take turns from a bucket; `leaving` turns are always left to more important callers."""
         self._options = options
         self._bucket = bucket
         self._leaving = leaving
@@ -78,7 +78,7 @@ class Client:
         return self._call("GET", path, query=query)
 
     def find(self, path: str) -> Json | None:
-        """Return an object, or None where there is none; raises as `get`."""
+        """Return an object, or None where it does not exist; raises as `get`."""
         try:
             return self.get(path)
         except Refused as refused:
@@ -102,9 +102,9 @@ class Client:
     def lines(
         self, path: str, quiet_seconds: float, longest: int = LONGEST_LINE, **query: Any
     ) -> Iterator[Iterator[bytes]]:
-        """Open an answer that goes on, and give its lines as they come, without their ends.
+        """Open a streamed answer, and give its lines as they come, without their ends.
 
-        A line of more than about `longest` bytes comes in pieces. What comes last without an end is given only where
+        A line of more than about `longest` bytes comes in pieces. A last line without an end is given only where
         the server ended the answer itself; a connection that breaks raises `EngineUnavailable`, and `Quiet` where
         nothing comes for `quiet_seconds`.
         """
@@ -112,7 +112,7 @@ class Client:
         try:
             yield _lines(answer, longest)
         finally:
-            # It was not read to its end, so its connection is of no further use.
+            # It was not read to its end, so its connection cannot be reused.
             answer.close()
             answer.release_conn()
 
@@ -145,7 +145,7 @@ class Client:
         content_type: str = "application/json",
         quiet_seconds: float = 0.0,
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request and return its answer before that is read; waits where the server is asked too much."""
+        """Send a request and return its unread answer; waits where the server gets too many requests."""
         timeout = self._options.timeout_seconds
         data = None if body is None else json.dumps(body).encode()
         address = f"{path}?{urlencode(query)}" if query else path
@@ -162,7 +162,7 @@ class Client:
             if answer.status != 429:
                 raise refused
             self._bucket.close_for(_retry_after(answer))
-        raise refused or EngineUnavailable("more is asked of the API server than the configured rate allows")
+        raise refused or EngineUnavailable("the requests to the API server exceed the configured rate")
 
     def _send(
         self, method: str, address: str, data: bytes | None, content_type: str, quiet_seconds: float
@@ -170,7 +170,7 @@ class Client:
         api, timeout = self._connected(), self._options.timeout_seconds
         headers = {"Accept": "application/json", "User-Agent": "orchestrator"}
         if not quiet_seconds:
-            # Lists come packed then, in a few large pieces instead of one for each object.
+            # Lists come compressed then, in a few large pieces instead of one for each object.
             headers["Accept-Encoding"] = "gzip"
         if data is not None:
             headers["Content-Type"] = content_type
@@ -190,7 +190,7 @@ class Client:
         except urllib3.exceptions.HTTPError as error:
             if quiet_seconds and isinstance(error, urllib3.exceptions.ReadTimeoutError):
                 # A kubelet begins its answer with the first line of a log.
-                raise Quiet("nothing has come from the API server for a while") from error
+                raise Quiet("the API server has sent nothing for a while") from error
             raise EngineUnavailable(f"the API server does not answer: {error}") from error
         except _NOT_USABLE as error:
             raise EngineUnavailable(f"the credentials for the API server cannot be read: {error}") from error
@@ -217,14 +217,16 @@ def _configuration(options: Options) -> kubernetes.client.Configuration:
         raise EngineUnavailable(f"no cluster is configured: {error}") from error
     parts = urlsplit(configuration.host)
     if not configuration.verify_ssl or (parts.scheme != "https" and parts.hostname not in _LOOPBACK):
-        raise EngineUnavailable(f"the API server {configuration.host} is not spoken to without verified TLS")
+        raise EngineUnavailable(
+            f"the API server {configuration.host} must be reached by HTTPS with verified certificates"
+        )
     configuration.connection_pool_maxsize = 32
     configuration.socket_options = _keep_alive()
     return configuration
 
 
 def _keep_alive() -> list[tuple[int, int, int]]:
-    """Return socket options by which a peer that vanished without a word is noticed within half a minute."""
+    """Return socket options that detect a vanished peer within half a minute."""
     found = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):
@@ -238,7 +240,7 @@ def _read(answer: urllib3.BaseHTTPResponse, longest_seconds: float) -> Json:
         while piece := answer.read1(_READ_BYTES):
             pieces.append(piece)
             if time.monotonic() > until:
-                raise EngineUnavailable("the API server's answer takes too long")
+                raise EngineUnavailable("the API server's answer took too long")
         found = orjson.loads(b"".join(pieces))
     except urllib3.exceptions.HTTPError as error:
         raise EngineUnavailable(f"the API server's answer broke off: {error}") from error
@@ -264,7 +266,7 @@ def _lines(answer: urllib3.BaseHTTPResponse, longest: int) -> Iterator[bytes]:
                 yield b"".join(pieces)
                 pieces, size = [], 0
     except urllib3.exceptions.ReadTimeoutError as error:
-        raise Quiet("nothing has come from the API server for a while") from error
+        raise Quiet("the API server has sent nothing for a while") from error
     except urllib3.exceptions.HTTPError as error:
         raise EngineUnavailable(f"the API server's answer broke off: {error}") from error
     if last := b"".join(pieces):

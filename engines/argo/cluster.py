@@ -1,4 +1,4 @@
-"""The cluster around the Workflows: its nodes, and what we may do there."""
+"""The cluster: its nodes, and the permissions of the service account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engines.argo.workflows import API_VERSION
 from engines.base import ClusterNode, EngineUnavailable
 
 NODES = "/api/v1/nodes"
-# (group, resource, verbs); what is not of a namespace comes apart.
+# (group, resource, verbs) of a namespace; resources of the whole cluster follow separately.
 NEEDED = (
     ("argoproj.io", "workflows", ("create", "get", "list", "watch", "patch", "delete")),
     ("", "secrets", ("create", "get", "patch", "delete")),
@@ -24,7 +24,7 @@ NEEDED = (
 )
 NEEDED_OF_CLUSTER = (("", "nodes", ("get", "list")),)
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-# What was found is not asked again for so long; who mends something does not want to wait.
+# How long results are reused; short, so that a repair is seen soon.
 _GOOD_FOR_SECONDS, _BAD_FOR_SECONDS = 600.0, 15.0
 
 
@@ -34,7 +34,7 @@ def cluster_nodes(client: Client, page_size: int) -> list[ClusterNode]:
 
 
 def cluster_node(node: Json) -> ClusterNode:
-    """Return a node as it can be told to people."""
+    """Return a cluster node as the port's `NodeInfo`."""
     message = why_not_ready(node)
     return ClusterNode(str(node["metadata"]["name"]), node["metadata"].get("labels") or {}, not message, message)
 
@@ -44,14 +44,14 @@ def why_not_ready(node: Json) -> str:
     conditions = (node.get("status") or {}).get("conditions") or []
     ready = next((condition for condition in conditions if condition.get("type") == "Ready"), None)
     if ready is None:
-        return "its kubelet has not reported yet"
+        return "the kubelet has not reported yet"
     if ready.get("status") != "True":
-        return str(ready.get("message") or ready.get("reason") or "it is not ready")
-    return "it takes no new pods (cordoned)" if (node.get("spec") or {}).get("unschedulable") else ""
+        return str(ready.get("message") or ready.get("reason") or "the node is not ready")
+    return "the node is cordoned and takes no new pods" if (node.get("spec") or {}).get("unschedulable") else ""
 
 
 class Permissions:
-    """What is missing for the engine to work; the long part of it is not asked each time."""
+    """Checks what the engine needs; results of the long checks are reused for a while."""
 
     def __init__(self, client: Client, options: Options, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -74,17 +74,17 @@ class Permissions:
             found = self._client.get(f"/apis/{API_VERSION}")
         except Refused as refused:
             if refused.status != 404:
-                return [f"the API server does not let us in: {refused.words}"]
+                return [f"the API server refuses the credentials: {refused.words}"]
             found = {}
         if not any(resource.get("name") == "workflows" for resource in found.get("resources") or []):
-            return [f"the cluster knows no Workflows ({API_VERSION}): Argo Workflows is not installed"]
+            return [f"Argo Workflows is not installed: the cluster does not have the resource Workflow ({API_VERSION})"]
         if self._clock() >= self._known_until:
             self._missing = self._missing_namespace() + self._missing_rights()
             self._known_until = self._clock() + (_BAD_FOR_SECONDS if self._missing else _GOOD_FOR_SECONDS)
         return [*self._missing]
 
     def _missing_namespace(self) -> list[str]:
-        # Whoever may not look at namespaces still learns from this whether there is one; nothing is kept of it.
+        # A dry run: it tells whether the namespace exists, also without the right to read namespaces.
         probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "orchestrator-check-"}}
         try:
             self._client.post(f"/api/v1/namespaces/{self._namespace}/configmaps?dryRun=All", probe)
@@ -100,7 +100,9 @@ class Permissions:
                 missing = [verb for verb in verbs if not self._may(verb, group, resource, namespace)]
                 if missing:
                     where = f" in namespace {namespace}" if namespace else ""
-                    problems.append(f"the service account may not {', '.join(missing)} {resource}{where}")
+                    problems.append(
+                        f"the service account lacks the permission to {', '.join(missing)} {resource}{where}"
+                    )
         return problems
 
     def _may(self, verb: str, group: str, resource: str, namespace: str) -> bool:

@@ -1,8 +1,8 @@
-"""What pods may have in a namespace for restricted ones: told beforehand, and said for them where they do not say it.
+"""What restricted pods may have: check it before submission, and add required fields that are missing.
 
 The profile is `restricted` of https://kubernetes.io/docs/concepts/security/pod-security-standards/. The boundary is the
-API server, which refuses other pods in a namespace that is labelled so. Here it is decided where a Workflow goes, and
-its containers are told what the profile wants to be said.
+API server, which refuses other pods in a namespace that is labelled so. This module decides which namespace a Workflow
+gets, and adds to its containers the fields that the profile requires.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from engines.base import FEDERATED_ANNOTATION, Manifest
 
 PARTNER_LABEL = "orchestrator/data-partner"
 FEDERATED_LABEL = "orchestrator/federated"
-# A node carries this label with the name of its data partner.
+# A cluster node has this label with the name of its data partner.
 _PARTNER_OF_NODE = "dataPartner"
 _OUR_PREFIX = "orchestrator/"
 _TAG = re.compile(r"\{\{\s*workflow\.parameters\.([\w.-]+)\s*\}\}")
-# Their keys are anybody's words, not fields.
+# Their keys are free words, not fields.
 _FREE_MAPS = frozenset({"labels", "annotations", "nodeSelector", "matchLabels"})
 _VOLUMES = frozenset(
     {"name", "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 )
 
-# Whoever reads them minds no case.
+# Argo and Kubernetes read them without regard to case.
 _OF_TOKENS = frozenset({"automountserviceaccounttoken", "executor"})
 
-# What each container says of itself; what a manifest says stricter stays.
+# Defaults of each container; stricter values of a manifest stay.
 _CONTEXT: Mapping[str, Any] = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -50,7 +50,7 @@ def _any(value: Any) -> bool:
     return True
 
 
-# The fields of a securityContext, with what they may hold.
+# The fields of a securityContext, with their allowed values.
 _ALLOWED: Mapping[str, Callable[[Any], bool]] = {
     "allowPrivilegeEscalation": lambda value: value is False,
     "appArmorProfile": _is_kept_in,
@@ -69,7 +69,7 @@ _ALLOWED: Mapping[str, Callable[[Any], bool]] = {
 
 
 def excesses(manifest: Manifest, root_images: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
-    """Yield what a Workflow's pods have that restricted ones may not: the JSON pointer of each field, and words for it.
+    """Yield what a Workflow's pods have that restricted pods may not: the JSON pointer of each field, and a text.
 
     `root_images` are patterns of the names of images that run as root, with or without their registry.
     """
@@ -81,9 +81,9 @@ def excesses(manifest: Manifest, root_images: Sequence[str] = ()) -> Iterator[tu
     }
     for pointer, key, value in _fields(spec, "/spec"):
         if key == "hostNetwork" and value not in (None, False):
-            yield pointer, "the network of its node"
+            yield pointer, "the network of its cluster node"
         elif key == "hostPort" and value not in (None, 0):
-            yield pointer, "a port of its node"
+            yield pointer, "a port of its cluster node"
         elif key == "volumes" and isinstance(value, list):
             yield from _excesses_of_volumes(pointer, value)
         elif key == "securityContext" and isinstance(value, dict):
@@ -101,7 +101,7 @@ def _excesses_of_volumes(pointer: str, volumes: list[Any]) -> Iterator[tuple[str
 
 
 def _fields(value: Any, pointer: str) -> Iterator[tuple[str, str, Any]]:
-    """Yield every field wherever it stands: its pointer, its name and what it holds."""
+    """Yield every field at any depth: its pointer, its name and its value."""
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _fields(item, f"{pointer}/{index}")
@@ -123,15 +123,15 @@ def _is_any_of(image: str, patterns: Sequence[str]) -> bool:
 
 
 def restricted(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return a Workflow's spec whose containers say what the profile wants to be said."""
+    """Return a Workflow's spec with the fields that the profile requires in its containers."""
     return _mapped(spec, _restricted_template)
 
 
 def labelled(manifest: Manifest) -> dict[str, Any]:
-    """Return a Workflow's spec whose pods carry what network policies tell them apart by.
+    """Return a Workflow's spec whose pods carry the labels that network policies select.
 
-    That is the data partner whose node they are placed on, and whether they train together; a manifest's own labels of
-    these names are dropped, and those whose names only Argo would fill in.
+    The labels are the data partner of their node, and whether they train together; a manifest's own labels of
+    these names are dropped, and labels whose names Argo would fill in.
     """
     spec = _spelt(manifest["spec"], "podMetadata")
     annotations = (manifest.get("metadata") or {}).get("annotations") or {}
@@ -158,7 +158,7 @@ def _selector(holder: Any) -> dict[str, Any]:
 
 
 def _spelt(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a mapping without other spellings of a name, which a reader that minds no case would take for it."""
+    """Return a mapping without other spellings of a name, which a case-insensitive reader would take for it."""
     return {key: held for key, held in mapping.items() if key == name or str(key).lower() != name.lower()}
 
 
@@ -194,7 +194,7 @@ def _mapped(spec: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, A
 
 
 def without_tokens(spec: dict[str, Any], executor: str) -> dict[str, Any]:
-    """Return a spec whose containers have no token of the cluster, but for Argo's own, which are an account's.
+    """Return a spec whose containers have no token of the cluster, except Argo's own, which use an account.
 
     https://argo-workflows.readthedocs.io/en/latest/fields/#executorconfig
     """

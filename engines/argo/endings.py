@@ -1,4 +1,4 @@
-"""How a Workflow ended that is gone: Argo's controller says it in an event, which outlives the Workflow.
+"""How a deleted Workflow ended: Argo's controller writes an event, which outlives the Workflow.
 
 An API server keeps events for an hour unless it is told otherwise (kube-apiserver's `--event-ttl`). Argo writes them
 where `workflowEvents` of its configuration is on, which it is by default (workflow/controller/operator.go,
@@ -22,7 +22,7 @@ _PHASES = {"WorkflowSucceeded": WorkflowPhase.SUCCEEDED, "WorkflowFailed": Workf
 
 
 class Endings:
-    """Tells how Workflows of one namespace ended."""
+    """Finds how Workflows of one namespace ended."""
 
     def __init__(self, client: Client, options: Options) -> None:
         self._client = client
@@ -30,21 +30,21 @@ class Endings:
         self._page_size = options.page_size
 
     def of(self, name: str, uid: str) -> WorkflowStatus | None:
-        """Return the end of a Workflow, or None where no event tells it. Raises `EngineUnavailable`."""
+        """Return the end of a Workflow, or None where no event has it. Raises `EngineUnavailable`."""
         query = {"fieldSelector": f"involvedObject.kind={KIND},involvedObject.name={name}"}
         try:
             found = [event for items, _ in pages(self._client, self._path, self._page_size, **query) for event in items]
         except Refused as refused:
-            # Without the right to read events, nothing is known.
+            # Without the permission to read events, nothing is known.
             if refused.status == 403:
-                logger.warning("How %s ended cannot be looked up: %s", name, refused)
+                logger.warning("the end of %s cannot be looked up: %s", name, refused)
                 return None
             raise
         return ending_of(name, uid, found)
 
 
 def ending_of(name: str, uid: str, events: list[Json]) -> WorkflowStatus | None:
-    """Return the end that a Workflow's events tell of: the last, where it was retried by other hands."""
+    """Return the end in a Workflow's events: the last one, where somebody retried it by hand."""
     told = [
         event
         for event in events

@@ -54,7 +54,7 @@ class ArgoEngine(Engine):
         self._attachments = Attachments(self._client, namespace)
         self._watch = Watch(self._client, self._path, self.settings)
         self._logs = PodLogs(self._client, namespace, self.settings.timeout_seconds)
-        # Words for people wait for a time when nothing more important is asked.
+        # Explanations wait until no more important request is waiting.
         self._explanations = Explanations(Client(self.settings, bucket, self.settings.burst / 2), namespace)
         self._endings = Endings(self._client, self.settings)
         self._permissions = Permissions(self._client, self.settings)
@@ -63,8 +63,8 @@ class ArgoEngine(Engine):
         beside = self.settings.privileged_engine
         return beside if beside and any(excesses(manifest, self.settings.root_images)) else self.alias
 
-    # Submitting, so that a crash between any two calls leaves nothing that the next try does not finish: the Workflow
-    # comes first and nobody heeds it, what it owns comes next, then Argo gets it.
+    # Submitting; after a crash between any two calls the next try finishes the rest: the Workflow
+    # comes first without a controller, then the objects that it owns, then Argo's controller gets it.
 
     def submit(self, submission: Submission) -> WorkflowStatus:
         wanted = workflows.to_send(submission, self.settings)
@@ -80,14 +80,14 @@ class ArgoEngine(Engine):
         return workflows.status_of(workflow)
 
     def _taken(self, submission: Submission) -> Json:
-        """Return the Workflow that has a submission's name, where it is of the same manifest."""
+        """Return the Workflow of a submission's name, if it has the same manifest."""
         found = self._client.find(f"{self._path}/{submission.name}")
         if found is None:
-            raise EngineUnavailable(f"another Workflow was named {submission.name} a moment ago")
+            raise EngineUnavailable(f"another Workflow had the name {submission.name} a moment ago")
         if not workflows.is_ours(found):
-            raise WorkflowConflict(f"a Workflow named {submission.name} exists that is not the orchestrator's")
+            raise WorkflowConflict(f"a Workflow named {submission.name} already exists and is not the orchestrator's")
         if workflows.annotation(found, DIGEST_ANNOTATION) != submission.digest:
-            raise WorkflowConflict(f"a Workflow named {submission.name} exists that was made of another manifest")
+            raise WorkflowConflict(f"a Workflow named {submission.name} already exists with another manifest")
         return found
 
     def _complete(self, workflow: Json, submission: Submission) -> Json:
@@ -101,7 +101,9 @@ class ArgoEngine(Engine):
         except Refused as refused:
             if refused.status == 404:
                 self._attachments.detach(workflow)
-                raise EngineUnavailable(f"{submission.name} was deleted while it was submitted") from refused
+                raise EngineUnavailable(
+                    f"the Workflow {submission.name} was deleted while it was submitted"
+                ) from refused
             raise
 
     # Following
@@ -122,7 +124,7 @@ class ArgoEngine(Engine):
     def get(self, name: str) -> WorkflowStatus:
         found = self._found(name)
         if workflows.is_preparing(found):
-            raise WorkflowNotFound(f"{name} is not submitted to its end")
+            raise WorkflowNotFound(f"the Workflow {name} is not completely submitted")
         return workflows.status_of(found)
 
     def _found(self, name: str) -> Json:
@@ -153,7 +155,7 @@ class ArgoEngine(Engine):
                     raise
             else:
                 return
-        raise EngineUnavailable(f"{name} keeps changing")
+        raise EngineUnavailable(f"the Workflow {name} keeps changing")
 
     def _patch(self, name: str, patch: Json) -> None:
         try:
@@ -169,18 +171,19 @@ class ArgoEngine(Engine):
             self._remove(found)
 
     def _remove(self, workflow: Json) -> None:
-        # Only the Workflow knows what goes with it, so it goes last. A cluster's garbage collector would do the rest.
+        # Only the Workflow lists the objects that it owns, so it is deleted last. A cluster's garbage collector would
+        # do the rest.
         self._attachments.detach(workflow)
         metadata = workflow["metadata"]
         order = {"propagationPolicy": "Background", "preconditions": {"uid": metadata["uid"]}}
         try:
             self._client.delete(f"{self._path}/{metadata['name']}", order)
         except Refused as refused:
-            # 409: another has taken the name meanwhile.
+            # 409: another Workflow has taken the name meanwhile.
             if refused.status not in (404, 409):
                 raise
 
-    # What runs
+    # Nodes, logs and explanations
 
     def logs(
         self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = lambda: True

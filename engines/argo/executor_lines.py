@@ -1,6 +1,6 @@
-"""Tells what Argo's executor logs, into the logs of the containers whose commands it starts, from what these write.
+"""Tell lines of Argo's executor from lines of a container: the executor logs into the same stream.
 
-Each of its lines has the field `argo` with the value true, so that it can be told (cmd/argoexec/commands/root.go). As
+Each of its lines has the field `argo` with the value true, by which it is found (cmd/argoexec/commands/root.go). As
 text, the usual way, it is Go's slog (logrus before 4.0), and the order of the later fields is not fixed:
 `time=2026-11-21T12:00:00.000Z level=INFO msg="sub-process exited" argo=true error=<nil>`. Argo's `--log-format json`
 writes the same fields as an object.
@@ -29,7 +29,7 @@ def _is_text(text: str) -> bool:
     fields: dict[str, str] = {}
     end = 0
     while end < len(text):
-        # Nothing but fields from the first to the last: who quotes such a line writes something around it.
+        # Only fields from the first to the last: a line that quotes such a line has other text around it.
         found = _FIELD.match(text, end)
         if found is None:
             return False

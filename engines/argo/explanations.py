@@ -1,4 +1,4 @@
-"""Why a Workflow does not go on, or ended as it did: what scheduler, kubelet and nodes say of its pods.
+"""Why a Workflow waits or failed: what scheduler, kubelet and nodes report of its pods.
 
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ describes conditions, reasons and states.
 """
@@ -15,14 +15,14 @@ from engines.argo.paging import pages
 from engines.argo.workflows import collection_path, is_preparing, nodes_of
 
 WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
-# More than these few are not asked about one by one.
+# More pods than these few are not looked up one by one.
 _PODS_WITH_EVENTS = 3
 _NODES = 3
 _PAGE = 200
 _UNHEEDED_SECONDS = 30.0
 _STARTING = ("PodInitializing", "ContainerCreating", "")
 _PLAIN_ENDS = ("Completed", "Error", "")
-# Said of what is told better elsewhere, or of what is no cause.
+# Reasons that are not causes, or are reported better elsewhere.
 _NO_CAUSES = ("BackOff", "Unhealthy", "ProbeWarning", "DNSConfigForming")
 _ENDED_BADLY = ("Failed", "Error")
 
@@ -46,17 +46,17 @@ class Explanations:
         causes += self._events_of_missing(name, workflow, {_pod_name(pod) for pod in pods})
         causes += self._lost_nodes(pods)
         if not causes and not pods and is_unheeded(workflow, now or datetime.now(UTC)):
-            return "No Argo controller has taken it up yet."
+            return "No Argo controller has processed the Workflow yet."
         return sentences(causes, _known_words(workflow))
 
     def _events_of_starting(self, pod: Json) -> Iterator[tuple[str, str]]:
         for reason, message in self._events(_pod_name(pod)):
-            # What its containers say is newer and better.
+            # The containers' own states are newer and more exact.
             if reason not in ("Failed", "FailedScheduling"):
                 yield _pod_name(pod), f"{reason}: {message}"
 
     def _events_of_missing(self, name: str, workflow: Json, present: set[str]) -> Iterator[tuple[str, str]]:
-        """Yield what is left of pods that are gone though their steps failed."""
+        """Yield the events of pods that are gone and whose steps failed."""
         failed = [
             node
             for node in nodes_of(workflow.get("status") or {}).values()
@@ -84,19 +84,19 @@ class Explanations:
         try:
             node = self._client.find(f"{NODES}/{name}")
         except Refused as refused:
-            # Without the right to look at nodes, the pod's own conditions have to do.
+            # Without the permission to read nodes, only the pod's own conditions are used.
             if refused.status == 403:
                 return ""
             raise
         if node is None:
-            return f"its node {name} is gone"
+            return f"the cluster node {name} is gone"
         node.get("spec", {}).pop("unschedulable", None)
         reason = why_not_ready(node)
-        return f"its node {name} is not ready: {reason}" if reason else ""
+        return f"the cluster node {name} is not ready: {reason}" if reason else ""
 
 
 def causes_of(pod: Json) -> Iterator[str]:
-    """Yield what a pod itself says of why it does not run or has not ended well."""
+    """Yield the causes in a pod's own status why it does not run or has failed."""
     status = pod.get("status") or {}
     for condition in status.get("conditions") or []:
         kind, is_true = condition.get("type"), condition.get("status") == "True"
@@ -129,7 +129,7 @@ def last_words(events: Iterable[Json]) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     for event in sorted(events, key=happened_at):
         reason, message = str(event.get("reason") or ""), str(event.get("message") or "")
-        # "Error: ImagePullBackOff" and the like come after the words that say why.
+        # "Error: ImagePullBackOff" and the like come after the event with the cause.
         if reason not in _NO_CAUSES and message and not message.startswith("Error: "):
             found.pop(reason, None)
             found[reason] = message
@@ -137,14 +137,14 @@ def last_words(events: Iterable[Json]) -> list[tuple[str, str]]:
 
 
 def happened_at(event: Json) -> str:
-    """Return when an event was seen last (RFC 3339), empty where it does not say."""
+    """Return when an event was seen last (RFC 3339), '' where it is not known."""
     series = event.get("series") or {}
     moments = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
     return str(next((moment for moment in moments if moment), ""))
 
 
 def sentences(causes: Iterable[tuple[str, str]], known: str = "") -> str:
-    """Return each cause once, with the first pod that it was said of, unless it is known already."""
+    """Return each cause once, with the first pod that has it, unless it is known already."""
     pods: dict[str, list[str]] = {}
     for pod, cause in causes:
         short = " ".join(cause.split()).rstrip(".")
@@ -170,7 +170,7 @@ def pod_name_of(workflow: str, node: Json) -> str:
 
 
 def is_unheeded(workflow: Json, now: datetime) -> bool:
-    """Return whether a Workflow is there that no controller has written a word into."""
+    """Return whether a Workflow exists whose status no controller has written yet."""
     created = (workflow.get("metadata") or {}).get("creationTimestamp")
     if not created or (workflow.get("status") or {}).get("phase") or is_preparing(workflow):
         return False
@@ -188,12 +188,12 @@ def _pod_name(pod: Json) -> str:
 
 
 def _is_starting(pod: Json) -> bool:
-    """Return whether a pod has a node and does not run there yet; of one without, its own condition says all."""
+    """Return whether a pod has a node and does not run yet; without a node, its own condition has the cause."""
     return (pod.get("status") or {}).get("phase") == "Pending" and bool((pod.get("spec") or {}).get("nodeName"))
 
 
 def _has_stalled(pod: Json) -> bool:
-    """Return whether a pod runs, as far as its node told, and yet is not ready: its node may have gone."""
+    """Return whether a pod is running by its last report but not ready: its node may be gone."""
     status = pod.get("status") or {}
     conditions = status.get("conditions") or []
     unready = any(item.get("type") == "Ready" and item.get("status") != "True" for item in conditions)

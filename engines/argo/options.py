@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-# The instance id of no controller, for Workflows that lack what goes with them.
-# To suspend a Workflow would hold it back too, but a controller that has seen one suspended takes ten seconds to look
+# An instance id without a controller, for Workflows whose Secrets and ConfigMaps are not made yet.
+# A suspended Workflow would wait too, but a controller that has seen it suspended takes ten seconds to look
 # at it again.
 PREPARING = "orchestrator-preparing"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -20,15 +20,15 @@ class Options:
 
     - `kubeconfig`, `context`: where the cluster is; without a file the pod's own service account, and outside of a
       cluster what KUBECONFIG names.
-    - `namespace`: where Workflows run. Two orchestrators share one only with `instance_id`s of their own.
-    - `service_account`: of Workflows whose manifest names none; empty: the namespace's default.
-    - `executor_service_account`: of Argo's own containers in each pod, which alone have a token of the cluster then;
-      empty: every container has that of the Workflow's service account.
+    - `namespace`: where Workflows run. Two orchestrators can share one only with different `instance_id`s.
+    - `service_account`: the account of Workflows whose manifest names none; empty: the namespace's default.
+    - `executor_service_account`: the account of Argo's own containers in each pod; only they then have a token of
+      the cluster; empty: every container has the token of the Workflow's service account.
     - `restricted`: whether pods keep to the profile `restricted` of Kubernetes' Pod Security Standards.
     - `root_images`: patterns of the names of images that run as root, which restricted pods do not.
-    - `privileged_engine`: alias of the engine for Workflows that need more; empty: they are refused.
-    - `instance_id`: of the Argo controller that shall run our Workflows.
-    - `requests_per_second`, `burst`: how fast the API server is asked at most.
+    - `privileged_engine`: alias of the engine for Workflows that need more; empty: such Workflows are refused.
+    - `instance_id`: the id of the Argo controller that runs the Workflows.
+    - `requests_per_second`, `burst`: the rate limit of requests to the API server.
     - `timeout_seconds`: for a connection, and for each wait for an answer.
     - `page_size`: objects in one page of a list.
     """
@@ -51,15 +51,17 @@ class Options:
         if not _LABEL.fullmatch(self.namespace):
             raise ValueError(f"{self.namespace!r} is not the name of a namespace")
         if self.instance_id == PREPARING:
-            raise ValueError(f"{PREPARING} is no instance id: it marks Workflows that no controller shall heed yet")
+            raise ValueError(
+                f"{PREPARING} is not allowed as an instance id: it marks Workflows that are not completely submitted"
+            )
         for name in ("requests_per_second", "burst", "timeout_seconds", "page_size"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} of the Argo engine has to be more than 0")
+                raise ValueError(f"{name} of the Argo engine must be more than 0")
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Options:
-        """Return the options that settings give. Raises ValueError for one that cannot be."""
+        """Return the options of the settings. Raises ValueError for a wrong one."""
         unknown = sorted(set(given) - {field.name for field in fields(cls)})
         if unknown:
-            raise ValueError(f"the Argo engine has no option {', '.join(unknown)}")
+            raise ValueError(f"unknown options of the Argo engine: {', '.join(unknown)}")
         return cls(**{**given, "root_images": tuple(given.get("root_images") or ())})

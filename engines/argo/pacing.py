@@ -1,4 +1,4 @@
-"""How fast the API server is asked: a token bucket that all threads share."""
+"""The rate limit of requests to the API server: a token bucket that all threads share."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class TokenBucket:
     def take(self, longest_seconds: float, leaving: float = 0.0) -> None:
         """Wait for a turn. Raises `TooFast` at once where that takes longer than told.
 
-        With `leaving`, no turn is waited for: it is taken only where so many are left to others then.
+        With `leaving`, the call does not wait: a turn is taken only where so many turns are left then.
         """
         with self._lock:
             now = self._clock()
             self._tokens = min(self._burst, self._tokens + (now - self._counted_at) * self._rate)
             self._counted_at = now
-            # A turn that is to come is owed: the next caller waits behind it.
+            # A future turn is reserved: the next caller waits behind it.
             wait = max(self._closed_until - now, (1 - self._tokens) / self._rate, 0.0)
             if wait > longest_seconds or (leaving and (wait or self._tokens < 1 + leaving)):
                 raise TooFast
@@ -48,6 +48,6 @@ class TokenBucket:
             self._sleep(wait)
 
     def close_for(self, seconds: float) -> None:
-        """Give no turn for so long: the server has asked for it."""
+        """Give no turn for so long: the server has asked to wait."""
         with self._lock:
             self._closed_until = max(self._closed_until, self._clock() + seconds)

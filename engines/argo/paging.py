@@ -29,7 +29,7 @@ def pages(client: Client, path: str, size: int, **query: Any) -> Iterator[tuple[
             logger.warning("A list of %s took too long and begins anew.", path)
         else:
             return
-    raise EngineUnavailable("the API server forgets lists before they are read")
+    raise EngineUnavailable("the API server's lists expire before they are read")
 
 
 def _pages_once(client: Client, path: str, query: Json) -> Iterator[tuple[list[Json], str]]:
@@ -44,7 +44,7 @@ def _pages_once(client: Client, path: str, query: Json) -> Iterator[tuple[list[J
 
 
 def drained(items: list[Json]) -> Iterator[Json]:
-    """Yield the items of a list, and empty it on the way."""
+    """Yield the items of a list, and remove each from it."""
     items.reverse()
     while items:
         yield items.pop()

@@ -1,7 +1,7 @@
-"""What the containers of a Workflow write, as the kubelets tell it through the API server.
+"""The logs of a Workflow's containers, which the API server reads from the kubelets.
 
-Kubernetes gives one stream for each container, its two outputs in one. Whoever follows has a thread for each container
-that has started, and looks now and then which those are.
+Kubernetes gives one stream for each container, with stdout and stderr mixed. A follower has a thread for each container
+that has started, and polls for new ones.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ENDED = ("Succeeded", "Failed", "Error", "Skipped", "Omitted")
 
 @dataclass(frozen=True)
 class Source:
-    """A container that has written, or may."""
+    """A container that has started."""
 
     node: str
     pod: str
@@ -54,7 +54,7 @@ class Source:
 
 @dataclass
 class _Position:
-    """The time of the last line that was told."""
+    """The time of the last line that was read."""
 
     at: str = ""
 
@@ -73,14 +73,14 @@ class PodLogs:
         return self.merged({source: _Position() for source in self._sources(workflow, node)})
 
     def merged(self, sources: Mapping[Source, _Position]) -> Iterator[LogLine]:
-        """Yield what containers wrote up to now after their positions, in the order of its times."""
+        """Yield what containers wrote after their positions up to now, in the order of its times."""
         return in_order(
             Lines(source.started_at, _read_ahead(self.lines(source, position, follow=False)))
             for source, position in sources.items()
         )
 
     def followed(self, workflow: Json, node: str, wanted: Callable[[], bool]) -> Iterator[LogLine]:
-        """Yield what is and will be written, until the Workflow or the one node ends, or nobody wants it."""
+        """Yield present and future lines, until the Workflow or the node ends, or `wanted` says no."""
         following = _Following(self)
         try:
             yield from following.lines(workflow, node, wanted)
@@ -90,11 +90,11 @@ class PodLogs:
     def look(self, workflow: Json, node: str) -> tuple[list[Source], bool]:
         """Return the containers that have started, and whether there will be no more of them."""
         found = self._client.find(f"{self._workflows}/{workflow['metadata']['name']}")
-        # The Workflow first: what it said to have ended has its containers in the list that comes after.
+        # The Workflow first: the containers of its ended nodes are then in the list.
         return list(self._sources(found or workflow, node)), found is None or _has_ended(found, node)
 
     def image_digests(self, name: str) -> dict[str, str]:
-        """Return the images of a Workflow's pods, as far as those are there, with the digests that were pulled."""
+        """Return the images of a Workflow's pods, as far as they exist, with the pulled digests."""
         found: dict[str, str] = {}
         for items, _ in pages(self._client, self._pods, _PAGE, labelSelector=f"{WORKFLOW_LABEL}={name}"):
             for pod in drained(items):
@@ -102,7 +102,7 @@ class PodLogs:
         return found
 
     def end_pod(self, name: str, node: str) -> bool:
-        """Delete the pod of a node, where there is one; return whether we may, which we need not."""
+        """Delete the pod of a node, if it exists; return False without the permission."""
         for items, _ in pages(self._client, self._pods, _PAGE, labelSelector=f"{WORKFLOW_LABEL}={name}"):
             for pod in drained(items):
                 metadata = pod["metadata"]
@@ -114,7 +114,7 @@ class PodLogs:
                 except Refused as refused:
                     if refused.status == 403:
                         return False
-                    # 404 and 409: it has gone meanwhile, or another has its name.
+                    # 404 and 409: the pod is gone, or another has its name.
                     if refused.status not in (404, 409):
                         raise
         return True
@@ -135,20 +135,20 @@ class PodLogs:
             yield from sources
 
     def lines(self, source: Source, position: _Position, *, follow: bool) -> Iterator[LogLine]:
-        """Yield the lines of one container after a position; nothing where there is none to read yet or any more."""
+        """Yield the lines of one container after a position; nothing where no log can be read yet or any more."""
         query: dict[str, Any] = {"container": source.container, "timestamps": "true"}
         if follow:
             query["follow"] = "true"
         told_until = _moment(position.at)
         if told_until:
-            # Whole seconds only: what was told is left out below.
+            # The API takes whole seconds: lines that were read before are skipped below.
             query["sinceTime"] = position.at
         path, is_told = f"{self._pods}/{source.pod}/log", False
         try:
             with self._client.lines(path, self._timeout_seconds, _LONGEST_LINE, **query) as lines:
                 for line in lines:
                     at, text = _split(line.decode("utf-8", "replace"))
-                    # A piece of a long line has no time, and follows what comes before it.
+                    # A piece of a long line has no time; it belongs to the piece before.
                     if moment := _moment(at):
                         is_told = told_until is not None and moment <= told_until
                         position.at = position.at if is_told else at
@@ -173,7 +173,7 @@ class _Following:
         self._failed_looks = 0
 
     def lines(self, workflow: Json, node: str, wanted: Callable[[], bool]) -> Iterator[LogLine]:
-        # What is there first, in its order; then what comes, as it comes.
+        # First the lines until now, in their order; then new lines as they come.
         with contextlib.suppress(EngineUnavailable):
             self._positions = {source: _Position() for source in self._logs.look(workflow, node)[0]}
         yield from self._logs.merged(self._positions)
@@ -182,7 +182,7 @@ class _Following:
             if not over_at and time.monotonic() >= look_at:
                 over_at = time.monotonic() + _GRACE_SECONDS if self._look(workflow, node) else 0.0
                 look_at = time.monotonic() + _LOOK_SECONDS
-            # Asked before the queue: what a reader wrote before it ended is in there.
+            # Checked before the queue: the queue then has all lines of a reader that has ended.
             is_done = over_at and (not self._is_reading() or time.monotonic() > over_at)
             try:
                 line = self._lines.get(timeout=0 if is_done else _ASK_SECONDS)
@@ -210,7 +210,7 @@ class _Following:
                 self._readers[source] = reader
                 reader.start()
         if is_over:
-            # Those of pods that are gone have nothing more to read.
+            # Containers of deleted pods have nothing more to read.
             self._ended |= self._readers.keys()
         return is_over
 
@@ -235,7 +235,7 @@ class _Following:
                     self._put(error)
                     return
             else:
-                # The stream of a container that goes on may end as well, when its kubelet restarts.
+                # The stream of a running container also ends when its kubelet restarts.
                 if was_last:
                     return
             self.stopping.wait(_ASK_SECONDS)
@@ -250,9 +250,9 @@ class _Following:
 
 
 def _read_ahead(lines: Iterator[LogLine]) -> Iterator[LogLine]:
-    """Yield lines of which the first have been read at once: of most containers those are all, and nothing stays open.
+    """Yield lines, the first of which are read at once: for most containers these are all, and nothing stays open.
 
-    So it takes one connection for each container that writes much, not for each of a large Workflow.
+    So only containers that write much take a connection.
     """
     ahead = deque(islice(lines, _LINES_AHEAD))
     while ahead:
@@ -278,7 +278,7 @@ def sources_of(pod: Json) -> Iterator[Source]:
 
 
 def digests_of(pod: Json) -> Iterator[tuple[str, str]]:
-    """Yield the images of a pod's containers as they were asked for, each with the digest that its node pulled."""
+    """Yield the images of a pod's containers by their requested names, each with the digest that its node pulled."""
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     told = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     pulled = {container["name"]: str(container.get("imageID") or "") for container in told}
@@ -314,7 +314,7 @@ def _split(line: str) -> tuple[str, str]:
 
 
 def _in_utc(at: str) -> str:
-    """Return a time as it is in UTC: a node may have a clock of another zone."""
+    """Return a time in UTC: a node's clock may have another time zone."""
     if at.endswith("Z") or (moment := _moment(at)) is None:
         return at
     seconds, fraction = moment

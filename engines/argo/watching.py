@@ -1,6 +1,6 @@
-"""Follows Workflows: one list in pages, then one watch that goes on where it was cut.
+"""Follows Workflows: one list in pages, then one watch that goes on where it was interrupted.
 
-A cursor is a resource version, or `list` while a first list is not told to its end: whoever stops in the middle of it
+A cursor is a resource version, or `list` while a first list is not complete: a caller that stops in the middle of it
 begins again.
 """
 
@@ -26,27 +26,27 @@ logger = logging.getLogger(__name__)
 
 LISTING = "list"
 _GONE = 410
-# How often a watch may bring nothing before that is news.
+# How often a watch may bring nothing before that is an error.
 _TRIES = 3
 _PAUSE_SECONDS = 0.2
-# A watch that held so long was not ended at once.
+# A watch of this length was not ended at once.
 _STEADY_SECONDS = 5.0
 
 
 class _TooOld(Exception):
-    """The API server has forgotten what happened after a resource version."""
+    """The API server no longer has the changes after a resource version."""
 
 
 @dataclass
 class _Place:
-    """Where a watch is: after this version; the cursor is what was told last."""
+    """The position of a watch: after this version; `cursor` is the last one given to the caller."""
 
     version: str
     cursor: str
 
 
 class _Known:
-    """What was told last of each Workflow, without its nodes: what a list must tell of once it is gone."""
+    """The last status given of each Workflow, without its nodes: a list must report those that are gone."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,7 +75,7 @@ class _Known:
 
 
 class Watch:
-    """Follows the Workflows of one collection for one engine; remembers between calls what it has told."""
+    """Follows the Workflows of one collection for one engine; remembers between calls what it has reported."""
 
     def __init__(self, client: Client, path: str, options: Options) -> None:
         self._client = client
@@ -85,7 +85,7 @@ class Watch:
         self._known = _Known()
 
     def events(self, since: str, timeout_seconds: float) -> Iterator[WorkflowEvent]:
-        """Yield what changes after a cursor. Raises ValueError for one that is not ours."""
+        """Yield what changes after a cursor. Raises ValueError for a foreign cursor."""
         if since not in ("", LISTING) and not since.isdigit():
             raise ValueError(f"{since!r} is not a cursor of this engine")
         until = time.monotonic() + timeout_seconds
@@ -99,7 +99,7 @@ class Watch:
                     yield from self._listed(place)
                 yield from self._changes(place, until)
             except _TooOld:
-                logger.info("The API server has forgotten what came after %s; Workflows are listed anew.", before)
+                logger.info("the API server no longer has the changes after %s; Workflows are listed again", before)
                 place.version, relists = "", relists + 1
                 continue
             except EngineUnavailable as error:
@@ -108,21 +108,21 @@ class Watch:
                 fault = error
             if time.monotonic() >= until:
                 return
-            # What was told is told, and where to go on is known: a cut is no news, a server that stays away is.
+            # The position is known, so an interrupted watch is no error; a server that stays away is.
             is_steady = place.version != before or time.monotonic() - began_at > _STEADY_SECONDS
             failures = 1 if is_steady else failures + 1
             if failures > _TRIES:
                 raise fault or EngineUnavailable("the API server ends each watch at once")
             time.sleep(_PAUSE_SECONDS * failures)
-        raise EngineUnavailable("the API server forgets what happens before it can be told")
+        raise EngineUnavailable("the API server's changes expire before they are read")
 
     def _listed(self, place: _Place) -> Iterator[WorkflowEvent]:
-        """Yield what is there, and what is no more since it was told; only the last has a cursor to go on from."""
+        """Yield existing Workflows, and those that are gone since; only the last event has a cursor to go on from."""
         present: dict[str, str] = {}
         version = ""
         held: WorkflowEvent | None = None
         for items, version in pages(self._client, self._path, self._options.page_size, labelSelector=self._selector):
-            # Each is forgotten as soon as it is told: a page may be large.
+            # Each is released at once: a page may be large.
             for workflow in drained(items):
                 if is_preparing(workflow):
                     continue
@@ -139,7 +139,7 @@ class Watch:
         place.version = version
 
     def _changes(self, place: _Place, until: float) -> Iterator[WorkflowEvent]:
-        # Whole seconds, and not none, which would mean hours to the API server.
+        # Whole seconds, and not 0, which the API server would take as hours.
         seconds = max(1, math.ceil(until - time.monotonic()))
         query: dict[str, Any] = {
             "watch": "true",
@@ -163,7 +163,7 @@ class Watch:
         try:
             change = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise EngineUnavailable("the watch of Workflows broke off in the middle of a line") from error
+            raise EngineUnavailable("the watch of Workflows ended in the middle of a line") from error
         kind, found = change["type"], change["object"]
         if kind == "ERROR":
             refused = Refused(int(found.get("code") or 500), found)

@@ -1,4 +1,4 @@
-"""Workflows as Kubernetes keeps them: what is sent, and what is read from what comes back.
+"""Workflows as Kubernetes stores them: objects that are sent, and statuses that are read.
 
 https://argo-workflows.readthedocs.io/en/latest/fields/#workflow
 """
@@ -39,7 +39,7 @@ INSTANCE_LABEL = "workflows.argoproj.io/controller-instanceid"
 # The names of the Secrets and ConfigMaps that go with a Workflow, as JSON: {"secrets": […], "configmaps": […]}.
 ATTACHMENTS_ANNOTATION = "orchestrator/attachments"
 
-# For so long at least an ended Workflow and its pods stay, and pods stay as long as their Workflow.
+# The least time that an ended Workflow and its pods stay; pods stay as long as their Workflow.
 _COPY_SECONDS = 30
 _AFTER_THE_WORKFLOW = {
     "OnPodCompletion": "OnWorkflowCompletion",
@@ -59,13 +59,13 @@ _SERVERS_OWN = (
     "creationTimestamp",
     "managedFields",
 )
-# What the API server itself can find wrong with an object. 413 is what it says of one too large.
+# Statuses with which the API server refuses an object. 413 means too large.
 _REJECTIONS = (400, 413, 422)
 _TOO_LARGE = ("request is too large", "request entity too large", "is too large to be stored")
 
 
 def collection_path(namespace: str) -> str:
-    """Return where the API server keeps Workflows."""
+    """Return the API server's path of Workflows."""
     return f"/apis/{API_VERSION}/namespaces/{namespace}/workflows"
 
 
@@ -83,8 +83,8 @@ def selector(options: Options) -> str:
 def to_send(submission: Submission, options: Options) -> Json:
     """Return the object that stands for a submission.
 
-    With Secrets or ConfigMaps to come it says which those are, and no controller heeds it yet. Which one shall, the
-    configuration says and not the manifest. Raises `ManifestRejected`.
+    With Secrets or ConfigMaps to come it lists them, and no controller processes it yet. The configuration chooses the
+    controller, not the manifest. Raises `ManifestRejected`.
     """
     manifest = submission.manifest
     _check(submission)
@@ -110,7 +110,7 @@ def to_send(submission: Submission, options: Options) -> Json:
 
 
 def _lasting(spec: Json) -> Json:
-    """Let a Workflow and its pods stay until what they wrote can be copied: Kubernetes forgets it with the pods."""
+    """Keep a Workflow and its pods until their logs are copied: Kubernetes deletes logs with the pods."""
     changed: Json = {}
     if isinstance(times := spec.get("ttlStrategy"), dict):
         changed["ttlStrategy"] = {key: _at_least(value, _COPY_SECONDS) for key, value in times.items()}
@@ -128,47 +128,47 @@ def _check(submission: Submission) -> None:
     manifest = submission.manifest
     for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         if manifest.get(key) != expected:
-            raise ManifestRejected(f"{key} is to be {expected}", f"/{key}")
+            raise ManifestRejected(f"{key} must be {expected}", f"/{key}")
     if not is_name(submission.name):
-        raise ManifestRejected(f"'{submission.name}' is not a name for a Workflow", "/metadata/name")
+        raise ManifestRejected(f"'{submission.name}' is not a valid name of a Workflow", "/metadata/name")
     for path in (("spec",), ("metadata",), ("metadata", "labels"), ("metadata", "annotations")):
         value: Any = manifest
         for key in path:
             value = value.get(key) or {}
         if not isinstance(value, dict):
-            raise ManifestRejected(f"{path[-1]} is to be an object", f"/{'/'.join(path)}")
+            raise ManifestRejected(f"{path[-1]} must be an object", f"/{'/'.join(path)}")
     if not manifest.get("spec"):
-        raise ManifestRejected("a Workflow has a spec", "/spec")
+        raise ManifestRejected("a Workflow must have a spec", "/spec")
     if manifest["spec"].get("workflowTemplateRef"):
-        raise ManifestRejected("a Workflow holds its own templates", "/spec/workflowTemplateRef")
+        raise ManifestRejected("a Workflow must hold its own templates", "/spec/workflowTemplateRef")
 
 
 def _check_is_restricted(submission: Submission, options: Options) -> None:
     for pointer, what in excesses(submission.manifest, options.root_images):
         raise ManifestRejected(
-            f"no pod in the namespace {options.namespace} may have {what}; "
-            "an operator can name a namespace for such Workflows by ARGO_PRIVILEGED_NAMESPACE",
+            f"pods in the namespace {options.namespace} must not have {what}; "
+            "an operator can name a namespace for such Workflows in ARGO_PRIVILEGED_NAMESPACE",
             pointer,
         )
 
 
 def handover(options: Options) -> Json:
-    """Return the patch that gives a Workflow to the controller that shall run it."""
+    """Return the patch that assigns a Workflow to its controller."""
     return {"metadata": {"labels": {INSTANCE_LABEL: options.instance_id or None}}}
 
 
 def shutdown(workflow: Json, strategy: StopStrategy, options: Options) -> Json:
     """Return the patch that ends a Workflow."""
-    # Argo does not look at one that is suspended, not even to shut it down.
+    # Argo does not process a suspended Workflow, not even to shut it down.
     spec: Json = {"shutdown": str(strategy), "suspend": None}
     if not is_preparing(workflow):
         return {"spec": spec}
-    # Nothing has run yet, and what an exit handler needs may never come.
+    # Nothing has run yet, and the Secrets of an exit handler may never be made.
     return {"spec": {**spec, "shutdown": str(StopStrategy.TERMINATE)}, **handover(options)}
 
 
 def rejection(refused: Refused) -> ManifestRejected | None:
-    """Return what the API server finds wrong with an object, or None where it refused for another reason."""
+    """Return the API server's fault of an object, or None where it refused for another reason."""
     too_large = refused.status >= 500 and any(words in refused.words.lower() for words in _TOO_LARGE)
     if refused.status not in _REJECTIONS and not too_large:
         return None
@@ -196,15 +196,15 @@ def is_ours(workflow: Json) -> bool:
 
 
 def is_preparing(workflow: Json) -> bool:
-    """Return whether a Workflow is not submitted to its end yet.
+    """Return whether a Workflow is not completely submitted yet.
 
-    Whoever heard of it would take it for submitted, and what is missing would never come.
+    Otherwise it would count as submitted, and its missing parts would never be made.
     """
     return (workflow["metadata"].get("labels") or {}).get(INSTANCE_LABEL) == PREPARING
 
 
 def attachments_of(workflow: Json) -> dict[str, list[str]]:
-    """Return the names of what goes with a Workflow, by resource."""
+    """Return the names of a Workflow's Secrets and ConfigMaps, by resource."""
     told = annotation(workflow, ATTACHMENTS_ANNOTATION)
     try:
         names = orjson.loads(told) if told else {}
@@ -231,14 +231,14 @@ def status_of(workflow: Json) -> WorkflowStatus:
 
 
 def nodes_of(status: Json) -> dict[str, Json]:
-    """Return the nodes of a status, unpacked where Argo has packed them: gzip, then base64, above 1 MB."""
+    """Return the nodes of a status, decompressed where Argo has compressed them: gzip, then base64, above 1 MB."""
     packed = status.get("compressedNodes")
     if not packed:
         return status.get("nodes") or {}
     try:
         nodes: dict[str, Json] = orjson.loads(gzip.decompress(base64.b64decode(packed)))
     except (binascii.Error, OSError, EOFError, zlib.error, ValueError) as error:
-        logger.warning("The packed nodes of a Workflow cannot be read: %s", error)
+        logger.warning("the compressed nodes of a Workflow cannot be read: %s", error)
         return {}
     return nodes
 
@@ -252,7 +252,7 @@ def resumption(workflow: Json, now: datetime) -> Json:
     }
     patch: Json = {"spec": {"suspend": None}}
     if waiting and status.get("compressedNodes"):
-        raise EngineUnavailable("a Workflow of this size is resumed by Argo's own tools")
+        raise EngineUnavailable("a Workflow of this size can only be resumed by Argo's own tools")
     if waiting:
         patch |= {
             "metadata": {"resourceVersion": workflow["metadata"]["resourceVersion"]},

@@ -1,6 +1,6 @@
 """The local engine: Workflows as processes of this machine.
 
-`LocalEngine` is loaded when it is asked for: the supervisor imports this package too, and must not load Django's world.
+`LocalEngine` is imported only where it is used: the supervisor imports this package too, and must not load Django.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Artifacts on one machine: whatever store a manifest names, they lie in the Workflow's own folder."""
+"""Artifacts on one machine: they lie in the Workflow's own folder, whatever store a manifest names."""
 
 # ruff: noqa: PTH102, PTH103, PTH104, PTH110, PTH112, PTH118, PTH123, PTH208, PTH211
 
@@ -32,18 +32,18 @@ class ArtifactMissing(Exception):
 
 
 class _NoFile(Exception):
-    """What lies in the store is nothing to copy."""
+    """The stored entry cannot be copied."""
 
 
 class _EndOfData(Exception):
-    """Nothing but holes follows."""
+    """Only holes follow in the file."""
 
 
 _At = tuple[str, int | None]
 
 
 class ArtifactStore:
-    """Files and directories by the location that a manifest gives them; copies are paid for from the run's budget."""
+    """Files and directories by the location in a manifest; copies count against the run's disk budget."""
 
     def __init__(self, directory: str, budget: DiskBudget) -> None:
         self.directory = directory
@@ -66,11 +66,11 @@ class ArtifactStore:
         except _NoFile as error:
             raise ArtifactMissing(f"artifact {artifact['name']}: {error}") from error
         if not found and not artifact.get("optional"):
-            raise ArtifactMissing(f"artifact {artifact['name']}: nothing lies at {json.dumps(location)}")
+            raise ArtifactMissing(f"artifact {artifact['name']}: there is nothing at {json.dumps(location)}")
         return found
 
     def _copy_from(self, location: dict[str, Any], target: str) -> bool:
-        """Copy what lies at a location: an artifact, a part of one that is stored as it is, or all below a key."""
+        """Copy the content of a location: an artifact, a part of one that is stored unpacked, or all below a key."""
         source = self._path(location)
         if os.path.lexists(source):
             self._copy_out((source, None), (target, None), 0)
@@ -100,7 +100,7 @@ class ArtifactStore:
         return False
 
     def _copy_all_below(self, location: dict[str, Any], key: str, target: str) -> bool:
-        """Copy everything that is stored as it is below a key, as one directory."""
+        """Copy everything that is stored unpacked below a key, as one directory."""
         found = False
         for name in sorted(os.listdir(self.directory)) if os.path.isdir(self.directory) else ():
             if not name.endswith(_AS_IT_IS):
@@ -117,10 +117,10 @@ class ArtifactStore:
         return found
 
     def _fetch_part(self, artifact: Artifact, inner: str, target: str) -> bool:
-        """Copy what lies at a path within an artifact, as `fetch` does the whole; no link on the way is followed."""
+        """Copy the content of a path within an artifact, as `fetch` copies the whole; links are not followed."""
         *folders, last = parts_of(inner) or [""]
         if names.relative(inner) or not last:
-            raise ArtifactMissing(f"artifact {artifact['name']}: {inner!r} is no path within it")
+            raise ArtifactMissing(f"artifact {artifact['name']}: {inner!r} is not a path within it")
         with contextlib.ExitStack() as opened:
             try:
                 parent = trees.opened(self._path(location_of(artifact) or {}))
@@ -132,7 +132,7 @@ class ArtifactStore:
             except (_NoFile, FileNotFoundError, NotADirectoryError) as error:
                 if artifact.get("optional"):
                     return False
-                raise ArtifactMissing(f"artifact {artifact['name']}: nothing lies at {inner} within it") from error
+                raise ArtifactMissing(f"artifact {artifact['name']}: there is nothing at {inner} within it") from error
         return True
 
     def _write(self, content: bytes, target: str) -> None:
@@ -147,7 +147,7 @@ class ArtifactStore:
             os.close(file)
 
     def _copy_out(self, source: _At, target: _At, depth: int) -> None:
-        """Copy what lies in the store; a link inside a directory stays one, for it means something to pods alone."""
+        """Copy an entry of the store; a link inside a directory stays a link, which only pods follow."""
         (name, parent), (new, folder) = source, target
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if stat.S_ISREG(found.st_mode):
@@ -168,14 +168,14 @@ class ArtifactStore:
             self.budget.spend(trees.ENTRY_BYTES)
             os.symlink(os.readlink(name, dir_fd=parent), new, dir_fd=folder)
         else:
-            raise _NoFile("it is neither a file nor a directory")
+            raise _NoFile("the entry is neither a file nor a directory")
 
     def _copy_file(self, source: _At, target: _At) -> None:
         reader = os.open(source[0], _READ, dir_fd=source[1])
         try:
             mode = os.fstat(reader).st_mode
             if not stat.S_ISREG(mode):
-                raise _NoFile("it changed while it was copied")
+                raise _NoFile("the file changed while it was copied")
             writer = os.open(target[0], _WRITE, 0o600, dir_fd=target[1])
             try:
                 self.budget.spend(trees.ENTRY_BYTES)
@@ -204,9 +204,10 @@ class ArtifactStore:
         os.ftruncate(writer, os.fstat(reader).st_size)
 
     def keep(self, artifact: Artifact, entries: Iterable[OutputEntry], default_key: str) -> Artifact | None:
-        """Store what a container left and return the artifact as a node shows it, None where nothing was left.
+        """Store what a container left and return the artifact as a node shows it, None where the container left
+        nothing.
 
-        Raises OutputUnreadable, OSError, `DiskExceeded`; then what was stored under its name before is still there.
+        Raises OutputUnreadable, OSError, `DiskExceeded`; then the earlier content of its name is unchanged.
         """
         location = location_of(artifact) or {"s3": {"key": default_key}}
         path = self._path(location)
@@ -233,7 +234,7 @@ class ArtifactStore:
     def _lay_down(self, entry: OutputEntry, path: str) -> None:
         """Write one entry of a container's output to a path at which nothing is. Raises OutputUnreadable."""
         if entry.name and any(part in ("", ".", "..") for part in entry.name.split("/")):
-            raise OutputUnreadable(f"{entry.name!r} is no name of an output")
+            raise OutputUnreadable(f"{entry.name!r} is not the name of an output")
         self.budget.spend(trees.ENTRY_BYTES)
         if entry.kind == "directory":
             os.mkdir(path)
@@ -241,11 +242,11 @@ class ArtifactStore:
             os.symlink(entry.target, path)
         else:
             if not stat.S_ISREG(os.fstat(entry.descriptor).st_mode):
-                raise OutputUnreadable(f"{entry.name!r} is no regular file")
+                raise OutputUnreadable(f"{entry.name!r} is not a regular file")
             writer = os.open(path, _WRITE, 0o600)
             try:
                 self._copy_content(entry.descriptor, writer)
-                # Who takes it up again is the owner; whoever wrote it may have denied that to himself.
+                # The owner reads it again; the container may have removed its own right to read it.
                 os.fchmod(writer, entry.mode | 0o600)
             finally:
                 os.close(writer)
@@ -257,9 +258,9 @@ class ArtifactStore:
 
 @contextlib.contextmanager
 def _folders_made(target: str, parts: Sequence[str]) -> Iterator[int]:
-    """Make directories below a path, as far as they are missing, through no link that an artifact brought along.
+    """Make missing directories below a path, without following links of an artifact.
 
-    Raises `_NoFile` where something else is in the way.
+    Raises `_NoFile` where another entry is in the way.
     """
     with contextlib.ExitStack() as opened:
         folder: int | None = None
@@ -269,7 +270,7 @@ def _folders_made(target: str, parts: Sequence[str]) -> Iterator[int]:
                     os.mkdir(part, 0o755, dir_fd=folder)
                 folder = trees.opened(part, folder)
             except OSError as error:
-                raise _NoFile(f"{part} is no directory") from error
+                raise _NoFile(f"{part} is not a directory") from error
             opened.callback(os.close, folder)
             os.fchmod(folder, 0o755)
         assert folder is not None
@@ -277,7 +278,7 @@ def _folders_made(target: str, parts: Sequence[str]) -> Iterator[int]:
 
 
 def _key_of(location: dict[str, Any]) -> str:
-    """Return by which key a store holds an artifact, '' where it has none. A last `/` is no part of it."""
+    """Return the key of an artifact in its store, without a last `/`; '' where it has none."""
     for store, field in _KEYS.items():
         key = (location.get(store) or {}).get(field)
         if key:

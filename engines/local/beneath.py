@@ -1,6 +1,6 @@
-"""Opening and making files below a directory without ever leaving it, whoever moves things about meanwhile.
+"""Open and make files below a directory without leaving it, also while others move entries.
 
-Paths are looked up by the kernel (`openat2`, Linux 5.6) with links refused, so that a link which a pod plants leads
+The kernel looks paths up (`openat2`, Linux 5.6) and refuses links, so a link of a pod's leads
 nowhere. Imported by the supervisor: it must load fast.
 """
 
@@ -25,7 +25,7 @@ def _openat2(directory: int, path: str, flags: int, mode: int, resolve: int) -> 
     how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode, resolve)
     name = os.fsencode(path)
     if b"\0" in name:
-        raise ValueError("a path has no NUL")
+        raise ValueError("a path must not hold a NUL character")
     found = int(
         _libc.syscall(
             ctypes.c_long(_OPENAT2),
@@ -50,7 +50,7 @@ def open_beneath(directory: int, path: str, flags: int = _PATH, mode: int = 0) -
 
 
 def open_mount(source: str | os.PathLike[str], below: str) -> int:
-    """Open what a `Mount` shows, by path only (O_PATH): `below` is looked up in `source` as if that were the root.
+    """Open the source of a `Mount`, by path only (O_PATH): `below` is looked up in `source` as if that were the root.
 
     Raises OSError: ELOOP where a link is on the way, EINVAL for what is neither a directory nor a regular file.
     """
@@ -69,7 +69,7 @@ def open_mount(source: str | os.PathLike[str], below: str) -> int:
 
 
 def make_directories(directory: int, parts: list[str], mode: int) -> int:
-    """Make the directories that are missing below a descriptor; return one of the last (O_PATH).
+    """Make the directories that are missing below a descriptor; return the last one's descriptor (O_PATH).
 
     Those made have `mode` whatever the umask. Raises OSError where a link or a file is on the way.
     """
@@ -77,7 +77,7 @@ def make_directories(directory: int, parts: list[str], mode: int) -> int:
     try:
         for part in parts:
             if part in ("", ".", "..") or "/" in part:
-                raise ValueError(f"{part!r} names no directory")
+                raise ValueError(f"{part!r} is not the name of a directory")
             made = False
             try:
                 os.mkdir(part, 0o700, dir_fd=current)
@@ -96,7 +96,7 @@ def make_directories(directory: int, parts: list[str], mode: int) -> int:
 
 
 def make_file(directory: int, parts: list[str], content: bytes, mode: int) -> None:
-    """Write a new file below a descriptor, with the directories that it lies in. Raises OSError if it is there."""
+    """Write a new file below a descriptor, with the directories that it lies in. Raises OSError if it exists."""
     parent = make_directories(directory, parts[:-1], 0o755)
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -113,5 +113,5 @@ def make_file(directory: int, parts: list[str], content: bytes, mode: int) -> No
 
 
 def set_mode(descriptor: int, mode: int) -> None:
-    """Set the mode of what a descriptor opened with O_PATH shows."""
+    """Set the mode of a file by its O_PATH descriptor."""
     os.chmod(f"/proc/self/fd/{descriptor}", mode)  # noqa: PTH101

@@ -1,7 +1,7 @@
-"""Which containers of a pod have ended, and how, told to the others of the pod.
+"""Tell the containers of a pod which of them have ended, and how.
 
-Argo's executor tells it by folders that are named after the containers (/var/run/argo/ctr); here no file of this
-machine has a name of a manifest's. So each container of a pod with several finds one file, `containers.json`, in a
+Argo's executor uses folders that are named after the containers (/var/run/argo/ctr); here no file of this
+machine is named by a manifest. So each container of a pod with several finds one file, `containers.json`, in a
 read-only mount: the name of each container with its exit code, null for one that has not ended.
 """
 
@@ -44,7 +44,7 @@ class ContainerEnds:
         return Mount(Path(self._directory, _ENDS), PATH, read_only=True, as_owner=False)
 
     def tell(self, name: str, code: int) -> None:
-        """Write down how a container ended; on a disk that is full nobody learns of it here."""
+        """Write down how a container ended; on a full disk this is skipped."""
         if self._codes.get(name, 0) is None:
             self._codes[name] = code
             with contextlib.suppress(OSError):
@@ -54,7 +54,7 @@ class ContainerEnds:
         folder = os.open(os.path.join(self._directory, _ENDS), _FOLDER)
         try:
             with contextlib.suppress(FileNotFoundError):
-                # Of a try that was cut off.
+                # Left by an interrupted try.
                 os.unlink(_NEW, dir_fd=folder)
             beneath.make_file(folder, [_NEW], json.dumps(self._codes).encode(), 0o644)
             os.rename(_NEW, _FILE, src_dir_fd=folder, dst_dir_fd=folder)

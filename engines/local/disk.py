@@ -1,12 +1,12 @@
-"""The disk that a Workflow's run takes: its limit, its pods' limits, and the reserve that all runs leave.
+"""The disk space of a run: its limit, its pods' limits, and the reserve that all runs leave free.
 
 Each supervisor asks often how much of the disk is free, which costs nothing, and goes through its own folder when that
-has changed. What it finds lies in its file `usage`, made ahead and of a fixed length. When less is free than the
-reserve, all supervisors look afresh; the one whose run takes most ends it, holding the lock `ending` of the engine's
-folder until its pods' files are gone, so that no second one ends for the same want.
+has changed. The result is in its file `usage`, which has a fixed length from the start. When less is free than the
+reserve, all supervisors measure again; the one whose run uses most ends it, holding the lock `ending` of the engine's
+folder until its pods' files are gone, so that no second run ends for the same shortage.
 
-Files that are open but have no name any more count as well (unlinked.py). Not seen are those that only a mapping or a
-message between processes holds: these count for the reserve alone.
+Open files without a name count as well (unlinked.py). Not seen are those that only a mapping or a
+message between processes holds: they count only for the reserve.
 
 Imported by the supervisor: it must load fast.
 """
@@ -27,15 +27,15 @@ from engines.local import layout, liveness, trees
 from engines.local.unlinked import unlinked
 
 SHORTEST_LOOK, LONGEST_LOOK, _IDLE_LOOK = 0.1, 1.0, 5.0
-# What a fast disk takes in a second.
+# What a fast disk writes in a second.
 _FASTEST_BYTES = 2 << 30
 _SLICE_SECONDS = 0.01
 _BETWEEN_SLICES = 0.02
-# At most this part of the time goes into going through the folder.
+# At most this part of the time is used for measuring the folder.
 _SHARE = 0.05
 _UNNOTICED_BYTES, _UNNOTICED_INODES, _LONGEST_UNMEASURED = 256 << 10, 64, 30.0
 _SETTLE_SECONDS, _FRESH_SECONDS, _PATIENCE_SECONDS = 0.3, 0.5, 15.0
-# A run that takes less than this part of the reserve is not what the disk is short of.
+# A run that uses less than this part of the reserve is not the cause of a shortage.
 _NEGLIGIBLE = 16
 _LEAST_RESERVE, _MOST_RESERVE, _RESERVE_PART, _INODES_PART = 1 << 30, 10 << 30, 20, 100
 _LOOK_WHILE_COPYING = 64 << 20
@@ -43,18 +43,18 @@ _USAGE = "{:020d} {:020d} {:d}\n"
 
 
 class DiskExceeded(OSError):
-    """A run would take more of the disk than it may."""
+    """A run would use more of the disk than it may."""
 
 
 class DiskLimits(NamedTuple):
-    """What a run may take and what has to stay free, in bytes; a reserve of None goes by the size of the disk."""
+    """The limit of a run and the reserve of the disk, in bytes; with None the reserve follows the size of the disk."""
 
     run: int
     reserve: int | None
 
 
 class Free(NamedTuple):
-    """What is free on a file system, and what has to be. Not every file system counts inodes."""
+    """The free space of a file system, and its reserve. Not every file system counts inodes."""
 
     bytes: int
     reserve: int
@@ -66,14 +66,14 @@ class Free(NamedTuple):
         return self.bytes < self.reserve or self.inodes < self.inode_reserve
 
     def said(self) -> str:
-        """Say what is short."""
+        """Return what is short, as a message."""
         if self.bytes >= self.reserve:
-            return "there are hardly any inodes left on the engine's disk"
-        return f"{readable(self.bytes)} are free on the engine's disk; {readable(self.reserve)} are kept in reserve"
+            return "the engine's disk has almost no free inodes"
+        return f"the engine's disk has {readable(self.bytes)} free; its reserve is {readable(self.reserve)}"
 
 
 def free_of(directory: str, reserve: int | None) -> Free:
-    """Return what is free where a directory lies."""
+    """Return the free space of a directory's file system."""
     found = os.statvfs(directory)
     if reserve is None:
         part = found.f_blocks * found.f_frsize // _RESERVE_PART
@@ -93,18 +93,18 @@ def readable(count: int) -> str:
 
 
 class DiskBudget:
-    """What a run may still take of the disk: spent ahead by whoever copies for it, corrected when it is measured."""
+    """The disk space that a run may still use: copies are subtracted before they start; measuring corrects it."""
 
     def __init__(self, limit: int, look: Callable[[], None] = lambda: None) -> None:
         self.limit = limit
         self.used = 0
-        # Why the run has to end, once it has taken too much.
+        # Why the run has to end, once it has used too much.
         self.exceeded = ""
         self._look = look
         self._unlooked = 0
 
     def spend(self, count: int) -> None:
-        """Take notice of bytes about to be written. Raises `DiskExceeded`."""
+        """Subtract bytes about to be written. Raises `DiskExceeded`."""
         self.used += count
         self.check()
         self._unlooked += count
@@ -113,7 +113,7 @@ class DiskBudget:
             self._look()
 
     def check(self) -> None:
-        """Raise `DiskExceeded` when more is used than there may be."""
+        """Raise `DiskExceeded` when more is used than allowed."""
         if self.used > self.limit:
             self.exceeded = self.exceeded or (
                 f"the run used {readable(self.used)} of the disk; its limit is {readable(self.limit)}"
@@ -122,7 +122,7 @@ class DiskBudget:
 
 
 class Bound(NamedTuple):
-    """What a pod may take within some folders of its own, and what is said of it when it takes more."""
+    """The limit of a pod within some of its folders, and the message when it uses more."""
 
     paths: tuple[str, ...]
     limit: int
@@ -130,7 +130,7 @@ class Bound(NamedTuple):
 
 
 class DiskKeeper:
-    """Keeps one run within its limits. `directory` is the Workflow's folder; `evicted` pods are to be taken from it."""
+    """Keeps one run within its limits. `directory` is the Workflow's folder; `evicted` pods are to be removed."""
 
     def __init__(self, root: str, directory: str, limits: DiskLimits) -> None:
         self.root = root
@@ -152,18 +152,18 @@ class DiskKeeper:
         self._usage = os.open(os.path.join(directory, layout.USAGE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._publish()
 
-    # What pods may take
+    # Limits of pods
 
     def bind(self, pod: str, bound: Bound) -> None:
-        """Watch some folders of a pod."""
+        """Start to watch some folders of a pod."""
         self._bounds.setdefault(pod, []).append(bound)
 
     def release(self, pod: str) -> None:
-        """Watch a pod's folders no more."""
+        """Stop watching a pod's folders."""
         self._bounds.pop(pod, None)
 
     def take_evicted(self) -> list[tuple[str, str]]:
-        """Return the pods that took more than they may, and what is to be said of each."""
+        """Return the pods that used more than they may, with a message for each."""
         evicted, self.evicted = self.evicted, []
         return evicted
 
@@ -174,13 +174,13 @@ class DiskKeeper:
         return self._next
 
     def look(self, busy: bool) -> None:
-        """Look after the disk if time has come; `busy`: whether pods of this run are there."""
+        """Check the disk if it is due; `busy`: whether this run has pods."""
         now = time.monotonic()
         if busy != self.busy:
             self.busy = busy
             self._publish()
             self._next = min(self._next, now + SHORTEST_LOOK)
-        # Whoever has nothing to do looks when others wake him.
+        # An idle supervisor measures when others wake it.
         if now < self._next and (busy or now - self._looked_at < SHORTEST_LOOK):
             return
         self._looked_at = now
@@ -208,7 +208,7 @@ class DiskKeeper:
     def _is_to_be_measured(self, now: float) -> bool:
         if self._short_since is not None and self._measured_at < self._short_since:
             return True
-        # What has no pods does not grow.
+        # A run without pods does not grow.
         if now < self._measure_after or not (self.busy or self._short_since is not None):
             return False
         before, free = self._measured_free, self.free
@@ -233,7 +233,7 @@ class DiskKeeper:
         except trees.TooDeep:
             self._measuring = None
             self.budget.exceeded = self.budget.exceeded or (
-                f"the run made directories more than {trees.DEEPEST} levels deep; what they hold cannot be counted"
+                f"the run made directories more than {trees.DEEPEST} levels deep, whose size cannot be measured"
             )
         now = time.monotonic()
         self._spent += now - began
@@ -242,7 +242,7 @@ class DiskKeeper:
             self._measure_after = now + max(self._spent / _SHARE, SHORTEST_LOOK)
 
     def _measure(self) -> Iterator[None]:
-        """Go through the run's folder, a piece at a time, and take notice of what it holds."""
+        """Measure the run's folder, a piece at a time."""
         self._measured_free = self.free
         seen: set[trees.Identity] = set()
         total = 0
@@ -250,7 +250,7 @@ class DiskKeeper:
             for bound in bounds:
                 used = 0
                 for path in bound.paths:
-                    # Each bound counts for itself; what two bounds have in common is counted once for the run.
+                    # Each limit is measured by itself; files of two limits count once for the run.
                     for piece in trees.measured(path, set(), least=0):
                         used += piece
                         yield
@@ -269,7 +269,7 @@ class DiskKeeper:
             self.budget.check()
 
     def measure_now(self) -> int:
-        """Return what the run takes of the disk, looked at here and now."""
+        """Measure and return the disk space that the run uses now."""
         for _ in self._measure():
             pass
         return self.budget.used
@@ -280,16 +280,16 @@ class DiskKeeper:
             os.pwrite(self._usage, text.encode(), 0)
 
     def _look_while_copying(self) -> None:
-        """Let no copy, which nothing interrupts, take what is left."""
+        """Refuse copies that would use the reserve, since a copy is not interrupted."""
         self._publish()
         free = free_of(self.root, self.limits.reserve)
         if free.is_short:
             raise DiskExceeded(f"an artifact is too large: {free.said()}")
 
-    # Who ends when the disk is short
+    # Which run ends when the disk is short
 
     def _settle(self, now: float, since: float) -> None:
-        """End this run if it is the one that takes most, when all have looked."""
+        """End this run if it uses most, once all runs have measured."""
         used = self.budget.used
         if self._measured_at < since or now - since < _SETTLE_SECONDS or used < self.free.reserve // _NEGLIGIBLE:
             return
@@ -299,12 +299,12 @@ class DiskKeeper:
             if late and now - since >= _PATIENCE_SECONDS:
                 # Its supervisor does not answer.
                 continue
-            # What has no pods takes what it took before.
+            # A run without pods has not changed.
             if (late and busy) or (theirs, name) > (used, own):
                 layout.poke(os.path.join(self.root, layout.WORKFLOWS, name), layout.CONTROL, b"!")
                 return
         if not self._take_ending():
-            # Another run ends; what it took is yet to be given back.
+            # Another run ends; its space is not free yet.
             self._short_since = None
             return
         free = free_of(self.root, self.limits.reserve)
@@ -317,7 +317,7 @@ class DiskKeeper:
             self._ending, self._short_since = -1, None
 
     def _take_ending(self) -> bool:
-        """Hold the engine's lock for the one run that ends; until this process does."""
+        """Hold the engine's lock for the run that ends, until this process ends."""
         if self._ending >= 0:
             return True
         path = os.path.join(self.root, layout.ENDING)
@@ -331,7 +331,7 @@ class DiskKeeper:
         return True
 
     def _others(self) -> Iterator[tuple[str, int, float, bool]]:
-        """Yield name, bytes, time of the last look and whether pods are there, of all other runs that go on."""
+        """Yield name, bytes, time of the last measurement and whether it has pods, for all other active runs."""
         folder = os.path.join(self.root, layout.WORKFLOWS)
         own = os.path.basename(self.directory)
         for name in os.listdir(folder):
@@ -347,5 +347,5 @@ class DiskKeeper:
                     yield name, int(used), int(stamp) / 1e9, busy == b"1"
 
     def is_still_short(self) -> bool:
-        """Return whether the disk is short of what all runs leave, also after what this one has given back."""
+        """Return whether less than the reserve is free, also after this run has freed its space."""
         return free_of(self.root, self.limits.reserve).is_short

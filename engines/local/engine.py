@@ -39,7 +39,7 @@ from engines.local.starting import NurseryKeeper, Reaper, spawn
 from engines.local.validation import runnable
 from engines.local.watching import Watch
 
-# With what is put behind it a name has to be one of a file, which has 255 bytes.
+# A name with its suffixes must be the name of a file, of at most 255 bytes.
 _LONGEST_NAME = 200
 _SUPERVISOR = "engines.local.supervisor"
 
@@ -67,14 +67,16 @@ class LocalEngine(Engine):
                 self.settings.make_root()
                 self.folder.clean()
             except OSError as error:
-                raise EngineUnavailable(f"the engine's folder {self.settings.root} cannot be made: {error}") from error
+                raise EngineUnavailable(
+                    f"the engine's folder {self.settings.root} cannot be created: {error}"
+                ) from error
             self._made = True
         return self.folder
 
     def submit(self, submission: Submission) -> WorkflowStatus:
         folder, name = self._ready(), submission.name
         if not _is_name(name):
-            raise ManifestRejected(f"'{name}' is not a name for a Workflow", "/metadata/name")
+            raise ManifestRejected(f"'{name}' is not a valid name of a Workflow", "/metadata/name")
         for kind, objects in (("configMaps", submission.config_maps), ("secrets", submission.secrets)):
             for object_name, values in objects.items():
                 for problem in filter(None, (subdomain(object_name), *map(key, values))):
@@ -99,7 +101,7 @@ class LocalEngine(Engine):
             if not folder.path(name).exists():
                 folder.add(name, order, {key: dict(values) for key, values in submission.secrets.items()})
             if folder.record(name)["digest"] != digest:
-                raise WorkflowConflict(f"another Workflow is named {name}")
+                raise WorkflowConflict(f"another Workflow already has the name {name}")
             self._start(name)
             self.nursery.keep()
             return status_of(folder.record(name))
@@ -107,7 +109,7 @@ class LocalEngine(Engine):
             raise EngineUnavailable(f"the Workflow could not be started: {error}") from error
 
     def _start(self, name: str) -> None:
-        """Start a Workflow's supervisor unless one has ever run for it."""
+        """Start a Workflow's supervisor unless it already had one."""
         path = self.folder.path(name)
         with liveness.taken(path) as lock:
             if lock is not None and not liveness.has_begun(path) and not (path / layout.STATUS).exists():
@@ -119,7 +121,7 @@ class LocalEngine(Engine):
             self._reaper.add(spawn(_SUPERVISOR, arguments, self.folder.path(name) / "supervisor.log", lock))
 
     def _take_up(self) -> None:
-        """Let the Workflows go on that a shutdown of this machine's service has left."""
+        """Continue the Workflows that a shutdown of the service has interrupted."""
         for name in self.folder.names():
             path = self.folder.path(name)
             if not self.folder.is_paused(name):
@@ -128,7 +130,7 @@ class LocalEngine(Engine):
                 order = layout.read_json(str(path / layout.ORDER))
                 if lock is None or order is None or not self.folder.is_paused(name):
                     continue
-                # What the Workflow was told to call stays open to it, and leads where that is now.
+                # The addresses that the Workflow calls stay reachable, and lead to the present ones.
                 fresh = self.settings.for_supervisor()
                 ways = {way.partition("=")[0]: way for way in (*order["options"]["gateways"], *fresh["gateways"])}
                 order["options"] = {**fresh, "gateways": [*ways.values()]}
@@ -142,17 +144,17 @@ class LocalEngine(Engine):
 
     def watch(self, since: str = "", timeout_seconds: float = 60.0) -> Iterator[WorkflowEvent]:
         folder = self._ready()
-        # Only whoever follows Workflows takes them up: a look from elsewhere must start nothing.
+        # Only a watch continues Workflows: a read must start nothing.
         self._take_up()
         try:
             yield from Watch(folder, since, self._tend).events(timeout_seconds)
         except json.JSONDecodeError as error:
-            raise ValueError("this is not a cursor of this engine") from error
+            raise ValueError("the cursor is not one of this engine") from error
 
     def _tend(self) -> None:
-        """Do what has to be done now and then while somebody watches."""
+        """Do the periodic work of a watch."""
         self._reaper.reap()
-        # On a disk that is full Workflows are started without one.
+        # On a full disk Workflows are started without a nursery.
         with contextlib.suppress(OSError):
             self.nursery.keep()
 
@@ -182,7 +184,7 @@ class LocalEngine(Engine):
     def end_pod(self, name: str, node: str) -> bool:
         folder = self._ready()
         nodes = folder.record(self._checked(name))["nodes"]
-        # A node's id, which this engine made, becomes the name of a file.
+        # The node's id is part of a file's name; this engine made it.
         if node in nodes and nodes[node]["phase"] not in ENDED:
             folder.wish(name, f"{layout.END_POD}{node}")
         return True
@@ -207,7 +209,7 @@ class LocalEngine(Engine):
     def image_digests(self, name: str, images: Collection[str]) -> Mapping[str, str]:
         found = {}
         for image in images:
-            # An image stands for a command of this machine: what it is told to run is what can be told of it.
+            # An image stands for a command of this machine, so its digest is that of the command.
             with contextlib.suppress(ImageUnknown):
                 entry = json.dumps(dict(self._images.find(image)), sort_keys=True)
                 found[image] = f"sha256:{hashlib.sha256(entry.encode()).hexdigest()}"
@@ -222,7 +224,7 @@ class LocalEngine(Engine):
         return [ClusterNode(node["name"], dict(node["labels"])) for node in self.settings.nodes]
 
     def check(self) -> builtins.list[str]:
-        problems = [f"the option {name} is not known" for name in self.settings.unknown]
+        problems = [f"the engine has no option {name}" for name in self.settings.unknown]
         problems += surroundings()
         try:
             self._ready()
@@ -230,7 +232,7 @@ class LocalEngine(Engine):
             probe.mkdir()
             probe.rmdir()
         except (OSError, EngineUnavailable) as error:
-            problems.append(f"the engine's folder cannot be written: {error}")
+            problems.append(f"the engine's folder is not writable: {error}")
         problems += [
             f"{option}: {path} is not a directory"
             for option, paths in (

@@ -1,7 +1,7 @@
-"""Which fields of a Workflow the local engine carries out, and which it may ignore. Whatever is not here is refused.
+"""The fields of a Workflow that the local engine supports or may ignore. Any other field is refused.
 
 A field's value is the name of the kind of object it holds, `[kind]` for a list of them, `[[kind]]` for a list of
-lists, `{*}` for an object of any fields, `text` for a text, `{}` for anything; `hooks` are hooks by name. Source:
+lists, `{*}` for an object of any fields, `text` for a string, `{}` for anything; `hooks` are hooks by name. Source:
 https://argo-workflows.readthedocs.io/en/latest/fields/.
 """
 
@@ -68,7 +68,7 @@ KINDS: dict[str, dict[str, str]] = {
         "synchronization": "synchronization",
         "hooks": "hooks",
     },
-    # Made as a folder that goes with the Workflow, whatever class and size is asked for.
+    # Made as a folder that is deleted with the Workflow, whatever class and size is requested.
     "claimTemplate": {**_plain("apiVersion kind spec status"), "metadata": "claimMetadata"},
     "claimMetadata": _plain("name labels annotations creationTimestamp"),
     "hook": {**_plain("template expression"), "arguments": "arguments"},
@@ -158,7 +158,7 @@ KINDS: dict[str, dict[str, str]] = {
     "podResources": {"limits": OBJECT, "requests": OBJECT},
     "memoize": {**_texts("key maxAge"), "cache": "memoCache"},
     "memoCache": {"configMap": "memoConfigMap"},
-    # The key within it is of old; nothing reads it.
+    # Its key is a legacy field; nothing reads it.
     "memoConfigMap": _plain("name key optional"),
     "mutex": _texts("name"),
     "env": {"name": TEXT, "value": ANYTHING, "valueFrom": "envSource"},
@@ -200,7 +200,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
 }
 
-# Without these an object of the kind means nothing.
+# The required fields of each kind.
 REQUIRED: dict[str, tuple[str, ...]] = {
     "step": ("name",),
     "task": ("name",),

@@ -38,9 +38,9 @@ class Folder:
         return self.workflows / name
 
     def log_path(self, name: str) -> Path:
-        """Return the folder in which the logs of a Workflow lie: its own, or where they stay after it.
+        """Return the folder with a Workflow's logs: its own, or the one that keeps logs after it.
 
-        Raises `WorkflowNotFound` where neither is there.
+        Raises `WorkflowNotFound` where neither exists.
         """
         places = (self.path(name), self.kept_logs / name)
         for part in (layout.LOGS, ""):
@@ -58,7 +58,7 @@ class Folder:
     # Writing
 
     def add(self, name: str, order: Record, secrets: dict[str, Any]) -> bool:
-        """Put a Workflow into place as a whole; False when one of that name is there."""
+        """Put a Workflow into place as a whole; False when one of that name exists."""
         incoming = self.root / layout.INCOMING / uuid.uuid4().hex
         incoming.mkdir(mode=0o755)
         try:
@@ -75,13 +75,13 @@ class Folder:
         return True
 
     def wish(self, name: str, wish: str) -> None:
-        """Leave a wish with a Workflow's supervisor, also on a disk that is full. Raises `WorkflowNotFound`."""
+        """Send a wish to a Workflow's supervisor, also on a full disk. Raises `WorkflowNotFound`."""
         try:
             layout.mark(str(self.path(name) / layout.WISHES), wish, f"../{layout.ORDER}")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise WorkflowNotFound(f"no Workflow is named {name}") from error
         except OSError as error:
-            # Whoever runs it hears of it all the same.
+            # The supervisor gets the message all the same.
             if not layout.is_full(error):
                 raise
         layout.poke(str(self.path(name)), layout.CONTROL, wish.encode())
@@ -89,18 +89,18 @@ class Folder:
     # Reading
 
     def record(self, name: str) -> Record:
-        """Return what is known of a Workflow; one whose supervisor has died is ended. Raises `WorkflowNotFound`."""
+        """Return the record of a Workflow; one whose supervisor has died is ended. Raises `WorkflowNotFound`."""
         record, path = self._stored(name), self.path(name)
         if record["phase"] in _ENDED or liveness.is_alive(path) or not liveness.has_begun(path):
             return record
-        # It may have written its last status and left between our two looks.
+        # It may have written its last status and ended between the two reads.
         record = self._stored(name)
         if record["phase"] in _ENDED or self.is_paused(name):
             return record
         return self.end(name, "Error", _LOST)
 
     def is_paused(self, name: str) -> bool:
-        """Return whether a Workflow's supervisor left it for another to take up."""
+        """Return whether a Workflow's supervisor left it to be continued by another."""
         return (self.path(name) / layout.PAUSED).exists()
 
     def _stored(self, name: str) -> Record:
@@ -139,13 +139,13 @@ class Folder:
         }
 
     def records(self) -> Iterator[Record]:
-        """Yield what is known of every Workflow."""
+        """Yield the record of every Workflow."""
         for name in self.names():
             with contextlib.suppress(WorkflowNotFound):
                 yield self.record(name)
 
     def end(self, name: str, phase: str, message: str) -> Record:
-        """End a Workflow that no supervisor runs; where the disk is full that is not written down, but said."""
+        """End a Workflow that has no supervisor; on a full disk the end is not stored, but reported."""
         with liveness.taken(self.path(name)) as lock:
             record = self._stored(name)
             if lock is None or record["phase"] in _ENDED:
@@ -178,7 +178,7 @@ class Folder:
         try:
             layout.write_last_json(str(self.path(record["name"]) / layout.STATUS), record)
         except FileNotFoundError:
-            # There is no spare, or it is being deleted.
+            # The spare file does not exist, or is being deleted.
             return False
         except OSError as error:
             if not layout.is_full(error):
@@ -187,16 +187,16 @@ class Folder:
         return True
 
     def _drop_remains(self, name: str) -> None:
-        """Take away what the pods of a supervisor that died have left."""
+        """Remove the files of pods whose supervisor died."""
         for part in (layout.SANDBOXES, layout.PODS):
             trees.remove_quietly(str(self.path(name) / part))
 
     # Removing
 
     def remove(self, name: str) -> None:
-        """Remove a Workflow with everything that runs for it; nothing happens when it is not there.
+        """Remove a Workflow with everything that runs for it; nothing happens when it does not exist.
 
-        It needs no room on the disk; where there is none, only those who watch learn of it.
+        It needs no free disk space; on a full disk only present watches learn of it.
         """
         path = self.path(name)
         try:
@@ -219,7 +219,7 @@ class Folder:
         layout.wake_watchers(str(self.root), name)
 
     def _say_gone(self, record: Record) -> bool:
-        """Leave the last status of a Workflow to those who watch; return whether there was room for it."""
+        """Store the last status of a Workflow for watches; return whether there was space for it."""
         self.gone.mkdir(exist_ok=True)
         try:
             layout.write_json(str(self.gone / f"{record['name']}.json"), {**record, "stamp": time.time_ns()})
@@ -230,7 +230,7 @@ class Folder:
         return True
 
     def remove_overdue(self, records: list[Record]) -> list[str]:
-        """Remove the Workflows whose ttlStrategy says so, but for their logs; return their names."""
+        """Remove the Workflows whose ttlStrategy says so, except their logs; return their names."""
         overdue = [record["name"] for record in records if _due(record) <= time.time()]
         for name in overdue:
             self._keep_logs(name)
@@ -238,9 +238,9 @@ class Folder:
         return overdue
 
     def _keep_logs(self, name: str) -> None:
-        """Move what a Workflow's containers wrote to where it stays until the Workflow is deleted.
+        """Move a Workflow's logs to the folder that keeps them until the Workflow is deleted.
 
-        Where this is cut off, the next one that looks for what is overdue does the rest.
+        After an interruption the next check does the rest.
         """
         kept, own = self.kept_logs / name, self.path(name)
         if kept.exists() and (own / layout.LOGS).exists():
@@ -252,7 +252,7 @@ class Folder:
                 (own / part).rename(kept / part)
 
     def forget_logs(self, name: str) -> None:
-        """Remove what stayed of a Workflow that went by its ttlStrategy."""
+        """Remove the logs of a Workflow that its ttlStrategy has removed."""
         trees.remove_quietly(str(self.kept_logs / name))
 
     def next_due(self, records: list[Record]) -> float:
@@ -273,7 +273,7 @@ class Folder:
         return found
 
     def clean(self) -> None:
-        """Remove what a submit that was cut off has left behind."""
+        """Remove the files of an interrupted submission."""
         for path in (self.root / layout.INCOMING).glob("*"):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < time.time() - _STALE_INCOMING_SECONDS:

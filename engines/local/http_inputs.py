@@ -1,6 +1,6 @@
-"""Input artifacts that lie at an address: fetched by the pod's first container, with the pod's own reach.
+"""Input artifacts from a URL: the pod's first container fetches them, over the pod's own network.
 
-Whoever writes a manifest chooses the address, so this process, which reaches more than a pod, never asks for it.
+The manifest chooses the address, so this process, which reaches more than a pod, never fetches it.
 Imported by the supervisor: it must load fast.
 """
 
@@ -18,7 +18,7 @@ FOLDER = "/argo/inputs/artifacts"
 
 
 def fetched(artifacts: Mapping[str, Artifact]) -> dict[int, Artifact]:
-    """Return the artifacts that lie at an address, by their numbers."""
+    """Return the artifacts from a URL, by their numbers."""
     return {
         number: artifact
         for number, artifact in enumerate(artifacts.values())
@@ -27,7 +27,7 @@ def fetched(artifacts: Mapping[str, Artifact]) -> dict[int, Artifact]:
 
 
 def with_fetching(template: dict[str, Any], wanted: Mapping[int, Artifact]) -> dict[str, Any]:
-    """Return a pod's template with the container that fetches in front of all others."""
+    """Return a pod's template with the fetching container before all others."""
     if not wanted:
         return template
     orders = [

@@ -15,38 +15,38 @@ class ImageUnknown(Exception):
 
 
 class EnvironmentNotReady(Exception):
-    """A config map or secret that a container's environment needs is not there."""
+    """A ConfigMap or Secret of a container's environment does not exist."""
 
 
 def compile_ahead(patterns: Iterable[str]) -> None:
-    """Have patterns of image names compiled now, for this process and its forks."""
+    """Compile patterns of image names now, for this process and its forks."""
     for pattern in patterns:
         fnmatchcase("", pattern)
 
 
 class Images:
-    """The option `images`: patterns of image names and what stands for them."""
+    """The option `images`: patterns of image names, and the command of each."""
 
     def __init__(self, patterns: Mapping[str, Mapping[str, Any]]) -> None:
         self._patterns = patterns
         self._known: dict[str, Mapping[str, Any]] = {}
 
     def find(self, image: str) -> Mapping[str, Any]:
-        """Return what stands for an image. Raises `ImageUnknown`."""
+        """Return the command of an image. Raises `ImageUnknown`."""
         entry = self._known.get(image)
         if entry is None:
             entry = next((found for pattern, found in self._patterns.items() if fnmatchcase(image, pattern)), None)
             if entry is None:
                 raise ImageUnknown(
                     f'ErrImagePull: no pattern of the engine\'s option "images" matches "{image}", '
-                    "and the local engine pulls nothing"
+                    "and the local engine does not pull images"
                 )
             self._known[image] = entry
         return entry
 
 
 class Surroundings:
-    """What a container's environment may refer to."""
+    """The ConfigMaps, Secrets and fields that a container's environment may refer to."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ def _variable(variable: Mapping[str, Any], surroundings: Surroundings) -> str | 
 
 
 def expanded(text: str, values: Mapping[str, str]) -> str:
-    """Return a text with `$(NAME)` replaced as Kubernetes does; names it does not know stay."""
+    """Return a text with `$(NAME)` replaced as Kubernetes does; unknown names stay."""
     if "$(" not in text and "$$" not in text:
         return text
 

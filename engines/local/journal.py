@@ -1,8 +1,8 @@
-"""What happened to a Workflow from outside its machine, so that another supervisor can take it up where it was.
+"""The events of a Workflow's state machine, so that another supervisor can continue it.
 
-The machine is deterministic: told the same events at the same times, it comes to the same nodes. Pods that had ended
-are therefore not run again; those that were running are, from their beginning. Kept in memory, since only a supervisor
-that was asked to leave has somebody to tell; then one JSON array a line: `[seconds since 1970, kind, …]`.
+The machine is deterministic: the same events at the same times give the same nodes. Pods that had ended
+are therefore not run again; those that were running start again. Kept in memory, since only a supervisor
+that is asked to leave has a successor; then one JSON array a line: `[seconds since 1970, kind, …]`.
 
 Imported by the supervisor: it must load fast.
 """
@@ -23,7 +23,7 @@ Entry = list[Any]
 
 
 class Journal:
-    """The journal of one Workflow; `past` is what a supervisor before this one left."""
+    """The journal of one Workflow; `past` are the events of an earlier supervisor."""
 
     def __init__(self, directory: str) -> None:
         self._path = os.path.join(directory, layout.JOURNAL)
@@ -39,7 +39,7 @@ class Journal:
         self._new.append([at, DONE, node_id, place, outcome])
 
     def save(self) -> None:
-        """Leave everything to the next supervisor, as a whole or not at all. Raises OSError."""
+        """Write all events for the next supervisor, atomically. Raises OSError."""
         with open(f"{self._path}.new", "w", encoding="utf-8") as file:
             for entry in (*self.past, *map(_plain, self._new)):
                 file.write(json.dumps(entry, separators=(",", ":")) + "\n")

@@ -1,35 +1,35 @@
-"""Where the local engine keeps what: one folder, and in it one folder per Workflow.
+"""The folder of the local engine, with one folder per Workflow.
 
 ::
 
-    <root>/workflows/<name>/order.json     what was submitted, and the options it runs with
+    <root>/workflows/<name>/order.json     the submission, and the options it runs with
                             secrets.json   (0600) until the Workflow has ended
                             lock           held by the supervisor as long as it lives
-                            status.json    what is known of it, replaced as a whole
-                            journal        what happened to it, for a supervisor that takes it up again
-                            paused         there while its supervisor was told to leave it for another
-                            control        a datagram socket: the supervisor looks at the wishes
+                            status.json    its record, replaced as a whole
+                            journal        its events, for a supervisor that continues it
+                            paused         exists while it waits for another supervisor
+                            control        a datagram socket: a message makes the supervisor read the wishes
                             wishes/        stop, terminate, resume-…, pause, end-pod-<node id>
                             pods/<number>/ each pod's own files, where it has any
-                            logs/<number>.<stream>   what a container wrote; outlives its pod
-                            logs/<number>.<stream>.times   when it wrote that (log_times.py)
-                            logs.index     whose logs have which number (log_index.py)
-                            logs/gathered-…  what those wrote that ended soon and wrote little (processes/outlets.py)
-                            sandboxes/     what its containers write beside their mounts, in numbered folders
+                            logs/<number>.<stream>   the output of a container; outlives its pod
+                            logs/<number>.<stream>.times   the times of that output (log_times.py)
+                            logs.index     the container of each number (log_index.py)
+                            logs/gathered-…  small outputs of short containers (processes/outlets.py)
+                            sandboxes/     files of its containers outside of their mounts, in numbered folders
                             artifacts/     by the hash of their location
                             claims/        folders for its volumeClaimTemplates, in numbered folders
-                            usage          how much of the disk it takes, of a fixed length (disk.py)
-                            status.json.spare   room for its last status on a disk that is full
+                            usage          the disk space that it uses, of a fixed length (disk.py)
+                            status.json.spare   space for its last status on a full disk
     <root>/incoming/        Workflows being written; moved to workflows/ as a whole
     <root>/watchers/        a datagram socket per watch
     <root>/gone/            the last status of Workflows that were deleted lately
     <root>/kept-logs/<name>/   logs and logs.index of Workflows that went by their ttlStrategy
     <root>/slots/           places for running pods, shared by all supervisors
-    <root>/mutexes/         likewise, one folder per mutex or semaphore
-    <root>/memos/           what `memoize` remembers (memo_store.py)
+    <root>/mutexes/         the same, one folder per mutex or semaphore
+    <root>/memos/           the caches of `memoize` (memo_store.py)
     <root>/ending           held by the run that ends because the disk is short
 
-No file or folder is named by a word of a manifest.
+A manifest never names a file or folder here.
 
 Imported by the supervisor: it must load fast, so no pathlib here.
 """
@@ -56,15 +56,15 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_json(path: str, value: Any, mode: int = 0o644, *, lenient: bool = False) -> int:
-    """Replace a file as a whole; return its length. Raises OSError, and leaves what was there.
+    """Replace a file as a whole; return its length. Raises OSError, and keeps the old file.
 
-    Raises UnicodeEncodeError for text that is no text, unless `lenient`: then it has question marks there.
+    Raises UnicodeEncodeError for unpaired surrogates, unless `lenient`: then they become question marks.
     """
     return _replace(path, _encoded(value, lenient), mode)
 
 
 def write_last_json(path: str, value: Any) -> None:
-    """Replace a file as a whole, on a disk that is full by what lies in its spare. Raises OSError."""
+    """Replace a file as a whole, on a full disk by using its spare file. Raises OSError."""
     content = _encoded(value, lenient=True)
     try:
         _replace(path, content, 0o644)
@@ -79,7 +79,7 @@ def write_last_json(path: str, value: Any) -> None:
 
 
 def keep_spare(path: str, size: int = SPARE_BYTES) -> None:
-    """Have room on the disk for a last version of a file, if there is any."""
+    """Reserve disk space for a last version of a file, if possible."""
     with contextlib.suppress(OSError):
         spare = os.open(f"{path}.spare", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
@@ -94,7 +94,7 @@ def is_full(error: OSError) -> bool:
 
 
 def mark(directory: str, name: str, existing: str = ORDER) -> None:
-    """Make an empty file in a directory; on a disk that is full another name for a file that exists. Raises OSError."""
+    """Make an empty file in a directory; on a full disk make a hard link to an existing file. Raises OSError."""
     path = os.path.join(directory, name)
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644))
@@ -125,7 +125,7 @@ def _replace(path: str, content: bytes, mode: int) -> int:
 
 
 def read_json(path: str) -> Any:
-    """Return what a file holds, None when it is missing or was never finished."""
+    """Return the JSON content of a file, None when it is missing or incomplete."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.loads(file.read())
@@ -134,7 +134,7 @@ def read_json(path: str) -> Any:
 
 
 def poke(directory: str, name: str, message: bytes) -> bool:
-    """Send a datagram to a socket in a directory; return whether somebody listens."""
+    """Send a datagram to a socket in a directory; return whether a process listens."""
     try:
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -152,7 +152,7 @@ def poke(directory: str, name: str, message: bytes) -> bool:
 
 
 def listen(directory: str, name: str) -> socket.socket:
-    """Return a datagram socket bound in a directory, whatever was there before."""
+    """Return a datagram socket bound in a directory, replacing an old one."""
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -165,7 +165,7 @@ def listen(directory: str, name: str) -> socket.socket:
 
 
 def wake_watchers(root: str, workflow: str) -> None:
-    """Tell every watch that a Workflow has changed; sockets that nobody holds any more are removed."""
+    """Tell every watch that a Workflow has changed; sockets without a process are removed."""
     directory = os.path.join(root, WATCHERS)
     try:
         names = os.listdir(directory)

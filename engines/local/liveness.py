@@ -1,7 +1,7 @@
-"""Whether a Workflow's supervisor lives: it holds a lock that it got from whoever started it.
+"""Whether a Workflow's supervisor lives: it holds a lock that it inherited from its starter.
 
-The lock belongs to the open file description (`F_OFD_SETLK`): it is held without a gap from before the supervisor
-starts until its last descriptor is gone, however it ends, and can be looked at without being taken.
+The lock belongs to the open file description (`F_OFD_SETLK`): it is held from before the supervisor
+starts until its last descriptor is gone, however it ends, and can be tested without being taken.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _try_lock(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def taken(directory: Path) -> Iterator[int | None]:
-    """Hold a Workflow's lock and give its descriptor, None when somebody else holds it."""
+    """Take a Workflow's lock and return its descriptor, None when another process holds it."""
     descriptor = os.open(directory / layout.LOCK, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         yield descriptor if _try_lock(descriptor) else None
@@ -67,7 +67,7 @@ def _pid(directory: Path) -> int | None:
 
 
 def wait_for_end(directory: Path, seconds: float) -> bool:
-    """Wait until nobody holds a Workflow's lock; return whether that came in time."""
+    """Wait until a Workflow's lock is free; return False after the time-out."""
     until = time.monotonic() + seconds
     while is_alive(directory):
         if time.monotonic() > until:
@@ -86,7 +86,7 @@ def kill(directory: Path) -> None:
     except ProcessLookupError:
         return
     try:
-        # The pid may be somebody else's by now; if the lock is still held, the process it names is its holder.
+        # The pid may be reused by now; if the lock is still held, the pid is its holder's.
         if is_alive(directory):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
     finally:

@@ -14,7 +14,7 @@ from engines.local.slots import Slots
 
 
 class Locks:
-    """What this Workflow holds and waits for."""
+    """The locks that this Workflow holds and waits for."""
 
     def __init__(self, root: str, places: int, namespace: str) -> None:
         self._root = root
@@ -22,7 +22,7 @@ class Locks:
         self._places = Slots(os.path.join(root, layout.SLOTS), places)
         self._held: dict[str, int] = {}
         self._spare: list[int] = []
-        # No place is free: not worth asking again before somebody wakes us.
+        # No place is free: try again only after a wake-up.
         self._full = False
         self._locks: dict[Lock, Slots] = {}
         self._held_locks: dict[str, dict[Lock, int]] = {}
@@ -33,11 +33,11 @@ class Locks:
 
     @property
     def waiting(self) -> bool:
-        """Whether something is waited for."""
+        """Whether this Workflow waits for a place or a lock."""
         return bool(self.filenos())
 
     def look_again(self) -> None:
-        """Take notice that somebody may have given a place back."""
+        """Handle that a place may have become free."""
         self._full = False
 
     def take_place(self, holder: str) -> bool:
@@ -53,7 +53,7 @@ class Locks:
         return True
 
     def give_back(self, holder: str, *, keep_place: bool) -> None:
-        """Give back what a pod holds; its place may be kept for the next pod if nobody else waits for one."""
+        """Release a pod's locks; its place may be kept for the next pod if no other Workflow waits for one."""
         place = self._held.pop(holder, None)
         if place is not None:
             if keep_place and not self._places.others_wait():
@@ -65,7 +65,7 @@ class Locks:
             self._locks[lock].free(place)
 
     def want_nothing(self) -> None:
-        """Leave the queue for places and free those kept for nobody."""
+        """Leave the queue for places and free unused kept ones."""
         for place in self._spare:
             self._places.free(place)
         self._spare.clear()
@@ -76,7 +76,7 @@ class Locks:
         return not order.locks or self.take_all(order.node_id, order.locks)
 
     def take_all(self, holder: str, wanted: list[Lock]) -> bool:
-        """Take locks in the order in which they are given; False when one has to be waited for."""
+        """Take locks in the given order; False when one is not free."""
         held = self._held_locks.setdefault(holder, {})
         for lock in wanted:
             if lock in held:
@@ -92,9 +92,9 @@ class Locks:
         return True
 
     def said(self, order: PodOrder) -> str:
-        """Return what Argo says of a pod that waits for a lock."""
+        """Return Argo's message for a pod that waits for a lock."""
         return self.said_of(order.locks[0])
 
     def said_of(self, lock: Lock) -> str:
-        """Return what Argo says of something that waits for a lock."""
+        """Return Argo's message for a wait for a lock."""
         return f"Waiting for {self._namespace}/{lock.kind}/{lock.name} lock. Lock status: 0/{lock.limit}"

@@ -1,4 +1,5 @@
-"""Whose the numbered log files of a Workflow are: one line of JSON `[number, node id, container]` for each container.
+"""The container of each numbered log file of a Workflow: one line of JSON `[number, node id, container]` for each
+container.
 
 Written by the supervisor before a container starts, read by the engine. Imported by the supervisor.
 """
@@ -26,7 +27,7 @@ class LogIndex:
         self._end = 0
 
     def add(self, node_id: str, container: str) -> int:
-        """Return a new number for the logs of a container. Raises OSError when that cannot be written down."""
+        """Return a new number for the logs of a container. Raises OSError when it cannot be stored."""
         if self._file < 0:
             self._open()
         number = self._last + 1
@@ -43,7 +44,7 @@ class LogIndex:
 
     def _open(self) -> None:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # A supervisor before this one may have been killed in the middle of a line.
+        # An earlier supervisor may have been killed in the middle of a line.
         self._end = 0
         with open(self._path, "rb") as file:
             for line in file:
@@ -78,11 +79,11 @@ class LogOwners:
             pass
 
     def of(self, name: str) -> tuple[str, str, str] | None:
-        """Return node, container and stream that a log file's name stands for, None when nobody is known to own it."""
+        """Return node, container and stream of a log file by its name, None when they are not known."""
         head, _, stream = name.rpartition(".")
         owner = self._owners.get(head)
         if owner is None and head.count("."):
-            # As they were named before they had numbers.
+            # The former names, without numbers.
             node_id, _, container = head.rpartition(".")
             owner = (node_id, container)
         return None if owner is None else (*owner, stream)

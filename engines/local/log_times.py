@@ -1,6 +1,6 @@
-"""When a container wrote what lies in its log file: pairs of offset and time, in a file beside it.
+"""The times of a log file's content: pairs of offset and time, in a file beside it.
 
-A pair says that what lies from that byte on came at that time: two 64-bit numbers, bytes and nanoseconds since 1970,
+A pair gives the time of the content from that byte on: two 64-bit numbers, bytes and nanoseconds since 1970,
 the lower byte first. The log itself stays what the container wrote. Imported inside sandboxes: it must load fast.
 """
 
@@ -17,13 +17,13 @@ from engines.local import layout
 
 _PAIR = struct.Struct("<QQ")
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-# What comes within so short a time has the same: who writes byte by byte must not have many times as much beside it.
+# Writes within this time share a pair, so that single-byte writes do not make a far larger file of times.
 _STEP_NANOSECONDS = 10_000_000
 _READ_BYTES = 256 * _PAIR.size
 
 
 class TimesWriter:
-    """The writing end, for a log of `length` bytes up to now; a disk that is full costs times, never lines."""
+    """The writing end, for a log of `length` bytes up to now; on a full disk times are lost, never lines."""
 
     def __init__(self, log: str, length: int) -> None:
         self._path = log + layout.TIMES
@@ -50,7 +50,7 @@ class TimesWriter:
 
 
 class Times:
-    """The reading end: asked for offsets that grow, it reads as far as it must."""
+    """The reading end: for growing offsets it reads as far as needed."""
 
     def __init__(self, log: str) -> None:
         self._path = log + layout.TIMES
@@ -59,7 +59,7 @@ class Times:
         self._at = ""
 
     def at(self, offset: int) -> str:
-        """Return when the byte at an offset came (RFC 3339, UTC), '' where that is not known."""
+        """Return the time of the byte at an offset (RFC 3339, UTC), '' where it is not known."""
         found = None
         while self._ahead or self._look_ahead():
             if self._ahead[-1][0] > offset:
@@ -70,7 +70,7 @@ class Times:
         return self._at
 
     def move(self, log: str) -> None:
-        """Go on with the times of the same log elsewhere."""
+        """Go on with the same times in a moved file."""
         self._path = log + layout.TIMES
 
     def _look_ahead(self) -> bool:
@@ -87,6 +87,6 @@ class Times:
 
 
 def rfc3339_of(nanoseconds: int) -> str:
-    """Return a time since 1970 as RFC 3339 has it, in UTC and with microseconds."""
+    """Return a time since 1970 in RFC 3339, in UTC and with microseconds."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction // 1000:06}Z"

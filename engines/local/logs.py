@@ -1,4 +1,4 @@
-"""What the containers of a Workflow wrote, while it runs and until it is deleted; in the order of its times."""
+"""The logs of a Workflow's containers, while it runs and until it is deleted, in the order of their times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engines.local.log_index import LogOwners
 from engines.local.log_times import Times, rfc3339_of
 from engines.log_order import Lines, in_order
 
-# Whoever speaks is read soon again, whoever is silent ever less often.
+# A stream with new lines is read again soon, a silent one ever less often.
 _SOONEST_SECONDS, _LATEST_SECONDS = 0.05, 0.5
 _ASK_AGAIN_SECONDS = 1.0
 # A line longer than this is given in pieces.
@@ -38,11 +38,11 @@ class _Tail:
         self._times = Times(str(path))
 
     def begins_at(self) -> str:
-        """Return when the first line came; '' where that is not known, or it was read."""
+        """Return the time of the first line; '' where it is not known, or was read."""
         return "" if self.offset else self._times.at(0)
 
     def move(self, path: Path) -> None:
-        """Go on with the same file elsewhere."""
+        """Go on with the same file after a move."""
         if path != self.path:
             self.path = path
             self._times.move(str(path))
@@ -70,7 +70,7 @@ class _Tail:
 
 
 class _GatheredTail:
-    """A file in which containers' outputs lie one after the other (processes/outlets.py), read for one node or all."""
+    """A file with the outputs of several containers (processes/outlets.py), read for one node or all."""
 
     def __init__(self, path: Path, node: str, owners: LogOwners) -> None:
         self.path = path
@@ -79,7 +79,7 @@ class _GatheredTail:
         self.offset = 0
 
     def begins_at(self) -> str:
-        """Return when the first lines came; '' where that is not known, or they were read."""
+        """Return the time of the first lines; '' where it is not known, or they were read."""
         if self.offset:
             return ""
         with self._opened() as file:
@@ -87,7 +87,7 @@ class _GatheredTail:
         return _head(head)[2] if head.endswith(b"\n") else ""
 
     def move(self, path: Path) -> None:
-        """Go on with the same file elsewhere."""
+        """Go on with the same file after a move."""
         self.path = path
 
     def lines(self, last: bool) -> Iterator[LogLine]:
@@ -106,7 +106,7 @@ class _GatheredTail:
                         yield _line(owner, line, at)
 
     def _opened(self) -> BinaryIO:
-        """Open the file; one that has just gone elsewhere with its Workflow is empty until it is found there."""
+        """Open the file; one that has just moved with its Workflow is empty until it is found again."""
         try:
             return self.path.open("rb")
         except FileNotFoundError:
@@ -126,7 +126,7 @@ def _line(owner: Origin, line: bytes, at: str) -> LogLine:
 def read_logs(
     folder: Folder, name: str, node: str, follow: bool, wanted: Callable[[], bool] = lambda: True
 ) -> Iterator[LogLine]:
-    """Yield the lines of one node or of all; with `follow` until that has ended, or is not wanted any more."""
+    """Yield the lines of one node or of all; with `follow` until it has ended or `wanted` says no."""
     ask_at, pause = time.monotonic() + _ASK_AGAIN_SECONDS, _SOONEST_SECONDS
     for line in tail_logs(folder, name, node, follow):
         if line is not None:
@@ -143,7 +143,7 @@ def read_logs(
 
 def tail_logs(folder: Folder, name: str, node: str, follow: bool = True) -> Generator[LogLine | None, None, None]:
     """Yield the lines of one node or of all, and None whenever there is no more yet."""
-    # By name: the folder moves when the Workflow goes by its ttlStrategy.
+    # By name: the folder moves when the ttlStrategy removes the Workflow.
     tails: dict[str, _Tail | _GatheredTail] = {}
     where = folder.log_path(name)
     owners = LogOwners(where)
@@ -163,9 +163,9 @@ def tail_logs(folder: Folder, name: str, node: str, follow: bool = True) -> Gene
 
 
 def _files(logs: Path, node: str, owners: LogOwners) -> list[tuple[Path, Origin | None]]:
-    """Return where something may be of a node or of all, and whose it is; None for what is of many.
+    """Return the log files of a node or of all, each with its owner; None for a file of many.
 
-    First what has a file of its own, which is older if any is.
+    Separate files come first; they are older.
     """
     own: list[tuple[tuple[int, str], Path, Origin]] = []
     gathered: list[Path] = []

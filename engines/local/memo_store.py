@@ -1,8 +1,8 @@
-"""What `memoize` remembers, for all Workflows of an engine: one folder per cache, one file per key.
+"""The caches of `memoize`, for all Workflows of an engine: one folder per cache, one file per key.
 
-A cache holds no more than a ConfigMap would; the oldest are forgotten first. Artifacts lie in the folder of the
-Workflow that made them, so outputs with artifacts are remembered within that Workflow only. What a supervisor was
-told is in its journal: told the same again, the machine comes to the same nodes.
+A cache holds no more than a ConfigMap would; the oldest entries are dropped first. Artifacts lie in the folder of the
+Workflow that made them, so outputs with artifacts are remembered within that Workflow only. The entries that a
+supervisor has read are in its journal, so that the machine comes to the same nodes again.
 
 Imported by the supervisor: it must load fast.
 """
@@ -34,7 +34,7 @@ class MemoStore(Memos):
         self._namespace = namespace
         self._uid = uid
         self._journal = journal
-        # What was found while the machine was told before.
+        # The entries that were found before, from the journal.
         self._told = deque(entry[2] for entry in journal.past if entry[1] == MEMO)
 
     def load(self, memo: Memo, now: float) -> dict[str, Any] | None:
@@ -57,7 +57,7 @@ class MemoStore(Memos):
         entry = {"at": now, "uid": self._uid, "outputs": outputs}
         if len(json.dumps(entry)) > MAX_CACHE_BYTES:
             return
-        # A disk that is full keeps nothing in mind.
+        # On a full disk nothing is cached.
         with contextlib.suppress(OSError, UnicodeEncodeError):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             layout.write_json(path, entry, 0o600)

@@ -1,7 +1,7 @@
-"""Which words of a manifest are names, and which are paths inside a pod; by the rules of Kubernetes and of Argo.
+"""Check names, and paths inside a pod, in a manifest by the rules of Kubernetes and Argo.
 
-No file or directory of this machine is called by such a word: volumes, pods and logs have numbers. The rules are
-applied when a Workflow is submitted and once more to what is rendered, for a tag may become anything.
+No file of this machine gets such a name: volumes, pods and logs have numbers. The rules are
+applied when a Workflow is submitted and again to rendered templates, since a tag may become anything.
 Sources: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/,
 https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/,
 https://argo-workflows.readthedocs.io/en/latest/fields/.
@@ -24,7 +24,7 @@ _FIELD_NAME = re.compile(r"[-._a-zA-Z0-9]{1,128}")
 _LONGEST_NAME = 253
 _LONGEST_PART = 255
 _LONGEST_PATH = 4095
-# The container that fetches artifacts; Argo's own of that name does it there, too.
+# The container that fetches artifacts; it has the same name in Argo.
 FETCHING = "init"
 HOST_PATH_TYPES = ("", "Directory", "DirectoryOrCreate", "File", "FileOrCreate")
 
@@ -32,21 +32,21 @@ Form = Callable[[Any], str]
 
 
 def label(value: Any) -> str:
-    """Return what keeps a value from being a label of RFC 1123, or ''."""
+    """Return what is wrong with a label of RFC 1123, or ''."""
     if isinstance(value, str) and _LABEL.fullmatch(value):
         return ""
-    return f"{value!r} is no name: 1 to 63 lower-case letters, digits and '-' are, with no '-' at either end"
+    return f"{value!r} is not a name: expected 1 to 63 lower-case letters, digits and '-', without '-' at either end"
 
 
 def subdomain(value: Any) -> str:
-    """Return what keeps a value from being a subdomain of RFC 1123, or ''."""
+    """Return what is wrong with a subdomain of RFC 1123, or ''."""
     if isinstance(value, str) and len(value) <= _LONGEST_NAME and _SUBDOMAIN.fullmatch(value):
         return ""
-    return f"{value!r} is no name: lower-case letters, digits, '-' and '.' are, at most {_LONGEST_NAME} of them"
+    return f"{value!r} is not a name: expected at most {_LONGEST_NAME} lower-case letters, digits, '-' and '.'"
 
 
 def key(value: Any) -> str:
-    """Return what keeps a value from being a key of a ConfigMap or Secret, or ''."""
+    """Return what is wrong with a key of a ConfigMap or Secret, or ''."""
     if (
         isinstance(value, str)
         and len(value) <= _LONGEST_NAME
@@ -55,48 +55,48 @@ def key(value: Any) -> str:
         and not value.startswith("..")
     ):
         return ""
-    return f"{value!r} is no key: letters, digits, '-', '_' and '.' are, and '..' is not its beginning"
+    return f"{value!r} is not a key: expected letters, digits, '-', '_' and '.', without '..' at the beginning"
 
 
 def field_name(value: Any) -> str:
-    """Return what keeps a value from naming a template or an artifact, or ''."""
+    """Return what is wrong with the name of a template or an artifact, or ''."""
     if isinstance(value, str) and _FIELD_NAME.fullmatch(value):
         return ""
-    return f"{value!r} is no name: 1 to 128 letters, digits, '-', '_' and '.' are"
+    return f"{value!r} is not a name: expected 1 to 128 letters, digits, '-', '_' and '.'"
 
 
 def relative(value: Any) -> str:
-    """Return what keeps a value from being a path within a volume, or ''."""
+    """Return what is wrong with a path within a volume, or ''."""
     if isinstance(value, str) and not value.startswith("/") and _is_path(value):
         return ""
-    return f"{value!r} is no path within a volume: it is relative and has no part '..'"
+    return f"{value!r} is not a path within a volume: expected a relative path without '..'"
 
 
 def absolute(value: Any) -> str:
-    """Return what keeps a value from being a path inside a container or on a host, or ''."""
+    """Return what is wrong with a path inside a container or on a host, or ''."""
     if isinstance(value, str) and value.startswith("/") and value.strip("/") and _is_path(value):
         return ""
-    return f"{value!r} is no absolute path: it begins with '/', names something and has no part '..'"
+    return f"{value!r} is not an absolute path: expected '/' and a name, without '..'"
 
 
 def _mount_path(value: Any) -> str:
-    # The engine looks again, when links are resolved.
+    # The engine checks again when links are resolved.
     problem = absolute(value)
     if problem:
         return problem
     parts = parts_of(value)
     if parts[:1] == ["proc"] or (parts[:1] == ["dev"] and parts[:2] != ["dev", "shm"]):
-        return f"{value!r} is no path to mount at: /proc and, but for /dev/shm, /dev are the container's own"
+        return f"{value!r} is not a path to mount at: /proc and /dev, except /dev/shm, belong to the container"
     return ""
 
 
 def _host_path(value: Any) -> str:
-    # One that is empty once rendered stands for an emptyDir.
+    # A path that is empty after rendering stands for an emptyDir.
     return "" if value == "" else absolute(value)
 
 
 def _host_path_type(value: Any) -> str:
-    return "" if value in HOST_PATH_TYPES else f"type is one of {', '.join(HOST_PATH_TYPES[1:])}, not {value!r}"
+    return "" if value in HOST_PATH_TYPES else f"type must be one of {', '.join(HOST_PATH_TYPES[1:])}, not {value!r}"
 
 
 def _is_path(value: str) -> bool:
@@ -110,7 +110,7 @@ def _is_path(value: str) -> bool:
 
 
 def parts_of(path: str) -> list[str]:
-    """Return the parts of a relative path, without those that stay where they are."""
+    """Return the parts of a relative path, without '.' and empty ones."""
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
@@ -141,7 +141,8 @@ def is_tagged(value: Any) -> bool:
 
 
 def problems(value: Mapping[str, Any], kind: str, pointer: str, *, rendered: bool = False) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the names of one object, and the JSON pointer of each; tags pass until `rendered`."""
+    """Yield what is wrong with the names of one object, and the JSON pointer of each; tags are accepted until
+    `rendered`."""
     for name, form in FORMS.get(kind, {}).items():
         item = value.get(name)
         if item is None or (is_tagged(item) and not rendered):
@@ -150,9 +151,9 @@ def problems(value: Mapping[str, Any], kind: str, pointer: str, *, rendered: boo
         if problem:
             yield problem, f"{pointer}/{name}"
     if kind == "item" and isinstance(value.get("path"), str) and not parts_of(value["path"]):
-        yield f"{value['path']!r} names no file", f"{pointer}/path"
+        yield f"{value['path']!r} is not the name of a file", f"{pointer}/path"
     if kind == "template":
-        # What is rendered has the container that fetches artifacts already.
+        # A rendered template already has the container that fetches artifacts.
         taken = {FETCHING} if not rendered and _fetches(value) else set[str]()
         yield from twins(value, pointer, taken)
 
@@ -188,7 +189,7 @@ def _repeated(places: list[tuple[Any, str]], seen: set[Any], pointer: str) -> It
         if not isinstance(name, str) or is_tagged(name):
             continue
         if name in seen:
-            yield f"another of this pod is named {name}", f"{pointer}/{place}/name"
+            yield f"another volume or container of this pod has the name {name}", f"{pointer}/{place}/name"
         seen.add(name)
 
 

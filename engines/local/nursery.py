@@ -1,7 +1,7 @@
-"""A process that has loaded what a supervisor needs, and forks one for each Workflow it is told of.
+"""A process that has loaded a supervisor's modules and forks a supervisor for each Workflow.
 
 Starting Python and loading modules takes ten times longer than everything else that a short Workflow needs. The
-engine starts a nursery when there is none and does without when it does not answer; it ends by itself when idle, or
+engine starts a nursery when there is none, and works without it when it does not answer; it ends when idle, or
 when its socket is gone.
 """
 
@@ -34,7 +34,7 @@ _RUNNER = "engines.local.processes.runner"
 
 
 def ask(directory: str, name: str, workflow: str, lock: int) -> int | None:
-    """Have a nursery fork the supervisor of a Workflow; return its pid, None when no nursery answers."""
+    """Ask a nursery to fork the supervisor of a Workflow; return its pid, None when no nursery answers."""
     try:
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def ask(directory: str, name: str, workflow: str, lock: int) -> int | None:
             try:
                 answer = connection.recv(32)
             except TimeoutError:
-                # It has the lock now and will come to it; a second supervisor must not start.
+                # The nursery has the lock now and will fork later; a second supervisor must not start.
                 return 0
         return int(answer) if answer else None
     except (ConnectionError, FileNotFoundError, TimeoutError):
@@ -55,14 +55,14 @@ def ask(directory: str, name: str, workflow: str, lock: int) -> int | None:
     except OSError as error:
         if error.errno != errno.ETOOMANYREFS:
             raise
-        # Other processes of this user have too many descriptors on their way.
+        # Other processes of this user have too many descriptors in flight.
         return None
     finally:
         os.close(folder)
 
 
 def is_there(directory: str, name: str) -> bool:
-    """Return whether a nursery listens, and keep it from going for being idle."""
+    """Return whether a nursery listens, and reset its idle time."""
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return ask(directory, name, "", nothing) is not None
@@ -86,7 +86,7 @@ class Nursery:
         self.listener.listen(128)
 
     def serve(self) -> None:
-        """Answer until idle, or until another nursery or nobody owns the socket's name."""
+        """Answer until idle, or until the socket's name is gone or another nursery's."""
         poller = select.poll()
         poller.register(self.listener.fileno(), select.POLLIN)
         idle = 0.0
@@ -138,7 +138,7 @@ class Nursery:
             with contextlib.suppress(OSError):
                 traceback.print_exc()
         finally:
-            # Whatever fails, this process must not go on as a nursery: what it says may lie on a disk that is full.
+            # Whatever fails, this process must not go on as a nursery: writing its message may fail on a full disk.
             try:
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -147,7 +147,7 @@ class Nursery:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the engine folder and the name that the arguments say."""
+    """Serve the engine folder and the name in the arguments."""
     root, name = arguments
     for module in ("engines.local.supervisor", _RUNNER):
         importlib.import_module(module)
@@ -155,11 +155,11 @@ def main(arguments: list[str]) -> int:
     for language in ("when", "depends", "expression"):
         load(language)
     level_session()
-    # The children of this process are nobody's to wait for.
+    # Nothing waits for the children of this process.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
-    # The nodes of a Workflow stay until its end: to go through them for garbage with every few pods takes a tenth of
+    # The nodes of a Workflow stay until its end: collecting garbage with every few pods takes a tenth of
     # its supervisor's time.
     gc.set_threshold(_GARBAGE_LOOKED_FOR_AFTER)
     Nursery(root, name).serve()

@@ -13,7 +13,7 @@ from engines.local.quantities import bytes_of
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 _PROGRAM_DIRECTORY = "/usr/application"
-# The Python that runs this, and the programs that pods run with it.
+# The Python that runs this code, also for programs of pods.
 OWN_PROGRAMS = tuple(dict.fromkeys((sys.base_prefix, sys.prefix, str(PROJECT / "runtime"))))
 _MOST_PROCESSES = 1024
 # A program of the shipped images has about twenty threads.
@@ -21,7 +21,7 @@ _LEAST_PROCESSES = 32
 _RUNNER = "engines.local.processes:ProcessPodRunner"
 _GRACE_SECONDS = 10.0
 _DISK, _LOG = 20 << 30, 100 << 20
-# What lies in a pipe is read at once.
+# The content of a pipe is read at once.
 _LEAST_LOG = 64 << 10
 _KNOWN = {
     "root",
@@ -52,7 +52,7 @@ def _program(module: str) -> dict[str, Any]:
 
 
 def default_images() -> dict[str, dict[str, Any]]:
-    """Return what stands for the images that the project ships, and for a few plain ones."""
+    """Return the commands for the images that the project ships, and for a few plain ones."""
     images = {
         "*/processor-resource-manager:*": _program("runtime.step_runner"),
         "*/federated-learning-manager:*": _program("runtime.federated_manager"),
@@ -74,16 +74,17 @@ class Options:
     - `nodes`: the declared nodes, a list of their labels; the first takes pods without a nodeSelector.
     - `max_pods`: how many pods of all Workflows run at a time. Pods mostly wait for each other, so the default is far
       above the number of cores: a server that waits for clients must not keep them from starting.
-    - `gateways`: host:port addresses that pods reach. `host:port=host:port`: pods reach the second by the first.
+    - `gateways`: host:port addresses that pods reach. With `host:port=host:port` the first leads to the second.
     - `hostpath_allow`: directories below which hostPath volumes may lie; pods read them.
-    - `hostpath_writable`: those of them that pods write as well.
-    - `disk_bytes`: what one run may take of the disk, with its logs and artifacts; bytes or a Kubernetes quantity.
-    - `disk_reserve_bytes`: what all runs together leave free on the engine's file system; None is a twentieth of it,
+    - `hostpath_writable`: those of them that pods may also write to.
+    - `disk_bytes`: the disk space of one run, with its logs and artifacts; bytes or a Kubernetes quantity.
+    - `disk_reserve_bytes`: the space that all runs together leave free on the engine's file system; None is a
+    twentieth of it,
       but 1 GiB at least and 10 GiB at most.
-    - `log_bytes`: how much is kept of what a container writes to one of its streams.
-    - `readable_paths`: paths of the host of which all pods read what everybody may, beside its programs
+    - `log_bytes`: how much of each stream of a container is kept.
+    - `readable_paths`: paths of the host whose world-readable files all pods may read, beside its programs
       (processes/host_files.py).
-    - `hidden_paths`: directories below what pods may read that they don't see, beside the engine's own.
+    - `hidden_paths`: directories that pods do not see, beside the engine's own.
     - `max_processes`: how many processes, threads included, one container may have.
     - `grace_seconds`: between SIGTERM and SIGKILL.
     - `environment`: variables that every container gets.
@@ -117,7 +118,7 @@ class Options:
     def for_supervisor(self) -> dict[str, Any]:
         """Return the options as plain data."""
         return {
-            # No manifest is allowed the last; it is what fetches artifacts.
+            # Manifests may not name the last; it fetches artifacts.
             "images": {**self.images, http_inputs.IMAGE: _program("runtime.http_artifacts")},
             "nodes": self.nodes,
             "max_pods": self.max_pods,

@@ -1,4 +1,4 @@
-"""One pod's files and container specs: from a rendered template to what a `PodRunner` starts, and back to outputs."""
+"""One pod's files and container specs: from a rendered template to the specs of a `PodRunner`, and back to outputs."""
 
 # ruff: noqa: PTH103, PTH118, PTH120, PTH123, PTH202
 
@@ -25,9 +25,9 @@ from engines.local.templates import Template, containers_of, mounted_twice, patc
 from engines.local.volumes import Made, VolumeRefused, Volumes, mounts_of
 
 SCRIPT_PATH = "/argo/staging/script"
-# As a kubelet says it.
+# A kubelet's message.
 _USAGE_OF = 'Usage of EmptyDir volume "%s" exceeds the limit "%s".'
-# What a Workflow's record on a cluster holds at most; a longer output is refused, never cut.
+# The most that a Workflow on a cluster can hold; a longer output is refused, never cut.
 _LONGEST_OUTPUT = 1 << 20
 _FETCHED = "fetched"
 _TEMPORARY = "/tmp"  # noqa: S108 - a path inside the pod
@@ -40,7 +40,7 @@ class OutputMissing(Exception):
 
 
 class Shop:
-    """What all pods of one Workflow share."""
+    """What the pods of one Workflow share."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class PodFiles:
         self.order = order
         self._fetched = http_inputs.fetched(order.artifacts)
         self.template: Template = http_inputs.with_fetching(patched(order.template), self._fetched)
-        # Numbers, not names: what a manifest says is never part of a path of this machine.
+        # Numbers, not names: text of a manifest is never part of a path of this machine.
         self.directory = os.path.join(shop.directory, layout.PODS, str(shop.take_number()))
         self._surroundings = Surroundings(shop.volumes.config_maps, shop.volumes.secrets, self._field)
         self._litter = False
@@ -90,7 +90,7 @@ class PodFiles:
         self._logs: dict[str, int] = {}
 
     def check(self) -> None:
-        """Raise what keeps the pod from starting: no name, unknown image, missing volume, missing environment."""
+        """Raise an error for a pod that cannot start: wrong name, unknown image, missing volume or environment."""
         problem = names.first_problem(self.template, "template")
         if problem:
             raise VolumeRefused(problem)
@@ -137,7 +137,7 @@ class PodFiles:
             self._write_script(str(script.get("source") or ""))
 
     def _make_fetching_folder(self) -> None:
-        """Make where the pod's first container lays down what it fetches, whoever it runs as."""
+        """Make the folder into which the pod's first container fetches, writable for any user."""
         folder = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.close(beneath.make_directories(folder, [_FETCHED], 0o777))
@@ -145,7 +145,7 @@ class PodFiles:
             os.close(folder)
 
     def _fetched_mounts(self) -> list[Mount]:
-        """Return the mounts of what was fetched; one that is optional may be missing."""
+        """Return the mounts of fetched artifacts; an optional one may be missing."""
         folder = os.path.join(self.directory, _FETCHED)
         return [
             Mount(Path(folder), artifact["path"], below=str(number))
@@ -161,7 +161,7 @@ class PodFiles:
             os.close(folder)
 
     def bounds(self, storage: Sequence[str]) -> list[Bound]:
-        """Return what the pod may take of the disk by its manifest; `storage` is where its containers write besides."""
+        """Return the pod's disk limits by its manifest; `storage` are further folders that its containers write to."""
         found = [
             Bound((made.source,), made.limit[0], _USAGE_OF % (name, made.limit[1]))
             for name, made in self._made.items()
@@ -177,7 +177,7 @@ class PodFiles:
     def spec(
         self, role: str, name: str, container: dict[str, Any], run_name: str, again: bool = False
     ) -> ContainerSpec:
-        """Return what the runner starts for a container, `again` after an earlier one of this name in this pod."""
+        """Return the spec of a container; `again`: after an earlier one of this name in this pod."""
         image = self.shop.images.find(text_of(container.get("image") or ""))
         variables = environment(container, self._surroundings)
         mounts = mounts_of(volume_mounts(self.template, role, container), self._made)
@@ -209,19 +209,19 @@ class PodFiles:
             memory_limit_bytes=self._memory_limit(container),
             file_size_limit_bytes=self.shop.budget.limit,
             log_limit_bytes=self.shop.log_bytes,
-            # What is read again, or goes on, has a file of its own.
+            # A stream that is read again, or continued, has its own file.
             gathered=not again and not self.order.capture,
             hostname=self.order.pod_name,
         )
 
     def _memory_limit(self, container: dict[str, Any]) -> int | None:
-        """Return what a container may hold: by its own limit, and no more than the pod."""
+        """Return a container's memory limit: its own, at most the pod's."""
         limits = memory_limit(container), memory_limit({"resources": self.template.get("podResources")})
         return min((limit for limit in limits if limit is not None), default=None)
 
     def log(self, name: str, stream: str) -> str:
-        """Return where a container's output goes. Raises OSError when its number cannot be written down."""
-        # All in one directory: to make another for each pod costs as much as to start its program.
+        """Return the log files of a container. Raises OSError when its number cannot be stored."""
+        # All in one directory: making one for each pod costs as much as starting its program.
         number = self._logs.get(name)
         if number is None:
             number = self._logs[name] = self.shop.logs.add(self.order.node_id, name)
@@ -254,9 +254,9 @@ class PodFiles:
             self._ends.tell(name, code)
 
     def outputs(self, read: OutputReader, *, failed: bool) -> dict[str, Any]:
-        """Return what the pod gives, as in a NodeStatus. Raises `OutputMissing` unless the pod `failed`.
+        """Return the pod's outputs, as in a NodeStatus. Raises `OutputMissing` unless the pod `failed`.
 
-        `read` tells what lies at a path of a container. Raises OutputUnreadable.
+        `read` reads a path of a container. Raises OutputUnreadable.
         """
         found: dict[str, Any] = {}
         declared = self.template.get("outputs") or {}
@@ -276,7 +276,7 @@ class PodFiles:
         return found
 
     def _result(self) -> str:
-        """Return what the main container wrote to its standard output. Raises OutputUnreadable for too much."""
+        """Return the main container's standard output. Raises OutputUnreadable where it is too long."""
         path = self.log("main", "stdout")
         try:
             written = os.path.getsize(path)
@@ -320,7 +320,7 @@ class PodFiles:
 
 @functools.cache
 def _outside(paths: tuple[str, ...], targets: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the paths, each once, that lie at or below none of the targets."""
+    """Return the paths, each once, that are not at or below a target."""
     roots = [target.rstrip("/") for target in targets]
     return tuple(
         path
@@ -330,7 +330,8 @@ def _outside(paths: tuple[str, ...], targets: tuple[str, ...]) -> tuple[str, ...
 
 
 def _text(file: BinaryIO, what: str) -> str:
-    """Return what a file holds, without a last newline. Raises OutputUnreadable where it is too long for an output."""
+    """Return the content of a file, without a last newline. Raises OutputUnreadable where it is too long for an
+    output."""
     content = file.read(_LONGEST_OUTPUT + 1)
     if len(content) > _LONGEST_OUTPUT:
         raise OutputUnreadable(
@@ -340,7 +341,7 @@ def _text(file: BinaryIO, what: str) -> str:
 
 
 def _is_at_ends(target: str) -> bool:
-    """Return whether a mount of the manifest's own lies where containers are told of each other's ends."""
+    """Return whether the manifest mounts something at the path of `containers.json`."""
     return f"{os.path.normpath(target)}/".startswith(f"{ENDS_PATH}/")
 
 

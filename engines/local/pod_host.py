@@ -28,14 +28,14 @@ from engines.local.volumes import VolumeNotReady, VolumeRefused
 
 _NOT_READY = (ImageUnknown, EnvironmentNotReady, VolumeNotReady)
 _LOOPBACK = "127.0.0.1"
-# As Argo says it.
+# Argo's message.
 _DELETED = "pod deleted"
 _AT_ONCE = 2 * (os.cpu_count() or 1)
 _STEP_SECONDS = 0.1
 _FULL_SECONDS = 1.0
-# Long enough for the others of a pod to notice by themselves, and to say so.
+# Long enough for the pod's other containers to notice by themselves, and to log it.
 _FORSAKEN_SECONDS = 2.0
-# Of a long loop, between two looks at what has ended meanwhile: half a millisecond.
+# The turns of a long loop between two checks for ended pods: half a millisecond.
 _TURNS = 4
 
 
@@ -110,15 +110,15 @@ class PodHost:
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.number = 0
         self.live = 0
-        # Whether a pod of this Workflow asks for a mutex: then the first in the queue need not be the first to start.
+        # Whether a pod of this Workflow needs a mutex: then the first in the queue need not be the first to start.
         self.locked = False
         self.limit = int(machine.spec.get("parallelism") or 0)
         self.begun_at = self.next_start = self.full_until = 0.0
 
-    # What the machine asks
+    # Orders of the machine
 
     def carry_out(self) -> None:
-        """Do what the machine asks for until it asks for nothing more; of long loops a part."""
+        """Carry out the machine's actions until there are none; of long loops a part."""
         while True:
             actions = self.machine.take_actions(turns=_TURNS)
             for verb, what in actions:
@@ -127,7 +127,7 @@ class PodHost:
                 else:
                     self._stop(*what)
             self._start_waiting()
-            # A pod that waited and failed at its start is news too.
+            # A waiting pod that failed at its start is a change too.
             if self.machine.has_turns or not (actions or self.machine.has_news):
                 return
 
@@ -175,16 +175,16 @@ class PodHost:
             self.locks.want_nothing()
 
     def _wait_for_room(self, why: str) -> None:
-        """Say of the pods that wait why they do, and look again in a while."""
+        """Set the reason of all waiting pods, and try again later."""
         for node_id in self.queue:
-            self.machine.pods.pending(node_id, f"waiting for room: {why}")
+            self.machine.pods.pending(node_id, f"waiting for disk space: {why}")
         self.full_until = time.monotonic() + _FULL_SECONDS
         self._at(self.full_until, lambda: None)
 
     def _in_step(self) -> bool:
         """Return whether one more pod may start now.
 
-        Pods that end soon are done fastest few at a time; those that go on running don't hold the others up.
+        Short pods are fastest when few run at a time; long ones do not hold the others up.
         """
         if self.limit and self.live >= self.limit:
             return False
@@ -200,7 +200,7 @@ class PodHost:
 
     def _candidates(self) -> Iterator[tuple[str, _Pod]]:
         if self.queue and self.disk.free.is_short:
-            # What comes at the end is small, and a stop waits for it.
+            # Exit handlers are small, and a stop waits for them.
             yield from [(node_id, pod) for node_id, pod in self.queue.items() if pod.order.on_exit]
             if self.queue:
                 self._wait_for_room(self.disk.free.said())
@@ -231,7 +231,7 @@ class PodHost:
         self._follow(pod)
 
     def _put_back(self, pod: _Pod) -> None:
-        """Let a pod wait for which there was no room: it is not its fault."""
+        """Put a pod back into the queue that found no disk space."""
         self.locks.give_back(pod.order.node_id, keep_place=False)
         self.queue[pod.order.node_id] = pod
         self.queue.move_to_end(pod.order.node_id, last=False)
@@ -264,7 +264,7 @@ class PodHost:
         self._follow(pod)
 
     def lose(self, node_id: str) -> None:
-        """End a pod as if somebody had deleted it: its containers get their grace, and its node is an error."""
+        """End a pod as if somebody had deleted it: its containers get their grace time, and its node becomes Error."""
         pod = self.pods.get(node_id)
         if pod is None or not pod.started or pod.lost:
             return
@@ -273,7 +273,7 @@ class PodHost:
         self._follow(pod)
 
     def evict(self, node_id: str, message: str) -> None:
-        """End a pod that takes more of the disk than it may, at once, as a kubelet does."""
+        """End a pod that uses more of the disk than it may, at once, as a kubelet does."""
         pod = self.pods.get(node_id)
         if pod is None or not pod.started or pod.evicted:
             return
@@ -282,10 +282,10 @@ class PodHost:
         self._signal(pod, signal.SIGKILL)
         self._follow(pod)
 
-    # What happens to running pods
+    # Events of running pods
 
     def ended(self, end: ContainerExit) -> None:
-        """Take notice of a container's end."""
+        """Handle a container's end."""
         node_id, name = end.container.split("/", 1) if self.world else (end.pod, end.container)
         pod = self.pods.get(node_id)
         if pod is None:
@@ -300,7 +300,7 @@ class PodHost:
         self._follow(pod)
 
     def _follow(self, pod: _Pod) -> None:
-        """Start and end what the pod's machine says."""
+        """Start and end the containers that the pod's machine names."""
         node_id, machine = pod.order.node_id, pod.machine
         starting, machine.to_start = machine.to_start, []
         for container in starting:
@@ -416,13 +416,13 @@ class PodHost:
         self.machine.pods.done(node_id, outcome)
 
     def _forget(self, pod: _Pod) -> None:
-        """Let go of a pod's containers where the world that they ran in goes on."""
+        """Release a pod's containers where their shared world goes on."""
         names = [*pod.machine.containers, *([pod.probe.name] if pod.probe is not None else [])]
         for name in names:
             self.runner.forget(self.world, self._run_name(pod, name))
 
     def abandon(self) -> None:
-        """Kill every pod without an outcome; whoever takes the Workflow up again runs them from their beginning."""
+        """Kill every pod without an outcome; a supervisor that continues the Workflow starts them again."""
         self.runner.close_all()
         for node_id, pod in self.pods.items():
             if pod.started:
@@ -437,7 +437,7 @@ class PodHost:
         heapq.heappush(self.timers, (when, self.number, action))
 
     def tick(self) -> None:
-        """Do what time has come for (monotonic seconds)."""
+        """Do what is due (monotonic seconds)."""
         while self.timers and self.timers[0][0] <= time.monotonic():
             heapq.heappop(self.timers)[2]()
 

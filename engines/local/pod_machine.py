@@ -1,4 +1,4 @@
-"""The order in which one pod's containers run, and what their ends make of the pod. No input or output.
+"""The order in which a pod's containers run, and the pod's phase by their ends. No input or output.
 
 As a kubelet and Argo's executor do it: init containers one after the other, then the main containers (those of a
 containerSet after what they depend on) beside the sidecars, which end with the last main container.
@@ -16,7 +16,7 @@ _SIGKILLED, _SIGTERMED, _DEPENDENCY_FAILED = 137, 143, 64
 
 
 class Container:
-    """One container of a pod and how it fares."""
+    """One container of a pod and its state."""
 
     __slots__ = ("code", "dependencies", "message", "name", "reason", "retries", "role", "spec", "state", "was_ended")
 
@@ -30,18 +30,18 @@ class Container:
         self.reason = ""
         self.message = ""
         self.retries = 0
-        # Whether it was told to end, so that its exit code says little.
+        # Whether it was told to end; its exit code then does not tell the cause.
         self.was_ended = False
 
     @property
     def said(self) -> str:
-        """What Argo says of this container's end in a pod's message."""
+        """Argo's text for this container's end in a pod's message."""
         text = f"{self.name}: {self.reason} (exit code {self.code})"
         return f"{text}: {self.message}" if self.message else text
 
 
 class PodMachine:
-    """One pod. Take what is to be started from `to_start`, what is to be ended when `ending` is set."""
+    """One pod. Containers to start are in `to_start`; with `ending` the running ones are to be ended."""
 
     def __init__(self, template: dict[str, Any]) -> None:
         self.containers: dict[str, Container] = {}
@@ -63,7 +63,7 @@ class PodMachine:
         self.retries = int(text_of(strategy.get("retries") or 0))
         self.retry_after = seconds_of(strategy.get("duration") or 0)
         self.in_set = bool(container_set)
-        # Containers of a set whose end no node tells yet.
+        # Containers of a set whose end no node shows yet.
         self.changed = self.in_set
 
     def _add(self, role: str, spec: dict[str, Any], name: str) -> None:
@@ -75,11 +75,11 @@ class PodMachine:
         return self._by_role[role]
 
     def begin(self) -> None:
-        """Start the first init container, or everything that waits for nothing."""
+        """Start the first init container, or all containers without dependencies."""
         self._advance()
 
     def exited(self, name: str, code: int, reason: str, message: str) -> None:
-        """Take notice of a container's end."""
+        """Handle a container's end."""
         container = self.containers[name]
         container.state, container.code, container.reason, container.message = "ended", code, reason, message
         container.was_ended = self.ending
@@ -92,7 +92,7 @@ class PodMachine:
         self._advance()
 
     def end(self) -> None:
-        """Start nothing more; what runs is to be ended."""
+        """Start nothing more; running containers are to be ended."""
         self.ending = True
         self.to_start.clear()
         for container in self.containers.values():
@@ -133,7 +133,7 @@ class PodMachine:
 
     @property
     def forsaken(self) -> bool:
-        """Whether containers of a set run for nobody: `main` has failed, or where no container is it, one of them."""
+        """Whether the containers of a set run in vain: `main` has failed, or, without a `main`, one of them."""
         if not self.in_set or self.ending:
             return False
         mains = self.of("main")
@@ -160,7 +160,7 @@ class PodMachine:
 
     def verdict(self) -> tuple[str, str]:
         """Return the pod's phase and message as Argo infers them from its containers."""
-        # Of those that failed the first to say why is one that nobody had told to end.
+        # The cause is the first failed container that was not told to end.
         main = sorted(self.of("main"), key=lambda container: container.was_ended)
         order = self.of("init") + main + self.of("sidecar")
         for container in order:

@@ -1,8 +1,8 @@
-"""The seam between the local engine's interpreter and whatever runs one pod.
+"""The port between the local engine's interpreter and the runner of pods.
 
 The interpreter decides which container of which pod starts when; a `PodRunner` gives each container its processes,
 its view of the file system and, shared by the pod, its loopback network. `engines.local.processes` does so with Linux
-namespaces; a container runtime could take its place.
+namespaces; a container runtime could replace it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or directory of the host, seen at `target` inside a container; it exists before the start.
+    """A file or directory of the host, mounted at `target` inside a container; it exists before the start.
 
-    `source` is a path of the engine's or the operator's choice. `below`, if given, is a path within it that pods may
-    have had a hand in: it is looked up without following a link and without leaving `source` (`beneath.open_mount`).
-    With `as_owner` a container may do what the owner of what is mounted may; else it is anybody.
+    `source` is a path that the engine or the operator chooses. `below`, if given, is a path within it that pods may
+    have changed: it is looked up without following a link and without leaving `source` (`beneath.open_mount`).
+    With `as_owner` a container has the rights of the mount's owner; else those of others.
     """
 
     source: Path
@@ -44,12 +44,12 @@ class PodSpec:
 class ContainerSpec:
     """One process tree of a pod.
 
-    `argv[0]` is looked up on `env["PATH"]`; `hostname`, if given, is the variable HOSTNAME unless `env` has it. What it
-    writes is appended to `stdout` and `stderr`: files that are made, with the directory they lie in, when there is
+    `argv[0]` is looked up on `env["PATH"]`; `hostname`, if given, is the variable HOSTNAME unless `env` has it. Its
+    output is appended to `stdout` and `stderr`: files that are made, with their directory, when there is
     something to write. `private_paths` are directories (the working directory, `/tmp`, parents of output paths) that
-    this container may write without anybody else seeing it. `memory_limit_bytes` counts what the whole process tree
+    only this container sees what it writes there. `memory_limit_bytes` counts what the whole process tree
     holds. `file_size_limit_bytes` bounds every file that it writes (RLIMIT_FSIZE). Of each stream the first
-    `log_limit_bytes` are kept; what comes then is dropped, and the log says so. With `gathered` little output may lie
+    `log_limit_bytes` are kept; the rest is dropped, and the log says so. With `gathered` little output may lie
     together with that of other containers, in one file beside `stdout` (layout.GATHERED).
     """
 
@@ -83,7 +83,7 @@ class ContainerExit:
 
 
 class OutputEntry(NamedTuple):
-    """Something that a container left: `kind` is "file", "directory" or "link".
+    """An entry that a container left: `kind` is "file", "directory" or "link".
 
     `name` is relative to the path that was asked for, "" for that itself; parents come first. `descriptor` is open for
     reading a file until the next entry is asked for. `mode` are the permission bits, `target` is where a link leads.
@@ -97,7 +97,7 @@ class OutputEntry(NamedTuple):
 
 
 class OutputUnreadable(Exception):
-    """What lies at a path of a container cannot be handed out; the message names the path inside the container."""
+    """The content of a container's path cannot be read; the message names the path inside the container."""
 
 
 class PodRunner(ABC):
@@ -121,13 +121,13 @@ class PodRunner(ABC):
 
     @abstractmethod
     def read(self, pod_id: str, container: str, path: str) -> Iterator[OutputEntry]:
-        """Yield what a container that has ended left at `path`, as it sees it and with its own rights.
+        """Yield the entries at `path` of an ended container, in its own view and with its own rights.
 
-        Nothing is yielded where nothing lies, or where the container never ran. Raises OutputUnreadable.
+        Nothing is yielded where the path does not exist, or where the container never ran. Raises OutputUnreadable.
         """
 
     def storage(self, pod_id: str) -> Sequence[str]:
-        """Return the directories of the host in which lies what a pod writes beside its mounts, as far as is known."""
+        """Return the directories of the host with a pod's files outside of its mounts, as far as known."""
         return ()
 
     @abstractmethod
@@ -135,11 +135,11 @@ class PodRunner(ABC):
         """Return the containers that ended since the last call, without waiting."""
 
     def forget(self, pod_id: str, container: str) -> None:
-        """Let go of a container that has ended, in a pod that goes on: nothing of it is read any more."""
+        """Release an ended container of a pod that goes on: nothing of it is read any more."""
 
     @abstractmethod
     def close(self, pod_id: str) -> None:
-        """Kill whatever still runs in the pod and give its world back; its directory stays."""
+        """Kill all processes of the pod and release its world; its directory stays."""
 
     @abstractmethod
     def close_all(self) -> None:

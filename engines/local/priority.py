@@ -1,11 +1,11 @@
-"""Giving way: what runs for a Workflow leaves the processor to whoever answers people."""
+"""Lower the priority of Workflows, so that the processor serves callers first."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 
-# How much further pods give way than the controller, which their ends wait for and which may hold the database.
+# The niceness of pods above the controller's, which handles their ends and may hold the database.
 BEYOND_THE_CONTROLLER = 5
 
 
@@ -16,10 +16,10 @@ def give_way(niceness: int) -> None:
 
 
 def level_session(pid: int | str = "self") -> None:
-    """Have a session weigh what the niceness of its first process says, where it would weigh as much as any other.
+    """Give a session the niceness of its first process; by default all sessions weigh the same.
 
     With CONFIG_SCHED_AUTOGROUP the kernel shares processors out among sessions first, and niceness counts only within
-    one (sched(7), "The autogroup feature"). Not every kernel has it, and it takes only so many such wishes a second
+    one (sched(7), "The autogroup feature"). Not every kernel has it, and it accepts only a few such changes a second
     from users other than root.
     """
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""readinessProbe of a daemon: a small program run beside the container, in its network and view of the files."""
+"""readinessProbe of a daemon: a small program that runs beside the container, in its network and file view."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DEFAULT_PERIOD = 1.0
 
 
 class Probe:
-    """How to tell that a container is ready; without `argv` it is ready when it runs."""
+    """The probe of a container; without `argv` it is ready when it runs."""
 
     def __init__(self, container: str, argv: list[str], initial_delay: float, period: float) -> None:
         self.container = container
@@ -28,7 +28,7 @@ class Probe:
         self.period = period
 
     def applied_to(self, spec: ContainerSpec, directory: Path) -> ContainerSpec:
-        """Return the probe as a container beside the one it asks about."""
+        """Return the probe as a container beside the probed one."""
         return ContainerSpec(
             name=spec.name,
             argv=self.argv,

@@ -1,4 +1,4 @@
-"""Writes a Workflow's status where the engine reads it, seldom enough to cost little."""
+"""Write a Workflow's status for the engine, rarely enough to cost little."""
 
 # ruff: noqa: PTH108, PTH118
 
@@ -15,7 +15,7 @@ from engines.local.interpreter.machine import Machine
 _SHORTEST_INTERVAL = 0.08
 # A large status takes longer to write; at most this part of the time goes into writing.
 _SHARE = 0.05
-# Whoever watches takes as long to read it: so many nodes a second are enough to be told of.
+# Watches take as long to read it, so the number of published nodes per second is limited.
 _NODES_PER_SECOND = 1000
 # On a disk that is full.
 _AGAIN_SECONDS = 0.5
@@ -41,9 +41,9 @@ class Publisher:
         return 0.0 if self._machine.phase != self._phase else self._earliest
 
     def publish(self) -> bool:
-        """Write the status now; return whether there was room on the disk, else it is due again.
+        """Write the status now; return False on a full disk, where it is due again.
 
-        There is room for the last one, kept ahead. Raises OSError for another reason.
+        The space for the last status is reserved. Raises OSError for other errors.
         """
         machine, began = self._machine, time.process_time()
         last = bool(machine.finished_at)
@@ -59,7 +59,7 @@ class Publisher:
         layout.wake_watchers(self._root, machine.workflow)
         if not last:
             self._keep_spare()
-        # Not what passes on the clock: on a busy machine that would put off the next news for seconds.
+        # Processor time, not wall time: on a busy machine that would delay the next status for seconds.
         spent = time.process_time() - began
         large = len(machine.store.nodes) / _NODES_PER_SECOND
         self._earliest = time.monotonic() + max(_SHORTEST_INTERVAL, spent / _SHARE, large)
@@ -83,17 +83,17 @@ class Publisher:
         if last:
             layout.write_last_json(self._path, status)
         else:
-            # A message may name a file that a pod has called by bytes that are no text.
+            # A message may quote a file name of a pod that is not valid UTF-8.
             self._length = layout.write_json(self._path, status, lenient=True)
 
     def _keep_spare(self) -> None:
-        # The last status says of every node how it ended.
+        # The last status has the end of every node.
         if self._length + self._length // 4 > self._spare:
             self._spare = max(2 * self._length, layout.SPARE_BYTES)
             layout.keep_spare(self._path, self._spare)
 
     def give_up_spare(self) -> None:
-        """Let the room for the last status be used for something else."""
+        """Release the space that is reserved for the last status."""
         self._spare = 0
         with contextlib.suppress(OSError):
             os.unlink(f"{self._path}.spare")

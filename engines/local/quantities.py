@@ -35,7 +35,7 @@ def bytes_of(quantity: Any) -> int:
         raise ValueError(f"'{text}' is not a quantity of bytes")
     count = float(number) * _UNITS[unit]
     if not count < _TOO_MANY:
-        raise ValueError(f"'{text}' is more bytes than there are")
+        raise ValueError(f"'{text}' is too large")
     return int(count)
 
 

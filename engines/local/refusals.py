@@ -1,7 +1,7 @@
-"""What of a manifest this engine would not run, said before anything runs: when a Schema is uploaded and at a POST.
+"""What this engine refuses of a manifest, reported before a run: at the upload of a Schema and at a POST.
 
-Beside the fields that it does not know these are the mistakes that Argo finds only when a Workflow begins: templates,
-steps and dependencies that are not there, and dependencies in a circle.
+These are unknown fields, and mistakes that Argo finds only when a Workflow starts: templates,
+steps and dependencies that do not exist, and circular dependencies.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Refusal = tuple[str, str]
 
 
 def refusals_of(manifest: Manifest, provided: Set[str] = frozenset()) -> list[Refusal]:
-    """Return what this engine refuses of a manifest, as JSON pointers (RFC 6901) and words.
+    """Return what this engine refuses of a manifest, as JSON pointers (RFC 6901) and messages.
 
-    `provided` are the names of parameters whose values only an execution will have.
+    `provided` are the names of parameters whose values only the execution knows.
     """
     try:
         ready = runnable(manifest, _NAME)
@@ -44,7 +44,7 @@ def refusals_of(manifest: Manifest, provided: Set[str] = frozenset()) -> list[Re
 
 
 def _check_spec(ready: dict[str, Any], provided: Set[str]) -> None:
-    """Check a spec as at its start, with something for every value that is not known yet."""
+    """Check a spec as at its start, with placeholders for unknown values."""
     arguments = ready["spec"].get("arguments") or {}
     declared = {one["name"]: one for one in arguments.get("parameters") or ()}
     known = [{"default": "", **one} for one in declared.values()]
@@ -90,7 +90,7 @@ def _steps(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _pointer_of(message: str, spec: dict[str, Any]) -> str:
-    """Return the pointer of the place that Argo's words name; of the spec where they name none."""
+    """Return the pointer of the place in Argo's message; that of the spec where it names none."""
     places = [*_WHERE.finditer(message)]
     if not places:
         field = re.match(r"spec\.(entrypoint|onExit|arguments)\b", message)
@@ -107,7 +107,7 @@ def _inner_of(template: dict[str, Any], found: re.Match[str]) -> str:
         names = [task["name"] for task in template["dag"]["tasks"]]
         return f"/dag/tasks/{names.index(found['task'])}" if found["task"] in names else "/dag/tasks"
     if found["step"]:
-        # Of two of a name the second is one too many.
+        # Of two with one name the second is wrong.
         names = [step["name"] for step in reversed(template["steps"][int(found["group"])])]
         last = len(names) - 1
         return f"/steps/{found['group']}/{last - names.index(found['step'])}" if found["step"] in names else "/steps"

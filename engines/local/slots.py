@@ -1,9 +1,9 @@
 """Locks that the supervisors of all Workflows share: places for running pods, and mutexes.
 
-A place is a lock on a file, held by an open descriptor, so that the kernel frees it with its holder. Whoever finds
-none free takes a ticket: a datagram socket in the queue's folder, whose name says since when it waits. Whoever frees
-a place wakes the oldest ticket; only the oldest may take. A place freed by a killed process wakes nobody: waiters look
-again after `RETRY_SECONDS`.
+A place is a lock on a file, held by an open descriptor, so that the kernel frees it with its holder. A process that
+finds no free place takes a ticket: a datagram socket in the queue's folder, whose name has its time. A process that
+frees a place wakes the oldest ticket; only the oldest may take. A place freed by a killed process wakes nobody:
+waiters look again after `RETRY_SECONDS`.
 """
 
 # ruff: noqa: PTH103, PTH118, PTH208
@@ -21,7 +21,7 @@ _WAKE = b"!"
 
 
 class Slots:
-    """A number of places in a folder."""
+    """A number of places, as files in a folder."""
 
     def __init__(self, directory: str, count: int) -> None:
         self.directory = directory
@@ -35,11 +35,11 @@ class Slots:
         self._address = f"/proc/self/fd/{self._queue}"
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when it is worth trying again, -1 when not waiting."""
+        """Return the descriptor that becomes readable when a place may be free, -1 when not waiting."""
         return -1 if self._ticket is None else self._ticket.fileno()
 
     def take(self) -> int | None:
-        """Return a place (a descriptor for `free`), or None and stand in the queue."""
+        """Return a place (a descriptor for `free`), or None and join the queue."""
         if self._ticket is not None:
             with contextlib.suppress(BlockingIOError):
                 while self._ticket.recv(16):
@@ -49,7 +49,7 @@ class Slots:
             return None
         place = self._try()
         if place is None:
-            # Standing in the queue first and looking again after misses no place freed in between.
+            # Joining the queue first and trying again misses no place that is freed in between.
             self._stand_in_queue()
             place = None if self._someone_before() else self._try()
         if place is not None:
@@ -57,16 +57,16 @@ class Slots:
         return place
 
     def free(self, place: int) -> None:
-        """Give a place back and wake whoever has waited longest."""
+        """Give a place back and wake the oldest ticket."""
         os.close(place)
         self._wake_first()
 
     def others_wait(self) -> bool:
-        """Return whether another process stands in the queue."""
+        """Return whether another process waits in the queue."""
         return any(name != self._ticket_name for name in os.listdir(self._queue))
 
     def leave_queue(self) -> None:
-        """Wait no longer."""
+        """Leave the queue."""
         if self._ticket is not None:
             self._ticket.close()
             self._ticket = None
@@ -76,7 +76,7 @@ class Slots:
             self._wake_first()
 
     def close(self) -> None:
-        """Leave the queue and let go of the folder."""
+        """Leave the queue and close the folder."""
         self.leave_queue()
         os.close(self._queue)
 

@@ -19,18 +19,18 @@ from engines.local.options import PROJECT
 _LOCK_DESCRIPTOR = 3
 _NURSERY = "engines.local.nursery"
 _KEEP_SECONDS = 20.0
-# Its first act is to say who it is: from then on a free lock means that it has died.
+# It first writes its pid: from then on a free lock means that it has died.
 _SAY_WHO = f"os.write({_LOCK_DESCRIPTOR},b'%d\\n'%os.getpid());os.set_inheritable({_LOCK_DESCRIPTOR},False);"
 _START = (
     "sys.path.insert(0,sys.argv[1]);sys.path.extend({libraries!r});import importlib;"
     "sys.exit(importlib.import_module(sys.argv[2]).main(sys.argv[3:]))"
 )
-# What reading conditions and expressions needs; with all packages Python would start several times slower.
+# The packages for conditions and expressions; with all packages Python would start several times slower.
 _PACKAGES = ("lark", "re2")
 
 
 def spawn(module: str, arguments: list[str], log: Path, lock: int | None = None) -> int:
-    """Start `module.main(arguments)` as a process of its own session, with a lock if it gets one; return its pid."""
+    """Start `module.main(arguments)` as a process of its own session, with a lock if one is given; return its pid."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     actions: list[tuple[Any, ...]] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -53,25 +53,25 @@ def spawn(module: str, arguments: list[str], log: Path, lock: int | None = None)
 
 @functools.cache
 def _libraries() -> list[str]:
-    """Return the directories in which the packages lie."""
+    """Return the directories of the packages."""
     found = (importlib.util.find_spec(name) for name in _PACKAGES)
     return [*dict.fromkeys(str(Path(spec.origin).parent.parent) for spec in found if spec and spec.origin)]
 
 
 class Reaper:
-    """Takes notice of the ends of processes that this one started."""
+    """Reaps processes that this one started."""
 
     def __init__(self) -> None:
         self._children: list[int] = []
         self._lock = threading.Lock()
 
     def add(self, pid: int) -> None:
-        """Remember a child."""
+        """Add a child."""
         with self._lock:
             self._children.append(pid)
 
     def reap(self) -> None:
-        """Forget the children that have ended."""
+        """Reap the children that have ended."""
         with self._lock:
             left = []
             for pid in self._children:
@@ -82,7 +82,7 @@ class Reaper:
 
 
 class NurseryKeeper:
-    """Sees to it that a nursery of this very code serves an engine's folder."""
+    """Keeps a nursery of this same code running for an engine's folder."""
 
     def __init__(self, root: Path, reaper: Reaper) -> None:
         self._root = root
@@ -92,7 +92,7 @@ class NurseryKeeper:
         self._lock = threading.Lock()
 
     def keep(self) -> None:
-        """Start a nursery if none listens; looked at every now and then."""
+        """Start a nursery if none listens; checked from time to time."""
         with self._lock:
             if self._looked and time.monotonic() - self._looked < _KEEP_SECONDS:
                 return
@@ -106,7 +106,7 @@ class NurseryKeeper:
 
 
 def _fingerprint() -> str:
-    """Return what changes with the code of the engine and with the Python that runs it."""
+    """Return a text that changes with the engine's code and with the Python version."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
     stamps = [sys.executable, *(f"{path}:{path.stat().st_mtime_ns}" for path in files)]
     return hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:16]

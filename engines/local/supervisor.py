@@ -1,4 +1,4 @@
-"""The process that runs one Workflow, from its folder to its end. See `layout.py` for the files.
+"""The process that runs one Workflow until its end. See `layout.py` for the files.
 
 It must start within milliseconds: standard library only, and little of that.
 """
@@ -43,7 +43,7 @@ _DESCRIPTORS = 1 << 15
 
 
 class Deleted(Exception):
-    """The Workflow is wished away."""
+    """The Workflow is to be deleted."""
 
 
 class Paused(Exception):
@@ -51,7 +51,7 @@ class Paused(Exception):
 
 
 class DiskFull(Exception):
-    """The run has to end because of what it takes of the disk."""
+    """The run has to end because of its disk space."""
 
 
 class Supervisor:
@@ -70,7 +70,7 @@ class Supervisor:
         )
         manifest = order["manifest"]
         wall, monotonic = time.time(), time.monotonic()
-        # The time of the event that is being told again, while a Workflow is taken up.
+        # The time of the replayed event, while a Workflow is continued.
         self.told_at: float | None = None
         self.journal = Journal(self.directory)
         self.namespace = manifest["metadata"].get("namespace") or "default"
@@ -89,7 +89,7 @@ class Supervisor:
         self.poller = select.poll()
         self.heard: list[int] = []
         self.told_to_leave = False
-        # Wishes that came by a message alone, for want of room, and those that came by both.
+        # Wishes that came only by a message, on a full disk, and those that came by both.
         self.messages: set[str] = set()
         self.resumed: set[str] = set()
 
@@ -97,7 +97,7 @@ class Supervisor:
         options, order, namespace = self.options, self.order, self.namespace
         manifest = order["manifest"]
         secrets = layout.read_json(os.path.join(self.directory, layout.SECRETS)) or {}
-        # What a supervisor before this one left behind.
+        # The journal of an earlier supervisor.
         self._remove(layout.PODS)
         shop = Shop(
             directory=self.directory,
@@ -156,7 +156,7 @@ class Supervisor:
             except CallError as error:
                 self._give_up("Error", str(error))
             except Exception as error:
-                # A log on a disk that is full must not keep the pods from their end.
+                # A failing log on a full disk must not keep the pods running.
                 with contextlib.suppress(OSError):
                     traceback.print_exc()
                 self._give_up("Error", f"the local engine failed: {error!r}")
@@ -175,7 +175,7 @@ class Supervisor:
         wanted = locks_of(machine.spec.get("synchronization"), machine.config_maps)
         while not machine.strategy:
             if self.disk.free.is_short:
-                message = f"waiting for room: {self.disk.free.said()}"
+                message = f"waiting for disk space: {self.disk.free.said()}"
             elif wanted and not self.locks.take_all("workflow", wanted):
                 message = self.locks.said_of(wanted[0])
             else:
@@ -199,7 +199,7 @@ class Supervisor:
         return True
 
     def _take_up(self) -> None:
-        """Tell the machine what it was told before, each event at its time, and leave to the host what is open."""
+        """Replay the journal to the machine, each event at its time, and give open pods to the host."""
         machine, open_actions = self.machine, dict[str, list[tuple[str, Any]]]()
         for entry in self.journal.past:
             self.told_at, kind = entry[0], entry[1]
@@ -236,8 +236,8 @@ class Supervisor:
                 os.unlink(path)
 
     def _leave(self) -> None:
-        """Go, with all pods, and leave word that this was wished."""
-        # What pods have written goes first: on a disk that is full there is room then.
+        """End, with all pods, and note that the Workflow is to be continued."""
+        # Files of pods are removed first: this makes space on a full disk.
         if self.host is not None:
             self.host.abandon()
         self._remove(layout.SANDBOXES)
@@ -270,7 +270,7 @@ class Supervisor:
             self.machine.tick()
 
     def _look_after_disk(self) -> None:
-        """Take out the pods that take more of the disk than they may. Raises `DiskFull` when the run does."""
+        """End the pods that use more of the disk than they may. Raises `DiskFull` when the run does."""
         disk, host = self.disk, self.host
         disk.look(busy=host is not None and host.live > 0)
         self._heed_limit()
@@ -300,7 +300,7 @@ class Supervisor:
         return max(timeout, 0.0)
 
     def _wait(self, timeout: float) -> None:
-        """Sleep until something happens, and take it in."""
+        """Wait for events, and handle them."""
         queued = self.locks.filenos()
         runner = None if self.host is None else self.host.runner
         own = self.control.fileno() if runner is None else runner.fileno()
@@ -342,7 +342,7 @@ class Supervisor:
     def _resume(self, wish: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self.wishes, wish))
-        # One that lay there is told by a message as well.
+        # A stored wish also comes as a message.
         if wish not in self.resumed:
             self.resumed.add(wish)
             self.journal.write(self.machine.now(), RESUME)
@@ -373,14 +373,14 @@ class Supervisor:
         self.locks.want_nothing()
 
     def _publish_last(self) -> None:
-        """Write the last status as soon as there is room. Raises `Deleted` when nobody wants it any more."""
+        """Write the last status as soon as there is space. Raises `Deleted` when the Workflow is deleted."""
         while not self.publisher.publish():
             if _DELETE in os.listdir(self.wishes):
                 raise Deleted
             time.sleep(_AGAIN_SECONDS)
 
     def _close_pods(self) -> None:
-        """Kill all pods; whatever stays of their files must not keep the run from its end."""
+        """Kill all pods; remaining files must not keep the run from ending."""
         if self.host is not None:
             try:
                 self.host.runner.close_all()
@@ -396,7 +396,7 @@ class Supervisor:
             os.unlink(os.path.join(self.directory, layout.SECRETS))
 
     def _give_up(self, phase: str, message: str) -> None:
-        """End the run at once, and give back what it takes of the disk as far as that is needed."""
+        """End the run at once, and free its disk space as far as needed."""
         machine = self.machine
         self._close_pods()
         for name in (layout.SANDBOXES, layout.PODS, layout.CLAIMS):
@@ -416,7 +416,7 @@ class Supervisor:
 
 
 def _open_many_files() -> None:
-    """Take more descriptors than are usual: containers may have half of them (processes/container_init.py)."""
+    """Raise the limit of descriptors: containers may have half of them (processes/container_init.py)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

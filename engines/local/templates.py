@@ -24,7 +24,7 @@ def patched(template: Template) -> Template:
 
 
 def joined_patch(first: dict[str, Any] | None, second: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return two parsed patches as one, of which the second is laid over what the first has made."""
+    """Return two parsed patches as one; the second is applied after the first."""
     joined: dict[str, Any] | None = _merged(first, second) if first and second else first or second
     return joined
 
@@ -45,7 +45,7 @@ def _lay_over(template: Template, change: dict[str, Any]) -> None:
 
 
 def _merged(base: Any, change: Any) -> Any:
-    """Return a strategic merge: objects by key, lists of named things by name, all else replaced."""
+    """Return a strategic merge: objects by key, lists of named objects by name, all else replaced."""
     if isinstance(base, dict) and isinstance(change, dict):
         return {**base, **{key: _merged(base.get(key), value) for key, value in change.items()}}
     if isinstance(base, list) and isinstance(change, list) and all(isinstance(one, dict) for one in base + change):
@@ -57,7 +57,7 @@ def _merged(base: Any, change: Any) -> Any:
 
 
 def main_of(template: Template) -> dict[str, Any]:
-    """Return the one main container of a template that has no set of them."""
+    """Return the main container of a template without a containerSet."""
     main: dict[str, Any] = template["container"] if template.get("script") is None else template["script"]
     return main
 
@@ -76,7 +76,7 @@ def containers_of(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def volume_mounts(template: Template, role: str, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return all volume mounts of a container, with those of the set or of the mirrored main container."""
+    """Return all volume mounts of a container, with those of the containerSet or of the mirrored main container."""
     mounts = list(spec.get("volumeMounts") or ())
     if role == "main" and template.get("containerSet"):
         mounts += template["containerSet"].get("volumeMounts") or ()
@@ -88,7 +88,7 @@ def volume_mounts(template: Template, role: str, spec: Mapping[str, Any]) -> lis
 
 
 def mounted_twice(template: Template) -> str:
-    """Return what an API server says of a container that has two volumes at one path, or ''."""
+    """Return the API server's message for a container with two volumes at one path, or ''."""
     shared = (template.get("containerSet") or {}).get("volumeMounts") or ()
     for role, spec in containers_of(template):
         seen: set[str] = set()
@@ -108,7 +108,7 @@ def used_volumes(template: Template) -> set[str]:
 def place_for(template: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the name of the declared node that a pod goes to by its template, None when there is none.
 
-    Of those that fit its `nodeSelector` and `affinity` the one that the affinity prefers, else the first.
+    Among the nodes that match its `nodeSelector` and `affinity`, the preferred one, else the first.
     """
     selector = {str(key): str(value) for key, value in (template.get("nodeSelector") or {}).items()}
     affinity = (template.get("affinity") or {}).get("nodeAffinity") or {}
@@ -128,7 +128,7 @@ def place_for(template: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -
 
 
 def _meets(node: Mapping[str, Any], term: Mapping[str, Any]) -> bool:
-    """Return whether a node has all that a term asks for; one that asks for nothing fits none."""
+    """Return whether a node matches a term; an empty term matches none."""
     wanted = term.get("matchExpressions") or ()
     return bool(wanted) and all(_has(node["labels"], requirement) for requirement in wanted)
 
@@ -149,7 +149,7 @@ def _has(labels: Mapping[str, str], requirement: Mapping[str, Any]) -> bool:
 
 
 def unschedulable(count: int) -> str:
-    """Return what a scheduler says when none of so many nodes fits."""
+    """Return a scheduler's message when none of so many nodes matches."""
     return (
         f"Unschedulable: 0/{count} nodes are available: {count} node(s) didn't match Pod's node affinity/selector. "
         f"no new claims to deallocate, preemption: 0/{count} nodes are available: {count} Preemption is not helpful "

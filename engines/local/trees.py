@@ -1,6 +1,6 @@
-"""Trees of files that pods have made: how much of the disk they take, and taking them away.
+"""Trees of files that pods have made: measure and remove them.
 
-Pods make directories as deep as they like, close them to their owner, and move them about. Names are looked up below
+Pods make directories of any depth, deny access to their owner, and move them. Names are looked up below
 descriptors and links refused, so a tree that changes meanwhile leads nowhere else. Imported by the supervisor.
 """
 
@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-# What the smallest file takes of most file systems; a name without content takes an inode and its share of a directory.
+# The size of the smallest file on most file systems; an empty one takes an inode and a directory entry.
 ENTRY_BYTES = 4096
 DEEPEST = 200
 _LIFTED_AT = 48
@@ -25,7 +25,7 @@ Identity = tuple[int, int]
 
 
 class TooDeep(Exception):
-    """A tree has more levels than can be looked at."""
+    """A tree has more levels than can be walked."""
 
 
 def opened(name: str, parent: int | None = None) -> int:
@@ -42,11 +42,11 @@ def opened(name: str, parent: int | None = None) -> int:
 
 
 def measured(path: str, seen: set[Identity], least: int = ENTRY_BYTES) -> Iterator[int]:
-    """Yield, a piece at a time, the bytes that a tree takes of the disk; what is in `seen` counts as nothing.
+    """Yield, a piece at a time, the disk space of a tree; inodes in `seen` count as 0.
 
-    Each file and directory takes `least` at least.
+    Each file and directory counts at least `least` bytes.
 
-    Whoever takes the pieces may do something else between two. What is gone meanwhile is passed over. Raises `TooDeep`.
+    The caller may do other work between two pieces. Entries that are gone are skipped. Raises `TooDeep`.
     """
     try:
         top = opened(path)
@@ -105,7 +105,7 @@ def _size(found: os.stat_result, least: int) -> int:
 def remove(path: str) -> None:
     """Remove a tree, however deep; nothing happens when it is missing. Raises OSError when something stays.
 
-    It needs no room on the disk.
+    It needs no free disk space.
     """
     try:
         top = opened(path)
@@ -115,7 +115,7 @@ def remove(path: str) -> None:
         os.unlink(path)
         return
     try:
-        # What lies too deep is lifted to the top, and found there the next time.
+        # Entries that are too deep are moved to the top, and found there the next time.
         while _empty(top, top, 0):
             pass
     finally:
@@ -124,7 +124,7 @@ def remove(path: str) -> None:
 
 
 def _empty(directory: int, top: int, depth: int) -> bool:
-    """Take away what is in a directory; return whether some of it was lifted."""
+    """Remove the content of a directory; return whether an entry was moved up."""
     mode = os.fstat(directory).st_mode
     if mode & 0o700 != 0o700:
         os.fchmod(directory, 0o700)
@@ -132,7 +132,7 @@ def _empty(directory: int, top: int, depth: int) -> bool:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     lifted = False
     for name, is_directory in found:
-        # Somebody who is dying may take it away as well.
+        # A dying process may remove it as well.
         with contextlib.suppress(FileNotFoundError):
             if not is_directory:
                 os.unlink(name, dir_fd=directory)
@@ -143,7 +143,7 @@ def _empty(directory: int, top: int, depth: int) -> bool:
                 if depth < _LIFTED_AT:
                     lifted |= _remove_inner(name, directory, top, depth + 1)
                 else:
-                    # A directory gets another parent only where it may be written itself.
+                    # A directory can be moved only where it is writable itself.
                     inner = opened(name, directory)
                     os.fchmod(inner, 0o700)
                     os.close(inner)
@@ -163,6 +163,6 @@ def _remove_inner(name: str, directory: int, top: int, depth: int) -> bool:
 
 
 def remove_quietly(path: str) -> None:
-    """Remove a tree as far as that goes."""
+    """Remove a tree as far as possible."""
     with contextlib.suppress(OSError):
         remove(path)

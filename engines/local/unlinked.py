@@ -1,4 +1,4 @@
-"""Files that have no name any more and are open: no walk through a folder finds them.
+"""Open files without a name, which no walk through a folder finds.
 
 Imported by the supervisor: it must load fast.
 """
@@ -22,9 +22,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def unlinked(seen: set[Identity], device: int) -> Iterator[int]:
-    """Yield the bytes of files without a name that descendants of this process hold open, a process at a time.
+    """Yield the bytes of unnamed files that descendants of this process hold open, a process at a time.
 
-    Files in memory count only where the engine's folder itself lies there.
+    Files in memory count only where the engine's folder itself is in memory.
     """
     for pid in _descendants(os.getpid()):
         total = 0
@@ -55,7 +55,7 @@ def _is_in_memory(path: str) -> bool:
 
 
 def _descendants(pid: int) -> list[int]:
-    """Return the processes that a process has started, directly or not."""
+    """Return the descendants of a process."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
@@ -65,7 +65,7 @@ def _descendants(pid: int) -> list[int]:
         except OSError:
             continue
         try:
-            # pid (a name that may hold anything) state ppid …
+            # pid (any name) state ppid …
             children.setdefault(int(os.read(file, 4096).rpartition(b")")[2].split()[1]), []).append(int(name))
         except (OSError, ValueError, IndexError):
             pass

@@ -1,6 +1,7 @@
-"""Says before anything runs which manifests this engine cannot run, naming the first field, and readies the others.
+"""Refuse manifests that this engine cannot run, naming the first field, and prepare the others.
 
-What Argo accepts and fails later (`invalid spec: …`) passes here and fails the same way: see `interpreter/checks.py`.
+A manifest that Argo accepts and fails later (`invalid spec: …`) is accepted here and fails the same way: see
+`interpreter/checks.py`.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ _DEEPEST = 40
 
 
 def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
-    """Return a manifest as a supervisor runs it, under its name. Raises `ManifestRejected`."""
+    """Return a manifest prepared for a supervisor, under its name. Raises `ManifestRejected`."""
     _check_expressions(manifest, "", 0)
     _check_object(manifest, "workflow", "")
     spec = manifest.get("spec")
     if not isinstance(spec, dict):
-        raise ManifestRejected("a Workflow has a spec", "/spec")
+        raise ManifestRejected("a Workflow must have a spec", "/spec")
     if manifest.get("kind", "Workflow") != "Workflow":
-        raise ManifestRejected("only a Workflow can be run", "/kind")
+        raise ManifestRejected("must be Workflow", "/kind")
     names: set[str] = set()
     templates = []
     for index, template in enumerate(spec.get("templates") or ()):
         pointer = f"/spec/templates/{index}"
         if not isinstance(template.get("name"), str) or not template["name"]:
-            raise ManifestRejected("a template has a name", f"{pointer}/name")
+            raise ManifestRejected("a template must have a name", f"{pointer}/name")
         if template["name"] in names:
-            raise ManifestRejected(f"another template is named {template['name']}", f"{pointer}/name")
+            raise ManifestRejected(f"another template already has the name {template['name']}", f"{pointer}/name")
         names.add(template["name"])
         templates.append(_ready_template(template, pointer))
     ready = {**_ready_template(spec, "/spec"), "templates": templates}
@@ -63,7 +64,7 @@ def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
     metadata = manifest.get("metadata") or {}
     for key in ("labels", "annotations"):
         if metadata.get(key) is not None and not isinstance(metadata[key], dict):
-            raise ManifestRejected("an object is expected here", f"/metadata/{key}")
+            raise ManifestRejected("must be an object", f"/metadata/{key}")
     return {"metadata": {**metadata, "name": name}, "spec": ready}
 
 
@@ -71,7 +72,7 @@ def _check_expressions(value: Any, pointer: str, depth: int) -> None:
     if depth > _DEEPEST:
         raise ManifestRejected("the manifest is nested too deeply", pointer)
     if pointer == "/spec/arguments/parameters":
-        # What somebody typed may stand here, and is nothing but text.
+        # Values that users typed are plain text here.
         return
     if isinstance(value, str):
         for tag in tags_in(value):
@@ -87,12 +88,14 @@ def _check_expressions(value: Any, pointer: str, depth: int) -> None:
 
 
 def _check_expression(text: Any, pointer: str) -> None:
-    """Refuse an expression that nobody can work out; one with tags in it is read when they have values."""
+    """Refuse an expression that cannot be evaluated; one with tags is checked when they have values."""
     if is_tagged(text):
         return
-    problem = problem_of(text) if isinstance(text, str) else "it is no text"
+    problem = problem_of(text) if isinstance(text, str) else "it is not a string"
     if problem:
-        raise ManifestRejected(f"the expression {shown(text)} cannot be run by the local engine: {problem}", pointer)
+        raise ManifestRejected(
+            f"the expression {shown(text)} cannot be evaluated by the local engine: {problem}", pointer
+        )
 
 
 def _escaped(key: Any) -> str:
@@ -102,13 +105,13 @@ def _escaped(key: Any) -> str:
 def _check_object(value: Any, kind: str, pointer: str) -> None:
     """Refuse unknown fields of an object, and of the objects in it."""
     if not isinstance(value, dict):
-        raise ManifestRejected("an object is expected here", pointer)
+        raise ManifestRejected("must be an object", pointer)
     known = KINDS[kind]
     for key, item in value.items():
         if item is None:
             continue
         if key not in known:
-            raise ManifestRejected(f"{key} cannot be run by the local engine", f"{pointer}/{_escaped(key)}")
+            raise ManifestRejected(f"{key} is not supported by the local engine", f"{pointer}/{_escaped(key)}")
         _check_field(item, known[key], f"{pointer}/{_escaped(key)}")
     for key in REQUIRED.get(kind, ()):
         if value.get(key) is None:
@@ -125,25 +128,27 @@ def _check_field(value: Any, form: str, pointer: str) -> None:
         return
     if form == "hooks":
         if not isinstance(value, dict):
-            raise ManifestRejected("an object is expected here", pointer)
+            raise ManifestRejected("must be an object", pointer)
         for name, hook in value.items():
             _check_object(hook, "hook", f"{pointer}/{_escaped(name)}")
             if name != EXIT and not hook.get("expression"):
-                raise ManifestRejected("a hook that is not named exit has an expression", f"{pointer}/{_escaped(name)}")
+                raise ManifestRejected(
+                    "a hook that is not named exit must have an expression", f"{pointer}/{_escaped(name)}"
+                )
         return
     if form.startswith("["):
         if not isinstance(value, list):
-            raise ManifestRejected("a list is expected here", pointer)
+            raise ManifestRejected("must be a list", pointer)
         for index, item in enumerate(value):
             _check_field(item, form[1:-1], f"{pointer}/{index}")
         return
     if form == TEXT:
         if not isinstance(value, str):
-            raise ManifestRejected("a text is expected here", pointer)
+            raise ManifestRejected("must be a string", pointer)
         return
     if form == OBJECT:
         if not isinstance(value, dict):
-            raise ManifestRejected("an object is expected here", pointer)
+            raise ManifestRejected("must be an object", pointer)
         return
     _check_object(value, form, pointer)
 
@@ -161,21 +166,21 @@ def _check_duration(value: dict[str, Any], key: str, pointer: str) -> None:
 def _check_number(value: dict[str, Any], key: str, pointer: str) -> None:
     number = value.get(key)
     if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 0):
-        raise ManifestRejected(f"{key} is a whole number", f"{pointer}/{key}")
+        raise ManifestRejected(f"{key} must be a whole number", f"{pointer}/{key}")
 
 
 def _check_container_set(containers: dict[str, Any], pointer: str) -> None:
-    """Refuse containers that wait for nobody, or for each other."""
+    """Refuse containers that depend on an unknown container, or on each other."""
     waiting = {one["name"]: set(one.get("dependencies") or ()) for one in containers["containers"]}
     for index, one in enumerate(containers["containers"]):
         for number, name in enumerate(one.get("dependencies") or ()):
             if name not in waiting:
                 place = f"{pointer}/containers/{index}/dependencies/{number}"
-                raise ManifestRejected(f"no container of the set is named {name}", place)
+                raise ManifestRejected(f"the containerSet has no container named {name}", place)
     while waiting:
         free = [name for name, needed in waiting.items() if not needed & waiting.keys()]
         if not free:
-            raise ManifestRejected(f"{', '.join(waiting)} wait for each other", f"{pointer}/containers")
+            raise ManifestRejected(f"{', '.join(waiting)} depend on each other", f"{pointer}/containers")
         for name in free:
             del waiting[name]
 
@@ -186,24 +191,28 @@ def _check_template(template: dict[str, Any], pointer: str) -> None:
     _check_duration(template, "timeout", pointer)
     _check_outputs(template, pointer)
     if template.get("synchronization") and (template.get("steps") or template.get("dag")):
-        # Pods take locks; one that nobody takes would be worse than none.
-        raise ManifestRejected("steps and dag templates hold no locks here", f"{pointer}/synchronization")
+        # Only pods take locks; an ignored lock would be worse than none.
+        raise ManifestRejected(
+            "the local engine does not support locks of steps and dag templates", f"{pointer}/synchronization"
+        )
     for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or ()):
         if artifact.get("http"):
-            raise ManifestRejected("an artifact is sent to no address", f"{pointer}/outputs/artifacts/{index}/http")
+            raise ManifestRejected(
+                "the local engine does not send artifacts to a URL", f"{pointer}/outputs/artifacts/{index}/http"
+            )
         if not any(artifact.get(key) for key in ("path", "from", "fromExpression")):
-            raise ManifestRejected("an output artifact has a path", f"{pointer}/outputs/artifacts/{index}/path")
+            raise ManifestRejected("an output artifact must have a path", f"{pointer}/outputs/artifacts/{index}/path")
 
 
 def _check_outputs(template: dict[str, Any], pointer: str) -> None:
-    """Refuse expressions for outputs of a pod: only what is made of others has something to choose from."""
+    """Refuse expressions for outputs of a pod: only steps and dag templates have nodes to choose from."""
     if template.get("steps") or template.get("dag"):
         return
     outputs = template.get("outputs") or {}
     for index, parameter in enumerate(outputs.get("parameters") or ()):
         if (parameter.get("valueFrom") or {}).get("expression") is not None:
             place = f"{pointer}/outputs/parameters/{index}/valueFrom/expression"
-            raise ManifestRejected("an expression gives outputs of steps and dag templates alone", place)
+            raise ManifestRejected("only outputs of steps and dag templates may have an expression", place)
 
 
 def _check_container(container: dict[str, Any], pointer: str) -> None:
@@ -245,7 +254,7 @@ def _check_retry(strategy: dict[str, Any], pointer: str) -> None:
         _check_expression(strategy["expression"], f"{pointer}/expression")
     policy = strategy.get("retryPolicy")
     if policy and policy not in RETRY_POLICIES:
-        raise ManifestRejected(f"retryPolicy is one of {', '.join(RETRY_POLICIES)}", f"{pointer}/retryPolicy")
+        raise ManifestRejected(f"retryPolicy must be one of {', '.join(RETRY_POLICIES)}", f"{pointer}/retryPolicy")
     if not is_tagged(strategy.get("limit")):
         try:
             limit_of(strategy)
@@ -272,34 +281,34 @@ def _check_task(task: dict[str, Any], pointer: str) -> None:
 
 def _check_field_ref(reference: dict[str, Any], pointer: str) -> None:
     if reference.get("fieldPath") not in FIELD_PATHS:
-        raise ManifestRejected(f"fieldPath is one of {', '.join(FIELD_PATHS)}", f"{pointer}/fieldPath")
+        raise ManifestRejected(f"fieldPath must be one of {', '.join(FIELD_PATHS)}", f"{pointer}/fieldPath")
 
 
 def _check_volume(volume: dict[str, Any], pointer: str) -> None:
     kinds = [kind for kind in ("emptyDir", "configMap", "secret", "hostPath") if volume.get(kind) is not None]
     if len(kinds) != 1:
-        raise ManifestRejected("a volume is one of emptyDir, configMap, secret and hostPath", pointer)
+        raise ManifestRejected("a volume must be one of emptyDir, configMap, secret and hostPath", pointer)
 
 
 def _check_env_from(source: dict[str, Any], pointer: str) -> None:
     if (source.get("configMapRef") is None) == (source.get("secretRef") is None):
-        raise ManifestRejected("envFrom names a configMapRef or a secretRef", pointer)
+        raise ManifestRejected("envFrom must name a configMapRef or a secretRef", pointer)
 
 
 def _check_requirement(requirement: dict[str, Any], pointer: str) -> None:
     if requirement["operator"] not in NODE_OPERATORS:
-        raise ManifestRejected(f"operator is one of {', '.join(NODE_OPERATORS)}", f"{pointer}/operator")
+        raise ManifestRejected(f"operator must be one of {', '.join(NODE_OPERATORS)}", f"{pointer}/operator")
     values = requirement.get("values") or []
     if not isinstance(values, list):
-        raise ManifestRejected("a list is expected here", f"{pointer}/values")
+        raise ManifestRejected("must be a list", f"{pointer}/values")
     if bool(values) == requirement["operator"].endswith(("Exists", "Exist")):
         some = "no" if values else "some"
-        raise ManifestRejected(f"the operator {requirement['operator']} has {some} values", f"{pointer}/values")
+        raise ManifestRejected(f"the operator {requirement['operator']} must have {some} values", f"{pointer}/values")
 
 
 def _check_preferred(term: dict[str, Any], pointer: str) -> None:
     if not isinstance(term["weight"], int):
-        raise ManifestRejected("weight is a number", f"{pointer}/weight")
+        raise ManifestRejected("weight must be a number", f"{pointer}/weight")
 
 
 def _check_memoize(memoize: dict[str, Any], pointer: str) -> None:
@@ -336,7 +345,7 @@ _CHECKS = {
 
 
 def _ready_template(template: dict[str, Any], pointer: str) -> dict[str, Any]:
-    """Return a template whose podSpecPatch is a structure: tags are replaced inside it only when it runs."""
+    """Return a template with a parsed podSpecPatch: tags are replaced inside it only when it runs."""
     text = template.get("podSpecPatch")
     if not text:
         return template
@@ -368,5 +377,5 @@ def _parsed_patch(text: Any, pointer: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ManifestRejected(f"podSpecPatch cannot be read: {error}", pointer) from error
     if not isinstance(patch, dict):
-        raise ManifestRejected("podSpecPatch is a JSON or YAML object", pointer)
+        raise ManifestRejected("podSpecPatch must be a JSON or YAML object", pointer)
     return cast("dict[str, Any]", show(patch))

@@ -17,7 +17,7 @@ from engines.local.pods import Mount
 from engines.local.quantities import bytes_of
 
 KINDS = ("emptyDir", "configMap", "secret", "hostPath")
-# What a volumeClaimTemplate becomes: the number of a folder that all pods of the Workflow share. No manifest has it.
+# A volumeClaimTemplate as a volume: the number of a folder that all pods of the Workflow share. No manifest has it.
 WORKFLOW_CLAIM = "workflow claim"
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_TO_ALL = 0o777
@@ -30,11 +30,11 @@ class VolumeNotReady(Exception):
 
 
 class VolumeRefused(Exception):
-    """A volume that this engine never gives."""
+    """A volume that this engine refuses."""
 
 
 class HostPaths(NamedTuple):
-    """What of the host may be mounted: `allowed` directories, `writable` ones among them, and what is `hidden`."""
+    """The paths of the host that may be mounted: `allowed`, `writable` ones among them, except `hidden` ones."""
 
     allowed: Sequence[str] = ()
     writable: Sequence[str] = ()
@@ -42,7 +42,7 @@ class HostPaths(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A volume that is there: `below` in the directory `source`; `limit` is (bytes, as the manifest says it)."""
+    """A ready volume: `below` in the directory `source`; `limit` is (bytes, the manifest's text)."""
 
     source: str
     below: str
@@ -64,7 +64,7 @@ class Volumes:
         declared = {volume["name"]: volume for volume in template.get("volumes") or ()}
         for name in sorted(used):
             if name not in declared:
-                raise VolumeRefused(f'volumeMount "{name}": no volume has that name')
+                raise VolumeRefused(f'volumeMount "{name}": no volume has this name')
             self._check_one(declared[name])
 
     def _check_one(self, volume: dict[str, Any]) -> None:
@@ -107,15 +107,15 @@ class Volumes:
             for name, text in (texts or {}).items():
                 beneath.make_file(own, parts_of(name), text.encode(), 0o644)
         except FileExistsError as error:
-            raise VolumeRefused(f'volume "{volume["name"]}": two of its items are one file') from error
+            raise VolumeRefused(f'volume "{volume["name"]}": two of its items have the same path') from error
         except NotADirectoryError as error:
-            raise VolumeRefused(f'volume "{volume["name"]}": one of its items is a file and a directory') from error
+            raise VolumeRefused(f'volume "{volume["name"]}": the path of one item is a directory of another') from error
         finally:
             os.close(own)
         return Made(path, "", read_only=texts is not None, limit=_limit_of(volume) if texts is None else None)
 
     def _claim(self, number: str) -> Made:
-        """Return the folder of a claim, made for the first pod that asks for it."""
+        """Return the folder of a claim, made for the first pod that uses it."""
         os.makedirs(self.claims, exist_ok=True)
         folder = os.open(self.claims, _FOLDER)
         try:
@@ -173,14 +173,14 @@ class Volumes:
                 "option hostpath_allow names"
             )
         for hidden in map(os.path.realpath, self.host.hidden):
-            # Where the operator has named a directory within what is hidden, he means it.
+            # A directory within a hidden one is allowed where the operator names it.
             if _within(hidden, real) or (_within(real, hidden) and not (_within(root, hidden) and root != hidden)):
-                raise VolumeRefused(f'volume "{name}": hostPath {wanted} would show what pods may not see')
+                raise VolumeRefused(f'volume "{name}": hostPath {wanted} would show files that pods may not see')
         return root
 
     @staticmethod
     def _look_at(root: str, below: str, kind: str, *, create: bool) -> None:
-        """See that what a hostPath names is there, and make it where that is asked for and allowed. Raises OSError."""
+        """Check that a hostPath exists, and make it where its type asks for that and it is allowed. Raises OSError."""
         folder = os.open(root, _FOLDER)
         try:
             try:
@@ -205,7 +205,7 @@ class Volumes:
 
 
 def _is_host_path(volume: Mapping[str, Any]) -> bool:
-    # One whose path is empty once rendered is an emptyDir.
+    # A hostPath that is empty after rendering is an emptyDir.
     return volume.get("hostPath") is not None and bool(volume["hostPath"].get("path"))
 
 
@@ -222,8 +222,8 @@ def _within(path: str, directory: str) -> bool:
 def mounts_of(volume_mounts: Sequence[dict[str, Any]], made: Mapping[str, Made]) -> list[Mount]:
     """Return a container's mounts of volumes that are made; a subPath that is missing is made in a writable one.
 
-    What `below` a mount's source is looked up again by whoever mounts it, for a pod may move things in between.
-    Raises `VolumeRefused` for a subPath that is missing in a read-only volume, or that a link is part of.
+    `below` is looked up again when it is mounted, since a pod may move entries in between.
+    Raises `VolumeRefused` for a subPath that is missing in a read-only volume, or that has a link in it.
     """
     mounts = []
     for wanted in volume_mounts:

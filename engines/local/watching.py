@@ -1,4 +1,4 @@
-"""A watch of the engine's folder: woken by datagrams from supervisors, and looking around by itself now and then."""
+"""A watch of the engine's folder: woken by datagrams from supervisors, and polling from time to time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OVERLAP_NS = 2_000_000_000
 
 
 class Cursor:
-    """How far a watch has come: the newest stamp seen, and the versions of what was stamped shortly before it."""
+    """The position of a watch: the newest stamp seen, and the versions of changes stamped shortly before it."""
 
     def __init__(self, text: str = "") -> None:
         stamp, recent = json.loads(text) if text else (0, {})
@@ -36,7 +36,7 @@ class Cursor:
         return seen is not None and seen[1] == _mark(record, deleted)
 
     def take(self, record: Record, deleted: bool) -> str:
-        """Take notice of a change and return the cursor as text."""
+        """Add a change and return the cursor as text."""
         self.stamp = max(self.stamp, record["stamp"])
         self.recent[record["name"]] = (record["stamp"], _mark(record, deleted))
         oldest = self.stamp - _OVERLAP_NS
@@ -50,7 +50,7 @@ def _listener(directory: str, name: str) -> socket.socket:
     except OSError as error:
         if not layout.is_full(error):
             raise
-        # Nobody can wake it; it looks around by itself.
+        # Nothing can wake it; it polls.
         return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
 
@@ -59,7 +59,7 @@ def _mark(record: Record, deleted: bool) -> str:
 
 
 class Watch:
-    """One watch, from `since` on; `tend` is called at every look around."""
+    """One watch, from `since` on; `tend` is called at every poll."""
 
     def __init__(self, folder: Folder, since: str, tend: Callable[[], None] = lambda: None) -> None:
         self._folder = folder
@@ -72,7 +72,7 @@ class Watch:
         self._woken: set[str] = set()
 
     def events(self, timeout_seconds: float) -> Iterator[WorkflowEvent]:
-        """Yield changes until the time is over."""
+        """Yield changes until the time-out."""
         until = time.monotonic() + timeout_seconds
         directory = str(self._folder.root / layout.WATCHERS)
         name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"

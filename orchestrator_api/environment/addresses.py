@@ -1,4 +1,4 @@
-"""Addresses with a password in them: the database's, and the object store's. No message holds anything of one."""
+"""Addresses that contain a password: of the database and of the object store. No message quotes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POSTGRES, SQLITE = "django.db.backends.postgresql", "django.db.backends.sqlite3"
 ENGINES = {"postgresql": POSTGRES, "sqlite3": SQLITE}
 _SCHEMES = {"postgres", "postgresql", "psql", "pgsql", "sqlite"}
 _PORTS = re.compile(r"([0-9]{1,5}(,[0-9]{1,5})*)?")
-# Options of django-storages that are texts, and those that the rest of the address says:
+# Options of django-storages that are strings, and those that the rest of the address gives:
 # https://django-storages.readthedocs.io/en/latest/backends/amazon-S3.html
 _SAID_BY_QUERY = (
     *("endpoint_url", "region_name", "addressing_style", "signature_version"),
@@ -51,14 +51,14 @@ def database_from_url(value: str) -> dict[str, Any]:
         found: dict[str, Any] = environ.Env.db_url_config(value)
     except (ValueError, IndexError, TypeError):
         # Its message may hold the password.
-        raise ValueError("it is no address; what separates its parts is written %2F in a password, and so on") from None
+        raise ValueError("it is not a valid URL; characters such as / are written %2F in a password") from None
     if not found.get("NAME") or urlsplit(value).fragment or not _PORTS.fullmatch(str(found.get("PORT", ""))):
-        raise ValueError("it names no database, or its password holds / ? # or @, which are written as %2F %3F %23 %40")
+        raise ValueError("it names no database, or its password holds / ? # or @: write them as %2F %3F %23 %40")
     return found
 
 
 def database_from_parts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Django's settings of a database whose parts have a variable each."""
+    """Return Django's settings of a database that is given by one variable for each part."""
     engine = ENGINES[values["DATABASE_ENGINE"]]
     if engine == SQLITE:
         return {"ENGINE": engine, "NAME": values["DATABASE_NAME"]}
@@ -66,7 +66,7 @@ def database_from_parts(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parts_that_differ(url: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
-    """Return the names of the variables that say something else than the database's address does."""
+    """Return the names of the variables that contradict the database's address."""
     said = {"DATABASE_ENGINE": url["ENGINE"], **{name: url.get(part, "") for name, part in PARTS.items()}}
     meant = {**values, "DATABASE_ENGINE": ENGINES.get(values.get("DATABASE_ENGINE", ""), said["DATABASE_ENGINE"])}
     return [name for name, value in meant.items() if name in said and str(value) != str(said[name])]

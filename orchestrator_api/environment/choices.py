@@ -1,4 +1,4 @@
-"""What follows from an environment before its settings are read, for processes that are to stay small."""
+"""Choices that are made before the settings are read, for processes that stay small."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 
 DEFAULT_DATA_DIR = Path(__file__).resolve().parent.parent.parent / "var"
 
-# Words for true, as installations of this kind write it, and some for false.
+# Words for true, as other installations of this kind write it, and some for false.
 TRUE = ("yes", "true", "t", "y", "1")
 FALSE = ("no", "false", "f", "n", "0", "off")
-# Set for processes whose parent has told already what there is to say of the settings.
+# Set for processes whose parent has already reported the warnings about settings.
 TOLD = "ORCHESTRATOR_SETTINGS_TOLD"
 
 
 def is_development(given: Mapping[str, str]) -> bool:
-    """Return whether DEBUG says so."""
+    """Return whether DEBUG is true."""
     return given.get("DEBUG", "").strip().lower() in TRUE
 
 
 def engine_of(given: Mapping[str, str]) -> str:
-    """Return the engine that new runs go to: the one named, else Argo where an installation's names speak of it."""
+    """Return the engine that new runs go to: the one that is named, else Argo where a variable for Argo is set."""
     names = ("ARGO_WORKFLOWS_NAMESPACE", "ARGO_WORKFLOWS_API_HOST")
     by_default = "argo" if any(given.get(name, "").strip() for name in names) else "local"
     return given.get("ENGINE", "").strip().lower() or by_default

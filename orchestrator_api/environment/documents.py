@@ -1,4 +1,4 @@
-"""Settings that are JSON: what is wrong with one, in words that hold its keys at most."""
+"""Settings that are JSON: the faults of one, in messages that quote only its keys."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def _claim_complaints(claims: dict[str, Any]) -> Iterator[str]:
             continue
         for path, claim in paths.items():
             if not path.startswith("/"):
-                yield f"{path!r} of {partner} is no path"
+                yield f"{path!r} of {partner} is not an absolute path"
             if not isinstance(claim, str) or not _CLAIM.fullmatch(claim):
-                yield f"{claim!r} of {partner} cannot be the name of a claim"
+                yield f"{claim!r} of {partner} is not a valid name of a claim"
 
 
 def _image_complaints(images: dict[str, Any]) -> Iterator[str]:
@@ -40,11 +40,11 @@ def _image_complaints(images: dict[str, Any]) -> Iterator[str]:
             continue
         for name, value in entry.items():
             if name not in _IMAGE_PARTS:
-                yield f"{name!r} of {pattern} is none of {', '.join(_IMAGE_PARTS)}"
+                yield f"{name!r} of {pattern} is not one of {', '.join(_IMAGE_PARTS)}"
             elif not isinstance(value, _IMAGE_PARTS[name]):
                 yield f"{name!r} of {pattern} is of the wrong type"
             elif isinstance(value, list) and not all(isinstance(each, str) for each in value):
-                yield f"{name!r} of {pattern} must hold texts"
+                yield f"{name!r} of {pattern} must hold strings"
 
 
 def _claims(value: str) -> dict[str, dict[str, str]]:

@@ -1,7 +1,7 @@
-"""The forms of values: what is expected of a variable's text, and what it is read as.
+"""The forms of values: which text of a variable is expected, and how it is read.
 
-A form's `read` raises ValueError; the message says what is wrong where `expected` alone does not, and holds nothing of
-the value, which may be a secret.
+A form's `read` raises ValueError; the message says what is wrong where `expected` alone does not. It quotes nothing
+of the value, which may be a secret.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _PORTS = range(1, 2**16)
 
 @dataclass(frozen=True)
 class Form:
-    """What a value has to look like, in words, and how it is read. A secret one is never shown."""
+    """How a value has to look, in words, and how it is read. A secret is never shown."""
 
     expected: str
     read: Callable[[str], Any]
@@ -179,7 +179,7 @@ def _level(value: str) -> str:
 
 
 def _words(value: str) -> str:
-    """Return options as they are. Raises ValueError for quotes that do not end."""
+    """Return options as they are. Raises ValueError for an unclosed quote."""
     shlex.split(_line(value))
     return value
 
@@ -202,7 +202,7 @@ def _flag(value: str) -> bool:
 
 
 def _development(value: str) -> bool:
-    """Return what installations mean by a word: true for a few, false for any other."""
+    """Return a word as a boolean: true for a few words, false for any other."""
     return value.strip().lower() in TRUE
 
 
@@ -232,11 +232,11 @@ def _read_file(path: str) -> str:
     except OSError as error:
         raise ValueError(error.strerror) from error
     except UnicodeDecodeError as error:
-        raise ValueError("it is no text") from error
+        raise ValueError("it is not UTF-8") from error
 
 
 def _kubeconfig(value: str) -> str:
-    """Return paths of which one at least can be read, as the Kubernetes client takes them."""
+    """Return paths of which at least one can be read, as the Kubernetes client takes them."""
     if value and not any(os.access(Path(path).expanduser(), os.R_OK) for path in value.split(os.pathsep) if path):
         raise ValueError
     return value
@@ -260,7 +260,7 @@ def _certificates(path: str) -> str:
 
 
 def _folder(value: str) -> str:
-    """Return a folder's absolute path; it is there and can be written to, or can be made."""
+    """Return a folder's absolute path; it exists and is writable, or can be made."""
     if not value.strip():
         raise ValueError("it is empty")
     path = Path(_line(value)).absolute()
@@ -269,9 +269,9 @@ def _folder(value: str) -> str:
     except OSError as error:
         raise ValueError(error.strerror) from error
     if not there.is_dir():
-        raise ValueError(f"{there} is no folder")
+        raise ValueError(f"{there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"{there} cannot be written to")
+        raise ValueError(f"{there} is not writable")
     return str(path)
 
 
@@ -308,7 +308,7 @@ def _origin(part: str) -> str:
 
 
 FLAG = Form("true or false", _flag)
-DEVELOPMENT = Form(f"one of {', '.join(TRUE)}; anything else is false", _development)
+DEVELOPMENT = Form(f"one of {', '.join(TRUE)}; any other value is false", _development)
 LEVEL = Form(one_of(LEVELS).expected, _level)
 PORT = whole(1, _PORTS[-1])
 HOST_PORT = Form("host:port", host_port)
@@ -317,19 +317,19 @@ HOST_PORTS = listed(host_port, "host:port")
 OPTIONS = Form("options of gunicorn, such as `--workers 2`", _words)
 BIND = Form("host:port, `unix:` and a path, or `fd://` and a number", _bind)
 NETWORKS = Form("addresses or ranges like 10.4.0.0/16, separated by commas", _networks)
-CERTIFICATES = Form("the path of a file of certificates (PEM)", _certificates)
+CERTIFICATES = Form("the path of a PEM file with certificates", _certificates)
 CERTIFICATE_FILE = Form(CERTIFICATES.expected, _certificate_file)
 KUBECONFIG = Form("the path of a kubeconfig that can be read", _kubeconfig)
-FOLDER = Form("the path of a folder that can be written to", _folder)
+FOLDER = Form("the path of a writable folder", _folder)
 PLACE = Form("the path of a folder", _place)
 PATHS = listed(_absolute_path, "absolute paths")
-IMAGES = listed(_image_pattern, "images as registry/name:tag, with `*` behind the last slash only")
+IMAGES = listed(_image_pattern, "images as registry/name:tag, with `*` only behind the last slash")
 ORIGINS = listed(_origin, "origins with scheme, such as https://orchestrator.example")
 OBJECTS = names("exact names of objects in Kubernetes", _OBJECT)
 OBJECT = matching(_OBJECT, "the name of an object in Kubernetes")
 NAMESPACE = matching(_NAMESPACE, "the name of a namespace")
 INSTANCE = Form(f"the value of a label in Kubernetes, not {PREPARING}", _instance)
-REPLICAS = Form("a whole number from 1, or -1", _replicas)
+REPLICAS = Form("-1 or a whole number from 1", _replicas)
 LABEL_KEY = Form("the key of a label in Kubernetes", lambda value: _needed(_LABEL_KEY, value))
 LABEL_VALUE = Form("the value of a label in Kubernetes", lambda value: _needed(LABEL, value))
 TAG = Form("an image's tag", lambda value: _needed(_TAG, value))
@@ -337,14 +337,16 @@ REGISTRY = Form("a registry as images name it, such as registry.example:5000", l
 REGISTRIES = names("registries as images name them", _REGISTRY)
 POD_PATH = Form("an absolute path", lambda value: _absolute_path(_line(value)))
 URL_PATH = Form("a path such as /api/ping", lambda value: _needed(_ANYTHING, value))
-# An installation's own file of a secret often ends with a line's end.
+# A file with a secret often ends with a line break.
 SECRET = Form("text", str, is_secret=True)
-SECRETS = Form("texts, separated by commas", lambda value: [part for part in value.split(",") if part], is_secret=True)
+SECRETS = Form(
+    "strings, separated by commas", lambda value: [part for part in value.split(",") if part], is_secret=True
+)
 TOKEN = Form("a token, without spaces", lambda value: _needed(_TOKEN, value.strip()), is_secret=True)
 
 
 def quantity(least: int) -> Form:
-    """Return the form of a quantity of bytes, which stays a text."""
+    """Return the form of a quantity of bytes, which stays a string."""
     return Form(f"bytes or a Kubernetes quantity such as 20Gi, from {least} bytes", _quantity(least))
 
 

@@ -1,4 +1,4 @@
-"""Write the tables of docs/reference/configuration.md anew, from the table in code: `make configuration`.
+"""Rewrite the tables of docs/reference/configuration.md from the table in code: `make configuration`.
 
 The text between the tables is the page's own. A table stands between `<!-- settings: TITLE -->` and `<!-- end -->`.
 """
@@ -18,7 +18,7 @@ _TABLE = re.compile(r"(<!-- settings: ([^\n]*) -->\n).*?(<!-- end -->)", re.DOTA
 
 
 def page(text: str) -> str:
-    """Return the page with its tables as they have to be. Raises KeyError for a table that the code does not have."""
+    """Return the page with its tables rewritten. Raises KeyError for a table that the code does not have."""
     tables = {section.title: _rows(section) for section in SECTIONS} | {FIELD_NAMES: _field_names()}
     return _TABLE.sub(lambda found: "".join([found[1], *(f"{row}\n" for row in tables[found[2]]), found[3]]), text)
 
@@ -43,11 +43,11 @@ def _names(variable: Variable) -> str:
 
 
 def _meaning(variable: Variable) -> str:
-    return f"{variable.meaning}; told at the start: {variable.notice}" if variable.notice else variable.meaning
+    return f"{variable.meaning}; logged at the start: {variable.notice}" if variable.notice else variable.meaning
 
 
 def said_default(variable: Variable) -> str:
-    """Return a default as the page says it."""
+    """Return a default as the page shows it."""
     return variable.default_says or _said(variable.default)
 
 

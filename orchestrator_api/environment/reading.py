@@ -1,4 +1,4 @@
-"""The environment as the settings read it: every value is checked at once, by the table."""
+"""The environment as the settings read it; all values are checked at once, by the table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEEDED: Any = object()
 
 
 class WrongSettings(ImproperlyConfigured):
-    """Settings that cannot be; each fault is one line, which names its variable. `notes` are warnings beside them."""
+    """Wrong settings. Each fault is one line that names its variable. `notes` are warnings beside them."""
 
     def __init__(self, faults: Sequence[str], notes: Sequence[str] = ()) -> None:
         super().__init__("\n".join(faults))
@@ -32,11 +32,11 @@ class WrongSettings(ImproperlyConfigured):
 
 
 class Environment:
-    """What environment variables say, asked for by the names of the table.
+    """The values of environment variables, by the names of the table.
 
-    `notes` are warnings for the operator; `asked` what has been asked for, with its default; `database` Django's
-    settings of a database that variables name. Raises WrongSettings with all faults there are. `serves`: whether
-    callers come to this process, by a host's name.
+    `notes` are warnings for the operator; `asked` the variables read so far, with their defaults; `database` Django's
+    settings of a database that variables name. Raises WrongSettings with all faults. `serves`: whether callers come to
+    this process, by a host's name.
     """
 
     def __init__(self, given: Mapping[builtins.str, builtins.str], *, serves: bool = False) -> None:
@@ -53,14 +53,14 @@ class Environment:
         known = [*BY_NAME, *BY_FIELD_NAME, TOLD]
         unknown = list(unknown_like_ours(given, known))
         self.notes = [*self._words, *found.notes, *unknown]
-        # A wrong value is not missing as well.
+        # A wrong value is not reported as missing as well.
         missing = [name for name in found.missing if name not in self._wrong]
         if faults := [*([_missing(missing)] if missing else []), *self._faults, *found.faults]:
-            # Of the warnings those that may be the reason.
+            # Only the warnings that may explain the faults.
             raise WrongSettings(faults, unknown)
 
     def str(self, name: builtins.str, default: Any = _NEEDED) -> builtins.str:
-        """Return a variable that is a text; a list is put together again."""
+        """Return a variable as a string; a list is joined again."""
         value = self._get(name, default)
         return ",".join(value) if isinstance(value, list) else cast(builtins.str, value)
 
@@ -85,7 +85,7 @@ class Environment:
         return cast(Networks, self._get(name, tuple(map(ip_network, default))))
 
     def json(self, name: builtins.str, default: Any = _NEEDED) -> Any:
-        """Return a variable that is JSON."""
+        """Return a JSON variable."""
         return self._get(name, default)
 
     def _get(self, name: builtins.str, default: Any) -> Any:
@@ -97,7 +97,7 @@ class Environment:
         return default
 
     def _read(self, variable: Variable) -> None:
-        """Take a variable's value, by the one name or the other."""
+        """Take a variable's value from either of its two names."""
         texts = {name: self.given[name] for name in (variable.name, variable.field_name) if name in self.given}
         texts = {name: text for name, text in texts.items() if self._says_something(variable, name, text)}
         if len(texts) > 1 and not texts[variable.name].strip():
@@ -110,7 +110,7 @@ class Environment:
         first, *others = values.values()
         if others and others[0] != first:
             said = " and ".join(f"{name}={shown(text, variable.form)}" for name, text in texts.items())
-            self._faults.append(f"{said} are two names of one setting: expected one of them, or the same value twice")
+            self._faults.append(f"{said} are two names of one setting: set one of them, or both to the same value")
             return
         self._values[variable.name] = first
         for name, text in texts.items():
@@ -119,7 +119,7 @@ class Environment:
                 self._words.append(f"{said} counts as false: expected {variable.form.expected}")
 
     def _says_something(self, variable: Variable, name: builtins.str, text: builtins.str) -> builtins.bool:
-        """Return whether a variable's text counts as one: an installation's own names, left empty, say nothing."""
+        """Return whether a variable counts as set: an empty value under another installation's name does not."""
         is_field_name = name == variable.field_name or name.startswith("DATABASE_")
         return not (is_field_name and not text.strip()) and not is_of_a_service(name, text)
 
@@ -134,7 +134,7 @@ class Environment:
 
 
 def _missing(names: Sequence[str]) -> str:
-    return f"settings that are missing: {'; '.join(map(_described, names))}"
+    return f"missing settings: {'; '.join(map(_described, names))}"
 
 
 def _described(name: str) -> str:
@@ -145,7 +145,7 @@ def _described(name: str) -> str:
 
 
 def own_folder(name: str, folder: Path) -> None:
-    """Make a folder that a setting names, for this service's eyes alone. Raises WrongSettings."""
+    """Make a folder that a setting names, readable for this service's user only. Raises WrongSettings."""
     try:
         make_private_folder(folder)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What settings have to be together: what is needed where, and what cannot go along with what."""
+"""Rules over several settings: which are needed where, and which exclude each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SASL = ("FEDERATED_KAFKA_USERNAME", "FEDERATED_KAFKA_PASSWORD")
 
 @dataclass
 class Findings:
-    """Which settings are missing, what is wrong, and what an operator should know: each text is a line, or part of one.
+    """Missing settings, faults, and warnings for the operator; each text is one line or part of one.
 
     `database` is Django's settings of the database that variables name, None for SQLite in the data folder.
     """
@@ -32,7 +32,7 @@ class Findings:
 
 
 def look_at(values: Mapping[str, Any], given: Mapping[str, str], *, serves: bool) -> Findings:
-    """Return what there is to say of values that are right each for itself; `serves`: callers come to a host's name."""
+    """Return what is wrong with values that are each right by themselves; `serves`: callers come by a host's name."""
     found = Findings()
     _look_at_secret_and_hosts(found, values, serves)
     _look_at_database(found, values)
@@ -53,36 +53,38 @@ def _look_at_secret_and_hosts(found: Findings, values: Mapping[str, Any], serves
     if not has_hosts and (serves or not has_secret):
         found.missing.append("ALLOWED_HOSTS")
     elif not has_hosts:
-        found.notes.append("ALLOWED_HOSTS is not set: an API with these settings answers to no host name")
+        found.notes.append("ALLOWED_HOSTS is not set: the API answers no request by a host name")
     for host in has_hosts or ():
         if not _HOST.fullmatch(host):
             said = f"ALLOWED_HOSTS: {shown(host, BY_NAME['ALLOWED_HOSTS'].form)} matches no host"
-            found.notes.append(f"{said}: names stand there, without scheme and port")
+            found.notes.append(f"{said}: expected host names, without scheme and port")
 
 
 def _look_at_database(found: Findings, values: Mapping[str, Any]) -> None:
     url = values.get("DATABASE_URL")
     parts = {name: values[name] for name in _DATABASE_PARTS if values.get(name)}
     if values.get("DEBUG") and parts:
-        found.notes.append(f"{', '.join(parts)}: not used with DEBUG, which has SQLite, or what DATABASE_URL names")
+        found.notes.append(
+            f"{', '.join(parts)}: not used with DEBUG: the database is SQLite, or what DATABASE_URL names"
+        )
     elif url and (differing := parts_that_differ(url, parts)):
-        found.faults.append(f"DATABASE_URL and {', '.join(differing)} name two databases: expected one of them")
+        found.faults.append(f"DATABASE_URL and {', '.join(differing)} name two different databases: set one of them")
     elif parts and not url:
         is_sqlite = parts.get("DATABASE_ENGINE") == "sqlite3"
         if is_sqlite and (unused := sorted(set(parts) - {"DATABASE_ENGINE", "DATABASE_NAME"})):
-            found.notes.append(f"{', '.join(unused)}: not used by SQLite, which DATABASE_ENGINE names")
+            found.notes.append(f"{', '.join(unused)}: not used: DATABASE_ENGINE is SQLite")
         needed = ("DATABASE_ENGINE", "DATABASE_NAME", *(() if is_sqlite else ("DATABASE_USERNAME", "DATABASE_HOST")))
         missing = [name for name in needed if name not in parts]
         found.missing += missing
         found.database = None if missing else database_from_parts(parts)
     elif not url and not values.get("DEBUG"):
-        why = "neither DATABASE_URL nor DATABASE_ENGINE and its like are set"
+        why = "neither DATABASE_URL nor DATABASE_ENGINE is set"
         found.notes.append(f"the database is SQLite, which serves one machine: {why}")
     found.database = url or found.database
 
 
 def _look_at_places(found: Findings, values: Mapping[str, Any]) -> None:
-    # What lies in STATIC_ROOT is served to everybody.
+    # Files in STATIC_ROOT are served to everybody.
     data_dir = Path(values.get("DATA_DIR") or DEFAULT_DATA_DIR)
     media = Path(values.get("MEDIA_ROOT") or data_dir / "media")
     kept = [data_dir, media]
@@ -90,7 +92,9 @@ def _look_at_places(found: Findings, values: Mapping[str, Any]) -> None:
         kept.append(Path(found.database["NAME"]).absolute())
     static = Path(values["STATIC_ROOT"]) if values.get("STATIC_ROOT") else None
     if static and (static.is_relative_to(media) or any(each.is_relative_to(static) for each in kept)):
-        words = "expected a folder that holds neither DATA_DIR, MEDIA_ROOT nor the database, and lies in no MEDIA_ROOT"
+        words = (
+            "expected a folder that does not hold DATA_DIR, MEDIA_ROOT or the database, and is not inside MEDIA_ROOT"
+        )
         found.faults.append(f"STATIC_ROOT={one_line(str(static))}: {words}")
     if values.get("MEDIA_URL", "").strip("/") == "static":
         found.faults.append("MEDIA_URL=static: expected another path than that of the static files")
@@ -109,11 +113,11 @@ def _look_at_partners(found: Findings, values: Mapping[str, Any]) -> None:
 def _look_at_engine(found: Findings, values: Mapping[str, Any], given: Mapping[str, str]) -> None:
     engine = engine_of(given)
     if engine == "local" and values.get("LOCAL_ENGINE") is False:
-        found.faults.append("LOCAL_ENGINE=false: expected true where ENGINE is local")
+        found.faults.append("LOCAL_ENGINE=false: expected true, since ENGINE is local")
     if engine == "argo" and not values.get("ORCHESTRATOR_API_HOSTNAME"):
         found.notes.append(
-            "ORCHESTRATOR_API_HOSTNAME is not set: Workflows are told "
-            f"{BY_NAME['ORCHESTRATOR_API_HOSTNAME'].default}, where pods of a cluster find nobody"
+            "ORCHESTRATOR_API_HOSTNAME is not set: Workflows get "
+            f"{BY_NAME['ORCHESTRATOR_API_HOSTNAME'].default}, which pods of a cluster cannot reach"
         )
 
 

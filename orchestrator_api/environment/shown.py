@@ -8,19 +8,19 @@ from orchestrator_api.environment.forms import Form
 from orchestrator_api.logs import escaped
 
 _LONGEST, LONGEST_REASON = 60, 300
-# What stands there instead of an address by mistake: too short for a password that anybody should have.
+# A mistaken value of this length is too short to be a password.
 _PLAIN_WORD = re.compile(r"[A-Za-z]{1,10}")
 _SCHEME = re.compile(r"([a-z][a-z0-9+]{1,20})://.*", re.DOTALL)
 
 
 def shown(value: str, form: Form) -> str:
-    """Return a value as a message may hold it."""
+    """Return a value as a message may show it."""
     if form.is_secret:
         return _secret(value)
     if form.is_json and ":" in value:
-        # Keys are shown; what stands behind the first colon may be a container's environment.
+        # Keys are shown; values may hold a container's environment.
         return one_line(f"{value.partition(':')[0]}:…")
-    # In front of a host stands who calls it, with a password.
+    # A user and a password may stand before the host.
     return one_line(f"…@{value.rpartition('@')[2]}" if "@" in value else value)
 
 

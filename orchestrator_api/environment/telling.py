@@ -1,4 +1,4 @@
-"""Before a program starts: its settings are looked at, and what there is to say is said on stderr."""
+"""Check the settings before a program starts, and report faults and warnings on stderr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _LOGGER = "orchestrator.settings"
 def checked_environment(*, serves: bool = False) -> Environment:
     """Return this process's environment; with wrong settings the process ends with exit code 2, and a line for each.
 
-    Warnings are told once, by the first process that looks: those that it starts find a mark. `serves`: as Environment.
+    The first process reports the warnings; processes that it starts find a mark and stay silent. `serves`: as
+    Environment.
     """
     try:
         found = Environment(os.environ, serves=serves)
@@ -32,7 +33,7 @@ def checked_environment(*, serves: bool = False) -> Environment:
 
 
 def tell(notes: Sequence[str]) -> None:
-    """Write warnings as the lines of a log, before there is one, where no parent has told them."""
+    """Write warnings as the lines of a log, before logging is set up, unless a parent has reported them."""
     if os.environ.get(TOLD):
         return
     os.environ[TOLD] = "true"
@@ -44,7 +45,7 @@ def tell(notes: Sequence[str]) -> None:
 
 
 def end_with(faults: Sequence[str]) -> NoReturn:
-    """End the process as one whose settings are wrong."""
+    """End the process with the exit code for wrong settings."""
     for fault in faults:
         print(fault, file=sys.stderr, flush=True)
     sys.exit(WRONG_SETTINGS)

@@ -1,8 +1,8 @@
-"""One client's connection: how much it may send before it is heard, and for how long it may take over it.
+"""One client's connection: how much it may send before it is handled, and how long it may take.
 
-uvicorn's protocol parses and answers; here is what it leaves to a proxy, which this service may not have before it:
-limits of a request's head, time-outs that say so (408), and how many connections there may be. Where there are too
-many, the one that has waited longest for its request makes room: nobody keeps others out by holding connections.
+uvicorn's protocol parses and answers. This module adds what uvicorn leaves to a proxy: limits of a request's head,
+time-outs with an answer (408), and a limit of connections. At the limit, the connection that has waited longest for
+its request is closed: no client can block others by holding connections.
 """
 
 from __future__ import annotations
@@ -27,34 +27,36 @@ _MOST_HEADERS = 100
 _LARGEST_HEAD = 64 * 1024
 # Requests that a client sends before the first is answered.
 _MOST_AHEAD = 16
-# Descriptors for everything but connections: spooled bodies, files that are read, databases, calls to others.
+# Descriptors for everything but connections: spooled bodies, files, databases, calls to other services.
 _OTHER_DESCRIPTORS = 1024
 RETRY_SECONDS = 5
-# Under which a request's scope has its connection.
+# The key of the connection in a request's scope.
 EXTENSION = "orchestrator.connection"
 
-SLOW_HEAD = Problem(408, "request-timeout", "The request took too long to arrive.", "Its head is not complete.")
-_BROKEN = "The request cannot be understood."
+SLOW_HEAD = Problem(
+    408, "request-timeout", "The request took too long to arrive.", "The head of the request is not complete."
+)
+_BROKEN = "The request is malformed."
 _AHEAD = Problem(
     400, "bad-request", _BROKEN, f"More than {_MOST_AHEAD} requests were sent before the first was answered."
 )
-_HUGE = Problem(413, TooLarge.code, TooLarge.title, "Its Content-Length is larger than any that there may be.")
+_HUGE = Problem(413, TooLarge.code, TooLarge.title, "The Content-Length is larger than any allowed one.")
 _LONG_LINE = Problem(
     414, "uri-too-long", "The address is too long.", f"An address may have at most {_LONGEST_LINE} bytes."
 )
 _LARGE_HEAD = Problem(
     431, "head-too-large", "The headers are too large.",
-    f"There may be {_MOST_HEADERS} of them with {_LARGEST_HEAD} bytes in all.",
+    f"A request may have at most {_MOST_HEADERS} headers with {_LARGEST_HEAD} bytes in all.",
 )  # fmt: skip
-_PARSERS_WORDS = {"Pause on PRI/Upgrade": "HTTP/2 is not spoken here; HTTP/1.1 is."}
+_PARSERS_WORDS = {"Pause on PRI/Upgrade": "HTTP/2 is not supported; use HTTP/1.1."}
 _CROWDED = Problem(
-    503, "service-unavailable", "There are too many connections.", "Come back a little later.",
+    503, "service-unavailable", "There are too many connections.", "Try again a little later.",
     headers={"Retry-After": str(RETRY_SECONDS)},
 )  # fmt: skip
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is held to its time and to its share; `over` is set when nobody needs its answer any more."""
+    """A connection with its limits of time and number; `over` is set when its answer is no longer needed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
@@ -86,7 +88,7 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # Nothing else is spoken here; what comes behind such a request is not read.
+            # Upgrades are not supported; bytes after such a request are not read.
             self.cycle.keep_alive = False
         except httptools.HttpParserError as error:
             self.refuse(self._fault or (_HUGE if "overflow" in str(error) else _broken(error)))
@@ -96,7 +98,7 @@ class Connection(HttpToolsProtocol):
                 self.refuse(_LARGE_HEAD)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Go on with a request under way: its client may only have said that it sends no more."""
+        """Go on with the current request: the client may have closed only its sending side."""
         self._end_of_requests()
         return not self._is_idle()
 
@@ -130,12 +132,12 @@ class Connection(HttpToolsProtocol):
         self._close()
 
     def shutdown(self) -> None:
-        """End what may go on for long; let the rest be answered."""
+        """End long answers; let other requests finish."""
         self.over.set()
         super().shutdown()
 
     def refuse(self, problem: Problem) -> None:
-        """Answer with a problem and close; where another answer is under way, that is the last one."""
+        """Answer with a problem and close; where another answer is being sent, it is the last one."""
         if self.transport.is_closing():
             return
         if self._is_idle():
@@ -146,7 +148,7 @@ class Connection(HttpToolsProtocol):
             self._end_of_requests()
 
     def abort(self) -> None:
-        """Close at once, and let the kernel forget what is still to be sent: it may find no reader."""
+        """Close at once, and discard unsent bytes, since the client may not read them."""
         connection = self.transport.get_extra_info("socket")
         if connection is not None and not self.is_lost:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -188,7 +190,7 @@ class Connection(HttpToolsProtocol):
 
 
 class Crowd:
-    """All connections of this process, by the address they come from; those first that have waited longest."""
+    """All connections of this process, by their address; those that have waited longest come first."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -196,7 +198,7 @@ class Crowd:
         self._waiting: dict[str, dict[Connection, None]] = {}
 
     def enter(self, connection: Connection) -> None:
-        """Take a connection in, and send another one away, or this one, where there are too many."""
+        """Add a connection; where there are too many, close another one, or this one."""
         self._counts[connection.address] += 1
         self._total += 1
         crowded = ""
@@ -215,7 +217,7 @@ class Crowd:
             del self._counts[connection.address]
 
     def wait(self, connection: Connection) -> None:
-        """Note that a connection has no request that is worked on."""
+        """Note that a connection has no request in progress."""
         self._waiting.setdefault(connection.address, {})[connection] = None
 
     def wait_no_more(self, connection: Connection) -> None:
@@ -227,17 +229,17 @@ class Crowd:
 
 
 def most_connections() -> int:
-    """Return how many connections there may be: as the setting says, and as there are descriptors for."""
+    """Return how many connections there may be: the setting, limited by the file descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = int(settings.MAX_CONNECTIONS)
     return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _OTHER_DESCRIPTORS))
 
 
 def _broken(error: httptools.HttpParserError) -> Problem:
-    """Return what the parser says of a request that it cannot read, in its own words, which quote nothing of it."""
+    """Return the problem for a request that the parser cannot read; the parser's message quotes nothing of it."""
     if isinstance(error, httptools.HttpParserCallbackError):
-        return Problem(400, "bad-request", _BROKEN, "Its address is not well formed.")
-    reason = _PARSERS_WORDS.get(str(error), f"It is not HTTP/1.1 as it must be: {error}.")
+        return Problem(400, "bad-request", _BROKEN, "The address is not well formed.")
+    reason = _PARSERS_WORDS.get(str(error), f"The request is not valid HTTP/1.1: {error}.")
     return Problem(400, "bad-request", _BROKEN, reason)
 
 
@@ -248,7 +250,7 @@ def headers_of(problem: Problem, content: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def content_of(problem: Problem) -> bytes:
-    """Return a problem as it goes over the wire."""
+    """Return a problem as bytes of an HTTP answer."""
     return json.dumps(problem.document()).encode()
 
 

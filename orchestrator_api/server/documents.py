@@ -1,6 +1,6 @@
-"""How much of a request's body becomes objects in memory, and room for so much at once.
+"""How much of a request's body becomes objects in memory, and a limit of that at once.
 
-What was read from JSON takes many times its own size. Files go to the disk as they are and need no room.
+Parsed JSON takes many times its size in memory. Files go to the disk unchanged and need none.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from django.utils.http import parse_header_parameters
 SMALL_BYTES = 1024 * 1024
 _LONGEST_HEAD = 64 * 1024
 _LONGEST_SPACE = 1024
-# As the form's parser refuses more.
+# The form's parser refuses more.
 _MOST_PARTS = 1200
 
 
 class RoomTakenError(Exception):
-    """There was no room in time."""
+    """The memory for a document did not become free in time."""
 
 
 class Room:
-    """Bytes of documents that may be worked on at once; who needs more than is left waits in turn.
+    """Bytes of documents that may be handled at once; a document that needs more than is left waits in turn.
 
-    One document gets its room even where it is larger than all of it.
+    A single document is admitted even where it is larger than the limit.
     """
 
     def __init__(self, size: int, patience_seconds: float) -> None:
@@ -46,7 +46,8 @@ class Room:
 
     @asynccontextmanager
     async def taken(self, size: int) -> AsyncIterator[None]:
-        """Have room for a document inside the block. Raises RoomTakenError when it is not there in time."""
+        """Reserve memory for a document inside the block. Raises RoomTakenError when it does not become free in
+        time."""
         size = min(size, self._size) if size > SMALL_BYTES else 0
         if size:
             await self._take(size)
@@ -84,7 +85,7 @@ class Room:
 def document_bytes(body: IO[bytes], content_type: str, length: int) -> int:
     """Return how many bytes of a body, which lies in a file, become text and objects: all of JSON, a form's documents.
 
-    Raises MultiPartParserError as the form's own parser does, which alone knows what a part is.
+    Raises MultiPartParserError as the form's own parser does, for a malformed form.
     """
     kind, options = parse_header_parameters(content_type)
     if kind != "multipart/form-data":
@@ -111,6 +112,6 @@ def _of_form(form: mmap.mmap, mark: bytes) -> int:
 
 
 def _may_be_json(beginning: bytes) -> bool:
-    """Return whether a file may hold an object or a list; other values take no more than their own size."""
+    """Return whether a file may hold an object or a list; other values take only their own size."""
     first = beginning.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
     return first in (b"{", b"[", b"")

@@ -1,7 +1,7 @@
-"""The ASGI application around Django: it takes requests in, has them worked on in kept threads, and gives answers out.
+"""The ASGI application around Django: it receives requests, handles them in a pool of threads, and sends answers.
 
-No thread waits for a client. A body is whole before a thread gets it; an answer that is long, or comes in turns, is
-fetched piece by piece as its reader takes them. `/health/live` is answered by the event loop itself.
+No thread waits for a client. A body is complete before a thread gets it; a long or streamed answer is fetched piece by
+piece as the client reads it. `/health/live` is answered by the event loop itself.
 """
 
 from __future__ import annotations
@@ -48,26 +48,26 @@ _ALIVE_HEADERS = [
 _WAITING_FOR_EACH = 16
 _DISK_THREADS = 4
 _TURN_THREADS = 4
-# How long a large document waits for its turn.
+# How long a large document may wait.
 _PATIENCE_SECONDS = 20.0
-# How long a client that was refused may go on sending, so that it comes to read why.
+# How long a refused client may go on sending, so that it can read the answer.
 _LINGER_SECONDS = 2.0
 
-_SLOW_BODY = Problem(408, "request-timeout", "The request took too long to arrive.", "Its body came too slowly.")
+_SLOW_BODY = Problem(408, "request-timeout", "The request took too long to arrive.", "The body came too slowly.")
 _BROKE_OFF = Problem(
-    400, "bad-request", "The request cannot be understood.", "The request broke off, or its form has no end."
+    400, "bad-request", "The request is malformed.", "The request ended too early, or its form is incomplete."
 )
 _BUSY = Problem(
-    503, "service-unavailable", "The service has too much to do.", "Come back a little later.",
+    503, "service-unavailable", "The service is overloaded.", "Try again a little later.",
     headers={"Retry-After": str(RETRY_SECONDS)},
 )  # fmt: skip
 _NO_ROOM = Problem(
-    503, "service-unavailable", "The service has too much to do.",
-    "Large documents are worked on one after another, and others came first.",
+    503, "service-unavailable", "The service is overloaded.",
+    "Large documents are handled one after another, and this one waited too long.",
     headers={"Retry-After": str(RETRY_SECONDS)},
 )  # fmt: skip
 _STOPPING = Problem(
-    503, "service-unavailable", "The service is being stopped.", "Come back a little later.",
+    503, "service-unavailable", "The service is being stopped.", "Try again a little later.",
     headers={"Retry-After": str(RETRY_SECONDS)},
 )  # fmt: skip
 
@@ -100,7 +100,7 @@ class Shell:
         await _Request(self, scope, receive, send).serve()
 
     async def worked_on(self, environ: dict[str, Any]) -> Answer:
-        """Have a request worked on in a thread. Raises RefusedError where too many wait for one, and BodyWanted."""
+        """Handle a request in a thread. Raises RefusedError where too many requests wait, and BodyWanted."""
         if self._under_way >= settings.WEB_THREADS * (1 + _WAITING_FOR_EACH):
             raise RefusedError(_BUSY)
         self._under_way += 1
@@ -115,12 +115,12 @@ class Shell:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     async def in_turn(self, function: Callable[[], Any]) -> Any:
-        """Call a function in one of the few threads for answers that come in turns."""
+        """Call a function in one of the few threads for streamed answers."""
         return await asyncio.get_running_loop().run_in_executor(self._turns, function)
 
 
 class _Request:
-    """One request on its way through the shell."""
+    """One request in the shell."""
 
     def __init__(self, shell: Shell, scope: Scope, receive: Receive, send: Send) -> None:
         self._shell = shell
@@ -137,7 +137,7 @@ class _Request:
         self._began_at = time.monotonic()
 
     async def serve(self) -> None:
-        """Answer the request, with a problem where nothing else comes of it."""
+        """Answer the request; answer with a problem where that fails."""
         try:
             await self._give(await self._answer())
         except RefusedError as refused:
@@ -150,7 +150,7 @@ class _Request:
             await self._refuse(_NO_ROOM)
         except GoneError:
             self._connection.abort()
-        except Exception as error:  # the outermost place: whatever it is, the client gets a word
+        except Exception as error:  # the outermost place: the client always gets an answer
             problem = problem_of(error)
             if problem is None:
                 logger.exception("a request could not be served", extra={"request_id": self._request_id})
@@ -163,7 +163,7 @@ class _Request:
         if not self._scope["path"].startswith("/api/") and self._length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise TooLarge(f"Outside of /api/ a request may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
         try:
-            # Whoever may not send it, or sends it to nowhere, hears that first.
+            # A caller without permission, or with a wrong address, is refused before the body is read.
             return await self._worked_on(NoBodyYet())
         except BodyWanted:
             pass
@@ -256,7 +256,7 @@ class _Request:
     async def _refuse(self, problem: Problem) -> None:
         self._log(problem)
         if self._has_begun:
-            # What was begun breaks off, which tells the client that it is not complete.
+            # The started answer breaks off, which tells the client that it is incomplete.
             self._connection.abort()
             return
         content = content_of(problem)
@@ -265,8 +265,8 @@ class _Request:
             await self._give(Answer(problem.status, headers, content))
 
     def _fault(self) -> Problem:
-        detail = f"The fault is logged under the request id {self._request_id}."
-        return Problem(500, "internal-error", "This is a fault of the orchestrator.", detail)
+        detail = f"The error is logged under the request id {self._request_id}."
+        return Problem(500, "internal-error", "The orchestrator has an internal error.", detail)
 
     def _log(self, problem: Problem) -> None:
         logger.info(

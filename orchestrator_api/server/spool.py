@@ -1,6 +1,6 @@
-"""The body of a request, held until it is there as a whole: small ones in memory, others in a file without a name.
+"""The body of a request, held until it is complete: small ones in memory, others in an unnamed file.
 
-Such a file is gone when it is closed, and when its process is killed: what broke off leaves nothing behind.
+Such a file is gone when it is closed, and when its process is killed: an interrupted upload leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class BrokeOffError(Exception):
 
 
 class GoneError(Exception):
-    """There is nobody any more who waits for an answer."""
+    """The client no longer waits for an answer."""
 
 
 async def body_received(receive: Receive, length: int, connection: Connection, disk: Executor) -> IO[bytes]:
-    """Return a body that has arrived as a whole, at its beginning.
+    """Return a complete body, positioned at its beginning.
 
-    Raises TooSlowError when nothing comes for CLIENT_BODY_SECONDS, or on the whole less than
+    Raises TooSlowError when nothing comes for CLIENT_BODY_SECONDS, or on average less than
     CLIENT_BODY_BYTES_PER_SECOND; BrokeOffError, GoneError, and OSError where there is no room.
     """
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Wake-ups (web.wakeups) for whoever waits in the event loop: one listener for each topic that anybody waits for."""
+"""Wake-ups (web.wakeups) for waiting requests in the event loop: one listener for each topic with a waiting request."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from web.wakeups import Listener
 
 logger = logging.getLogger(__name__)
 
-# A listener may hold a connection to the database. Who waits for yet another topic looks now and then.
+# A listener may hold a connection to the database. Requests that wait for a further topic poll.
 _MOST_TOPICS = 32
-# A listener stays for the next who waits, and longer than anybody waits at a time.
+# A listener stays for later requests, and longer than any request waits.
 _LINGER_SECONDS = 5.0
 
 
@@ -29,13 +29,13 @@ class _Topic:
 
 
 class Wakeups:
-    """The topics that somebody waits for."""
+    """The topics with waiting requests."""
 
     def __init__(self) -> None:
         self._topics: dict[str, _Topic] = {}
 
     async def heard(self, name: str) -> asyncio.Event:
-        """Return what is set at the next wake-up of a topic; never for the topic ''."""
+        """Return the event that is set at the next wake-up of a topic; never for the topic ''."""
         loop = asyncio.get_running_loop()
         topic = self._topics.get(name)
         if topic is None:
@@ -47,7 +47,7 @@ class Wakeups:
         return topic.heard
 
     async def wait(self, heard: asyncio.Event, over: asyncio.Event, seconds: float) -> None:
-        """Wait for a wake-up or the end, for so many seconds at most."""
+        """Wait for a wake-up or the end, for at most so many seconds."""
         if heard.is_set() or over.is_set() or not seconds:
             return
         waiting = [asyncio.ensure_future(each.wait()) for each in (heard, over)]
@@ -62,8 +62,8 @@ class Wakeups:
         try:
             topic.listener = await loop.run_in_executor(None, _listener, name)
         except (DatabaseError, OSError):
-            # Those who wait look by themselves; the next one tries again.
-            logger.exception("nobody listens to %s", name)
+            # Waiting requests poll meanwhile; the next one tries again.
+            logger.exception("cannot listen to %s", name)
             self._topics.pop(name, None)
             return
         topic.descriptor = topic.listener.fileno()
@@ -75,7 +75,7 @@ class Wakeups:
         heard, topic.heard = topic.heard, asyncio.Event()
         heard.set()
         if not topic.listener.drain():
-            # Its connection broke; the next who waits makes another.
+            # Its connection broke; the next waiting request makes another.
             self._drop(name, topic)
 
     def _tidy(self, name: str, topic: _Topic) -> None:

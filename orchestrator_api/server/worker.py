@@ -1,4 +1,4 @@
-"""Gunicorn's worker: uvicorn's, with our connections and an end in good order."""
+"""Gunicorn's worker: uvicorn's, with this project's connections and an orderly shutdown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "ws": "none",
         "lifespan": "off",
         "interface": "asgi3",
-        # Who called and how is for Django's settings to say (BEHIND_PROXY).
+        # The caller's address and scheme follow from Django's settings (BEHIND_PROXY).
         "proxy_headers": False,
         "server_header": False,
         "access_log": False,
@@ -31,11 +31,11 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Gunicorn tells of starts and ends already.
+        # Gunicorn already logs starts and ends.
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
     def init_process(self) -> None:
-        """Begin with as many descriptors as may be had: each connection needs one."""
+        """Raise the limit of file descriptors to its maximum: each connection needs one."""
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         give_back_large_memory()
@@ -50,17 +50,17 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
 
 def give_back_large_memory() -> None:
-    """Have the C library give large pieces of memory back as soon as they are free.
+    """Make the C library return large pieces of memory as soon as they are free.
 
-    It learns from the first large document to keep such pieces, for each thread by itself: many documents, each worked
-    on by another thread, took twice their room. Source: mallopt(3). A library without it keeps nothing that long.
+    By default it learns from the first large document to keep such pieces, for each thread: many documents in many
+    threads took twice their memory. Source: mallopt(3). A library without this function keeps no memory that long.
     """
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 class _QuietServer(Server):
-    """A server that ends where it has been told to: by returning, not by the signal once more."""
+    """A server that ends by returning, not by raising the signal again."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""A WSGI application as it is called from one of the kept threads: with an environment, and for what it answers."""
+"""Call a WSGI application from a pool thread: build its environment and take its answer."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PIECE = 256 * 1024
 
 
 class BodyWanted(BaseException):
-    """The application asks for the body. Not an Exception: nobody on the way takes it for a fault of the request."""
+    """The application reads the body. Not an Exception, so that no handler takes it for a fault of the request."""
 
 
 class NoBodyYet:
-    """Stands for a body that has not been taken yet: who is refused without it need not send it."""
+    """Stands for a body that has not been received yet: a refused client need not send it."""
 
     def read(self, size: int = -1) -> bytes:
         raise BodyWanted
@@ -36,7 +36,7 @@ class NoBodyYet:
 
 @dataclass
 class Answer:
-    """What the application answers: `content` at once, then what `rest` gives, or what comes of `turns`."""
+    """The application's answer: `content` at once, then the pieces of `rest` or of `turns`."""
 
     status: int = 500
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Answer:
         return bytes(piece)
 
     def take_turn(self) -> Any:
-        """Take the next turn; the thread's connections to the database are looked after as Django does."""
+        """Take the next turn; old database connections of the thread are closed as in Django."""
         assert self.turns is not None
         close_old_connections()
         try:
@@ -82,7 +82,7 @@ class FileWrapper:
 def environ_of(scope: Scope, body: Any) -> dict[str, Any]:
     """Return the environment of a request (PEP 3333).
 
-    Headers with an underscore are left out: they would be taken for those with a hyphen.
+    Headers with an underscore are left out: they could be confused with those with a hyphen.
     """
     server, client = scope.get("server") or ("localhost", None), scope.get("client") or ("", None)
     environ: dict[str, Any] = {
@@ -118,7 +118,8 @@ def environ_of(scope: Scope, body: Any) -> dict[str, Any]:
 
 
 def call(application: Application, environ: dict[str, Any]) -> Answer:
-    """Call the application and return its answer; what is no stream is read to its end. Raises BodyWanted."""
+    """Call the application and return its answer; an answer that is not a stream is read to its end. Raises
+    BodyWanted."""
     answer = Answer()
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:

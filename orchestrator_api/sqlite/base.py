@@ -1,14 +1,14 @@
-"""Django's SQLite backend, but a transaction that waits for its turn gets it soon after it is free.
+"""Django's SQLite backend, with short waits for the write lock.
 
 SQLite itself looks again after 1, 2, 5, 10 and up to 100 milliseconds (`sqliteDefaultBusyCallback` in its main.c), so
-that beside a busy controller a request could sleep through several turns. Here it looks every millisecond. A process
-that gives way to others at the processor gives way here too: it leaves them time for a look between two of its turns.
+that beside a busy controller a request could miss several chances to write. Here it looks every millisecond. A niced
+process gives way here too: it leaves other processes time for a look between two of its transactions.
 
-SQLite goes on in a file that somebody has removed or replaced, and all of it is lost at the end; and where a file is
-missing it makes an empty one. Here a connection ends when its file is no longer in its place, and a process that has
-had its database makes no new one.
+SQLite goes on writing to a file that somebody has removed or replaced, and that data is lost; where a file is missing,
+it makes an empty one. Here a connection ends when its file is no longer in its place, and a process that has used the
+database makes no new one.
 
-SQLite knows the case of ASCII letters alone. Here lookups that ignore case compare capitals of all scripts, as
+SQLite knows only the case of ASCII letters. Here lookups that ignore case compare capitals of all scripts, as
 PostgreSQL does: letter by letter, so that `ß` stays what it is.
 """
 
@@ -63,7 +63,7 @@ def capitals(text: object) -> str | None:
 
 
 class DatabaseOperations(SQLiteOperations):
-    """Turns what is looked up without regard to case into capitals."""
+    """Turns both sides of a lookup that ignores case into capitals."""
 
     def lookup_cast(self, lookup_type: str, internal_type: str | None = None) -> str:
         return f"{_CAPITALS}(%s)" if lookup_type in _IGNORE_CASE else super().lookup_cast(lookup_type, internal_type)
@@ -84,7 +84,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _file: tuple[int, int] | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> sqlite3.Connection:
-        """Connect. Raises what SQLite says, and the same for a database that was here and is gone."""
+        """Connect. Raises SQLite's own errors, also for a database file that existed before and is gone."""
         path = str(conn_params["database"])
         if path in _opened and _identity(path) is None:
             raise sqlite3.OperationalError("the database file is gone")
@@ -96,14 +96,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return made
 
     def ensure_connection(self) -> None:
-        """Connect where that is needed: also where the file is no longer the one that was connected to."""
+        """Connect where needed: also where the file is no longer the connected one."""
         is_settled = self.connection is None or self._file is None or self.in_atomic_block
         if not is_settled and _identity(str(self.settings_dict["NAME"])) != self._file:
             self.close()
         super().ensure_connection()
 
     def _start_transaction_under_autocommit(self) -> None:
-        """Begin a transaction. Raises what SQLite says when it is still locked after the option `timeout`."""
+        """Begin a transaction. Raises SQLite's own error when it is still locked after the option `timeout`."""
         timeout_seconds = self.settings_dict["OPTIONS"].get("timeout", 5.0)
         give_up_at = time.monotonic() + timeout_seconds
         with self.wrap_database_errors:

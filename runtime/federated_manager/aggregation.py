@@ -1,4 +1,4 @@
-"""How the server makes one model of many: by its AI engine, or by itself for plain archives of arrays."""
+"""How the server merges models: by its AI engine, or by itself for plain archives of arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Aggregation(ABC):
     def start(self, clients: Sequence[str]) -> Job:
         """Merge the models of these clients in the background.
 
-        Waiting for it raises ModelsRefused where it can't be done with the models of some.
+        Waiting for it raises ModelsRefused where some models cannot be merged.
         """
 
 
@@ -37,7 +37,7 @@ class EngineAggregation(Aggregation):
         self._engine = engine
 
     def start(self, clients: Sequence[str]) -> Job:
-        """Run the use case; the AI engine takes the folders it finds."""
+        """Run the use case; the AI engine takes the existing folders."""
         return Job(self._merge)
 
     def _merge(self) -> None:
@@ -54,7 +54,7 @@ class ArrayAggregation(Aggregation):
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        # Of the last merged model: whoever sends another one later is the odd one out.
+        # The form of the last merged model; later models must have the same.
         self._form: Any = None
 
     def start(self, clients: Sequence[str]) -> Job:
@@ -63,12 +63,12 @@ class ArrayAggregation(Aggregation):
         return Job(lambda: self._merge(folders))
 
     def _merge(self, folders: Sequence[Path]) -> None:
-        # numpy is for servers that merge by themselves alone.
+        # Only servers that merge by themselves need numpy.
         arrays = importlib.import_module("runtime.federated_manager.arrays")
         how, trim = self._settings.aggregation, self._settings.trim
         self._form = arrays.merge_archives(folders, self._settings.merged_model, how, trim, self._form)
 
 
 def make_aggregation(settings: ServerSettings, engine: Engine) -> Aggregation:
-    """Return the way of merging that was asked for."""
+    """Return the configured aggregation."""
     return EngineAggregation(engine) if settings.aggregation == "engine" else ArrayAggregation(settings)

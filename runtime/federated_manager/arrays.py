@@ -26,15 +26,15 @@ from runtime.federated_manager.errors import ModelError, ModelsRefused
 from runtime.federated_manager.messages import MODEL_PREFIX
 
 WEIGHT_NAMES = ("samples", "num_examples")
-# Whole numbers beyond it are not exact as floating point numbers, and no cohort has so many.
+# Larger whole numbers are not exact as floating-point numbers, and no cohort is so large.
 LARGEST_WEIGHT = 2**53
 Array = npt.NDArray[Any]
 Merge = Callable[[Sequence[Array]], Array]
-# Name of each array, its shape, and the kind of its values.
+# The name of each array, its shape, and the kind of its values.
 Form = Mapping[str, tuple[tuple[int, ...], str]]
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-# What zipfile and numpy raise at archives that a client made up.
+# Errors of zipfile and numpy for malformed archives of a client.
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -63,7 +63,8 @@ class _Model:
 
 
 def merge_archives(folders: Sequence[Path], target: Path, how: str, trim: float, form: Form | None = None) -> Form:
-    """Merge the models in `folders` (`model_<client>`) into `target`: every array, and what else the first one holds.
+    """Merge the models in `folders` (`model_<client>`) into `target`: every array, and the other files of the first
+    one.
 
     `how` is weighted_mean, trimmed_mean (without the share `trim` of the largest and of the smallest values) or
     median. `form` is that of an earlier round's model; without it the models must have the form that most of them
@@ -106,7 +107,7 @@ def _readable(folders: Sequence[Path]) -> list[_Model]:
 
 def _fitting(models: Sequence[_Model], form: Form | None) -> list[_Model]:
     """Return the models; raise ModelsRefused with those that have another form than the others."""
-    # With as many of one form as of another, that of more samples holds; the models are in the order of their names.
+    # With equally many of two forms, the one with more samples is used; the models are in the order of their names.
     counted: dict[Hashable, list[float]] = {}
     for model in models:
         counted.setdefault(model.order, []).append(model.weight)
@@ -121,7 +122,7 @@ def _fitting(models: Sequence[_Model], form: Form | None) -> list[_Model]:
 def _difference(found: Form, wanted: Form) -> str:
     if set(found) != set(wanted):
         names = ", ".join(sorted(set(found) ^ set(wanted))[:5])
-        return f"its model has arrays of different names than the others ({names})"
+        return f"the names of its model's arrays differ from the others' ({names})"
     name = next(name for name in wanted if found[name] != wanted[name])
     (shape, kind), (wanted_shape, wanted_kind) = found[name], wanted[name]
     if shape != wanted_shape:
@@ -137,10 +138,10 @@ def _loaded(name: str, opened: Mapping[str, Any]) -> list[Array]:
         try:
             array = np.asarray(archive[name])
         except _UNREADABLE as error:
-            refused[client] = f"array {name!r} of its model can't be read ({type(error).__name__})"
+            refused[client] = f"array {name!r} of its model cannot be read ({type(error).__name__})"
             continue
         if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
-            refused[client] = f"array {name!r} of its model holds values that aren't finite"
+            refused[client] = f"array {name!r} of its model holds values that are not finite"
         arrays[client] = array
     if not refused and not np.issubdtype(next(iter(arrays.values())).dtype, np.number):
         refused = _unlike_most(name, arrays)
@@ -150,10 +151,10 @@ def _loaded(name: str, opened: Mapping[str, Any]) -> list[Array]:
 
 
 def _unlike_most(name: str, arrays: Mapping[str, Array]) -> dict[str, str]:
-    """Return the clients whose array, which isn't made of numbers, is another than that of most."""
+    """Return the clients whose non-numeric array differs from that of most."""
     texts = {client: repr(array.tolist()) for client, array in arrays.items()}
     most = max(texts.values(), key=list(texts.values()).count)
-    detail = f"array {name!r} isn't made of numbers and differs from the others'"
+    detail = f"array {name!r} is not numeric and differs from the others'"
     return {client: detail for client, text in texts.items() if text != most}
 
 
@@ -163,7 +164,7 @@ def _merged(name: str, arrays: Sequence[Array], merge: Merge) -> Array:
         return first
     merged = merge(arrays)
     if not np.isfinite(merged).all():
-        raise ModelError(f"array {name!r} isn't finite when it's merged: the models' values are too large")
+        raise ModelError(f"the merged array {name!r} is not finite: the models' values are too large")
     if np.issubdtype(first.dtype, np.integer):
         # Counters, such as those of batch normalisation, stay whole numbers.
         merged = np.rint(merged)
@@ -177,7 +178,7 @@ def _merge_for(how: str, trim: float, weights: Sequence[float]) -> Merge:
         return lambda arrays: _trimmed_mean(arrays, trim)
     if how == "median":
         return lambda arrays: np.asarray(np.median(np.stack(arrays).astype(_wide(arrays)), axis=0))
-    raise ModelError(f"there is no way to merge named {how!r}")
+    raise ModelError(f"the aggregation {how!r} is not known")
 
 
 def _weighted_mean(arrays: Sequence[Array], weights: Sequence[float]) -> Array:
@@ -202,12 +203,12 @@ def _wide(arrays: Sequence[Array]) -> npt.DTypeLike:
 def _archive_in(folder: Path) -> Path:
     found = sorted(folder.rglob("*.npz"))
     if len(found) != 1:
-        raise ModelError(f"{folder.name} holds {len(found)} archives of arrays (.npz), one is needed")
+        raise ModelError(f"{folder.name} holds {len(found)} archives of arrays (.npz); expected one")
     return found[0]
 
 
 def _form_of(archive: Path) -> Form:
-    """Return the form of an archive's arrays as their heads tell it: nothing else is read yet."""
+    """Return the form of an archive's arrays from their headers alone."""
     form: dict[str, tuple[tuple[int, ...], str]] = {}
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -220,9 +221,9 @@ def _form_of(archive: Path) -> Form:
                     raise ValueError(name)
                 form[name] = shape, dtype.kind
     except _UNREADABLE as error:
-        raise ModelError(f"{archive.name} isn't a plain archive of arrays ({type(error).__name__})") from error
+        raise ModelError(f"{archive.name} is not a plain archive of arrays ({type(error).__name__})") from error
     if not form:
-        raise ModelError(f"{archive.name} holds no array")
+        raise ModelError(f"{archive.name} has no arrays")
     return form
 
 
@@ -243,7 +244,7 @@ def _shown(number: float) -> str:
 
 
 def _copy_beside(source: Path, target: Path, archive: Path, samples: float) -> None:
-    """Copy what lies beside the archive, with the sum of the samples in place of the first model's."""
+    """Copy the files beside the archive, with the sum of the samples in place of the first model's."""
     for file in sorted(source.rglob("*")):
         relative = file.relative_to(source)
         (target / relative).parent.mkdir(parents=True, exist_ok=True)

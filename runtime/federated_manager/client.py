@@ -1,4 +1,4 @@
-"""A client's course: rounds in which it trains, sends its model and takes the merged one, then the evaluation."""
+"""A client: in each round it trains, sends its model and takes the merged one; then it evaluates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime.federated_manager.settings import TRAININGS, ClientSettings
 log = logging.getLogger(__name__)
 
 EVALUATING = "evaluating_from_pretrained_model"
-# How often the server is listened to while the AI engine works.
+# How often the client reads the server's messages while the AI engine works.
 GLANCE = 1.0
 REPORTED_METRICS_LIMIT = 64 * 1024
 
@@ -29,8 +29,8 @@ REPORTED_METRICS_LIMIT = 64 * 1024
 class Client:
     """One partner's client.
 
-    The last merged model tells a restarted client which round it was in. A model that was trained and perhaps not
-    sent lies in the work folder; should it be sent twice, the server counts it once.
+    A restarted client finds its round by the last merged model. A model that was trained and perhaps not
+    sent is in the work folder; if it is sent twice, the server counts it once.
     """
 
     def __init__(self, settings: ClientSettings, channel: Channel, engine: Engine, progress: Progress) -> None:
@@ -38,12 +38,12 @@ class Client:
         self._key = messages.client_key(settings.channel_id, settings.client)
         self._announced = False
         self._round = 0
-        # The newest merged model that came: its round, and where it lies until it's used.
+        # The newest merged model: its round, and its file until it is used.
         self._merged_round = -1
         self._merged = settings.work / "merged.zip"
 
     def run(self) -> None:
-        """Carry out what's left of the training; raise RuntimeFault when it fails."""
+        """Carry out the rest of the training; raise RuntimeFault when it fails."""
         last = last_message(self._channel, Topic.TO_CLIENTS)
         if last is not None:
             self._take(last)
@@ -63,7 +63,7 @@ class Client:
         self._engine.end()
 
     def tell_failure(self, reason: str) -> None:
-        """Tell the server that this client has failed."""
+        """Report to the server that this client has failed."""
         why = messages.reason_header(reason)
         if not self._announced:
             self._publish_status("false", why)
@@ -78,7 +78,7 @@ class Client:
         return {messages.NAME: messages.ENDED, messages.ITERATION: str(self._round)}
 
     def _await_server(self) -> None:
-        """Wait until the server is ready; a merged model, after a restart of ours, tells that as well."""
+        """Wait until the server is ready; after a restart of the client, a merged model shows that too."""
         limit = self._settings.initialization_time_out
         deadline = time.monotonic() + limit
         while not self._server_is_ready(min(GLANCE, max(deadline - time.monotonic(), 0))):
@@ -86,14 +86,14 @@ class Client:
             if self._merged_round >= 0:
                 return
             if time.monotonic() >= deadline:
-                raise RunFailed(f"the server wasn't ready within {limit:g} s")
+                raise RunFailed(f"the server was not ready within {limit:g} s")
 
     def _server_is_ready(self, wait: float) -> bool:
         while (message := self._channel.read(Topic.STATUS, wait)) is not None:
             wait = 0
             ours = message.key == self._settings.channel_id and message.content is not None
             if not ours or message.headers.get(messages.NAME) != messages.MANAGER_READY:
-                # The topic is everybody's.
+                # All channels share the topic.
                 message.discard()
             elif message.content is not None and message.content.read().strip().lower() == b"true":
                 return True
@@ -110,7 +110,7 @@ class Client:
         try:
             unpack_model(self._merged, self._settings.merged_model)
         except ModelError as error:
-            raise ModelError(f"the merged model of round {self._merged_round} can't be used: {error}") from error
+            raise ModelError(f"the merged model of round {self._merged_round} cannot be used: {error}") from error
         self._merged.unlink()
         for old in self._settings.work.glob("trained-*.zip"):
             if old != self._outgoing:
@@ -135,13 +135,14 @@ class Client:
         self._report("sent", **self._metrics())
 
     def _run_engine(self, use_case: str) -> bool:
-        """Run a use case and listen to the server meanwhile; return False when the server has gone on without us."""
+        """Run a use case and read the server's messages meanwhile; return False when the server has gone on without
+        it."""
         self._report(use_case)
         job = self._engine.start(use_case)
         while not job.wait(GLANCE):
             self._listen(0)
         if self._merged_round >= self._round:
-            log.warning("the server went on to round %d without this client", self._merged_round + 1)
+            log.warning("the server has gone on to round %d without this client", self._merged_round + 1)
             return False
         return True
 
@@ -160,44 +161,46 @@ class Client:
         try:
             size = self._settings.metrics.stat().st_size
             if size > READ_LIMIT:
-                raise ModelError(f"the evaluation metrics are {size} bytes long, at most {READ_LIMIT} may be sent")
+                raise ModelError(f"the evaluation metrics have {size} bytes; at most {READ_LIMIT} are allowed")
             data = self._settings.metrics.read_bytes()
         except FileNotFoundError as error:
-            raise ModelError("the AI engine left no evaluation metrics") from error
+            raise ModelError("the AI engine wrote no evaluation metrics") from error
         self._channel.publish(Topic.TO_MANAGER, self._key, self._headers(), data)
         self._progress.traffic.sent += len(data)
         self._report("evaluated", **self._metrics())
 
     def _listen(self, wait: float) -> None:
-        """Take what the server has sent, if anything."""
+        """Handle new messages of the server."""
         while (message := self._channel.read(Topic.TO_CLIENTS, wait)) is not None:
             self._take(message)
             wait = 0
 
     def _take(self, message: Message) -> None:
-        """Keep a merged model that's newer than the one we have; raise RunFailed when the training has failed."""
+        """Keep a merged model that is newer than the present one; raise RunFailed when the training has failed."""
         ours = message.key == self._settings.channel_id and message.headers.get(messages.NAME) == messages.START
         number = messages.iteration_of(message.headers)
         if ours and message.content is None:
             raise RunFailed(f"the training has failed: {messages.reason_of(message.headers)}")
         if not ours or number is None or number >= self._settings.iterations:
-            log.warning("a message with key %r and headers %s isn't of this protocol", message.key, message.headers)
+            log.warning(
+                "a message with key %r and headers %s is not one of this protocol", message.key, message.headers
+            )
             message.discard()
             return
         assert message.content is not None
         if number <= self._merged_round:
-            log.info("the merged model of round %d came once more", number)
+            log.info("the merged model of round %d was received again", number)
             message.discard()
             return
         self._progress.traffic.received += message.content.size
         try:
             save_model(message.content, message.headers, self._merged, self._settings.channel.max_model_size)
         except ModelError as error:
-            raise ModelError(f"the merged model of round {number} can't be used: {error}") from error
+            raise ModelError(f"the merged model of round {number} cannot be used: {error}") from error
         self._merged_round = number
 
     def _metrics(self) -> dict[str, Any]:
-        """Return the AI engine's metrics, where it left some."""
+        """Return the AI engine's metrics, or None."""
         try:
             if self._settings.metrics.stat().st_size > REPORTED_METRICS_LIMIT:
                 return {}

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Job:
-    """Work in a thread of its own, which the process doesn't wait for when it ends."""
+    """Work in a separate daemon thread."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
@@ -21,12 +21,12 @@ class Job:
         self._thread.start()
 
     def ends_within(self, seconds: float | None) -> bool:
-        """Tell whether it ends, well or not, within so long."""
+        """Return whether it ends, with or without an error, within so long."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Tell whether it has ended, after waiting at most so long; raise what it ended with."""
+        """Return whether it has ended, after waiting at most so long; raise its error."""
         if not self.ends_within(seconds):
             return False
         if self._error is not None:
@@ -36,7 +36,7 @@ class Job:
     def _run(self) -> None:
         try:
             self._work()
-        except BaseException as error:  # handed to whoever waits
+        except BaseException as error:  # raised where the result is awaited
             self._error = error
 
 
@@ -76,7 +76,7 @@ class Engine:
             )
 
     def end_after_failure(self) -> None:
-        """Ask it to exit, since the pod goes on for as long as it does; whatever comes of it is only logged."""
+        """Ask it to exit, since the pod runs until it exits; errors are only logged."""
         try:
             self.end()
         except LinkageError as error:

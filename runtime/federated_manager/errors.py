@@ -1,11 +1,11 @@
 """The faults that end a role, beside those of `runtime.errors`.
 
 RuntimeFault
-├── ChannelError       a channel can't be used
-├── ModelError         a model or its metrics can't be sent or used
-│   └── ModelsRefused  the models of some clients can't be merged
-├── RoundError         too few clients answered, or the server didn't
-└── RunFailed          another role failed, and said so
+├── ChannelError       a channel cannot be used
+├── ModelError         a model or its metrics cannot be sent or used
+│   └── ModelsRefused  the models of some clients cannot be merged
+├── RoundError         too few clients answered, or the server did not
+└── RunFailed          another role reported a failure
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from runtime.errors import RuntimeFault
 
 
 class ChannelError(RuntimeFault):
-    """Tell that a channel can't be used: refused, gone, or silent for too long."""
+    """Report that a channel cannot be used: refused, gone, or silent for too long."""
 
 
 class ModelError(RuntimeFault):
-    """Tell that a model or its metrics can't be sent or used as they are."""
+    """Report that a model or its metrics cannot be sent or used."""
 
 
 class ModelsRefused(ModelError):
-    """Tell that the models of some clients can't be merged; `clients` has the reason for each."""
+    """Report that the models of some clients cannot be merged; `clients` has the reason for each."""
 
     def __init__(self, clients: Mapping[str, str]) -> None:
         self.clients = dict(clients)
@@ -30,8 +30,8 @@ class ModelsRefused(ModelError):
 
 
 class RoundError(RuntimeFault):
-    """Tell that a round can't end: too few clients answered in time, or the server didn't."""
+    """Report that a round cannot end: too few clients answered in time, or the server did not."""
 
 
 class RunFailed(RuntimeFault):
-    """Tell that another role failed; whoever gets this needs to tell nobody else."""
+    """Report that another role failed; the others know it already."""

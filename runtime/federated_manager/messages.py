@@ -10,12 +10,12 @@ SEPARATOR = "///MESSAGE_SEP///"
 # Headers of the protocol.
 NAME = "message_name"
 ITERATION = "iteration_index"
-# Headers of ours, which other implementations neither send nor read.
+# Further headers, which other implementations neither send nor read.
 BLAKE3 = "blake3"
 SHA256 = "sha256"
 REASON = "failure_reason"
 CLAIM = "claim_check"
-# Bytes of a reason as it stands in a header: HTTP servers take lines of some 8,000 bytes.
+# The most bytes of a reason in a header: HTTP servers take lines of some 8,000 bytes.
 REASON_LIMIT = 4000
 _CUT = "..."
 MODEL_PREFIX = "model_"
@@ -45,14 +45,14 @@ def client_key(channel_id: str, client: str) -> str:
 
 
 def client_of(channel_id: str, key: str) -> str | None:
-    """Return the client whose message has this key, None when it's no client's of this channel."""
+    """Return the client whose message has this key, None when the key is not one of a client of this channel."""
     prefix = f"{channel_id}{SEPARATOR}"
     return key[len(prefix) :] if key.startswith(prefix) and len(key) > len(prefix) else None
 
 
 def is_safe_name(client: str) -> bool:
-    """Tell whether a client's id can name a file: ids come from others, and files are named after them."""
-    # Not encodable are lone surrogates.
+    """Return whether a client's id can name a file: files are named after ids that others send."""
+    # Lone surrogates cannot be encoded.
     length = len(client.encode(errors="ignore"))
     is_encodable = client == client.encode(errors="ignore").decode()
     is_short = 0 < length <= NAME_LIMIT
@@ -66,14 +66,14 @@ def iteration_of(headers: Mapping[str, str]) -> int | None:
 
 
 def reason_header(reason: str) -> dict[str, str]:
-    """Return the header with why the sender failed, cut to what every channel carries, whatever the script.
+    """Return the header with the sender's reason, cut to a length that every channel accepts in any script.
 
-    Characters that no channel carries (lone surrogates, control characters) are left out.
+    Characters that channels cannot carry (lone surrogates, control characters) are dropped.
     """
     text = "".join(char for char in " ".join(reason.split()) if char.isprintable())
     room = REASON_LIMIT - len(_CUT)
     for index, char in enumerate(text):
-        # As the channel over HTTP writes it, which takes the most room.
+        # As the channel over HTTP writes it, which is the longest form.
         room -= len(quote(json.dumps(char)[1:-1]))
         if room < 0:
             return {REASON: text[:index] + _CUT}
@@ -81,5 +81,5 @@ def reason_header(reason: str) -> dict[str, str]:
 
 
 def reason_of(headers: Mapping[str, str]) -> str:
-    """Return why the sender failed; other implementations don't tell."""
+    """Return why the sender failed; other implementations give no reason."""
     return headers.get(REASON) or "it gave no reason"

@@ -1,4 +1,4 @@
-"""Model folders as zips on disk: made, held to a limit, checked and unpacked; never in memory as a whole."""
+"""Model folders as zips on disk: made, limited, checked and unpacked; never in memory as a whole."""
 
 import errno
 import logging
@@ -17,14 +17,14 @@ from runtime.federated_manager.messages import BLAKE3, SHA256
 
 log = logging.getLogger(__name__)
 
-# Weights hardly shrink, and to try takes longer than to send them: a look at the start of each file decides.
+# Weights compress badly, and trying takes longer than sending them: the start of each file decides.
 SAMPLE = 256 * 1024
 WORTH_COMPRESSING = 0.7
 _OF_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ)
 
 
 def pack_model(folder: Path, target: Path, limit: int) -> Path:
-    """Zip what a folder holds, without its name, into `target`, which appears when it's whole; return it.
+    """Zip a folder's content, without its name, into `target`, which appears when it is complete; return it.
 
     Raises ModelError when it's longer than `limit` bytes or when there's no model.
     """
@@ -33,52 +33,52 @@ def pack_model(folder: Path, target: Path, limit: int) -> Path:
     try:
         pack(f"{folder}/*", partial, compression)
     except ArchiveError as error:
-        raise ModelError(f"the AI engine left no model that can be sent: {error}") from error
+        raise ModelError(f"the AI engine wrote no model that can be sent: {error}") from error
     size = partial.stat().st_size
     if size > limit:
         partial.unlink()
-        raise ModelError(f"the model is {size} bytes long as a zip, at most {limit} may be sent")
+        raise ModelError(f"the model has {size} bytes as a zip; at most {limit} are allowed")
     partial.replace(target)
     return target
 
 
 def unpack_model(archive: Path, folder: Path) -> None:
-    """Unpack a zip into a folder in place of what's there; raise ModelError when it's damaged or empty."""
+    """Unpack a zip into a folder in place of its content; raise ModelError when it's damaged or empty."""
     clear(folder)
     try:
         unpack(archive, folder)
     except (ArchiveError, zlib.error, RuntimeError, ValueError) as error:
-        raise ModelError(f"it isn't a sound model: {error}") from error
+        raise ModelError(f"the model is not valid: {error}") from error
     except OSError as error:
-        # Names that no file can have are the sender's fault; a disk that is full is not.
+        # Names that no file can have are the sender's fault; a full disk is not.
         if error.errno not in _OF_NAMES:
             raise
-        raise ModelError(f"it isn't a sound model: {os.strerror(error.errno)}") from error
+        raise ModelError(f"the model is not valid: {os.strerror(error.errno)}") from error
     if not any(folder.iterdir()):
-        raise ModelError("it isn't a sound model: the zip is empty")
+        raise ModelError("the model is not valid: the zip is empty")
 
 
 def save_model(content: Content, headers: Mapping[str, str], target: Path, limit: int) -> Path:
-    """Put a model that came over the channel into a file and check it, where it has one, against its digest.
+    """Save a received model to a file and check its digest, if it has one.
 
     Raises ModelError when it's damaged or longer than `limit` bytes.
     """
     if content.size > limit:
         content.discard()
-        raise ModelError(f"the model is {content.size} bytes long, at most {limit} may be sent")
+        raise ModelError(f"the model has {content.size} bytes; at most {limit} are allowed")
     content.save(target)
-    # A model that lies in storage has both; either tells as much.
+    # A model in storage has both digests; one is enough.
     for header, name, take in ((BLAKE3, "BLAKE3", blake3_of), (SHA256, "SHA-256", sha256_of)):
         if wanted := headers.get(header):
             if take(target) != wanted:
                 target.unlink()
-                raise ModelError(f"the model isn't the one that was sent: its {name} is another")
+                raise ModelError(f"the model is not the one that was sent: its {name} differs")
             break
     return target
 
 
 def clear(folder: Path) -> None:
-    """Empty a folder, making it when it isn't there; the folder itself may be a mount and stays."""
+    """Empty a folder, making it where it does not exist; the folder itself may be a mount and stays."""
     folder.mkdir(parents=True, exist_ok=True)
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
@@ -88,12 +88,12 @@ def clear(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder with what it holds."""
+    """Remove a folder with its content."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _shrinks(folder: Path) -> bool:
-    """Tell whether the starts of the folder's files compress well, each counted by its file's length."""
+    """Return whether the starts of the folder's files compress well, weighted by the files' lengths."""
     before = after = 0.0
     for current, _folders, names in os.walk(folder):
         for name in names:

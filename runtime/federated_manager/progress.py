@@ -1,4 +1,4 @@
-"""What a role tells while it runs: lines of its log, and, where there's an address for it, JSON documents."""
+"""Progress reports of a role: log lines, and JSON documents where an address is configured."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Who:
-    """Who reports; `client` is empty for the server."""
+    """The reporting role; `client` is '' for the server."""
 
     channel_id: str
     role: str
@@ -60,7 +60,7 @@ class Progress:
             self._thread.join(CLOSE_SECONDS)
 
     def report(self, step: str, round_number: int | None, **more: Any) -> None:
-        """Tell a step; `round_number` counts from 0, and is the number of rounds in the evaluation."""
+        """Report a step; `round_number` counts from 0, and is the number of rounds in the evaluation."""
         document = {
             "at": datetime.now(UTC).isoformat(),
             "role": self._who.role,
@@ -86,7 +86,7 @@ class Progress:
 
 
 def _acceptable(value: Any) -> Any:
-    """Return a document without what the receiver can't take: null stands for numbers that aren't finite."""
+    """Return a document that the receiver accepts: null stands for numbers that are not finite."""
     if isinstance(value, dict):
         return {storable(str(key)): _acceptable(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -98,7 +98,7 @@ def _acceptable(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Heard:
-    """Clients by what became of them in a round."""
+    """The clients of a round by their state."""
 
     answered: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How a restarted role learns from a topic how far the training is."""
+"""How a restarted role finds the state of the training in a topic."""
 
 import time
 
@@ -10,7 +10,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def last_message(channel: Channel, topic: Topic) -> Message | None:
-    """Return a topic's last message, None when it has none; what comes after it is read next."""
+    """Return a topic's last message, None when it has none; the next read gives the messages after it."""
     if not channel.skip_to_last(topic):
         return None
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -24,5 +24,5 @@ def last_message(channel: Channel, topic: Topic) -> Message | None:
                 found.discard()
             found = message
     if found is None:
-        raise ChannelError(f"the last message of {topic.value} can't be read")
+        raise ChannelError(f"the last message of {topic.value} cannot be read")
     return found

@@ -1,4 +1,4 @@
-"""Who takes part in a federated training, and who has answered in a round: pure rules, no channel."""
+"""The clients of a federated training and their answers in a round: pure rules, no channel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runtime.federated_manager.errors import RoundError
 
 
 class Verdict(Enum):
-    """What an answer is worth."""
+    """How an answer counts."""
 
     COUNTS = "counts"
     REPEATED = "repeated"
@@ -18,10 +18,10 @@ class Verdict(Enum):
 
 
 class Roll:
-    """The clients, counted by identity, and their answers in one round after the other.
+    """The clients, counted by identity, and their answers in each round.
 
     `number` clients take part. Without `continues` each must answer in each round; with it, `minimum` are enough
-    when the round's time is over, and who was silent is waited for no more until it's heard again.
+    when the round's time is over, and the server no longer waits for a silent client until it sends again.
     """
 
     def __init__(self, number: int, minimum: int, continues: bool) -> None:
@@ -30,24 +30,24 @@ class Roll:
         self.answered: set[str] = set()
         self.failed: dict[str, str] = {}
         self._silent: set[str] = set()
-        # Those who never said anything have no name.
+        # Clients that never sent anything have no name.
         self._missing = 0
         self.round = -1
 
     def begin(self, number: int) -> None:
-        """Open a round; who failed in the one before isn't waited for."""
+        """Open a round; the server does not wait for clients that failed in the one before."""
         self._silent = (self._silent | set(self.failed)) - self.answered
         self.round, self.answered, self.failed = number, set(), {}
 
     def admit(self, client: str) -> bool:
-        """Tell whether a client takes part: as many as were announced do, the first that are heard of."""
+        """Return whether a client takes part: the first `number` clients that send do."""
         if client not in self.known and len(self.known) < self._number:
             self.known.add(client)
             self._missing = min(self._missing, self._number - len(self.known))
         return client in self.known
 
     def judge(self, client: str, number: int, failed: bool = False) -> Verdict:
-        """Say what an answer for round `number` is worth; whoever answers late is waited for again."""
+        """Return how an answer for round `number` counts; the server waits again for a client that answers late."""
         if not self.admit(client):
             return Verdict.STRANGER
         if failed and number < self.round:
@@ -59,7 +59,7 @@ class Roll:
         return Verdict.REPEATED if client in self.answered else Verdict.COUNTS
 
     def excuse(self, present: set[str]) -> None:
-        """Wait for none but those present, until the others are heard of."""
+        """Wait only for the present clients, until the others send."""
         self._silent |= self.known - present
         self._missing = self._number - len(self.known)
 
@@ -69,7 +69,7 @@ class Roll:
         self.failed.pop(client, None)
 
     def fail(self, client: str, reason: str) -> None:
-        """Note that a client failed in this round; raise RoundError when the round can't end well any more."""
+        """Note that a client failed in this round; raise RoundError when the round cannot succeed any more."""
         self.failed[client] = reason
         if not self._continues:
             raise RoundError(f"client {client} failed in round {self.round}: {reason}")
@@ -78,23 +78,23 @@ class Roll:
             raise RoundError(f"fewer than {self._minimum} clients are left in round {self.round} ({told})")
 
     def reject(self, client: str, reason: str) -> None:
-        """Take an answer back that was counted: the client failed in this round. Raises RoundError as `fail` does."""
+        """Remove a counted answer: the client failed in this round. Raises RoundError as `fail` does."""
         self.answered.discard(client)
         self.fail(client, reason)
 
     @property
     def complete(self) -> bool:
-        """Tell whether nobody is waited for any more and enough have answered."""
+        """Return whether all awaited clients, and enough of them, have answered."""
         gone = self.answered | set(self.failed) | self._silent
         return len(gone) + self._missing >= self._number and len(self.answered) >= self._minimum
 
     def close(self, seconds: float) -> None:
-        """End a round whose time is over; raise RoundError when too few have answered."""
+        """End a round at its time limit; raise RoundError when too few clients have answered."""
         enough = self._minimum if self._continues else self._number
         if len(self.answered) < enough:
             waited = sorted(self.known - self.answered) or ["all"]
             raise RoundError(
                 f"{len(self.answered)} of {enough} clients answered in round {self.round} within {seconds:g} s; "
-                f"not: {', '.join(waited)}"
+                f"no answer of: {', '.join(waited)}"
             )
         self.excuse(self.answered)

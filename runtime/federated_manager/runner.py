@@ -1,4 +1,4 @@
-"""A role's course around its rounds: settings, channel, and what follows a failure."""
+"""Run a role: its settings, its channel, its rounds, and the reports of a failure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 ERROR_FILE = "error_message.txt"
 MESSAGE_LIMIT = 4000
-# How long the others are tried to be told of a failure.
+# How long the role tries to report a failure to the others.
 LAST_WORDS_PATIENCE = 30.0
 PROGRESS_SETTINGS = CallSettings(connect_timeout=3, read_timeout=10, attempts=2, longest_delay=1)
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
             settings = read_settings(argv, os.environ)
             _run(settings, token)
     except Stopped as stopped:
-        # Whoever stops a pod may start it again, and it takes up its round: nobody is told that anything failed.
+        # A stopped pod may be started again and continue its round, so a stop is not reported as a failure.
         log.warning("%s", stopped)
         return 1
     except Exception as error:  # the outermost loop: whatever happened is reported and ends the role
@@ -62,13 +62,13 @@ def main(argv: Sequence[str]) -> int:
         log.error("the role failed: %s", message)
         _report(failure_endpoint_in(argv), token, message)
         return 1
-    log.info("the role has ended well")
+    log.info("the role has succeeded")
     return 0
 
 
 def _run(settings: ServerSettings | ClientSettings, token: str) -> None:
     spool = settings.work / "spool"
-    # What was being received when an earlier process ended is received again.
+    # Messages that an earlier process received only partly are received again.
     shutil.rmtree(spool, ignore_errors=True)
     spool.mkdir(parents=True, exist_ok=True)
     client = settings.client if isinstance(settings, ClientSettings) else ""
@@ -94,7 +94,7 @@ def _run(settings: ServerSettings | ClientSettings, token: str) -> None:
 
 
 def open_channel(settings: ServerSettings | ClientSettings, spool: Path, token: str) -> Channel:
-    """Return the channel that a role's settings tell of; `token` is the callback token."""
+    """Return the channel of a role's settings; `token` is the callback token."""
     channel = settings.channel
     opened: Channel
     if channel.adapter == KAFKA:
@@ -118,12 +118,12 @@ def _tell_others(role: Server | Client, channel: Channel, error: Exception) -> N
     if isinstance(error, RunFailed):
         return
     channel.patience = min(channel.patience, LAST_WORDS_PATIENCE)
-    # A reason that the channel does not take must not keep the failure from the others.
+    # A reason that the channel refuses must not prevent the report of the failure.
     for reason in (_message_of(error), ""):
         try:
             role.tell_failure(reason)
         except RuntimeFault as untold:
-            log.error("the others could not be told: %s", untold)
+            log.error("the failure could not be reported to the other roles: %s", untold)
         else:
             return
 
@@ -144,14 +144,14 @@ def _report(endpoint: str, token: str, message: str) -> None:
 def _message_of(error: Exception) -> str:
     if isinstance(error, (RuntimeFault, OSError)):
         return storable(str(error))[:MESSAGE_LIMIT]
-    # The text of an unforeseen error may hold a patient's data; its place in the code doesn't.
-    log.error("unforeseen %s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
-    return f"unforeseen fault of the federated manager ({type(error).__name__})"
+    # The text of an unexpected error may hold a patient's data; its place in the code does not.
+    log.error("unexpected %s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    return f"unexpected error of the federated manager ({type(error).__name__})"
 
 
 @contextlib.contextmanager
 def _stop_on_signal() -> Iterator[None]:
-    """Turn SIGTERM into a fault."""
+    """Raise Stopped at SIGTERM."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The server's course: rounds in which clients' models are gathered, merged and sent back, then their metrics."""
+"""The server: in each round it collects clients' models, merges them and sends the result; then it collects metrics."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from runtime.federated_manager.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
-# How long one topic is listened to while another has to be looked at too, and while an answer is taken in.
+# How long the server waits at one topic while it has to read another, or while an answer is unpacked.
 GLANCE, SHORT_GLANCE = 1.0, 0.05
-# A small answer is taken in sooner than the next one could be asked for.
+# A small answer is unpacked faster than the next one is requested.
 MOMENT = 0.01
-# "true" or "false"; whatever is longer is none.
+# "true" or "false"; a longer content is neither.
 STATUS_LIMIT = 64
 
 
 class Server:
     """One federated training's server.
 
-    What it has done is in the topics: the last merged model tells the last round that's over, and each client's
-    model of the round after it is still there, so a restarted server goes on from there.
+    Its state is in the topics: the last merged model gives the last complete round, and each client's
+    model of the next round is still stored, so a restarted server goes on from there.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Server:
         self._unready: set[str] = set()
         self._announced = False
         self._round = 0
-        # The answer that's being checked and unpacked, while the next one may be coming in.
+        # The answer that is being checked and unpacked, while the next one may arrive.
         self._taking: tuple[str, Job] | None = None
 
     def run(self) -> None:
-        """Carry out what's left of the training; raise RuntimeFault when it fails."""
+        """Carry out the rest of the training; raise RuntimeFault when it fails."""
         self._round = self._resume()
         if self._aggregation.needs_engine:
             self._engine.wait_until_ready()
@@ -71,12 +71,12 @@ class Server:
         try:
             self._engine.end()
         except LinkageError:
-            # Where the manager merges, there may be none.
+            # Where the manager merges, there may be no AI engine.
             if self._aggregation.needs_engine:
                 raise
 
     def tell_failure(self, reason: str) -> None:
-        """Tell the clients that the training has failed."""
+        """Report to the clients that the training has failed."""
         if not self._announced:
             self._publish_status("false")
             return
@@ -88,7 +88,7 @@ class Server:
         self._channel.publish(Topic.TO_CLIENTS, self._settings.channel_id, headers, None)
 
     def _resume(self) -> int:
-        """Return the round to go on with."""
+        """Return the round to continue with."""
         message = last_message(self._channel, Topic.TO_CLIENTS)
         if message is None:
             return 0
@@ -96,7 +96,7 @@ class Server:
         if message.content is None:
             raise RunFailed(f"the training had already failed: {messages.reason_of(message.headers)}")
         done = messages.iteration_of(message.headers)
-        log.info("round %s is over already", done)
+        log.info("round %s is already complete", done)
         return 0 if done is None else done + 1
 
     def _publish_status(self, value: str) -> None:
@@ -104,9 +104,9 @@ class Server:
         self._channel.publish(Topic.STATUS, self._settings.channel_id, headers, value.encode())
 
     def _await_clients(self) -> None:
-        """Wait until every client is ready; a first answer tells that as well.
+        """Wait until every client is ready; a first answer shows that too.
 
-        What the clients do meanwhile isn't left waiting: their models are taken as they come.
+        Models that arrive meanwhile are taken at once.
         """
         limit = self._settings.max_initialization_time
         deadline = time.monotonic() + limit
@@ -127,7 +127,7 @@ class Server:
                 f"{len(ready)} of {self._settings.clients} clients were ready within {limit:g} s: "
                 f"{', '.join(sorted(ready)) or 'none'}"
             )
-        log.warning("going on with the %d clients that are ready", len(ready))
+        log.warning("continuing with the %d clients that are ready", len(ready))
         self._roll.excuse(ready)
 
     def _read_status(self, wait: float) -> None:
@@ -136,7 +136,7 @@ class Server:
             if client is not None and message.headers.get(messages.NAME) == messages.CLIENT_READY:
                 self._take_status(client, message)
                 return
-            # The topic is everybody's.
+            # All channels share the topic.
             message.discard()
             wait = 0
 
@@ -144,18 +144,19 @@ class Server:
         if message.content is None:
             return
         if message.content.size > STATUS_LIMIT or not messages.is_safe_name(client) or not self._roll.admit(client):
-            log.warning("the status of %r isn't that of one of the %d clients", client, self._settings.clients)
+            log.warning("ignored the status of %r, which is not one of the %d clients", client, self._settings.clients)
             message.discard()
         elif message.content.read().strip().lower() == b"true":
             self._ready.add(client)
-            # One that failed in the round may have said that it is ready before, in a topic that is read later.
+            # A client that failed in the round may have reported that it is ready before, in a topic that is read
+            # later.
             if client in self._unready:
                 self._unready.discard(client)
                 self._roll.failed.pop(client, None)
             self._report("client ready")
         elif client not in self._roll.answered:
             self._unready.add(client)
-            self._roll.fail(client, message.headers.get(messages.REASON) or "its AI engine wasn't ready")
+            self._roll.fail(client, message.headers.get(messages.REASON) or "its AI engine was not ready")
             self._report("client failed")
 
     def _run_round(self) -> None:
@@ -163,16 +164,16 @@ class Server:
         self._gather(self._take_model, deadline)
         while refused := self._merge():
             for client, reason in refused.items():
-                log.warning("the model of client %s can't be merged: %s", client, reason)
+                log.warning("the model of client %s cannot be merged: %s", client, reason)
                 remove(self._folder_of(client))
                 self._roll.reject(client, reason)
                 self._report("client failed")
-            # Where too few are left, those who were not waited for may still answer.
+            # Where too few are left, clients that are no longer awaited may still answer.
             self._gather(self._take_model, deadline)
         self._publish_merged()
 
     def _merge(self) -> dict[str, str]:
-        """Merge what has come; return the clients whose models stand in the way, with the reason for each."""
+        """Merge the received models; return the clients whose models cannot be merged, with the reason for each."""
         self._report("merging")
         if self._settings.merged_model.resolve() != self._settings.unmerged_models.resolve():
             clear(self._settings.merged_model)
@@ -214,25 +215,27 @@ class Server:
         self._settle()
 
     def _read_answer(self, wait: float, take: Callable[[str, Message], None]) -> bool:
-        """Deal with the next message to the manager; return False when there was none."""
+        """Handle the next message to the manager; return False when there was none."""
         if self._taking is not None and self._taking[1].ends_within(MOMENT):
             return self._settle()
         message = self._channel.read(Topic.TO_MANAGER, min(wait, SHORT_GLANCE) if self._taking else wait)
         if message is None:
             return False
-        # Whether it counts may hang on the one before.
+        # Whether it counts may depend on the one before.
         self._settle()
         client = messages.client_of(self._settings.channel_id, message.key)
         number = messages.iteration_of(message.headers)
         if client is None or number is None or message.headers.get(messages.NAME) != messages.ENDED:
-            log.warning("a message with key %r and headers %s isn't of this protocol", message.key, message.headers)
+            log.warning(
+                "a message with key %r and headers %s is not one of this protocol", message.key, message.headers
+            )
             message.discard()
             return True
         verdict = Verdict.STRANGER
         if messages.is_safe_name(client):
             verdict = self._roll.judge(client, number, message.content is None)
         if verdict is not Verdict.COUNTS:
-            log.warning("what client %s sent for round %d changes nothing: %s", client, number, verdict.value)
+            log.warning("ignored an answer of client %s for round %d: %s", client, number, verdict.value)
             message.discard()
             return True
         if message.content is None:
@@ -244,7 +247,7 @@ class Server:
         return True
 
     def _settle(self) -> bool:
-        """Wait until the last answer is taken in, and count it; return False when there was none."""
+        """Wait until the last answer is unpacked, and count it; return False when there was none."""
         if self._taking is None:
             return False
         (client, job), self._taking = self._taking, None
@@ -282,7 +285,7 @@ class Server:
         try:
             document = json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise ModelError("its evaluation metrics aren't JSON") from error
+            raise ModelError("its evaluation metrics are not JSON") from error
         self._settings.metrics.mkdir(parents=True, exist_ok=True)
         _write(self._settings.metrics / f"{client}.json", data)
         self._progress.report("client evaluated", self._round, clients=self._clients(), of=client, metrics=document)

@@ -1,4 +1,4 @@
-"""What a role is told by command line and environment (contracts/federated-protocol.md, and options of ours)."""
+"""The settings of a role, from command line and environment (contracts/federated-protocol.md, and further options)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ChannelSettings:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """Where the AI engine is, and how long it may take; times in seconds."""
+    """The address and the time limits of the AI engine; times in seconds."""
 
     client_host: str
     server_host: str
@@ -56,7 +56,7 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class RoleSettings:
-    """What both roles have; `work` is a folder for what's on its way, beside the model that's sent."""
+    """The settings of both roles; `work` is a folder for temporary files, beside the model that is sent."""
 
     channel_id: str
     iterations: int
@@ -71,7 +71,7 @@ class RoleSettings:
 
 @dataclass(frozen=True)
 class ServerSettings(RoleSettings):
-    """What the server has on top."""
+    """The server's further settings."""
 
     clients: int
     minimum_clients: int
@@ -87,7 +87,7 @@ class ServerSettings(RoleSettings):
 
 @dataclass(frozen=True)
 class ClientSettings(RoleSettings):
-    """What a client has on top."""
+    """A client's further settings."""
 
     client: str
     initialization_time_out: float
@@ -117,7 +117,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_command_line(argv: Sequence[str]) -> CommandLine:
-    """Split the command line; raise ArgumentsError when it isn't of the contract's form."""
+    """Split the command line; raise ArgumentsError when it does not follow the contract."""
     parser = _Parser(prog="federated_manager", description="The server or a client of a federated training.")
     roles = parser.add_subparsers(dest="role", required=True, parser_class=_Parser)
     server, client = roles.add_parser("server"), roles.add_parser("client")
@@ -129,7 +129,7 @@ def read_command_line(argv: Sequence[str]) -> CommandLine:
         if role is server:
             role.add_argument("clients", metavar="NUMBER_CLIENTS", type=_positive)
         role.add_argument("use_case", choices=(MERGING,) if role is server else TRAININGS)
-        role.add_argument("--failure-endpoint", default="", help="where a failure's message is sent by PATCH")
+        role.add_argument("--failure-endpoint", default="", help="the address that gets a failure's message by PATCH")
     found = parser.parse_args(list(argv))
     return CommandLine(
         role=found.role,
@@ -169,7 +169,7 @@ def read_settings(argv: Sequence[str], environment: Mapping[str, str]) -> Server
 
 
 class Environment:
-    """Environment variables read one by one; what's wrong with them is gathered in `faults`."""
+    """Environment variables read one by one; their faults are collected in `faults`."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
@@ -221,7 +221,7 @@ class Environment:
         return value
 
     def url(self, name: str) -> str:
-        """Return an HTTP address, empty when there's none."""
+        """Return an HTTP address, '' when it is not set."""
         value = self.text(name, "")
         if value and not value.startswith(("http://", "https://")):
             self.faults.append(f"{name} must be an HTTP address, not {value!r}")
@@ -261,7 +261,7 @@ def _client(found: Environment, line: CommandLine) -> ClientSettings:
     prefix = "AI_ENGINE_MODEL_MANAGEMENT_ADAPTER_"
     unmerged = found.path(f"{prefix}OUTPUT_UNMERGED_MODEL_PATH", "/usr/application/output/model/")
     if not is_safe_name(line.client):
-        found.faults.append(f"CLIENT_ID {line.client!r} can't name a file, which it must")
+        found.faults.append(f"CLIENT_ID {line.client!r} must be usable as the name of a file")
     metrics = "/usr/application/output/evaluation_metrics.json"
     return ClientSettings(
         **_common(found, line, unmerged),
@@ -277,7 +277,7 @@ def _client(found: Environment, line: CommandLine) -> ClientSettings:
 def _common(found: Environment, line: CommandLine, sent: Path) -> dict[str, Any]:
     found.choice("PLATFORM_ADAPTER", ("INCISIVE",), "INCISIVE")
     found.choice("AI_ENGINE_MODEL_MANAGEMENT_ADAPTER", ("DEFAULT",), "DEFAULT")
-    # Named after role and channel: several may share a folder, and a restarted role finds its own.
+    # Named after role and channel: several roles may share a folder, and a restarted role finds its own.
     name = hashlib.sha256(f"{line.role}/{line.channel_id}/{line.client}".encode()).hexdigest()[:16]
     return {
         "channel_id": line.channel_id,

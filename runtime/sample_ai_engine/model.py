@@ -1,7 +1,7 @@
 """The sample model: standardised columns and a logistic regression, learnt by stochastic gradient descent.
 
 Stored as an archive of plain arrays (`model.npz`) and a JSON description (`model.json`); nothing in it is executed
-when it's read.
+when it is read.
 """
 
 import json
@@ -23,7 +23,7 @@ from runtime.sample_ai_engine.variables import UserVariables, read_object
 Floats = npt.NDArray[np.float64]
 FORMAT = "sample-ai-engine-1"
 REGULARISATION = 1e-3
-# Whole numbers beyond it are not exact as floating point numbers.
+# Larger whole numbers are not exact as floating-point numbers.
 LARGEST_COUNT = 2**53
 _UNREADABLE = (
     OSError,
@@ -57,7 +57,7 @@ class Model:
 
     @property
     def scale(self) -> Floats:
-        """Return the standard deviations; a constant column has 1, so that it's left alone."""
+        """Return the standard deviations; a constant column has 1, so that it stays unchanged."""
         return np.where(self.variance > 0, np.sqrt(self.variance), 1.0)
 
     def standardise(self, values: Floats) -> Floats:
@@ -70,7 +70,7 @@ class Model:
         return 1.0 / (1.0 + np.exp(-np.clip(scores, -500, 500)))
 
     def raw(self) -> tuple[Floats, Floats]:
-        """Return weights and bias for columns that aren't standardised."""
+        """Return weights and bias for columns that are not standardised."""
         weights = self.weights / self.scale
         return weights, np.asarray(self.bias - weights @ self.mean)
 
@@ -86,7 +86,7 @@ def new_model(features: Sequence[str], classes: tuple[str, str], label_column: s
 
 
 def train(model: Model, values: Floats, positive: npt.NDArray[np.int64], variables: UserVariables) -> Model:
-    """Return the model trained on; deterministic given the seed.
+    """Return the model after further training; deterministic given the seed.
 
     `values` has shape (rows, features), `positive` holds 1 for the positive class, else 0.
     """
@@ -108,9 +108,9 @@ def train(model: Model, values: Floats, positive: npt.NDArray[np.int64], variabl
 
 
 def misfits(models: Mapping[str, Model]) -> dict[str, str]:
-    """Return which clients' models can't be merged with the others, with the reason for each.
+    """Return which clients' models cannot be merged with the others, with the reason for each.
 
-    The columns and classes that hold are those that most models have.
+    The reference are the columns and classes that most models have.
     """
     forms = {client: (model.features, model.classes) for client, model in models.items()}
     most = max(forms.values(), key=list(forms.values()).count, default=None)
@@ -119,7 +119,7 @@ def misfits(models: Mapping[str, Model]) -> dict[str, str]:
         if not 1 <= model.samples <= LARGEST_COUNT:
             found[client] = f"was trained on {'no row' if model.samples < 1 else 'too many rows'}"
         elif not all(np.isfinite(array).all() for array in (model.mean, model.variance, model.weights, model.bias)):
-            found[client] = "holds values that aren't finite"
+            found[client] = "holds values that are not finite"
         elif forms[client] != most:
             found[client] = "has other columns or classes than the others"
     return found
@@ -128,7 +128,7 @@ def misfits(models: Mapping[str, Model]) -> dict[str, str]:
 def merge(models: Sequence[Model]) -> Model:
     """Return the mean of models, weighted by their numbers of samples.
 
-    Each model standardises its columns in its own way, so weights are averaged as they apply to the columns
+    Each model has its own standardisation, so weights are averaged as they apply to the columns
     themselves, then expressed for the pooled mean and variance.
     """
     first = models[0]
@@ -164,7 +164,7 @@ def save(model: Model, folder: Path) -> None:
 
 
 def load(folder: Path) -> Model:
-    """Read a model from a folder, or from its only subfolder; raise UseCaseError when it can't be used."""
+    """Read a model from a folder, or from its only subfolder; raise UseCaseError when it cannot be used."""
     source = _model_folder(folder)
     description = read_object(source / "model.json")
     try:

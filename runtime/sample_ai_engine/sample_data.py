@@ -19,7 +19,7 @@ LABEL_KEY, LABEL_TITLE = "diagnosis", "Diagnosis"
 BENIGN, MALIGNANT = "benign", "malignant"
 PARTNERS = ("data-partner-1", "data-partner-2")
 
-# What the registry is told of the sample AI engine; the fields are those of its API.
+# The sample AI engine's entry in the registry; the fields are those of its API.
 AI_ENGINE: dict[str, Any] = {
     "name": "Sample AI engine",
     "container_name": "sample-ai-engine",
@@ -62,7 +62,7 @@ class Patient:
 
 @dataclass(frozen=True)
 class Split:
-    """Patients of several data partners, and those held back; nobody is in two of them."""
+    """Patients of several data partners, and those held back; each is in only one of them."""
 
     partners: tuple[tuple[Patient, ...], ...]
     held_back: tuple[Patient, ...]
@@ -70,7 +70,7 @@ class Split:
 
 @dataclass(frozen=True)
 class SampleData:
-    """The patients as they're posted: entries of two data partners and of the held-back part, and the zip."""
+    """The patients as they are posted: entries of two data partners and of the held-back part, and the zip."""
 
     partners: dict[str, dict[str, Any]]
     held_back: dict[str, Any]

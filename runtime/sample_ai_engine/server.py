@@ -46,14 +46,14 @@ def main() -> int:
         platform = PlatformVariables.load()
         server = AIEngineServer(platform)
     except (UseCaseError, OSError) as error:
-        log.error("the AI engine can't start: %s", error)
+        log.error("the AI engine cannot start: %s", error)
         return 1
     signal.signal(signal.SIGTERM, lambda _number, _frame: server.end())
     with server:
         log.info("serving on %s:%d", *server.server_address[:2])
         server.serve_forever(poll_interval=0.05)
     log.info("ended")
-    # A use case may still be running in its thread: whoever asks for the end doesn't wait for it.
+    # A use case may still run in its thread; the end does not wait for it.
     sys.stdout.flush()
     os._exit(0)
 
@@ -66,7 +66,7 @@ class AIEngineServer(SmallServer):
         self.platform = platform
         self._busy = threading.Lock()
         self._use_cases: Future[UseCases] = Future()
-        # scikit-learn takes seconds to load; a ping is answered meanwhile.
+        # scikit-learn takes seconds to load; pings are answered meanwhile.
         threading.Thread(target=self._load, daemon=True).start()
 
     def start(self, use_case: str, callback_url: str) -> bool:
@@ -84,7 +84,7 @@ class AIEngineServer(SmallServer):
         try:
             module = importlib.import_module("runtime.sample_ai_engine.use_cases")
             self._use_cases.set_result(module.USE_CASES)
-        except BaseException as error:  # whoever runs a use case is told
+        except BaseException as error:  # the caller of a use case gets it
             self._use_cases.set_exception(error)
 
     def _carry_out(self, use_case: str, callback_url: str) -> None:
@@ -106,19 +106,19 @@ class AIEngineServer(SmallServer):
             return {"SUCCESS": False, "message": f"{use_case}: {error}", "clients": error.clients}
         except (UseCaseError, OSError) as error:
             return {"SUCCESS": False, "message": f"{use_case}: {error}"}
-        except Exception as error:  # the outermost loop of a use case: the caller must learn of any end
-            # Only the place in the code is logged: the text of an unforeseen error may hold a patient's data.
+        except Exception as error:  # the outermost loop of a use case: the caller must get every end
+            # Only the place in the code is logged: the text of an unexpected error may hold a patient's data.
             place = error.__traceback__
             while place is not None and place.tb_next is not None:
                 place = place.tb_next
             where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
-            log.error("%s: unforeseen %s at %s", use_case, type(error).__name__, where)
-            return {"SUCCESS": False, "message": f"{use_case}: unforeseen fault ({type(error).__name__})"}
+            log.error("%s: unexpected %s at %s", use_case, type(error).__name__, where)
+            return {"SUCCESS": False, "message": f"{use_case}: unexpected error ({type(error).__name__})"}
         return {"SUCCESS": True}
 
 
 def _call_back(url: str, report: dict[str, object]) -> None:
-    """Tell the caller how it ended, a few times while it doesn't listen."""
+    """Send the outcome to the caller, with a few retries while it does not listen."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     delay = FIRST_CALLBACK_DELAY
     for _attempt in range(CALLBACK_ATTEMPTS):
@@ -202,6 +202,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Log requests other than pings, which come by the dozen."""
+        """Log requests other than pings, which are too many."""
         if not self._path_is(self._engine.platform.api_ping_url):
             log.info("%s", format % args)

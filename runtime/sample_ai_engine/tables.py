@@ -15,7 +15,7 @@ from runtime.workbook_layout import SheetLayout, sheet_layout
 
 Value = str | float | None
 WORKBOOKS = "*_Cancer.xlsx"
-# An earlier edition of the layout had titles there, and data right below them.
+# An earlier layout had titles in this row, and data right below them.
 EARLIER_TITLE_ROW = 3
 Rows = Sequence[Sequence[object]]
 
@@ -29,7 +29,7 @@ class Table:
     rows: tuple[tuple[Value, ...], ...]
 
     def column(self, title: str) -> list[Value]:
-        """Return a column's values; raise UseCaseError when there's no such column."""
+        """Return a column's values; raise UseCaseError when it does not exist."""
         if title not in self.titles:
             raise UseCaseError(f"{self.source} has no column {title!r}")
         index = self.titles.index(title)
@@ -37,7 +37,7 @@ class Table:
 
 
 def read_platform_tables(folder: Path) -> list[Table]:
-    """Return every sheet of the platform's workbooks, which may be of an earlier edition of their layout."""
+    """Return every sheet of the platform's workbooks, which may have an earlier layout."""
     files = sorted(folder.glob(WORKBOOKS))
     if not files:
         raise UseCaseError(f"there is no workbook *_Cancer.xlsx in {folder}")
@@ -59,13 +59,13 @@ def read_inference_tables(folder: Path) -> list[Table]:
 
 
 def join(tables: Sequence[Table], title: str, sheet: str = "") -> Table:
-    """Return as one table the sheets that have a column, or the one that's asked for.
+    """Return as one table the sheets that have a column, or the requested one.
 
     Raises UseCaseError when none has it, when they have different columns, or when there are no rows.
     """
     chosen = [table for table in tables if title in table.titles and sheet in ("", table.source.rpartition(":")[2])]
     if not chosen:
-        raise UseCaseError(f"no sheet{f' {sheet!r}' if sheet else ''} has a column {title!r}")
+        raise UseCaseError(f"there is no sheet{f' {sheet!r}' if sheet else ''} with a column {title!r}")
     if any(table.titles != chosen[0].titles for table in chosen):
         raise UseCaseError(f"several different sheets have a column {title!r}: choose one with the variable 'sheet'")
     rows = tuple(row for table in chosen for row in table.rows)
@@ -78,7 +78,7 @@ def _sheets(file: Path, *, is_platforms: bool) -> Iterator[Table]:
     try:
         book = load_workbook(file, read_only=True, data_only=True)
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise UseCaseError(f"{file.name} isn't a readable workbook") from error
+        raise UseCaseError(f"{file.name} is not a readable workbook") from error
     try:
         for sheet in book.worksheets:
             rows = [tuple(row) for row in sheet.iter_rows(values_only=True)]
@@ -94,13 +94,13 @@ def _sheets(file: Path, *, is_platforms: bool) -> Iterator[Table]:
 
 
 def _platforms_rows(rows: Rows, layout: SheetLayout) -> tuple[int, int]:
-    """Return where the titles of a sheet stand, and where its data begin, both counted from 0."""
+    """Return the row of a sheet's titles and the first row of its data, both counted from 0."""
     titles, first = layout.title_row - 1, layout.first_data_row - 1
     earlier = EARLIER_TITLE_ROW - 1
     if titles < earlier:
         is_earlier = not _is_filled(_row(rows, titles)) and _is_filled(_row(rows, earlier))
     else:
-        # Titles are in the same row in both editions: tell them by where they stand, or by data right below them.
+        # Titles are in the same row in both layouts: they differ by the titles' columns, or by data right below them.
         places = {str(title): place for place, title in enumerate(_row(rows, titles)) if title is not None}
         is_moved = any(layout.column(title) not in (place, None) for title, place in places.items())
         is_earlier = is_moved or any(isinstance(value, int | float) for value in _row(rows, titles + 1))
@@ -120,7 +120,7 @@ def _read_csv(file: Path, folder: Path) -> Table:
         with file.open(encoding="utf-8-sig", newline="") as source:
             rows: list[list[str]] = list(csv.reader(source))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UseCaseError(f"{file.name} isn't a readable CSV file") from error
+        raise UseCaseError(f"{file.name} is not a readable CSV file") from error
     if not rows:
         raise UseCaseError(f"{file.name} is empty")
     return _table(file.relative_to(folder).as_posix(), rows[0], rows[1:])
@@ -131,7 +131,7 @@ def _table(source: str, titles: Sequence[object], rows: Iterable[Sequence[object
     kept = [index for index, name in enumerate(names) if name]
     chosen = tuple(names[index] for index in kept)
     if len(set(chosen)) != len(chosen):
-        raise UseCaseError(f"{source} has two columns of the same title")
+        raise UseCaseError(f"{source} has two columns with the same title")
     values = (tuple(_value(row[index] if index < len(row) else None) for index in kept) for row in rows)
     return Table(source, chosen, tuple(row for row in values if any(value is not None for value in row)))
 

@@ -33,7 +33,7 @@ def training_from_scratch(platform: PlatformVariables, user: UserVariables) -> N
 
 
 def training_from_pretrained_model(platform: PlatformVariables, user: UserVariables) -> None:
-    """Train a model on, on the data partner's patients."""
+    """Train a model further, on the data partner's patients."""
     model = load(platform.input_model)
     table = join(read_platform_tables(platform.input_data_training_tabular), model.label_column, user.sheet)
     _train_and_save(model, table, platform, user)
@@ -60,7 +60,7 @@ def merging_models(platform: PlatformVariables, _user: UserVariables) -> None:
         try:
             models[client] = load(folder)
         except UseCaseError as error:
-            unmergeable[client] = f"can't be used: {error}"
+            unmergeable[client] = f"cannot be used: {error}"
     unmergeable |= misfits(models)
     if unmergeable:
         raise ModelsUnmergeable(unmergeable)
@@ -112,7 +112,7 @@ def _train_and_save(model: Model, table: Table, platform: PlatformVariables, use
 
 
 def _features(table: Table, user: UserVariables) -> tuple[str, ...]:
-    """Return the columns to learn from: those asked for, else all numeric ones but the label and the id."""
+    """Return the columns to learn from: the requested ones, else all numeric ones except the label and the id."""
     if user.feature_columns:
         return user.feature_columns
     found = tuple(
@@ -133,7 +133,7 @@ def _is_numeric(values: list[Value]) -> bool:
 def _classes(table: Table, user: UserVariables) -> tuple[str, str]:
     found = user.classes or sorted({_label(value) for value in table.column(user.label_column) if value is not None})
     if len(found) != 2:
-        raise UseCaseError(f"column {user.label_column!r} must have two values, it has {len(found)}")
+        raise UseCaseError(f"column {user.label_column!r} must have two values, not {len(found)}")
     return found[0], found[1]
 
 
@@ -155,7 +155,7 @@ def _matrix(table: Table, features: tuple[str, ...]) -> Floats:
     for feature in features:
         values = table.column(feature)
         if any(isinstance(value, str) for value in values):
-            raise UseCaseError(f"column {feature!r} of {table.source} holds text, numbers are needed")
+            raise UseCaseError(f"column {feature!r} of {table.source} holds text; expected numbers")
         columns.append([np.nan if value is None else value for value in values])
     return np.array(columns, dtype=np.float64).T
 

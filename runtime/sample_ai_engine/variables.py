@@ -1,4 +1,4 @@
-"""What the platform tells the AI engine: where everything lies, and where to serve."""
+"""The platform's variables for the AI engine: paths and addresses."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class PlatformVariables:
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Read the file; raise UseCaseError naming what's missing."""
+        """Read the file; raise UseCaseError naming a missing variable."""
         path = Path((os.environ if environment is None else environment).get(PATH_VARIABLE, DEFAULT_PATH))
         document = read_object(path)
         try:
@@ -66,7 +66,7 @@ class PlatformVariables:
 
 @dataclass(frozen=True)
 class UserVariables:
-    """What the person who started the work chose.
+    """The user variables of the execution.
 
     `feature_columns` is empty for "all numeric columns". `classes` are the two values of the label, the positive one
     last; empty for "those in the data, in alphabetical order".
@@ -83,7 +83,7 @@ class UserVariables:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the file, when there is one; raise UseCaseError naming the field that's wrong."""
+        """Read the file, if it exists; raise UseCaseError naming the wrong field."""
         document = read_object(path) if path.exists() else {}
         try:
             variables = cls(
@@ -110,13 +110,13 @@ class UserVariables:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; raise UseCaseError when there's none."""
+    """Return the JSON object in a file; raise UseCaseError when there is none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UseCaseError(f"there is no file {path}") from error
     except (ValueError, RecursionError) as error:
-        raise UseCaseError(f"{path} isn't JSON") from error
+        raise UseCaseError(f"{path} is not JSON") from error
     if not isinstance(document, dict):
         raise UseCaseError(f"{path} must hold a JSON object")
     return document
@@ -125,14 +125,14 @@ def read_object(path: Path) -> dict[str, Any]:
 def _text(document: Mapping[str, Any], name: str, default: str) -> str:
     value = document.get(name, default)
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be text")
+        raise ValueError(f"{name} must be a string")
     return value
 
 
 def _texts(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = document.get(name, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"{name} must be a list of texts")
+        raise ValueError(f"{name} must be a list of strings")
     return tuple(value)
 
 

@@ -1,4 +1,4 @@
-"""What every action is."""
+"""The base of every action."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from runtime.calls import Calls
 
 @dataclass(frozen=True)
 class Context:
-    """What actions work with."""
+    """The objects that actions use."""
 
     calls: Calls
 
@@ -26,5 +26,5 @@ class Action(ABC):
         """Carry the action out; raise RuntimeFault or OSError when that fails."""
 
     def faults(self) -> Iterator[str]:
-        """Yield what's wrong between fields."""
+        """Yield faults between fields."""
         yield from ()

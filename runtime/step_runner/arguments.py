@@ -17,7 +17,7 @@ _STRING_OR_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.
 
 @dataclass(frozen=True)
 class Arguments:
-    """The command line as it was given, before its JSON is read."""
+    """The command line before its JSON is parsed."""
 
     actions: str
     failure_endpoint: str
@@ -31,10 +31,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_command_line(argv: Sequence[str]) -> Arguments:
-    """Split the command line; raise ArgumentsError when it isn't of the step runner's form."""
+    """Split the command line; raise ArgumentsError when it is malformed."""
     parser = _Parser(prog="step_runner", description="Carry out the actions of a step, in order.")
     parser.add_argument("actions", help='{"actions": [{"name": …, …}, …]}')
-    parser.add_argument("--failure-endpoint", default="", help="where a failure's message is sent by PATCH")
+    parser.add_argument("--failure-endpoint", default="", help="the address that gets a failure's message by PATCH")
     parser.add_argument("--failure-actions", default="", help="actions to carry out after a failure")
     parsed = parser.parse_args(list(argv))
     return Arguments(parsed.actions, parsed.failure_endpoint, parsed.failure_actions)
@@ -45,7 +45,7 @@ def read_actions(
 ) -> list[Action]:
     """Return the actions of a JSON document; raise ArgumentsError with all of its faults.
 
-    `resolved` replaces what the document only refers to, and raises what it likes.
+    `resolved` replaces references in the document; its errors are passed on.
     """
     entries = resolved(_entries(text, what))
     actions: list[Action] = []
@@ -57,7 +57,7 @@ def read_actions(
             faults.append(f"{where}: must be an object with a name")
             continue
         if name not in ACTIONS:
-            faults.append(f"{where}: there is no action {name!r}")
+            faults.append(f"{where}: the action {name!r} is not known")
             continue
         try:
             actions.append(read_action(ACTIONS[name], entry, f"{where} ({name})"))
@@ -69,7 +69,7 @@ def read_actions(
 
 
 def without_trailing_commas(text: str) -> str:
-    """Return JSON without commas before `]` or `}`; what's inside strings stays."""
+    """Return JSON without commas before `]` or `}`; strings stay unchanged."""
     return _STRING_OR_TRAILING_COMMA.sub(lambda found: found.group(1) or "", text)
 
 

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def read_action(kind: type[Action], raw: Mapping[str, object], where: str) -> Action:
     """Return the action of this kind with the fields of `raw`.
 
-    Numbers and booleans may be text, since manifests paste parameters between quotes. An unknown field is logged and
+    Numbers and booleans may be strings, since manifests paste parameters between quotes. An unknown field is logged and
     left out: manifests in the field may carry fields of other versions.
     Raises ArgumentsError with every missing or wrong field.
     """
@@ -49,7 +49,7 @@ def _report_unknown(raw: Mapping[str, object], declared: Mapping[str, object], w
         if name in declared or name == "name":
             continue
         near = difflib.get_close_matches(name, declared, 1)
-        log.warning("%s: unknown field %r left out%s", where, name, f" (did you mean {near[0]!r}?)" if near else "")
+        log.warning("%s: ignored unknown field %r%s", where, name, f" (did you mean {near[0]!r}?)" if near else "")
 
 
 def _strip_none(hint: Any) -> tuple[Any, bool]:
@@ -60,7 +60,7 @@ def _strip_none(hint: Any) -> tuple[Any, bool]:
 
 def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError("must be text")
+        raise ValueError("must be a string")
     return str(value)
 
 

@@ -1,7 +1,8 @@
-"""Parameters that are too long for arguments: the orchestrator puts references in their place, and we fetch them.
+"""Parameters that are too long for arguments: the orchestrator passes references, and the step runner fetches the
+values.
 
-`{"$parameter": NAME}` stands for a JSON value and `$parameter:NAME` for a text, each as the value of a field. They are
-read at the address in ORCHESTRATOR_PARAMETERS_URL, which the orchestrator sets where there are any; never at one that
+`{"$parameter": NAME}` stands for a JSON value and `$parameter:NAME` for a string, each as the value of a field. They
+are read at the address in ORCHESTRATOR_PARAMETERS_URL, which the orchestrator sets where needed; never at one that
 the arguments name, since the callback token goes with the call.
 """
 
@@ -18,7 +19,7 @@ _MARK = "$parameter"
 
 
 class Parameters:
-    """Replace references by what they refer to, each fetched once."""
+    """Replaces references by their values, each fetched once."""
 
     def __init__(self, calls: Calls, environment: Mapping[str, str] | None = None) -> None:
         self._calls = calls
@@ -26,9 +27,9 @@ class Parameters:
         self._fetched: dict[str, Any] = {}
 
     def resolved(self, value: Any) -> Any:
-        """Return a JSON value with what its references refer to; raise ActionError or CallError where that fails."""
+        """Return a JSON value with its references replaced; raise ActionError or CallError where that fails."""
         if isinstance(value, list):
-            # A text among others is never a reference: ids of patients stand in lists.
+            # A string in a list is never a reference: lists hold ids of patients.
             return [self._field(each) if isinstance(each, dict | list) else each for each in value]
         if isinstance(value, dict):
             return {key: self._field(each) for key, each in value.items()}
@@ -40,17 +41,17 @@ class Parameters:
 
     def _value(self, name: str) -> Any:
         if not self._url:
-            raise ActionError(f"the arguments refer to the parameter {name}, and {URL_VARIABLE} isn't set")
+            raise ActionError(f"the arguments refer to the parameter {name}, but {URL_VARIABLE} is not set")
         if name not in self._fetched:
             answer = self._calls.get_json(f"{self._url}?name={quote(name, safe='')}")
             if not isinstance(answer, dict) or "value" not in answer:
-                raise ActionError(f"the parameter {name} was answered without a value")
+                raise ActionError(f"the answer for the parameter {name} has no value")
             self._fetched[name] = answer["value"]
         return self._fetched[name]
 
 
 def _referred(value: Any) -> str | None:
-    """Return the name of the parameter that a field's value refers to, None when it's no reference."""
+    """Return the name of the parameter that a field's value refers to, None when it is not a reference."""
     if isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_MARK), str):
         return str(value[_MARK])
     if isinstance(value, str) and value.startswith(f"{_MARK}:"):

@@ -1,4 +1,4 @@
-"""The step runner's course: actions in order, and what follows a failure."""
+"""Run a step: its actions in order, and the reports of a failure."""
 
 import contextlib
 import logging
@@ -76,7 +76,7 @@ def _fail(context: Context, endpoint: str, actions: Sequence[Action], message: s
     for index, action in enumerate(actions, 1):
         try:
             _run_one(action, context, f"failure action {index} of {len(actions)}")
-        except Exception as error:  # each runs, whatever the others do
+        except Exception as error:  # each runs, also after failures of others
             log.error("failure action %s failed: %s", action.name, _message_of(error))
     if endpoint:
         try:
@@ -90,21 +90,21 @@ def _fail(context: Context, endpoint: str, actions: Sequence[Action], message: s
 
 
 def plain_message(message: str) -> str:
-    """Return a message that may be pasted between the quotes of a JSON document or a shell word."""
+    """Return a message that can be pasted between the quotes of a JSON document or a shell word."""
     return re.sub(r"\s+", " ", re.sub(r"[\"'`\\\x00-\x08\x0e-\x1f]", "", message)).strip()[:MESSAGE_LIMIT]
 
 
 def _message_of(error: Exception) -> str:
     if isinstance(error, (RuntimeFault, OSError)):
         return storable(str(error))[:MESSAGE_LIMIT]
-    # The text of an unforeseen error may hold a patient's data; its place in the code doesn't.
-    log.error("unforeseen %s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
-    return f"unforeseen fault of the step runner ({type(error).__name__})"
+    # The text of an unexpected error may hold a patient's data; its place in the code does not.
+    log.error("unexpected %s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    return f"unexpected error of the step runner ({type(error).__name__})"
 
 
 @contextlib.contextmanager
 def _stop_on_signal() -> Iterator[None]:
-    """Turn SIGTERM into a fault, so that uploads are undone and the failure is reported."""
+    """Raise Stopped at SIGTERM, so that uploads are undone and the failure is reported."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

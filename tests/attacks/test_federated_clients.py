@@ -64,7 +64,7 @@ def test_one_unusable_model_fails_strict_training(start: Start) -> None:
 
     assert [role.wait() for role in roles] == [1, 1, 1]
 
-    why = "client b failed in round 0: array 'w' of its model holds values that aren't finite"
+    why = "client b failed in round 0: array 'w' of its model holds values that are not finite"
     assert why in training.failures
 
 

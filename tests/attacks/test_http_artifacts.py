@@ -132,7 +132,7 @@ def test_an_archive_of_anything_but_its_own_files_is_refused(
     asked = [{"name": "in", "url": f"http://{open_site.address}/{kind}", "path": str(tmp_path / "in")}]
 
     assert main([json.dumps(asked)]) == 1
-    assert "which is no file or folder of its own" in capsys.readouterr().err
+    assert "which is not a regular file or folder" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -224,8 +224,8 @@ def test_a_failure_is_logged_with_account_and_address(operator, caplog):
     for _ in range(4):
         guess(browser())
     told = [(record.message, record.account, record.address) for record in caplog.records]
-    assert told == [("a login failed", "operator", HOME)] * 3 + [
-        ("a login was refused after too many failures", "operator", HOME)
+    assert told == [("login failed", "operator", HOME)] * 3 + [
+        ("login refused after too many failures", "operator", HOME)
     ]
 
 

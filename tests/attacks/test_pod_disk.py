@@ -242,7 +242,7 @@ def test_runs_wait_for_the_reserve(scene: Callable[..., dict[str, Any]]) -> None
     seen = scene("short", "24m")
 
     assert seen["before"][0] == "Pending"
-    assert "kept in reserve" in seen["before"][1]
+    assert "its reserve is" in seen["before"][1]
     assert seen["stopped"][0] == "Failed"
     assert seen["handler"] == ["Succeeded"]
     assert seen["after"] == ["Succeeded", ""]

@@ -68,7 +68,7 @@ def test_an_image_without_environment_names_what_is_missing(program: str, tmp_pa
     code, said = start((IMAGE, program), tmp_path / "data")
 
     assert code == 2, said
-    assert re.search("^settings that are missing: SECRET_KEY .*ALLOWED_HOSTS ", said, re.MULTILINE), said
+    assert re.search("^missing settings: SECRET_KEY .*ALLOWED_HOSTS ", said, re.MULTILINE), said
     assert "Traceback" not in said
 
 
@@ -92,14 +92,14 @@ def test_a_busy_port_is_told(entry: str, taken_port: int, tmp_path: Path) -> Non
     assert code == 2, said
     assert "Traceback" not in said
     (line,) = [line for line in said.splitlines() if str(taken_port) in line]
-    assert "another program listens there; expected a free port" in line
+    assert "another program listens on this port; expected a free port" in line
 
 
 def test_a_port_that_is_none_is_told_by_the_development_server(tmp_path: Path) -> None:
     code, said = start((*MANAGE, "runserver", "127.0.0.1:99999"), tmp_path / "data", **RIGHT)
 
     assert (code, "Traceback" in said) == (2, False)
-    assert "127.0.0.1:99999: expected a port to 65535" in said
+    assert "127.0.0.1:99999: expected a port up to 65535" in said
 
 
 @pytest.mark.parametrize("option", ["--port=99999", "--port=-1", "--port=http", "--host=nowhere.invalid"])

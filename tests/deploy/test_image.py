@@ -117,7 +117,7 @@ def test_a_program_starts(program: str, tmp_path: Path) -> None:
 def test_the_sample_ai_engine_starts_where_it_is_told_the_platforms_variables(tmp_path: Path) -> None:
     result = run("sample-ai-engine", tmp_path=tmp_path)
 
-    assert (result.returncode, "the AI engine can't start" in result.stdout) == (1, True)
+    assert (result.returncode, "the AI engine cannot start" in result.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("arguments", [(), ("no-such-program",)])

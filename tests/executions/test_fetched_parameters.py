@@ -217,5 +217,5 @@ def test_a_step_runner_reads_what_stands_for_a_parameter(name: str) -> None:
     stands_for_it = reference(name)
     text = f'{{"field": {stands_for_it if name == PATIENTS else json.dumps(stands_for_it)}}}'
 
-    with pytest.raises(ActionError, match=f"refer to the parameter {name}, and {URL_VARIABLE} isn't set"):
+    with pytest.raises(ActionError, match=f"refer to the parameter {name}, and {URL_VARIABLE} is not set"):
         Parameters(Calls(), {}).resolved(json.loads(text))

@@ -33,7 +33,9 @@ def test_paths_that_the_settings_make_one_are_refused(make_schema: Any) -> None:
 
     (fault,) = caught.value.faults
     assert "/spec/templates/0/container/volumeMounts/1/mountPath" in fault.detail
-    assert "another is at /tmp/input_elements/platform_data/ of this container already" in fault.detail
+    assert (
+        "another volume or artifact is already at /tmp/input_elements/platform_data/ of this container"
+    ) in fault.detail
 
 
 def test_paths_that_differ_are_taken(make_schema: Any, settings: Any) -> None:  # noqa: F811

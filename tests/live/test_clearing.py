@@ -19,5 +19,7 @@ def test_a_running_service_keeps_its_rows_and_files(service: LocalService) -> No
         cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert result.returncode == 1
-    assert f"The service runs on {service.data_dir}. Stop the service first. Nothing was deleted." in result.stderr
+    assert (
+        f"The service is running on {service.data_dir}. Stop the service first. Nothing was deleted." in result.stderr
+    )
     assert Api(service.url, service.token).call("GET", "schemas/")["count"] >= 9

@@ -40,9 +40,9 @@ def test_an_interrupted_demo_says_what_it_left_and_the_next_start_goes_on(tmp_pa
     assert demo.returncode == 130
     assert re.fullmatch(r" +\d+\.\d s  Training from scratch at data-partner-1: pending", said[1])
     assert said[-3:] == [
-        "Interrupted. Executions under way: 1.",
+        "Interrupted. Executions in progress: 1.",
         f"The service has been stopped. Its data is in {data_dir}.",
-        f"What was under way goes on with the next start: make run DATA_DIR='{data_dir}', or the demo once more.",
+        f"Executions in progress continue with the next start: make run DATA_DIR='{data_dir}', or run the demo again.",
     ]
 
     with local_service(data_dir) as service:

@@ -106,7 +106,7 @@ def test_data_that_cannot_be_prepared_ends_the_training_at_once(api: Api) -> Non
 
     assert failed["state"]["status"] == "failed"
     assert failed["state"]["message"].startswith(f"{OTHER}: ")
-    assert f"{sample_data.LABEL_KEY}: must be text" in failed["state"]["message"]
+    assert f"{sample_data.LABEL_KEY}: must be a string" in failed["state"]["message"]
 
 
 def test_a_training_that_may_goes_on_without_a_partner(api: Api) -> None:
@@ -125,4 +125,4 @@ def test_a_model_larger_than_declared_fails_the_training_with_both_numbers(api: 
     failed = ended(api, post(api, max_model_size=1))
 
     assert failed["state"]["status"] == "failed"
-    assert "bytes long as a zip, at most 1024 may be sent" in failed["state"]["message"]
+    assert "bytes as a zip; at most 1024 are allowed" in failed["state"]["message"]

@@ -120,7 +120,7 @@ def test_it_says_what_goes_before_it_asks(installation, monkeypatch):
 
 
 def test_nothing_goes_while_the_service_runs(installation):
-    with service_kept_away(), pytest.raises(CommandError, match=f"The service runs on {installation}"):
+    with service_kept_away(), pytest.raises(CommandError, match=f"The service is running on {installation}"):
         clear("--yes")
     assert GenericFile.objects.exists()
 
@@ -129,7 +129,7 @@ def test_nothing_goes_while_the_service_runs(installation):
 def test_nothing_goes_while_a_process_of_the_service_lives(installation, process, who):
     life = process()
     try:
-        with pytest.raises(CommandError, match=f"{who} runs on {installation}"):
+        with pytest.raises(CommandError, match=f"{who} is running on {installation}"):
             clear("--yes")
     finally:
         life.close()
@@ -143,7 +143,7 @@ def test_nothing_goes_while_others_use_a_database_of_several_machines(installati
     other = connections.create_connection("default")
     other.ensure_connection()
     try:
-        with pytest.raises(CommandError, match=r"Others are connected to the database \(1\)"):
+        with pytest.raises(CommandError, match=r"Other sessions are connected to the database \(1\)"):
             clear("--yes")
     finally:
         other.close()
@@ -152,7 +152,7 @@ def test_nothing_goes_while_others_use_a_database_of_several_machines(installati
 
 def test_rows_stay_while_an_engine_does_not_answer(installation, engine, monkeypatch):
     monkeypatch.setattr(engine, "unavailable", True)
-    with pytest.raises(CommandError, match="The engine 'double' does not delete its Workflows"):
+    with pytest.raises(CommandError, match="The engine 'double' cannot delete its Workflows"):
         clear("--yes")
     assert GenericFile.objects.exists()
     assert (installation / "token").exists()

@@ -41,7 +41,7 @@ def test_create_token_refuses(person, args):
 
 def test_revoke_token_by_id_leaves_the_others(person):
     (first, text), (_, other) = (token_create(user=person, name=n, lifetime=timedelta(1)) for n in "ab")
-    assert run("revoke_token", str(first.pk))[0] == "1 revoked\n"
+    assert run("revoke_token", str(first.pk))[0] == "Tokens revoked: 1\n"
     assert token_use(text=other)
     with pytest.raises(InvalidToken):
         token_use(text=text)
@@ -50,7 +50,7 @@ def test_revoke_token_by_id_leaves_the_others(person):
 def test_revoke_token_of_a_user(person):
     for name in "ab":
         token_create(user=person, name=name, lifetime=timedelta(1))
-    assert run("revoke_token", "--user", "ada")[0] == "2 revoked\n"
+    assert run("revoke_token", "--user", "ada")[0] == "Tokens revoked: 2\n"
 
 
 @pytest.mark.django_db

@@ -59,7 +59,7 @@ def test_no_description_tells_of_the_code(document):
 
 
 def test_options_tell_nothing_of_the_code(api):
-    assert api.options("/api/executions/").json()["description"] == "The API describes itself at /api/schema/."
+    assert api.options("/api/executions/").json()["description"] == "The API is described at /api/schema/."
 
 
 def test_filters_say_what_they_take(document):

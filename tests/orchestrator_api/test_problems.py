@@ -148,9 +148,9 @@ def test_what_would_be_possible_is_told(client):
     method = client.delete("/api/whoami/")
     media_type = client.post("/api/counting/", "a", content_type="text/plain")
 
-    assert method.json()["detail"] == 'Method "DELETE" not allowed. Possible here: GET, POST, HEAD, OPTIONS.'
+    assert method.json()["detail"] == 'Method "DELETE" not allowed. Allowed methods: GET, POST, HEAD, OPTIONS.'
     assert method["Allow"] == "GET, POST, HEAD, OPTIONS"
-    assert media_type.json()["detail"].endswith("Taken are multipart/form-data and application/json.")
+    assert media_type.json()["detail"].endswith("Accepted: multipart/form-data, application/json.")
 
 
 def test_a_detail_that_is_given_stays():

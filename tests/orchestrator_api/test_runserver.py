@@ -30,7 +30,7 @@ def told(settings, tmp_path, capsys):
 
 
 def test_that_no_controller_runs_is_said_with_the_command_for_one(told) -> None:
-    assert "No controller runs" in told(8900)
+    assert "No controller is running" in told(8900)
     assert "run_controller" in told(8900)
 
 
@@ -65,7 +65,7 @@ def test_a_developer_is_told_in_a_pipe_too(tmp_path: Path) -> None:
         cwd=PROJECT, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        said = next((line for line in process.stdout if "No controller runs" in line), "")
+        said = next((line for line in process.stdout if "No controller is running" in line), "")
     finally:
         os.killpg(process.pid, 15)
         process.wait(60)

@@ -6,7 +6,7 @@ from tests.orchestrator_api.conftest import GIVEN
 
 
 def test_there_is_no_default_secret(read):
-    assert "missing: SECRET_KEY" in read("SECRET_KEY")["error"]
+    assert "missing settings: SECRET_KEY" in read("SECRET_KEY")["error"]
 
 
 def test_production_is_the_default(read):
@@ -119,9 +119,9 @@ def test_a_second_namespace_is_an_engine_of_its_own(read):
         ("{", "DATA_PARTNER_CLAIMS={: expected a JSON object"),
         ("[]", "DATA_PARTNER_CLAIMS=[]: expected a JSON object"),
         ('{"a": "claim"}', "a must have an object"),
-        ('{"a": {"b": "claim"}}', "'b' of a is no path"),
-        ('{"a": {"/b": "Not A Claim"}}', "'Not A Claim' of a cannot be the name of a claim"),
-        ('{"a": {"/b": 1}}', "1 of a cannot be the name of a claim"),
+        ('{"a": {"b": "claim"}}', "'b' of a is not an absolute path"),
+        ('{"a": {"/b": "Not A Claim"}}', "'Not A Claim' of a is not a valid name of a claim"),
+        ('{"a": {"/b": 1}}', "1 of a is not a valid name of a claim"),
     ],
 )
 def test_claims_that_cannot_be_are_refused(read, given, words):

@@ -38,7 +38,7 @@ class FolderEngine(Engine):
     """Keeps each Workflow in a file; tests move them with `set_phase`.
 
     `down` in the folder makes every call fail; `kill-at` names a step at which the calling process is killed;
-    `on-submit` names the phase that a submitted Workflow has at once; `hang` keeps a submission from returning;
+    `on-submit` names the phase that a submitted Workflow must have at once; `hang` keeps a submission from returning;
     `forgets` says to instances made from then on that logs are gone with the pods.
     """
 

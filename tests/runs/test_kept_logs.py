@@ -192,7 +192,7 @@ def test_an_engine_that_stays_away_holds_up_nothing_for_ever(api, ended, cluster
     carried(cluster, NOW + PATIENCE)
 
     assert WorkflowRun.objects.get(pk=ended.pk).released_at == NOW + PATIENCE
-    assert "the engine was told not to answer" in logs_of(api, ended).json()["detail"]
+    assert "the engine does not answer" in logs_of(api, ended).json()["detail"]
 
 
 def test_a_log_that_breaks_off_is_copied_anew(ended, cluster, monkeypatch):

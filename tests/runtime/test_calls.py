@@ -156,7 +156,7 @@ def test_what_is_gone_already_counts_as_deleted(server: RecordingServer, calls: 
 def test_an_answer_that_is_not_json_is_a_fault(server: RecordingServer, calls: Calls) -> None:
     server.answer("GET", "/json", Answer(body=b"<html>"))
 
-    with pytest.raises(CallError, match="did not answer JSON"):
+    with pytest.raises(CallError, match="did not return JSON"):
         calls.get_json(f"{server.url}/json")
 
 

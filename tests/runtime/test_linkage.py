@@ -198,7 +198,7 @@ def test_a_dead_engine_is_noticed_before_the_time_is_over() -> None:
 
 
 def test_a_busy_callback_port_is_a_fault(engine: Engine) -> None:
-    with CallbackServer(engine.callback_host, "/api/callback"), pytest.raises(LinkageError, match="can't listen"):
+    with CallbackServer(engine.callback_host, "/api/callback"), pytest.raises(LinkageError, match="cannot listen"):
         engine.run()
 
 

@@ -40,7 +40,7 @@ def test_a_container_that_failed_unasked_is_a_death(pod: Path) -> None:
 def test_a_code_of_which_something_is_known_is_explained(pod: Path) -> None:
     end(pod, "first", 137)
 
-    assert "took more memory than its version's limit" in Neighbours(pod).death()
+    assert "used more memory than its version's limit" in Neighbours(pod).death()
 
 
 def test_one_that_ended_well_is_a_death_once_nobody_else_is_left(pod: Path) -> None:

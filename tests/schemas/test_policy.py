@@ -271,7 +271,9 @@ def test_a_refusal_names_the_line():
     (fault,) = checked(manifest(pod(), spec="  serviceAccountName: root\n")).faults
 
     assert (fault.place.line, fault.place.column) == (6, 3)
-    assert fault.detail == "refused by the rule service-accounts: root is not among those allowed: argo-workflow"
+    assert fault.detail == (
+        "refused by the rule service-accounts: root is not an allowed service account; allowed: argo-workflow"
+    )
 
 
 def test_a_web_of_calls_is_followed_once():

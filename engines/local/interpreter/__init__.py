@@ -1,1 +1,1 @@
-"""What a Workflow does next, as a state machine of plain data: no files, no processes, no clock of its own."""
+"""The state machine of a Workflow, on plain data: it decides what runs next, without files, processes or a clock."""

@@ -1,6 +1,6 @@
 """The functions of expr-lang, and those that Argo adds: https://expr-lang.org/docs/language-definition.
 
-Each gets the budget first and pays for what it makes, before it makes it. `timezone` is missing: times are in UTC.
+Each gets the budget first and charges its result before it makes it. `timezone` is missing: times are in UTC.
 """
 
 from __future__ import annotations
@@ -35,39 +35,39 @@ _INDENT = "  "
 
 
 def text(value: Any) -> str:
-    """Return a value that is a text. Raises `InvalidExpression`."""
+    """Return a value that is a string. Raises `InvalidExpression`."""
     if isinstance(value, str):
         return value
-    raise InvalidExpression(f"{shown(value)} is no text")
+    raise InvalidExpression(f"{shown(value)} is not a string")
 
 
 def array(budget: Budget, value: Any) -> list[Any]:
-    """Return a value that is an array, to be gone through. Raises `InvalidExpression`."""
+    """Return a value that is an array, charged for iteration. Raises `InvalidExpression`."""
     if isinstance(value, list):
         budget.spend(len(value))
         return value
-    raise InvalidExpression(f"{shown(value)} is no array")
+    raise InvalidExpression(f"{shown(value)} is not an array")
 
 
 def count_of(value: Any) -> int:
-    """Return a value that is a whole number. Raises `InvalidExpression`."""
+    """Return a value that is an integer. Raises `InvalidExpression`."""
     if is_whole(value):
         return int(value)
-    raise InvalidExpression(f"{shown(value)} is no whole number")
+    raise InvalidExpression(f"{shown(value)} is not a whole number")
 
 
 def written(budget: Budget, made: str) -> str:
-    """Return a text that was made, once it is paid for."""
+    """Return a new string, charged to the budget."""
     budget.write(len(made))
     return made
 
 
 def sorted_values(budget: Budget, values: list[Any], key: Callable[[Any], Any] = lambda value: value) -> list[Any]:
-    """Return values in order: all texts or all numbers. Raises `InvalidExpression`."""
+    """Return values in order: all strings or all numbers. Raises `InvalidExpression`."""
     budget.spend(len(values) * max(len(values).bit_length(), 1))
     keyed = [(key(value), value) for value in values]
     if not (all(isinstance(each, str) for each, _ in keyed) or all(is_number(each) for each, _ in keyed)):
-        raise InvalidExpression("only numbers, and texts, have an order")
+        raise InvalidExpression("only numbers or strings can be compared")
     return [value for _, value in sorted(keyed, key=lambda pair: pair[0])]
 
 
@@ -77,7 +77,7 @@ def is_number(value: Any) -> bool:
 
 
 def are_equal(budget: Budget, left: Any, right: Any) -> bool:
-    """Return whether two values are the same; a list may hold another many times, which costs as often."""
+    """Return whether two values are equal; a list may hold another many times, and each comparison is charged."""
     budget.spend(1)
     if isinstance(left, bool) or isinstance(right, bool):
         return isinstance(left, bool) and isinstance(right, bool) and left == right
@@ -89,28 +89,28 @@ def are_equal(budget: Budget, left: Any, right: Any) -> bool:
 
 
 def repeated(budget: Budget, what: str, times: Any) -> str:
-    """Return a text so many times."""
+    """Return a string repeated so many times."""
     count = count_of(times)
     if count < 0:
-        raise InvalidExpression("a text cannot be repeated less than no times")
+        raise InvalidExpression("a string cannot be repeated a negative number of times")
     budget.write(len(what) * count)
     return what * count
 
 
 def replaced(budget: Budget, what: str, old: str, new: str) -> str:
-    """Return a text with all occurrences of another replaced."""
+    """Return a string with all occurrences of another replaced."""
     budget.write(len(what) + what.count(old) * len(new))
     return what.replace(old, new)
 
 
 def joined(budget: Budget, parts: list[str], between: str) -> str:
-    """Return texts as one."""
+    """Return strings joined."""
     budget.write(sum(map(len, parts)) + len(between) * len(parts))
     return between.join(parts)
 
 
 def distinct(budget: Budget, values: list[Any]) -> list[Any]:
-    """Return values, each once."""
+    """Return values without duplicates."""
     found: dict[str, Any] = {}
     for value in values:
         found.setdefault(as_json(budget, value), value)
@@ -118,22 +118,22 @@ def distinct(budget: Budget, values: list[Any]) -> list[Any]:
 
 
 def int_of(value: Any) -> int:
-    """Return a number or text as a whole number. Raises `InvalidExpression`."""
+    """Return a number or string as a whole number. Raises `InvalidExpression`."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidExpression(f"{shown(value)} is no whole number")
+        raise InvalidExpression(f"{shown(value)} is not a whole number")
     if isinstance(value, int | float) and not isinstance(value, bool):
         return int(whole(int(value)))
     try:
-        # Go takes no blanks and no underscores.
+        # Go accepts no spaces and no underscores.
         if isinstance(value, str) and value.lstrip("+-").isdecimal():
             return int(whole(int(value)))
     except ValueError:
         pass
-    raise InvalidExpression(f"{shown(value)} is no whole number")
+    raise InvalidExpression(f"{shown(value)} is not a whole number")
 
 
 def float_of(value: Any) -> float:
-    """Return a number or text as a float. Raises `InvalidExpression`."""
+    """Return a number or string as a float. Raises `InvalidExpression`."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     try:
@@ -141,11 +141,11 @@ def float_of(value: Any) -> float:
             return float(value)
     except ValueError:
         pass
-    raise InvalidExpression(f"{shown(value)} is no number")
+    raise InvalidExpression(f"{shown(value)} is not a number")
 
 
 def length(_: Budget, value: Any) -> int:
-    """Return how long a text, array or map is. Raises `InvalidExpression`."""
+    """Return the length of a string, array or map. Raises `InvalidExpression`."""
     if isinstance(value, str | list | dict):
         return len(value)
     raise InvalidExpression(f"{shown(value)} has no length")
@@ -202,7 +202,7 @@ def _mean(budget: Budget, *values: Any) -> float:
 
 def _is(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise InvalidExpression(f"a predicate is true or false, not {shown(value)}")
+        raise InvalidExpression(f"a predicate must be true or false, not {shown(value)}")
     return value
 
 
@@ -260,7 +260,7 @@ def _flat(budget: Budget, values: Any, depth: int = 0) -> list[Any]:
 
 
 def concatenated(budget: Budget, *lists: Any) -> list[Any]:
-    """Return arrays as one."""
+    """Return arrays joined."""
     return [value for each in lists for value in array(budget, each)]
 
 
@@ -277,40 +277,40 @@ def _pairs(budget: Budget, pairs: Any) -> dict[str, Any]:
 
 
 def a_map(budget: Budget, value: Any) -> dict[str, Any]:
-    """Return a value that is a map, to be gone through. Raises `InvalidExpression`."""
+    """Return a value that is a map, charged for iteration. Raises `InvalidExpression`."""
     if isinstance(value, dict):
         budget.spend(len(value))
         return value
-    raise InvalidExpression(f"{shown(value)} is no map")
+    raise InvalidExpression(f"{shown(value)} is not a map")
 
 
 def decoded(budget: Budget, value: Any) -> str:
-    """Return what a text in Base64 says. Raises `InvalidExpression`."""
+    """Decode a Base64 string. Raises `InvalidExpression`."""
     try:
         return written(budget, base64.b64decode(text(value), validate=True).decode())
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise InvalidExpression("a text is no Base64") from error
+        raise InvalidExpression("the string is not Base64") from error
 
 
 def encoded(budget: Budget, value: Any) -> str:
-    """Return a text in Base64."""
+    """Encode a string as Base64."""
     return written(budget, base64.b64encode(text(value).encode("utf-8", "surrogatepass")).decode())
 
 
 def as_json(budget: Budget, value: Any) -> str:
-    """Return a value as JSON, once it is paid for."""
+    """Return a value as JSON, charged to the budget."""
     budget.write(_weight(budget, value))
     return json_text(value)
 
 
 def as_pretty_json(budget: Budget, value: Any) -> str:
-    """Return a value as JSON with a line for each item, once it is paid for."""
+    """Return a value as JSON with a line for each item, charged to the budget."""
     budget.write(_weight(budget, value, len(_INDENT)))
     return json_text(value, _INDENT)
 
 
 def _weight(budget: Budget, value: Any, indent: int = 0, depth: int = 1) -> int:
-    """Return about how long a value is as text: the same list may be in it many times."""
+    """Return the approximate length of a value as text: it may hold the same list many times."""
     budget.spend(1)
     if isinstance(value, str):
         return len(value)
@@ -323,13 +323,13 @@ def _weight(budget: Budget, value: Any, indent: int = 0, depth: int = 1) -> int:
 
 
 def printed(budget: Budget, value: Any) -> str:
-    """Return a value as Go prints it, once it is paid for."""
+    """Return a value as Go prints it, charged to the budget."""
     budget.write(_weight(budget, value))
     return string_of(value)
 
 
 def from_json(budget: Budget, value: Any) -> Any:
-    """Return what a JSON text says, once it is paid for."""
+    """Parse a JSON text, charged to the budget."""
     budget.write(len(text(value)))
     return json_value(value)
 
@@ -337,18 +337,18 @@ def from_json(budget: Budget, value: Any) -> Any:
 def _shifted(value: Any, by: Any, direction: Callable[[int, int], int], mask: int | None = None) -> int:
     distance = count_of(by)
     if distance < 0:
-        raise InvalidExpression("a number is shifted by none or more bits")
+        raise InvalidExpression("a number cannot be shifted by a negative number of bits")
     number = count_of(value) if mask is None else count_of(value) & mask
     return signed(direction(number, min(distance, _BITS)))
 
 
 def signed(value: int) -> int:
-    """Return the lowest 64 bits as a number with a sign."""
+    """Return the lowest 64 bits as a signed number."""
     value &= _MASK
     return value - (1 << _BITS) if value >> (_BITS - 1) else value
 
 
-# Their second argument is asked of each element.
+# Their second argument is evaluated for each element.
 PREDICATED = frozenset(
     {
         *("all", "any", "one", "none", "map", "filter", "groupBy", "count", "sum", "sortBy", "reduce"),

@@ -1,4 +1,4 @@
-"""Calling a template: who calls it, with which arguments, and what its inputs become."""
+"""Call a template: its caller, its arguments, and the values of its inputs."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 Artifact = dict[str, Any]
 ABSENT = "an absent optional (skipped/omitted node output with no default)"
-# What of a template says where its pods go; those that it calls go there too, unless they say so themselves.
+# Fields of a template that place its pods; templates that it calls inherit them unless they set their own.
 PLACES = ("nodeSelector", "affinity")
 ConfigMaps = Mapping[str, Mapping[str, str]]
 
 
 class CallError(Exception):
-    """A template that cannot be called so; the text goes into the node's message."""
+    """A template cannot be called with these arguments; the text becomes the node's message."""
 
 
 class Owner:
-    """Whoever called a template and waits for its node to end."""
+    """The caller of a template, which waits for its node to end."""
 
     def child_done(self, node: Node) -> None:
-        """Take notice that a called node has ended."""
+        """Handle the end of a called node."""
 
 
 class Call:
@@ -83,17 +83,17 @@ class Call:
         self.depth = depth
         self.capture = capture
         self.flag = flag
-        # Where pods go by the template that calls, unless they say so themselves.
+        # The placement of pods inherited from the calling template.
         self.placement = placement or {}
-        # The tags around a template that stands within its step.
+        # The tags around an inline template.
         self.outer = outer
-        # Parameters whose argument is the output of something that did not run and has no default.
+        # Parameters whose argument is the output of a node that did not run, without a default.
         self.absent = absent
         self.local = local or {}
 
 
 class Bound:
-    """The inputs of one call: what the node shows, the tags they give and the artifacts."""
+    """The inputs of one call: as the node shows them, their tags, and the artifacts."""
 
     __slots__ = ("artifacts", "shown", "values")
 
@@ -104,9 +104,9 @@ class Bound:
 
 
 def value_from(parameter: Mapping[str, Any], config_maps: ConfigMaps) -> str | None:
-    """Return what a parameter's `valueFrom` gives, None where it says nothing. Raises `CallError`.
+    """Return the value of a parameter's `valueFrom`, None where it has none. Raises `CallError`.
 
-    A ConfigMap is one that travels with the Workflow; without the key the default counts, else it is missing.
+    A ConfigMap is one that travels with the Workflow; without the key the default is used, else it is an error.
     """
     source = parameter.get("valueFrom") or {}
     reference = source.get("configMapKeyRef")
@@ -116,7 +116,7 @@ def value_from(parameter: Mapping[str, Any], config_maps: ConfigMaps) -> str | N
             return found
         if source.get("default") is None and not reference.get("optional"):
             place = f"{reference['name']}/{reference['key']}"
-            raise CallError(f"parameter {parameter['name']}: no ConfigMap of this Workflow has {place}")
+            raise CallError(f"parameter {parameter['name']}: no ConfigMap of this Workflow has the key {place}")
     default = source.get("default")
     if default is not None:
         return text_of(default)
@@ -194,12 +194,12 @@ def _bind_artifacts(call: Call, declared: dict[str, Any], scope: Scope, values: 
     return bound
 
 
-# What says where an artifact lies; whichever store it names, ours is a folder (see `artifacts.py`).
+# Fields of an artifact's location; whatever store they name, the engine uses a folder (see `artifacts.py`).
 LOCATIONS = ("raw", "s3", "azure", "gcs", "oss", "hdfs", "artifactory", "http")
 
 
 def location_of(artifact: Artifact) -> dict[str, Any] | None:
-    """Return where an artifact lies, or None when it does not say."""
+    """Return the location of an artifact, or None where it has none."""
     for kind in LOCATIONS:
         if artifact.get(kind) is not None:
             return {kind: artifact[kind]}
@@ -207,7 +207,7 @@ def location_of(artifact: Artifact) -> dict[str, Any] | None:
 
 
 def prepared(step: dict[str, Any]) -> Any:
-    """Return a step or task ready for `fill`: the tags of `from` name artifacts, not texts, and stay names."""
+    """Return a step or task ready for `fill`: the tags of `from` name artifacts, so they are not filled in."""
     step = dict(step)
     arguments = step.get("arguments")
     if arguments and arguments.get("artifacts"):

@@ -1,6 +1,6 @@
-"""What Argo says of a spec that cannot work, before anything runs: `invalid spec: …` and where.
+"""Argo's checks of a spec before it runs: `invalid spec: …` and the place.
 
-Only templates reachable from the entrypoint and the exit handler are looked at, each the first time it is called.
+Only templates reachable from the entrypoint and the exit handler are checked, each at its first call.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Template = dict[str, Any]
 
 
 class InvalidSpec(Exception):
-    """A spec that cannot work."""
+    """The spec is invalid."""
 
 
 def check_spec(spec: Mapping[str, Any], templates: Mapping[str, Template], values: Mapping[str, str]) -> None:
@@ -49,7 +49,7 @@ class _Check:
         self.values = values
         self.arguments = {parameter["name"] for parameter in (spec.get("arguments") or {}).get("parameters") or ()}
         self.seen: set[str] = set()
-        # What is known around a template that stands within its step.
+        # The known tags around an inline template.
         self.around: Callable[[str], bool] | None = None
         self.global_outputs = set(_global_outputs(templates.values()))
 
@@ -127,7 +127,7 @@ class _Check:
                     raise InvalidSpec(f"{where}.tasks.{name} dependency '{dependency}' not defined")
         _check_cycles({name: condition.tasks for name, condition in conditions.items()}, where)
         for name in str(template["dag"].get("target") or "").split():
-            # One with a tag is looked up when it runs.
+            # A name with a tag is looked up when it runs.
             if name not in tasks and "{{" not in name and "}}" not in name:
                 raise InvalidSpec(f"{where}.targets target '{name}' is not defined")
         for name, task in tasks.items():
@@ -188,7 +188,7 @@ class _Check:
     def _known(
         self, tag: str, prefix: str, siblings: Collection[str], parameters: set[str], artifacts: set[str]
     ) -> bool:
-        # What an expression asks for may be missing: it may say what else to take.
+        # Names in an expression may be missing: the expression may have a default.
         if tag in self.values or tag in _LOCAL or tag.startswith((*_LOCAL_PREFIXES, UNTOLD, "=")):
             return True
         if tag.startswith("inputs.parameters."):
@@ -203,7 +203,7 @@ class _Check:
 
 
 def _call_alone(step: dict[str, Any]) -> dict[str, Any]:
-    """Return a step without its hooks and the template within it, which are looked at apart."""
+    """Return a step without its hooks and the template within it, which are checked separately."""
     return {key: value for key, value in step.items() if key not in ("hooks", "inline")}
 
 
@@ -217,7 +217,7 @@ def _global_outputs(templates: Collection[Template]) -> Iterator[str]:
 
 
 def _check_choices(holder: Mapping[str, Any], where: str) -> None:
-    """Check arguments that say which values they may have; Argo asks nobody else. Raises `InvalidSpec`."""
+    """Check arguments that have an enum; Argo checks no other parameters' enums. Raises `InvalidSpec`."""
     for parameter in (holder.get("arguments") or {}).get("parameters") or ():
         choices, name = parameter.get("enum"), f"{where}.arguments.{parameter['name']}"
         if choices is None:

@@ -1,4 +1,4 @@
-"""What steps and dag templates share: calling children, at most so many at a time, and ending with outputs."""
+"""Common parts of steps and dag templates: calls of children within the parallelism, and outputs."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from engines.local.interpreter.tags import UNTOLD, Scope, Unresolved, compiled, 
 if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
 
-# Of a template's calls, those that are made before the first of them can run.
+# The number of calls that are made before the first of them can run.
 _AT_ONCE = 8
 FAILED_FAST = "template has failed or errored children and failFast enabled"
-# What may be wrong with a step once its tags have values; each becomes the message of a node in phase Error.
+# Faults of a step whose tags have values; each becomes the message of a node in phase Error.
 StepFault = (Unresolved, InvalidLoop, InvalidCondition, CallError)
 
 
 def continues_on(step: dict[str, Any], phase: str) -> bool:
-    """Return whether what follows a step runs although the step ended in this phase."""
+    """Return whether the next steps run although the step ended in this phase."""
     wish = step.get("continueOn") or {}
     return bool((phase == "Failed" and wish.get("failed")) or (phase == "Error" and wish.get("error")))
 
 
 class Turn:
-    """One call that a step asks for: the step itself, or one item of its loop."""
+    """One call of a step: the step itself, or one item of its loop."""
 
     __slots__ = ("item", "name")
 
@@ -50,7 +50,7 @@ class Turn:
 
     @staticmethod
     def of(name: str, items: list[Any]) -> Iterator[Turn]:
-        """Yield the turns of a loop, made only when they are asked for."""
+        """Yield the turns of a loop, each made on demand."""
         return (Turn(*instance(name, index, item)) for index, item in enumerate(items))
 
 
@@ -80,9 +80,9 @@ class Composite(Owner):
         self.waiting: deque[tuple[dict[str, Any], Any, Turn, str, str]] = deque()
 
     def items(self, step: dict[str, Any], ready: Any) -> list[Any]:
-        """Return what a step that is a loop goes through. Raises one of `StepFault`.
+        """Return the items of a step's loop. Raises one of `StepFault`.
 
-        That is nothing where it cannot be told, but its `when` says without an item that it does not run.
+        Empty where the items are not known and its `when` is false without an item.
         """
         loop = {key: part(ready, key) for key in LOOPS}
         try:
@@ -112,7 +112,7 @@ class Composite(Owner):
     def launch_all(self, calls: Iterable[tuple[dict[str, Any], Any, Turn, str, str]]) -> None:
         """Launch calls, each given by the arguments of `launch`: the first at once, more of them bit by bit.
 
-        Where the template's parallelism holds them back, all stand in line at once: a failure may send them away.
+        Where the template's parallelism holds them back, all wait in the queue at once: a failure may drop them.
         """
         rest = self._launched_one_by_one(calls)
         for _ in rest if self.limit else islice(rest, _AT_ONCE):
@@ -126,11 +126,11 @@ class Composite(Owner):
 
     @property
     def fails_fast(self) -> bool:
-        """Whether a child has failed of a template that starts nothing more then."""
+        """Whether a child has failed and the template's failFast stops new calls."""
         return self.broken and self.template.get("failFast") is True
 
     def launched(self, step: dict[str, Any], turn: Turn, node: Node) -> None:
-        """Take notice of a child's node."""
+        """Register a child's node."""
 
     def freed(self) -> None:
         """Let the next waiting call begin after a child has ended."""
@@ -183,7 +183,7 @@ class Composite(Owner):
         return node
 
     def _hooked(self, step: dict[str, Any], scope: Scope, placement: dict[str, Any]) -> Hooked | None:
-        """Return who waits for a step that has hooks, None for one without."""
+        """Return the object that waits for a step's hooks, None for a step without hooks."""
         hooks = hooks_of(step)
         if not hooks:
             return None
@@ -203,7 +203,7 @@ class Composite(Owner):
     def leaf(  # noqa: PLR0917
         self, step: dict[str, Any], name: str, display: str, phase: str, message: str, owned: bool = True
     ) -> Node:
-        """Add the node of a step that does not run, or cannot be called."""
+        """Add the node of a step that does not run or cannot be called."""
         return self.machine.leaf(
             name,
             display,
@@ -215,7 +215,7 @@ class Composite(Owner):
         )
 
     def _given(self, step: dict[str, Any], ready: Any) -> tuple[Any, list[str]]:
-        """Return a step's arguments, compiled, without those that are nothing but an absent output; and their names."""
+        """Return a step's compiled arguments without those that are only an absent output, and the names of these."""
         arguments = part(ready, "arguments")
         if not self.absent or not arguments:
             return arguments, []
@@ -235,7 +235,7 @@ class Composite(Owner):
             self.publish_nothing(step)
 
     def publish_nothing(self, step: dict[str, Any]) -> None:
-        """Add what stands for the artifacts of a step that does not run."""
+        """Add placeholders for the artifacts of a step that does not run."""
 
     def publish_loop(self, step: dict[str, Any], nodes: list[Node]) -> None:
         """Add the gathered outputs of a step's loop."""
@@ -248,7 +248,7 @@ class Composite(Owner):
 
     @cached_property
     def placement(self) -> dict[str, Any]:
-        """Where the pods that it calls go, unless they say so themselves. Raises `Unresolved`."""
+        """The placement that called templates inherit. Raises `Unresolved`."""
         own = {key: self.template[key] for key in PLACES if self.template.get(key)}
         placement: dict[str, Any] = fill(compiled(own), self.scope.lookup)
         return placement
@@ -275,6 +275,6 @@ class Composite(Owner):
         machine.finish(node, phase, message)
 
     def note_failure(self, node: Node) -> None:
-        """Remember that a child failed."""
+        """Note that a child failed."""
         if node["phase"] in UNSUCCESSFUL:
             self.broken = True

@@ -1,6 +1,6 @@
-"""A step's `when`: words need no quotes, numbers have arithmetic, and the whole is true or false.
+"""A step's `when`: words need no quotes, numbers allow arithmetic, and the result is true or false.
 
-As govaluate has it, with which Argo reads conditions: https://github.com/casbin/govaluate/blob/master/MANUAL.md and
+As in govaluate, with which Argo reads conditions: https://github.com/casbin/govaluate/blob/master/MANUAL.md and
 https://argo-workflows.readthedocs.io/en/latest/walk-through/conditionals/. All numbers are floats.
 """
 
@@ -126,7 +126,7 @@ def _whole(value: float) -> int:
 
 
 def _wrapped(value: int) -> float:
-    """Return a number of 64 bits as one with a sign."""
+    """Return a 64-bit number as a signed one."""
     value &= _MASK
     return float(value - (1 << _BITS) if value >> (_BITS - 1) else value)
 

@@ -1,4 +1,4 @@
-"""The dag template: tasks that start when what they depend on has ended.
+"""The dag template: tasks that start when their dependencies have ended.
 
 Source: https://argo-workflows.readthedocs.io/en/latest/walk-through/dag/.
 """
@@ -56,10 +56,10 @@ class Dag(Composite):
         self.task_nodes: dict[str, Node] = {}
         self.groups: dict[str, _Group] = {}
         self.task_of: dict[str, str] = {}
-        # How the branch that ends in each task fared.
+        # The result of the branch that ends in each task.
         self.branches: dict[str, str] = {}
         self.running = 0
-        # Tasks whose dependencies have ended and that nobody has looked at since.
+        # Tasks whose dependencies have ended and that are not checked yet.
         self.undecided = 0
 
     def _targets(self, dag: dict[str, Any]) -> list[str]:
@@ -84,7 +84,7 @@ class Dag(Composite):
         return [name for name in self.tasks if name in found]
 
     def begin(self) -> None:
-        """Start the tasks that depend on nothing."""
+        """Start the tasks without dependencies."""
         if self.fault:
             self.end("Error", self.fault, [])
             return
@@ -202,7 +202,8 @@ class Dag(Composite):
                 self.machine.soon(partial(self._consider_later, other))
 
     def _branch(self, name: str, phase: str) -> str:
-        """Return how the branch that ends in a task fared: as the task, or as its worst ancestor if it did not run."""
+        """Return the result of the branch that ends in a task: the task's, or its worst ancestor's if it did not
+        run."""
         if phase in UNSUCCESSFUL:
             return phase
         before = self.conditions[name].tasks if phase in ("Skipped", "Omitted") else ()
@@ -226,7 +227,7 @@ class Dag(Composite):
         self.end(phase, message, list(dict.fromkeys(outbound)))
 
     def _outcome(self, halt: str) -> tuple[str, str]:
-        """Return phase and message of the whole, which its targets decide."""
+        """Return phase and message of the template, which its targets decide."""
         if self.fails_fast:
             return "Failed", FAILED_FAST
         found = [
@@ -236,7 +237,7 @@ class Dag(Composite):
         ]
         bad = [phase for phase in found if phase in UNSUCCESSFUL]
         if bad:
-            # Without failFast Argo looks at all targets, and the last one counts.
+            # Without failFast Argo checks all targets, and the last one counts.
             phase = bad[0] if self.template["dag"].get("failFast") is not False else bad[-1]
             return phase, halt if halt and phase == "Failed" else ""
         if halt and any(name not in self.task_nodes for name in self.targets):

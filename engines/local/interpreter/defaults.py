@@ -1,7 +1,7 @@
 """`templateDefaults` as Argo lays them below a template: Kubernetes' strategic merge, the template on top.
 
-Objects are merged key by key and lists of named things by their names; every other list is replaced. Of the kinds of
-templates a default gives only what the template itself is.
+Objects are merged key by key and lists of named objects by name; every other list is replaced. Of the kinds of
+templates a default gives only the template's own kind.
 Sources: https://argo-workflows.readthedocs.io/en/latest/template-defaults/,
 https://github.com/kubernetes/community/blob/master/contributors/devel/sig-api-machinery/strategic-merge-patch.md.
 """
@@ -26,9 +26,9 @@ _MERGED_BY = {
     "tolerations": "key",
     "tasks": "name",
 }
-# Argo's own type of a containerSet says nothing about merging its lists.
+# Argo's type of a containerSet has no merge keys for its lists.
 _REPLACED_IN = {"containerSet": ("containers", "volumeMounts")}
-# A text to Argo, even where it is read already.
+# A string in Argo, even where it is parsed already.
 _WHOLE = ("podSpecPatch",)
 
 
@@ -41,7 +41,7 @@ def with_defaults(template: Template, defaults: Mapping[str, Any]) -> Template:
 
 
 def with_volumes(template: Template, shared: Iterable[dict[str, Any]]) -> Template:
-    """Return a pod's template with the volumes of the whole Workflow that it has none of its own for."""
+    """Return a pod's template with the Workflow's volumes added, except names that it has itself."""
     shared = list(shared)
     if not shared or template.get("steps") or template.get("dag"):
         return template
@@ -51,7 +51,7 @@ def with_volumes(template: Template, shared: Iterable[dict[str, Any]]) -> Templa
 
 
 def _is_given(value: Any) -> bool:
-    # What Argo's own writer leaves out counts as not there.
+    # Values that Argo's writer omits count as missing.
     return value is not None and value != []
 
 

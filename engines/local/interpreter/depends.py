@@ -1,4 +1,4 @@
-"""What a dag task depends on, and whether it may run once that has ended.
+"""The dependencies of a dag task, and whether it may run after them.
 
 Source: https://argo-workflows.readthedocs.io/en/latest/enhanced-depends-logic/.
 """
@@ -17,7 +17,7 @@ _GOOD = frozenset({"Succeeded", "Skipped", "Daemoned", "Continued"})
 
 
 class Dependency:
-    """The condition of one task; without a `tree` it is that all `tasks` went well."""
+    """The condition of one task; without a `tree` all `tasks` must have succeeded."""
 
     __slots__ = ("tasks", "tree")
 
@@ -27,7 +27,7 @@ class Dependency:
 
 
 def split(word: str) -> tuple[str, str]:
-    """Return a word of `depends` as the task's name and the result asked for ('' = the usual ones)."""
+    """Return a word of `depends` as the task's name and the requested result ('' = the default ones)."""
     name, dot, result = word.rpartition(".")
     return (name, result) if dot and result in RESULTS else (word, "")
 
@@ -63,7 +63,7 @@ def _holds(node: Node, results: dict[str, set[str]]) -> bool:
 
 
 def results_of(phase: str, daemoned: bool, continued: bool, turns: list[str]) -> set[str]:
-    """Return what `depends` may say of an ended task; `turns` are the phases of a loop's instances."""
+    """Return the results of an ended task that `depends` may name; `turns` are the phases of a loop's instances."""
     results = {"Errored" if phase == "Error" else phase}
     if daemoned:
         results = {"Daemoned"}

@@ -1,8 +1,8 @@
-"""The value of an expression, as expr-lang has it: https://expr-lang.org/docs/language-definition.
+"""The value of an expression, as in expr-lang: https://expr-lang.org/docs/language-definition.
 
-An expression comes from whoever wrote the manifest, so nothing of it is Python's: its values are those of `values`,
-its only functions those of `builtin_functions` and `sprig`. Each costs what it does, and an expression may spend so
-much: no text, number or list can be made to grow without end, and none to be worked on for long.
+An expression comes from the manifest, so it never reaches Python: its values are those of `values`,
+its only functions those of `builtin_functions` and `sprig`. Each operation is charged, and an expression has a
+budget: no string, number or list can grow without end, and no evaluation takes long.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 class Closure:
-    """A predicate: what a function asks of each element."""
+    """A predicate: an expression that a function evaluates for each element."""
 
     __slots__ = ("body", "evaluation", "locals")
 
@@ -53,7 +53,7 @@ class Closure:
 
 
 def expression_of(text: str) -> Node:
-    """Return an expression as a tree. Raises `InvalidExpression`."""
+    """Parse an expression. Raises `InvalidExpression`."""
     try:
         return read("expression", text)
     except InvalidText as error:
@@ -61,7 +61,7 @@ def expression_of(text: str) -> Node:
 
 
 class Evaluation:
-    """One expression being worked out."""
+    """The evaluation of one expression."""
 
     def __init__(self, names: Names) -> None:
         self.names = names
@@ -73,7 +73,7 @@ class Evaluation:
         return found.plain(self.budget.spend) if isinstance(found, Entry) else found
 
     def chosen(self, tree: Node) -> Any:
-        """Return a tree's value, or the place among the names that it leads to. Raises `InvalidExpression`."""
+        """Return a tree's value, or the node of `visible` that it leads to. Raises `InvalidExpression`."""
         return self._of(tree, {})
 
     def _of(self, node: Node, local: Mapping[str, Any]) -> Any:
@@ -92,7 +92,7 @@ class Evaluation:
             result = self._binary(kind, result, right)
         return result
 
-    # Names and what lies in values
+    # Names and members of values
 
     def of_name(self, node: Node, local: Mapping[str, Any]) -> Any:
         name = node.parts[0]
@@ -104,12 +104,12 @@ class Evaluation:
 
     def of_pointer(self, node: Node, local: Mapping[str, Any]) -> Any:
         if node.parts[0] not in local:
-            raise InvalidExpression(f"{node.parts[0]} stands outside of a predicate")
+            raise InvalidExpression(f"{node.parts[0]} is used outside of a predicate")
         return local[node.parts[0]]
 
     def of_field(self, node: Node, local: Mapping[str, Any]) -> Any:
         if "#" not in local:
-            raise InvalidExpression(f".{node.parts[0]} stands outside of a predicate")
+            raise InvalidExpression(f".{node.parts[0]} is used outside of a predicate")
         return self.member(local["#"], node.parts[0])
 
     def of_member(self, node: Node, local: Mapping[str, Any]) -> Any:
@@ -120,7 +120,7 @@ class Evaluation:
         return self.member(holder, key, may_be_nil=node.kind.endswith("_if"))
 
     def member(self, holder: Any, key: Any, *, may_be_nil: bool = False) -> Any:
-        """Return what a map has under a key, nil where it has nothing, or an element of an array."""
+        """Return a map's value of a key, nil where it has none, or an element of an array."""
         if isinstance(holder, Entry):
             if isinstance(key, str):
                 return holder.inner(key)
@@ -143,7 +143,7 @@ class Evaluation:
         self.budget.spend(len(holder) if isinstance(holder, list) else len(holder) // CHARACTERS_A_STEP)
         return holder[first:last]
 
-    # Operators that look at one side first
+    # Operators that evaluate one side first
 
     def of_choice(self, node: Node, local: Mapping[str, Any]) -> Any:
         condition, then, otherwise = node.parts
@@ -170,10 +170,10 @@ class Evaluation:
     @staticmethod
     def _is_true(value: Any) -> bool:
         if not isinstance(value, bool):
-            raise InvalidExpression(f"{shown(value)} is no bool")
+            raise InvalidExpression(f"{shown(value)} is not a bool")
         return value
 
-    # Values made anew
+    # New values
 
     def of_array(self, node: Node, local: Mapping[str, Any]) -> Any:
         return [self.value(part, local) for part in node.parts if part is not None]
@@ -243,7 +243,7 @@ class Evaluation:
             return self._is_in(left, right)
         if operator in _OF_TEXTS:
             if not (isinstance(left, str) and isinstance(right, str)):
-                raise InvalidExpression(f"{operator} is for texts")
+                raise InvalidExpression(f"{operator} is for strings")
             self.budget.spend(len(left) // CHARACTERS_A_STEP)
             return _OF_TEXTS[operator](left, right)
         if operator == "..":
@@ -268,7 +268,7 @@ class Evaluation:
 
     def _range(self, first: Any, last: Any) -> list[int]:
         if not (is_whole(first) and is_whole(last)):
-            raise InvalidExpression("a range goes from a whole number to another")
+            raise InvalidExpression("a range must go from one whole number to another")
         self.budget.spend(max(last - first + 1, 0))
         return list(range(first, last + 1))
 

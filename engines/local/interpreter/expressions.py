@@ -1,4 +1,4 @@
-"""Where manifests have expressions, and what becomes of their values there.
+"""The places of expressions in manifests, and the use of their values there.
 
 `{{=…}}` in a text; `valueFrom.expression` of an output parameter; `fromExpression` of an artifact; `expression` of a
 retryStrategy and of a hook. Source: https://argo-workflows.readthedocs.io/en/latest/variables/#expression.
@@ -21,7 +21,7 @@ FIELDS = ("expression", "fromExpression")
 
 
 def text_value(text: str, names: Names) -> str:
-    """Return an expression's value as it is written into a text: what is no text, as JSON. Raises
+    """Return an expression's value as it is written into a text: a string as it is, else JSON. Raises
     `InvalidExpression`."""
     value = _value(text, names)
     if value is None:
@@ -45,7 +45,7 @@ def artifact_tag(text: str, names: Names) -> str:
     evaluation = Evaluation(names)
     found = _guarded(lambda: evaluation.chosen(expression_of(text)))
     if not isinstance(found, Entry):
-        raise InvalidExpression(f"{shown(found)} is no artifact")
+        raise InvalidExpression(f"{shown(found)} is not an artifact")
     return found.tag
 
 
@@ -62,7 +62,7 @@ def _guarded(work: Callable[[], Any]) -> Any:
 
 
 def problem_of(text: str) -> str:
-    """Return what keeps an expression from ever being worked out, or ''."""
+    """Return why an expression can never be evaluated, or ''."""
     try:
         tree = expression_of(text)
     except InvalidExpression as error:
@@ -71,7 +71,7 @@ def problem_of(text: str) -> str:
 
 
 def _problems(node: Node, local: frozenset[str]) -> Iterator[str]:
-    """Yield names and functions that nobody knows."""
+    """Yield a message for each unknown name and function."""
     parts = [part for part in node.parts if isinstance(part, Node)]
     if node.kind == "let":
         yield from _problems(node.parts[1], local)
@@ -98,7 +98,7 @@ def _problems(node: Node, local: frozenset[str]) -> Iterator[str]:
 
 
 def references(value: Any) -> Iterator[str]:
-    """Yield the tags that the expressions within a value ask for, as far as they are written out."""
+    """Yield the tags that the expressions within a value name literally."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _asked_for(item) if key in FIELDS and isinstance(item, str) else references(item)
@@ -108,7 +108,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def references_of(text: str) -> Iterator[str]:
-    """Yield the tags that one expression asks for; none where it cannot be read."""
+    """Yield the tags that one expression names; none where it cannot be read."""
     yield from _asked_for(text)
 
 
@@ -131,7 +131,7 @@ def _tags(node: Node) -> Iterator[str]:
 
 
 def _written_out(node: Node) -> str:
-    """Return the tag that a chain of names is, '' for what is none."""
+    """Return the tag of a chain of names, '' where it is none."""
     if node.kind == "name":
         return str(node.parts[0])
     if node.kind in ("member", "member_if"):
@@ -144,6 +144,6 @@ def _written_out(node: Node) -> str:
 
 
 def is_asked_for(tag: str, asked: frozenset[str] | Mapping[str, Any]) -> bool:
-    """Return whether a tag is among those asked for, or lies in one of them."""
+    """Return whether a tag is one of the named ones, or below one of them."""
     parts = tag.split(".")
     return any(".".join(parts[:end]) in asked for end in range(len(parts), 0, -1))

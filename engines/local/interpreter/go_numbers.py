@@ -1,4 +1,4 @@
-"""Numbers as Go works with them, and as its `fmt` writes them: https://pkg.go.dev/math, https://pkg.go.dev/fmt."""
+"""Numbers as Go computes and as its `fmt` writes them: https://pkg.go.dev/math, https://pkg.go.dev/fmt."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _LARGE = 1e21
 
 
 def divided(left: float, right: float) -> float:
-    """Return a quotient as floating point numbers have it: nothing is wrong with a divisor of 0."""
+    """Return a floating-point quotient: a divisor of 0 gives an infinity or not a number."""
     if right:
         return left / right
     return math.nan if not left or math.isnan(left) else math.copysign(math.inf, left)
 
 
 def power(left: float, right: float) -> float:
-    """Return a power, infinite where it is too large, and not a number where it is none."""
+    """Return a power, infinite where it is too large, and NaN where it is not defined."""
     try:
         return math.pow(left, right)
     except OverflowError:
@@ -44,7 +44,7 @@ def number_text(value: float, smallest: float = 1e-4) -> str:
 
 
 def _plain(value: float) -> str:
-    """Return a number without an exponent, with as many digits as tell it from its neighbours."""
+    """Return a number without an exponent, with the fewest digits that identify it."""
     text = repr(value)
     if "e" not in text:
         return text

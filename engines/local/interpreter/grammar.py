@@ -1,4 +1,4 @@
-"""The grammar of all that a manifest has to be worked out: conditions, dependencies, expressions, paths into JSON.
+"""The grammar of the languages in a manifest: conditions, dependencies, expressions, JSON paths.
 
 Four languages share one grammar, for they share most of it:
 
@@ -8,8 +8,8 @@ Four languages share one grammar, for they share most of it:
 - `expression`: `{{=…}}`, `expression`, `fromExpression` (https://expr-lang.org/docs/language-definition).
 - `jsonpath`: the paths of the function of that name (https://www.rfc-editor.org/rfc/rfc9535).
 
-Texts come from whoever wrote the manifest. Reading one takes time in proportion to its length, and none that is too
-long, too deep or of too many parts is read to its end.
+Texts come from the manifest's author. Parsing takes time in proportion to the length, and a text that is too
+long, too deep or has too many parts is refused early.
 """
 
 from __future__ import annotations
@@ -172,18 +172,18 @@ COMMENT: /\/\*[^*]*\*+(?:[^\/*][^*]*\*+)*\/|\/\/[^\n]*/
 """
 _COMMENTS = "%ignore COMMENT\n"
 
-# Of these a row of many is read as one node: 5,000 tasks may stand before another.
+# A chain of one of these is one node: a task may depend on 5,000 others.
 _CHAINS = ("&&", "||", "+")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 
 
 class InvalidText(Exception):
-    """A text that the grammar does not know, or that is too long to be read."""
+    """A text that does not match the grammar, or that is too long."""
 
 
 class Node:
-    """A part of what was read: its kind, and its parts, which are nodes and plain values."""
+    """A node of a tree: its kind, and its parts, which are nodes and plain values."""
 
     __slots__ = ("depth", "kind", "parts", "size")
 
@@ -199,7 +199,7 @@ class Node:
             raise InvalidText(f"it has more than {MAX_NODES} parts")
 
     def extended(self, part: Node) -> Node:
-        """Return this node with a further part: a long chain of one operator is wide, not deep."""
+        """Return this node with a further part: a long chain of one operator becomes wide, not deep."""
         self.parts.append(part)
         self.depth = max(self.depth, part.depth + 1)
         self.size += part.size
@@ -208,7 +208,7 @@ class Node:
         return self
 
     def walk(self) -> Iterator[Node]:
-        """Yield this node and all in it."""
+        """Yield this node and all nodes below it."""
         yield self
         for part in self.parts:
             if isinstance(part, Node):
@@ -216,18 +216,18 @@ class Node:
 
 
 def read(language: str, text: str) -> Node:
-    """Return a text of one of the four languages as a tree. Raises `InvalidText`."""
+    """Parse a text of one of the four languages. Raises `InvalidText`."""
     if len(text) > MAX_LENGTH:
         raise InvalidText(f"it is longer than {MAX_LENGTH} characters")
     return _read(language, text) if len(text) <= _KEPT_LENGTH else _parsed(language, text)
 
 
 def load(language: str) -> None:
-    """Make the parser of a language, which takes a tenth of a second, before it is asked for."""
+    """Make the parser of a language, which takes a tenth of a second, before it is needed."""
     _parser(language)
 
 
-# Most texts come again and again, with every turn of a loop.
+# Most texts repeat with every turn of a loop.
 _KEPT_LENGTH = 1024
 
 
@@ -262,7 +262,7 @@ def _parser(language: str) -> tuple[Callable[[str], Node], dict[str, str]]:
     import lark  # noqa: PLC0415
 
     class Builder(_Builder, lark.Transformer):  # type: ignore[type-arg]
-        """The tree's builder, called while the text is read: nothing calls itself however deep the text is."""
+        """The tree's builder, called while the text is parsed, so that deep texts need no recursion."""
 
     grammar = GRAMMAR + (_COMMENTS if language == "expression" else "")
     parser = lark.Lark(grammar, start=language, parser="lalr", lexer="contextual", transformer=Builder())
@@ -277,7 +277,7 @@ def _parser(language: str) -> tuple[Callable[[str], Node], dict[str, str]]:
 
 
 def _text_of(token: str) -> str:
-    """Return what a quoted text says."""
+    """Return the value of a quoted string."""
 
     def meant(match: re.Match[str]) -> str:
         code, byte, plain = match.groups()
@@ -299,7 +299,7 @@ def _number_of(token: str) -> int | float:
 
 def _whole(digits: str, base: int) -> int:
     if not digits or len(digits) > 64:
-        raise InvalidText("it holds a number that is none, or too large")
+        raise InvalidText("it holds a number that is invalid or too large")
     value = int(digits, base)
     if value >= 1 << 63:
         raise InvalidText("it holds a number that is too large")
@@ -320,7 +320,7 @@ def _joined(operator: str, left: Node, right: Node) -> Node:
 
 
 class _Builder:
-    """Makes nodes of what the parser finds; a text in it is a token."""
+    """Makes nodes from the parser's results; strings in them are tokens."""
 
     def number(self, parts: list[Any]) -> Node:
         return Node("value", _number_of(str(parts[0])))

@@ -1,8 +1,8 @@
-"""Lifecycle hooks: what a step, a task or the Workflow calls while it runs, and when it has ended.
+"""Lifecycle hooks: templates that a step, a task or the Workflow calls while it runs, and when it has ended.
 
 Source: https://argo-workflows.readthedocs.io/en/latest/lifecyclehook/. A hook is called once, as soon as its expression
-is true; the one that is named `exit`, and `onExit`, when what it belongs to has ended. Whoever waits for that waits for
-its hooks too.
+is true; the one that is named `exit`, and `onExit`, when its owner has ended. A caller that waits for the owner waits
+for its hooks too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def hooks_of(holder: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def hook_arguments(
     machine: Machine, hook: Mapping[str, Any], artifacts: dict[str, Artifact], scope: Scope
 ) -> tuple[dict[str, str], dict[str, Artifact]]:
-    """Return what a hook's template gets; that of `onExit` gets the Workflow's own arguments. Raises `Unresolved`."""
+    """Return the arguments of a hook's template; `onExit` gets the Workflow's own arguments. Raises `Unresolved`."""
     if hook.get(_OF_WORKFLOW):
         return machine.arguments()
     filled = fill(part(prepared({**hook, "expression": None}), "arguments"), scope.lookup)
@@ -45,9 +45,9 @@ def hook_arguments(
 
 
 class Hooked(Owner):
-    """Stands between a node that has hooks and whoever waits for its end.
+    """Stands between a node with hooks and the caller that waits for its end.
 
-    `prefix` is what the tags of the node begin with. Without `with_exit` the hook named `exit` is somebody else's.
+    `prefix` begins the tags of the node. Without `with_exit` another object calls the hook named `exit`.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Hooked(Owner):
         self.fault = ""
 
     def follow(self, node: Node) -> None:
-        """Look at the expressions now, and with every phase that the node comes to."""
+        """Evaluate the expressions now, and at every change of the node's phase."""
         self.node = node
         if self.waiting:
             self.machine.store.watchers[node["id"]] = lambda: self.machine.soon(self._look)
@@ -129,7 +129,7 @@ class Hooked(Owner):
         machine.store.link(node["id"], called["id"])
 
     def child_done(self, node: Node) -> None:
-        """Take notice of the node's own end: its exit hook begins."""
+        """Handle the node's own end: start its exit hook."""
         self.machine.store.watchers.pop(node["id"], None)
         publish(self.prefix, node, self.values, self.artifacts)
         self._look()
@@ -144,7 +144,7 @@ class Hooked(Owner):
         self._end_if_done()
 
     def hook_done(self) -> None:
-        """Take notice of a hook's end."""
+        """Handle a hook's end."""
         self.open -= 1
         self._end_if_done()
 

@@ -14,7 +14,7 @@ LOOPS = ("withItems", "withParam", "withSequence")
 
 
 class InvalidLoop(Exception):
-    """A loop whose items cannot be told."""
+    """The items of a loop cannot be read."""
 
 
 def loops(step: dict[str, Any]) -> bool:
@@ -34,7 +34,7 @@ def items_of(rendered: dict[str, Any]) -> list[Any]:
         items = rendered["withItems"]
     elif rendered.get("withParam") is not None:
         if not isinstance(rendered["withParam"], str):
-            raise InvalidLoop("withParam is no text")
+            raise InvalidLoop("withParam is not a string")
         try:
             items = parsed_json(rendered["withParam"])
         except ValueError as error:
@@ -44,7 +44,7 @@ def items_of(rendered: dict[str, Any]) -> list[Any]:
     else:
         return _sequence(rendered["withSequence"])
     if items is None:
-        # Go reads it as no items.
+        # Go reads it as an empty list.
         return []
     if not isinstance(items, list):
         raise InvalidLoop(f"withParam value could not be parsed as a JSON list: {_shown(items)}")

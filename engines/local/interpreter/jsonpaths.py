@@ -1,4 +1,4 @@
-"""The function `jsonpath`: paths into JSON (https://www.rfc-editor.org/rfc/rfc9535), as far as Argo's goes."""
+"""The function `jsonpath`: paths into JSON (https://www.rfc-editor.org/rfc/rfc9535), as far as Argo supports them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _NOTHING = object()
 
 
 def found_at(budget: Budget, document: Any, path: str) -> Any:
-    """Return what lies at a path: one value where the path can lead to no more, else a list. Raises
+    """Return the values at a path: a single value where the path can give only one, else a list. Raises
     `InvalidExpression`."""
     try:
         tree = read("jsonpath", path.strip())
     except InvalidText as error:
-        raise InvalidExpression(f"'{path}' is no path: {error}") from error
+        raise InvalidExpression(f"'{path}' is not a path: {error}") from error
     search = _Search(budget, document)
     found = search.at(document, tree.parts)
     if all(_is_single(segment) for segment in tree.parts):
         if not found:
-            raise InvalidExpression(f"nothing lies at '{path}'")
+            raise InvalidExpression(f"there is nothing at '{path}'")
         return found[0]
     return found
 
@@ -41,7 +41,7 @@ class _Search:
         self.document = document
 
     def at(self, value: Any, segments: list[Any]) -> list[Any]:
-        """Return all that lies at a path from a value."""
+        """Return all values at a path from a value."""
         found = [value]
         for segment in segments:
             found = [inner for one in found for inner in self._segment(one, segment)]

@@ -1,4 +1,4 @@
-"""Which locks a Workflow or a pod asks for: mutexes, and semaphores whose size a ConfigMap says.
+"""The locks of a Workflow or a pod: mutexes, and semaphores whose size is in a ConfigMap.
 
 Source: https://argo-workflows.readthedocs.io/en/latest/synchronization/.
 """
@@ -12,7 +12,7 @@ from engines.local.interpreter.calls import CallError, ConfigMaps
 
 
 class Lock(NamedTuple):
-    """A lock that `limit` holders may have at a time; `kind` and `name` are what Argo calls it."""
+    """A lock that `limit` holders may have at a time; `kind` and `name` are as Argo names it."""
 
     kind: str
     name: str
@@ -20,7 +20,7 @@ class Lock(NamedTuple):
 
 
 def locks_of(synchronization: Mapping[str, Any] | None, config_maps: ConfigMaps) -> list[Lock]:
-    """Return the locks that are asked for, in the order in which everybody takes them. Raises `CallError`."""
+    """Return the requested locks, in the order in which all Workflows take them. Raises `CallError`."""
     wanted = synchronization or {}
     mutexes = [*(wanted.get("mutexes") or ()), *([wanted["mutex"]] if wanted.get("mutex") else ())]
     semaphores = [*(wanted.get("semaphores") or ()), *([wanted["semaphore"]] if wanted.get("semaphore") else ())]
@@ -33,7 +33,7 @@ def _semaphore(wanted: Mapping[str, Any], config_maps: ConfigMaps) -> Lock:
     name, key = wanted["configMapKeyRef"]["name"], wanted["configMapKeyRef"]["key"]
     text = config_maps.get(name, {}).get(key)
     if text is None:
-        raise CallError(f"semaphore {name}/{key}: no ConfigMap of this Workflow has that key")
+        raise CallError(f"semaphore {name}/{key}: no ConfigMap of this Workflow has this key")
     if not text.strip().isdecimal() or not int(text):
-        raise CallError(f"semaphore {name}/{key}: '{text}' is no number of holders")
+        raise CallError(f"semaphore {name}/{key}: '{text}' is not a number of holders")
     return Lock("ConfigMap", f"{name}/{key}", int(text))

@@ -1,7 +1,7 @@
-"""A Workflow as a state machine: told what happened, it says what to do next.
+"""A Workflow as a state machine: it gets events and returns actions.
 
-It does no input or output of its own. Events are method calls (`start`, `pods.done`, `stop`, `resume`, `tick`); what
-is to be done is taken with `take_actions`: ("run", PodOrder) and ("stop", (node id, why)). `next_deadline` says when
+It does no input or output. Events are method calls (`start`, `pods.done`, `stop`, `resume`, `tick`); what
+actions are taken with `take_actions`: ("run", PodOrder) and ("stop", (node id, why)). `next_deadline` says when
 `tick` has something to do. The work per node does not grow with the number of nodes, and a long loop is begun a few
 turns at a time, so that the first of them run meanwhile; any event but the end of a pod finds all of them begun.
 """
@@ -35,7 +35,7 @@ _TYPES = {"steps": "Steps", "dag": "DAG", "suspend": "Suspend"}
 
 
 class _Main(Owner):
-    """Whoever waits for the entrypoint or for the exit handler."""
+    """The caller that waits for the entrypoint or for the exit handler."""
 
     def __init__(self, done: Callable[[Node], None]) -> None:
         self._done = done
@@ -89,9 +89,9 @@ class Machine:
         }
 
     def _whole(self, template: dict[str, Any]) -> dict[str, Any]:
-        """Return a template, and those that stand within its steps, with what the Workflow gives to all of them."""
+        """Return a template, and its inline templates, with the fields that the Workflow gives to all of them."""
         whole = with_defaults(template, self.spec.get("templateDefaults") or {})
-        # Nobody reads them here, and their tags have values only at the end.
+        # Not used here; their tags have values only at the end.
         whole = {key: value for key, value in whole.items() if key != "metrics"}
         whole = with_volumes(whole, self.spec.get("volumes") or ())
         if whole.get("steps"):
@@ -107,7 +107,7 @@ class Machine:
     # Events
 
     def start(self) -> None:
-        """Begin. An invalid spec ends the Workflow at once, as Failed, with Argo's words."""
+        """Begin. An invalid spec ends the Workflow at once, as Failed, with Argo's message."""
         self.started_at = self.store.now()
         self._began = self.now()
         self.phase = "Running"
@@ -148,7 +148,7 @@ class Machine:
         self._drain()
 
     def tick(self) -> None:
-        """Do what time has come for."""
+        """Do what is due."""
         now = self.now()
         if self._timers and self._timers[0][0] <= now:
             self._begin_turns()
@@ -156,7 +156,7 @@ class Machine:
             heapq.heappop(self._timers)[2]()
         self._drain()
 
-    # What the supervisor asks
+    # Queries of the supervisor
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is to be called, in seconds of the clock, or None."""
@@ -164,58 +164,58 @@ class Machine:
 
     @property
     def has_turns(self) -> bool:
-        """Whether turns of a loop are left to begin."""
+        """Whether turns of a loop are not begun yet."""
         return bool(self._turns)
 
     @property
     def has_news(self) -> bool:
-        """Whether something has happened that `take_actions` has not dealt with."""
+        """Whether `take_actions` has work."""
         return bool(self._queue or self._actions)
 
     def take_actions(self, turns: int | None = None) -> list[tuple[str, Any]]:
-        """Return what is to be done since the last call, and begin so many of the turns that are left, or all."""
+        """Return the actions since the last call, and begin so many of the remaining turns, or all."""
         self._begin_turns(turns)
         actions, self._actions = self._actions, []
         return actions
 
-    # What controllers of templates use
+    # For the controllers of templates
 
     def act(self, verb: str, what: Any) -> None:
-        """Ask the supervisor for something."""
+        """Add an action for the supervisor."""
         self._actions.append((verb, what))
 
     def later(self, at: float, action: Callable[[], None]) -> None:
-        """Do something at a time."""
+        """Call a function at a time."""
         self._timer_number += 1
         heapq.heappush(self._timers, (at, self._timer_number, action))
 
     def soon(self, action: Callable[[], None]) -> None:
-        """Do something once the present event is dealt with."""
+        """Call a function after the present event."""
         self._queue.append(action)
 
     def gradually(self, turns: Iterator[None]) -> None:
-        """Begin the turns of a loop now and then, one with each step of the iterator."""
+        """Begin the turns of a loop in small batches, one with each step of the iterator."""
         self._turns.append(turns)
 
     def tags_of(self, template: dict[str, Any]) -> frozenset[str]:
-        """Return the tags within a template: what nobody asks for is not worked out."""
+        """Return the tags within a template; unused tags are not computed."""
         found = self._tags.get(id(template))
         if found is None:
             found = self._tags[id(template)] = frozenset(asked_for_in(template))
         return found
 
     def is_over(self, node: Node) -> bool:
-        """Return whether a node's owner has been told of its end."""
+        """Return whether a node's owner knows of its end."""
         return node["id"] in self._over
 
     def halted(self, on_exit: bool) -> str:
-        """Return why nothing new may start, or ''."""
+        """Return why no new node may start, or ''."""
         if self.strategy == "Terminate" or (self.strategy and not on_exit):
             return f"workflow shutdown with strategy:  {self.strategy}"
         return PAST_DEADLINE if self.expired and not on_exit else ""
 
     def said_of_retry(self) -> str:
-        """Return what Argo says of a node that is not tried again because the Workflow comes to its end."""
+        """Return Argo's message for a node that is not retried because the Workflow is ending."""
         if self.strategy:
             return f"Stopped with strategy '{self.strategy}'"
         deadline = time.gmtime(int(self._began) + int(self.spec.get("activeDeadlineSeconds") or 0))
@@ -234,7 +234,7 @@ class Machine:
     def leaf(
         self, name: str, display: str, phase: str, message: str, *, template: str, boundary: str, owner: Owner | None
     ) -> Node:
-        """Add the node of something that does not run: it is skipped, omitted, or cannot be called."""
+        """Add the node of a call that does not run: it is skipped, omitted, or cannot be called."""
         node = self.store.create(
             name, display, "Skipped", phase, template=template, boundary=boundary, message=message, flag={}
         )
@@ -244,7 +244,7 @@ class Machine:
         return node
 
     def call(self, call: Call, *, attempt_of_retry: bool = False) -> Node:
-        """Call a template and return its node; the call's owner is told when that has ended."""
+        """Call a template and return its node; the call's owner gets its end."""
         template = call.template
         strategy = template.get("retryStrategy")
         kind = next((name for key, name in _TYPES.items() if template.get(key) is not None), "Pod")

@@ -1,4 +1,4 @@
-"""memoize: a template that has run before with the same key is not run again; its outputs are those of that time.
+"""memoize: a template that has run before with the same key is not run again; it gets the outputs of that time.
 
 Source: https://argo-workflows.readthedocs.io/en/latest/memoization/.
 """
@@ -20,7 +20,7 @@ _KEY = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,252}")
 
 
 class Memo(NamedTuple):
-    """What is remembered where: `max_age` in seconds, None for any."""
+    """The cache and the key of a memo: `max_age` in seconds, None for any."""
 
     cache: str
     key: str
@@ -28,13 +28,13 @@ class Memo(NamedTuple):
 
 
 class Memos:
-    """What templates gave, by cache and key; these are forgotten with the Workflow."""
+    """Outputs of templates, by cache and key; these are kept as long as the Workflow."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
 
     def load(self, memo: Memo, now: float) -> dict[str, Any] | None:
-        """Return outputs that are young enough, None where there are none."""
+        """Return outputs that are not too old, or None."""
         at, outputs = self._known.get((memo.cache, memo.key), (0.0, None))
         return None if memo.max_age is not None and now - at > memo.max_age else outputs
 
@@ -44,7 +44,7 @@ class Memos:
 
 
 def memo_of(call: Call, scope: Scope) -> Memo | None:
-    """Return what a call's template asks to be remembered as, None for one that does not. Raises `CallError` or
+    """Return the memo of a call's template, None where it has none. Raises `CallError` or
     `Unresolved`."""
     if not call.template.get("memoize"):
         return None
@@ -60,12 +60,12 @@ def memo_of(call: Call, scope: Scope) -> Memo | None:
 
 
 def status_of(memo: Memo, *, hit: bool) -> dict[str, Any]:
-    """Return what a node shows of its memo."""
+    """Return the memoization status of a node."""
     return {"hit": hit, "key": memo.key, "cacheName": memo.cache}
 
 
 class Remembering(Owner):
-    """Remembers what a call gives, once it has gone well."""
+    """Remembers the outputs of a call that succeeds."""
 
     def __init__(self, machine: Machine, memo: Memo, owner: Owner) -> None:
         self.machine = machine

@@ -1,4 +1,4 @@
-"""The nodes of a Workflow's status, named, linked and counted as Argo does it.
+"""The nodes of a Workflow's status, named, linked and counted as in Argo.
 
 Source: https://argo-workflows.readthedocs.io/en/latest/fields/#nodestatus.
 """
@@ -33,7 +33,7 @@ def rfc3339(at: float) -> str:
 
 
 def seconds_between(start: str, end: str | None) -> str:
-    """Return how much time is between two times of nodes, in whole seconds; 0 where one is missing."""
+    """Return the time between two times of nodes, in whole seconds; 0 where one is missing."""
     if not start or not end:
         return "0"
     began, ended = (calendar.timegm(time.strptime(moment, _TIME)) for moment in (start, end))
@@ -49,7 +49,7 @@ class NodeStore:
         self.total = 0
         self.succeeded = 0
         self.changed = True
-        # Whom to tell of every phase that a node comes to, by its id.
+        # Listeners for every change of a node's phase, by its id.
         self.watchers: dict[str, Callable[[], None]] = {}
         self._clock = clock
         self._hashed = fnv32a(workflow)
@@ -140,7 +140,7 @@ class NodeStore:
         self.changed = True
 
     def outbound(self, node_id: str) -> list[str]:
-        """Return the nodes after which something that follows this node comes."""
+        """Return the nodes to which the next node is attached as a child."""
         node = self.nodes[node_id]
         kind, children = node["type"], node.get("children", [])
         if (node.get("memoizationStatus") or {}).get("hit"):
@@ -160,7 +160,7 @@ class NodeStore:
         return f"{self.succeeded}/{self.total}"
 
     def count_composites(self, last: bool = False) -> None:
-        """Write the progress of nodes made of others; a large status gets it only at the end."""
+        """Write the progress of composite nodes; a large status gets it only at the end."""
         composites = [node for node in self.nodes.values() if node["type"] in _COMPOSITE_TYPES]
         if not last and len(composites) * len(self.nodes) > _PROGRESS_WORK:
             return

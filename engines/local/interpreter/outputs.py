@@ -1,4 +1,4 @@
-"""What ended nodes give to those that follow: `steps.x.outputs…`, `workflow.outputs…`, loops gathered into lists."""
+"""Outputs of ended nodes for later ones: `steps.x.outputs…`, `workflow.outputs…`, and lists for loops."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def publish(prefix: str, node: Node, values: dict[str, str], artifacts: dict[str
 def publish_loop(prefix: str, nodes: list[Node], values: dict[str, str], declared: Iterable[str] = ()) -> None:
     """Add the gathered outputs of a loop's instances that succeeded, in the order of its items.
 
-    `declared` are the names of parameters for which there is a list even where nothing gave one.
+    `declared` are the names of parameters that get a list even where no instance has a value.
     """
     parameters: dict[str, list[str]] = {name: [] for name in declared}
     rows: list[dict[str, str]] = []
@@ -66,7 +66,7 @@ def publish_loop(prefix: str, nodes: list[Node], values: dict[str, str], declare
 
 
 def _as_items(column: list[str]) -> list[Any]:
-    """Return texts that all hold JSON objects or lists as such, so that they can be a `withParam`."""
+    """Return texts as JSON values if all hold objects or lists, so that they can be a `withParam`."""
     parsed = [_parsed(text) for text in column]
     return parsed if all(isinstance(value, dict | list) for value in parsed) else list(column)
 
@@ -81,7 +81,7 @@ def _parsed(text: str) -> Any:
 def publish_skipped(prefix: str, template: dict[str, Any], values: dict[str, str], absent: set[str]) -> None:
     """Add the outputs of a node that did not run: the defaults that its template declares for them.
 
-    Those without a default become `absent`: an argument that is nothing else counts as not given.
+    Those without a default become `absent`: an argument that is only such a tag counts as not given.
     """
     for parameter in (template.get("outputs") or {}).get("parameters") or ():
         tag = f"{prefix}.outputs.parameters.{parameter['name']}"
@@ -131,7 +131,7 @@ def _composite_value(parameter: dict[str, Any], source: dict[str, Any], scope: S
 
 
 def _composite_artifact(artifact: Artifact, artifacts: dict[str, Artifact], scope: Scope) -> Artifact | None:
-    """Return the artifact that an output stands for, None for one that is optional. Raises `CallError`."""
+    """Return the artifact of an output, None for one that is optional. Raises `CallError`."""
     try:
         source = chosen_artifact(artifact, artifacts, scope)
         if found := artifacts.get(source):

@@ -1,7 +1,7 @@
-"""Regular expressions as Argo knows them (https://github.com/google/re2/wiki/Syntax).
+"""Regular expressions with Argo's syntax (https://github.com/google/re2/wiki/Syntax).
 
-RE2 looks through a text in time that grows with its length alone; Python's own expressions can be made to run for
-years by who writes the pattern.
+RE2 takes time linear in the text; a pattern for Python's own engine can be made to run for
+years.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MAX_MEMORY = 8 << 20
 
 
 class InvalidPattern(Exception):
-    """A text that is no regular expression, or too large a one."""
+    """A text that is not a regular expression, or too large."""
 
 
 @functools.lru_cache(maxsize=128)
@@ -23,11 +23,11 @@ def pattern_of(text: str) -> Any:
     import re2  # noqa: PLC0415 - few Workflows have one
 
     if len(text) > MAX_PATTERN:
-        raise InvalidPattern(f"a pattern of more than {MAX_PATTERN} characters")
+        raise InvalidPattern(f"a pattern has more than {MAX_PATTERN} characters")
     options = re2.Options()
     options.max_mem = _MAX_MEMORY
     options.log_errors = False
     try:
         return re2.compile(text, options)
     except re2.error as error:
-        raise InvalidPattern(f"'{text}' is no regular expression: {error}") from error
+        raise InvalidPattern(f"'{text}' is not a regular expression: {error}") from error

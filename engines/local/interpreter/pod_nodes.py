@@ -1,4 +1,4 @@
-"""The nodes that stand for a pod: ordered, followed while they run, ended with their outputs."""
+"""The nodes of pods: order a pod, follow it while it runs, end it with its outputs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PodOrder:
         self.template = template
         self.artifacts = artifacts
         self.on_exit = on_exit
-        # Whether somebody asks for what the container writes to its standard output.
+        # Whether the container's standard output is used.
         self.capture = capture
         self.locks = locks
 
@@ -119,7 +119,7 @@ class PodNodes:
         self._add_containers(node, filled, call)
         self.live[node["id"]] = _Live(call)
         self._set_deadlines(node, filled, call)
-        # Who is remembered may be asked for its result by another Workflow.
+        # Another Workflow may use the result of a memoized pod.
         capture = call.capture or bool(template.get("memoize"))
         order = PodOrder(
             node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=capture, locks=locks
@@ -128,7 +128,7 @@ class PodNodes:
         return node
 
     def _output_paths(self, template: dict[str, Any], scope: Scope) -> dict[str, str]:
-        """Return where a template's outputs lie, for those of its texts that ask."""
+        """Return the paths of a template's outputs, as tags."""
         if not any(tag.startswith("outputs.") for tag in self.machine.tags_of(template)):
             return {}
         outputs = template.get("outputs") or {}
@@ -136,14 +136,14 @@ class PodNodes:
         paths |= {f"artifacts.{one['name']}": one for one in outputs.get("artifacts") or ()}
         found: dict[str, str] = {}
         for name, holder in paths.items():
-            # One that cannot be told is told where it stands.
+            # An unresolved one is reported at its own place.
             with contextlib.suppress(Unresolved):
                 if holder.get("path"):
                     found[f"outputs.{name}.path"] = fill(compiled(holder["path"]), scope.lookup)
         return found
 
     def _placement(self, template: dict[str, Any], call: Call) -> dict[str, Any]:
-        """Return where a pod goes: by its template, else by the one that calls it, else by the Workflow."""
+        """Return the placement of a pod: its template's, else its caller's, else the Workflow's."""
         found: dict[str, Any] = {}
         for key in PLACES:
             if template.get(key):
@@ -156,8 +156,8 @@ class PodNodes:
         return found
 
     def _whole(self, template: dict[str, Any]) -> dict[str, Any]:
-        """Return a pod's template with what the Workflow says of all pods."""
-        # What is said of retries concerns attempts, not the pod; metrics have values at the end, and nobody reads them.
+        """Return a pod's template with the Workflow's fields for all pods."""
+        # retryStrategy concerns attempts, not the pod; metrics have values only at the end and are not used.
         whole = {key: value for key, value in template.items() if key not in ("retryStrategy", "metrics")}
         spec = self.machine.spec
         patch = joined_patch(spec.get("podSpecPatch"), template.get("podSpecPatch"))
@@ -192,7 +192,7 @@ class PodNodes:
             machine.later(machine.now() + seconds_of(template["timeout"]), lambda: self.expire(node_id))
 
     def scheduled(self, node_id: str, host: str, active_deadline: float | None = None) -> None:
-        """Take notice that a pod has a place to run; its own deadline, in seconds, counts from here."""
+        """Handle that a pod got a place to run; its own deadline, in seconds, counts from here."""
         node = self.machine.store.nodes[node_id]
         node["hostNodeName"] = host
         self.machine.store.changed = True
@@ -200,26 +200,26 @@ class PodNodes:
             self.machine.later(self.machine.now() + active_deadline, lambda: self.expire(node_id))
 
     def pending(self, node_id: str, message: str) -> None:
-        """Say why a pod does not run yet."""
+        """Set the message why a pod does not run yet."""
         node = self.machine.store.nodes[node_id]
         if node["phase"] == "Pending":
             self.machine.store.mark(node, "Pending", message)
 
     def running(self, node_id: str) -> None:
-        """Take notice that a pod's containers run."""
+        """Handle that a pod's containers run."""
         node = self.machine.store.nodes[node_id]
         if node["phase"] == "Pending":
             self.machine.store.mark(node, "Running", "")
 
     def container(self, node_id: str, name: str, phase: str, message: str) -> None:
-        """Take notice of the phase of one container of a containerSet."""
+        """Handle the phase of one container of a containerSet."""
         store = self.machine.store
         node = store.nodes.get(store.id_of(f"{store.nodes[node_id]['name']}.{name}"))
         if node is not None and node["type"] == "Container":
             store.mark(node, phase, message)
 
     def ready(self, node_id: str, address: str) -> None:
-        """Take notice that a daemon is ready: what waits for it goes on while it runs."""
+        """Handle that a daemon is ready: the next nodes start while it runs."""
         live = self.live.get(node_id)
         if live is None or live.ready:
             return
@@ -231,7 +231,7 @@ class PodNodes:
         self.machine.finish(node, "Running", "")
 
     def done(self, node_id: str, outcome: PodOutcome) -> None:
-        """Take notice that a pod has ended."""
+        """Handle the end of a pod."""
         live = self.live.pop(node_id, None)
         if live is None:
             return
@@ -243,7 +243,7 @@ class PodNodes:
             publish_globals(outcome.outputs, machine.values, machine.artifacts)
         phase, message = outcome.phase, outcome.message
         if phase == "Succeeded" and live.call.template.get("daemon") and not live.stopping:
-            # One that serves others is not to end by itself.
+            # A daemon must not end by itself.
             phase = "Failed"
         if live.stopping == KILLED_AT_DEADLINE:
             phase, message = "Failed", KILLED_AT_DEADLINE

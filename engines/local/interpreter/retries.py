@@ -47,7 +47,7 @@ def seconds_of(duration: Any) -> float:
 
 
 def limit_of(strategy: dict[str, Any]) -> int | None:
-    """Return how often a retryStrategy tries again, None for without end. Raises `CallError`."""
+    """Return the limit of a retryStrategy, None for no limit. Raises `CallError`."""
     limit = strategy.get("limit")
     if limit is None or limit == "":
         return None
@@ -70,7 +70,7 @@ class Retries(Owner):
         self.call = call
         self.node = node
         self.limit = limit_of(strategy)
-        # As Argo has it, an expression decides of all that is not well.
+        # As in Argo, an expression decides for every failed attempt.
         self.policy = strategy.get("retryPolicy") or ("Always" if strategy.get("expression") else "OnFailure")
         self.expression = str((call.template.get("retryStrategy") or {}).get("expression") or "")
         self.backoff = strategy.get("backoff") or {}
@@ -134,7 +134,7 @@ class Retries(Owner):
         self._again(node)
 
     def _is_wanted_by_expression(self) -> bool:
-        """Return whether the strategy's expression, which sees how the last attempt ended, lets it go on."""
+        """Return whether the strategy's expression, which sees the end of the last attempt, allows another one."""
         if not self.expression:
             return True
         machine, call = self.machine, self.call

@@ -1,7 +1,7 @@
-"""The functions of `sprig.…` (https://masterminds.github.io/sprig/) that give the same for the same arguments.
+"""The deterministic functions of `sprig.…` (https://masterminds.github.io/sprig/).
 
-Nothing random, of this machine's environment, files or network, and nothing of cryptography but digests. As there,
-arguments that are no numbers count as 0, and what cannot be found is empty.
+None is random, reads this machine's environment, files or network, or does cryptography beyond digests. As there,
+arguments that are not numbers count as 0, and missing values are empty.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
 
 
 def _int(value: Any) -> int:
-    """Return a value as sprig's `int` does: 0 for what is no number."""
+    """Return a value as sprig's `int` does: 0 for a value that is not a number."""
     try:
         if isinstance(value, str):
             return signed(int(value, 0) if not value.lstrip("+-").isdecimal() else int(value))
@@ -105,7 +105,7 @@ def _steps(budget: Budget, first: int, last: int, step: int) -> list[int]:
 def _seq(budget: Budget, *numbers: Any) -> str:
     given = [count_of(number) for number in numbers]
     if not 1 <= len(given) <= 3:
-        raise InvalidExpression("one, two or three numbers are expected")
+        raise InvalidExpression("expected one, two or three numbers")
     first = given[0] if len(given) > 1 else 1
     last = given[-1]
     down = len(given) < 3 and last < first
@@ -235,7 +235,7 @@ def _words(budget: Budget, value: Any) -> list[str]:
 
 
 def _time_of(budget: Budget, value: Any) -> Any:
-    """Return a time: one, its text, or seconds since 1970; for all else now, as sprig does."""
+    """Return a time from a time, a string or seconds since 1970; for other values the present, as in sprig."""
     if type_name(value) == "time.Time":
         return value
     if is_whole(value):
@@ -267,7 +267,7 @@ def _titled(value: str) -> str:
 
 
 SPRIG: dict[str, Callable[..., Any]] = {
-    # Texts
+    # Strings
     "trim": lambda budget, value: written(budget, text(value).strip()),
     "trimAll": lambda budget, what, value: written(budget, text(value).strip(text(what))),
     "trimall": lambda budget, what, value: written(budget, text(value).strip(text(what))),
@@ -333,7 +333,7 @@ SPRIG: dict[str, Callable[..., Any]] = {
     "until": lambda budget, last: _steps(budget, 0, count_of(last), 1 if count_of(last) >= 0 else -1),
     "untilStep": lambda budget, first, last, step: _steps(budget, count_of(first), count_of(last), count_of(step)),
     "seq": _seq,
-    # What is missing
+    # Defaults
     "default": lambda _, otherwise, value=None: otherwise if _is_empty(value) else value,
     "empty": lambda _, value: _is_empty(value),
     "coalesce": lambda _, *values: next((value for value in values if not _is_empty(value)), None),
@@ -372,7 +372,7 @@ SPRIG: dict[str, Callable[..., Any]] = {
     },
     "merge": _merged,
     "deepEqual": are_equal,
-    # JSON, other writings, digests
+    # JSON, encodings, digests
     "fromJson": from_json,
     "mustFromJson": from_json,
     "toJson": as_json,
@@ -384,7 +384,7 @@ SPRIG: dict[str, Callable[..., Any]] = {
     "sha1sum": _digest("sha1"),
     "sha256sum": _digest("sha256"),
     "sha512sum": _digest("sha512"),
-    # Paths, as texts
+    # Paths, as strings
     "base": lambda budget, value: written(budget, posixpath.basename(text(value).rstrip("/")) or "."),
     "dir": lambda budget, value: written(budget, posixpath.dirname(text(value)) or "."),
     "clean": lambda budget, value: written(budget, posixpath.normpath(text(value))),

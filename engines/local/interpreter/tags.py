@@ -1,6 +1,6 @@
-"""Template tags: `{{workflow.name}}` and the like, compiled once and filled in many times.
+"""Template tags: `{{workflow.name}}` and the like, compiled once and rendered many times.
 
-`{{=expression}}` is worked out instead of looked up. Source:
+`{{=expression}}` is evaluated instead of looked up. Source:
 https://argo-workflows.readthedocs.io/en/latest/variables/.
 """
 
@@ -16,7 +16,7 @@ from engines.local.interpreter.texts import json_number
 from engines.local.interpreter.values import InvalidExpression
 from engines.local.interpreter.visible import Names
 
-# Outputs with a `globalName`. Where no step came to give one, Argo leaves its tag as it is.
+# Outputs with a `globalName`. Where no step has set one, Argo leaves its tag as it is.
 _GLOBAL_PREFIX = "workflow.outputs.parameters."
 # Before a tag whose name has tags in it.
 UNTOLD = "{{"
@@ -93,7 +93,7 @@ class _Nested:
 
 
 class _Joined:
-    """A text of parts some of which are nested tags."""
+    """A text with nested tags."""
 
     __slots__ = ("parts",)
 
@@ -146,7 +146,7 @@ _COMPILED = (_Text, _Nested, _Joined, _Object, _Keys, _Array)
 
 
 def compiled(value: Any) -> Any:
-    """Return a value whose tags are found, for `fill`; a value without tags is returned as it is."""
+    """Compile a value for `fill`; a value without tags is returned as it is."""
     if isinstance(value, str):
         return _compiled_text(value) if "{{" in value else value
     if isinstance(value, dict):
@@ -201,7 +201,7 @@ def _pieces(text: str) -> Iterator[tuple[bool, str]]:
             begun.append(position)
             position += 2
         elif text.startswith("}}", position) and begun:
-            # Of three braces the first closes an object that the tag stands in.
+            # Of three braces the first closes an object around the tag.
             opened = begun.pop()
             inner = text[opened + 2 : position]
             position += 2
@@ -219,7 +219,7 @@ def tags_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         if "{{" in value:
             for is_nested, piece in _pieces(value) if _has_nested(value) else [(False, value)]:
-                # What a name with tags in it becomes, only they can tell.
+                # A name with tags in it is only known when they are filled in.
                 yield from [f"{UNTOLD}{piece.strip()}"] if is_nested else []
                 yield from (match.group(1).strip() for match in _TAG.finditer(piece))
     elif isinstance(value, dict):
@@ -232,13 +232,13 @@ def tags_in(value: Any) -> Iterator[str]:
 
 
 def sole_tag(value: Any) -> str:
-    """Return the tag that a text is, and nothing beside it; else ''."""
+    """Return the tag of a text that is only a tag; else ''."""
     match = _TAG.fullmatch(value) if isinstance(value, str) else None
     return match[1].strip() if match and "{{" not in match[1] and "}}" not in match[1] else ""
 
 
 def asked_for_in(value: Any) -> Iterator[str]:
-    """Yield every tag within a value, and those that its expressions ask for."""
+    """Yield every tag within a value, and those that its expressions name."""
     for tag in tags_in(value):
         yield from references_of(tag[1:]) if tag.startswith("=") else (tag,)
     yield from references(value)

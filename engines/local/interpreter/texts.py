@@ -1,4 +1,4 @@
-"""Values as Go reads and writes them, which Argo is written in."""
+"""Values as Go, Argo's language, reads and writes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LARGE, _SMALL = 1e21, 1e-6
 
 
 def parsed_json(text: str) -> Any:
-    """Return what a JSON text holds, U+FFFD in the place of half a surrogate pair. Raises `ValueError`."""
+    """Parse a JSON text, with U+FFFD for half a surrogate pair. Raises `ValueError`."""
     try:
         found = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except RecursionError as error:
@@ -20,12 +20,12 @@ def parsed_json(text: str) -> Any:
 
 
 def compact_json(value: Any) -> str:
-    """Return a value as JSON without blanks."""
+    """Return a value as JSON without spaces."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def json_number(value: float) -> str:
-    """Return a number as JSON of Go has it (go_numbers.py has its `fmt`): `1` for 1.0, `1000` for 1e3."""
+    """Return a number as Go's JSON writes it (go_numbers.py has its `fmt`): `1` for 1.0, `1000` for 1e3."""
     size = abs(value)
     if value == int(value) and size < _LARGE:
         return str(int(value))
@@ -41,7 +41,7 @@ def _finite(text: str) -> float:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _whole_characters(value: Any) -> Any:

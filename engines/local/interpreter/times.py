@@ -61,7 +61,7 @@ def moment(seconds: float) -> datetime.datetime:
     try:
         return datetime.datetime.fromtimestamp(seconds, _UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise InvalidExpression("a time is too far away") from error
+        raise InvalidExpression("a time is out of range") from error
 
 
 def formatted(at: datetime.datetime, layout: str) -> str:
@@ -78,7 +78,7 @@ def _form(word: str, at: datetime.datetime) -> str:
 
 
 def read_time(text: str, layout: str = "") -> datetime.datetime:
-    """Return the time that a text says, in a layout or one that is known. Raises `InvalidExpression`."""
+    """Parse a time, in a given layout or a known one. Raises `InvalidExpression`."""
     if not layout:
         try:
             return _in_utc(datetime.datetime.fromisoformat(text))
@@ -90,7 +90,7 @@ def read_time(text: str, layout: str = "") -> datetime.datetime:
             return _in_utc(datetime.datetime.strptime(text, form))
         except (ValueError, OverflowError, re.error):  # a layout that names a part twice is a wrong pattern
             continue
-    raise InvalidExpression(f"'{text[:40]}' is no date")
+    raise InvalidExpression(f"'{text[:40]}' is not a date")
 
 
 def _in_utc(at: datetime.datetime) -> datetime.datetime:
@@ -98,11 +98,11 @@ def _in_utc(at: datetime.datetime) -> datetime.datetime:
 
 
 def read_duration(text: str) -> datetime.timedelta:
-    """Return the duration that a text such as 1h30m says. Raises `InvalidExpression`."""
+    """Parse a duration such as 1h30m. Raises `InvalidExpression`."""
     body = text.lstrip("+-")
     parts = _PART.findall(body)
     if not parts or "".join(number + unit for number, unit in parts) != body:
-        raise InvalidExpression(f"'{text[:40]}' is no duration")
+        raise InvalidExpression(f"'{text[:40]}' is not a duration")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     try:
         return datetime.timedelta(seconds=-seconds if text.startswith("-") else seconds)
@@ -132,7 +132,7 @@ _OF_DURATION: dict[str, Callable[[datetime.timedelta], Any]] = {
 
 
 def method_of(value: Any, name: str, arguments: list[Any]) -> Any:
-    """Return what a method of a time or of a duration gives. Raises `InvalidExpression`."""
+    """Return the result of a method of a time or a duration. Raises `InvalidExpression`."""
     try:
         if isinstance(value, datetime.datetime):
             if name in _OF_TIME and not arguments:

@@ -1,6 +1,6 @@
-"""The values of expressions, what they cost, and how they become text.
+"""The values of expressions, their budget, and their text forms.
 
-nil is None, a map is a dict, an array a list, a time a datetime, a duration a timedelta; nothing else is a value.
+nil is None, a map is a dict, an array a list, a time a datetime, a duration a timedelta; there are no other values.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from engines.local.interpreter.go_numbers import number_text
 
 MAX_STEPS = 500_000
-# Of all texts that an expression makes on its way.
+# Of all strings that an evaluation makes together.
 MAX_CHARACTERS = 4 << 20
 MAX_RESULT = 1 << 20
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
@@ -24,11 +24,11 @@ _EXACT = 1 << 53
 
 
 class InvalidExpression(Exception):
-    """An expression that cannot be read or that has no value."""
+    """The expression cannot be parsed or has no value."""
 
 
 class Budget:
-    """What an expression may still spend; `now` tells its functions the time, in seconds since 1970."""
+    """The remaining budget of an expression; `now` is the time for its functions, in seconds since 1970."""
 
     __slots__ = ("characters", "now", "steps")
 
@@ -38,16 +38,16 @@ class Budget:
         self.characters = MAX_CHARACTERS
 
     def spend(self, steps: int) -> None:
-        """Pay for work. Raises `InvalidExpression`."""
+        """Charge work. Raises `InvalidExpression`."""
         self.steps -= steps
         if self.steps < 0:
-            raise InvalidExpression("it takes too many steps")
+            raise InvalidExpression("the evaluation takes too many steps")
 
     def write(self, characters: int) -> None:
-        """Pay for a text before it is made. Raises `InvalidExpression`."""
+        """Charge a string before it is made. Raises `InvalidExpression`."""
         self.characters -= characters
         if self.characters < 0:
-            raise InvalidExpression(f"it makes more than {MAX_CHARACTERS} characters of text")
+            raise InvalidExpression(f"the evaluation makes more than {MAX_CHARACTERS} characters of text")
         self.spend(characters // CHARACTERS_A_STEP)
 
 
@@ -60,7 +60,7 @@ def as_number(value: Any, operator: str = "") -> int | float:
     """Return a value that is a number. Raises `InvalidExpression`."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    raise InvalidExpression(f"{shown(value)} is no number{f' to be used with {operator}' if operator else ''}")
+    raise InvalidExpression(f"{shown(value)} is not a number{f' to be used with {operator}' if operator else ''}")
 
 
 def whole(value: int | float) -> int | float:
@@ -76,7 +76,7 @@ def key_text(value: Any) -> str:
         return value
     if is_whole(value):
         return str(value)
-    raise InvalidExpression(f"{shown(value)} is no key of a map")
+    raise InvalidExpression(f"{shown(value)} is not a key of a map")
 
 
 def type_name(value: Any) -> str:
@@ -114,7 +114,7 @@ def duration_text(value: datetime.timedelta) -> str:
 
 
 def json_text(value: Any, indent: str = "") -> str:
-    """Return a value as Go writes JSON: keys in order, no blanks. Raises `InvalidExpression`."""
+    """Return a value as Go writes JSON: keys in order, no spaces. Raises `InvalidExpression`."""
     separators = (",", ": ") if indent else (",", ":")
     try:
         return json.dumps(
@@ -141,11 +141,11 @@ def _jsonable(value: Any) -> Any:
 
 
 def json_value(text: str) -> Any:
-    """Return what a JSON text says. Raises `InvalidExpression`."""
+    """Parse a JSON text. Raises `InvalidExpression`."""
     try:
         return json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise InvalidExpression("a text is no JSON") from error
+        raise InvalidExpression("the string is not JSON") from error
 
 
 def _no_number(text: str) -> float:

@@ -1,4 +1,4 @@
-"""The tags that a Workflow itself gives: its name, times, labels and parameters.
+"""The tags of the Workflow itself: its name, times, labels and parameters.
 
 Source: https://argo-workflows.readthedocs.io/en/latest/variables/#global.
 """

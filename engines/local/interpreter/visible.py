@@ -1,4 +1,4 @@
-"""The tags that an expression sees, as the maps that expr-lang makes of them: `steps.a.outputs.result` and so on."""
+"""The tags that an expression sees, as nested maps: `steps.a.outputs.result` and so on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from engines.local.interpreter.values import InvalidExpression
 
-# What an expression may begin with; where it has nothing in it, it is an empty map.
+# Names with which an expression may begin; each is at least an empty map.
 ROOTS = frozenset(
     {
         "workflow",
@@ -28,14 +28,14 @@ ROOTS = frozenset(
         "cronworkflow",
     }
 )
-# Tags that have both a text of their own and tags below them; the map is meant.
+# Tags with both a text and tags below them; here the map is used.
 _WITH_BOTH = ("parameters", "labels", "annotations", "item")
 
 Layers = Sequence[Mapping[str, str]]
 
 
 class Names:
-    """All tags of a scope, and the artifacts there; `now` tells the time, in seconds since 1970."""
+    """All tags of a scope, and the artifacts there; `now` is the time, in seconds since 1970."""
 
     __slots__ = ("artifacts", "layers", "now")
 
@@ -50,7 +50,7 @@ class Names:
         self.artifacts = artifacts
 
     def root(self, name: str) -> Any:
-        """Return what an expression may begin with. Raises `InvalidExpression`."""
+        """Return the value of a name with which an expression begins. Raises `InvalidExpression`."""
         if name not in ROOTS:
             raise InvalidExpression(f"unknown name {name}")
         return Entry(self, name)
@@ -69,12 +69,12 @@ class Names:
             yield from (tag for tag in layer if tag.startswith(prefix))
 
     def size(self) -> int:
-        """Return how many tags there are to be gone through."""
+        """Return the number of tags."""
         return sum(len(layer) for layer in self.layers)
 
 
 class Entry:
-    """A tag, or the map of those below it: which of them is known when it is used."""
+    """A tag, or the map of the tags below it; its use decides which."""
 
     __slots__ = ("names", "tag")
 
@@ -83,11 +83,11 @@ class Entry:
         self.tag = tag
 
     def inner(self, key: str) -> Entry:
-        """Return what lies below, which may be nothing."""
+        """Return the node below, which may be empty."""
         return Entry(self.names, f"{self.tag}.{key}" if self.tag else key)
 
     def plain(self, spend: Callable[[int], None]) -> Any:
-        """Return the tag's text, else the map of what is below it, else nil."""
+        """Return the tag's text, else the map of the tags below it, else nil."""
         own = self.names.exact(self.tag)
         if own is not None and not self.tag.endswith(_WITH_BOTH):
             return own
@@ -110,6 +110,6 @@ def _put(holder: dict[str, Any], path: list[str], value: Any) -> None:
         if not isinstance(inner, dict):
             inner = holder[folder] = {}
         holder = inner
-    # The map is meant where there is one.
+    # The map is used where there is one.
     if not isinstance(holder.get(last), dict):
         holder.setdefault(last, value)

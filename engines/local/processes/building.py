@@ -1,7 +1,7 @@
 """How a view is built, inside the init process of a sandbox.
 
-A view begins empty: what of the host may be read (`host_files.py`) is mounted into it read-only, each path by itself. A
-read-only directory that must grow an entry is replaced by one whose entries are mounted one by one.
+A view begins empty: readable paths of the host (`host_files.py`) are mounted into it read-only, one by one. A
+read-only directory that needs a new entry is replaced by one whose entries are mounted one by one.
 
 Every path is looked up after the root has changed, so no link inside leads to the host's files.
 """
@@ -19,7 +19,7 @@ from engines.local.processes.host_files import HostPath
 from engines.local.processes.identity import OwnerMaps
 from engines.local.processes.view import Place, Sight, View
 
-# What a container's init process finds out about itself there must be the kernel's word. /dev/shm is nobody's word.
+# A container's init process reads facts about itself there, so they must be the kernel's. /dev/shm holds none.
 _KERNELS_OWN, _FREE = ("/proc", "/dev"), "/dev/shm"  # noqa: S108 - a path inside pods
 _PATH = os.O_PATH | os.O_CLOEXEC
 _READ_ONLY_ERRORS = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -28,7 +28,7 @@ _READ_ONLY_ERRORS = (errno.EROFS, errno.EACCES, errno.EPERM)
 class ViewBuilder:
     """Builds views for one sandbox whose `proc`, `dev`, `hosts`, `passwd` and `group` lie in `directory`.
 
-    Works in the init process, from the mount namespace the sandbox was given at first.
+    Works in the init process, from the sandbox's first mount namespace.
     """
 
     def __init__(self, directory: str, readable: Sequence[HostPath], owners: OwnerMaps) -> None:
@@ -38,7 +38,7 @@ class ViewBuilder:
         self._made = 0
 
     def build(self, sight: Sight) -> View:
-        """Build a view and stay inside its mount namespace, also when it fails. Raises OSError."""
+        """Build a view and enter its mount namespace, also when it fails. Raises OSError."""
         self._made += 1
         view = View(sight, f"{self._directory}/view-{self._made}")
         for name in ("", "/root", "/private"):
@@ -53,7 +53,7 @@ class ViewBuilder:
         return view
 
     def _take_readable(self, trees: kernel.Trees) -> list[tuple[str, str]]:
-        """Take what may be read; return the links among it, with their targets."""
+        """Take the readable paths; return the links among them, with their targets."""
         links = []
         for path, own in self._readable:
             if os.path.islink(path):  # noqa: PTH114
@@ -100,13 +100,13 @@ class ViewBuilder:
 
 
 def place_mounts(trees: kernel.Trees, user: int | None) -> None:
-    """Mount in this process's view what was taken for it; a volume's new directories are `user`'s. Raises OSError."""
-    # As long as nothing of pods is seen, the links are the machine's.
+    """Mount the taken trees in this process's view; new directories of a volume belong to `user`. Raises OSError."""
+    # As long as no file of pods is visible, all links are the machine's.
     found = sorted((os.path.realpath(target), tree) for tree, target in trees)
     placed: list[str] = []
     for path, tree in found:
         if any(_lies_in(path, own) for own in _KERNELS_OWN) and not _lies_in(path, _FREE):
-            raise OSError(errno.EPERM, "nothing is mounted over the kernel's own files", path)
+            raise OSError(errno.EPERM, "mounts over the kernel's own files are not allowed", path)
         outer = max((one for one in placed if _lies_in(path, one)), key=len, default="")
         place = _place_in(outer, path[len(outer) + 1 :], tree, user) if outer else os.open(path, _PATH)
         try:
@@ -117,7 +117,7 @@ def place_mounts(trees: kernel.Trees, user: int | None) -> None:
 
 
 def _place_in(outer: str, rest: str, tree: int, user: int | None) -> int:
-    """Open a place inside another mount, made where it is missing, as kubelets do. Raises OSError for a link."""
+    """Open a path inside another mount; it is made where it is missing, as kubelets do. Raises OSError for a link."""
     folder = os.open(outer, _PATH)
     try:
         try:
@@ -155,7 +155,7 @@ class _Inside:
         self._count = 0
 
     def hide(self, path: str) -> None:
-        """Put an empty directory (or file) over a path, if it is there."""
+        """Mount an empty directory (or file) over a path, if it exists."""
         path = os.path.realpath(path)
         try:
             directory = stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116
@@ -164,7 +164,7 @@ class _Inside:
         self._cover(path, directory)
 
     def make_writable(self, path: str) -> None:
-        """Let the container write into a directory that nobody else sees; what is in it stays to be seen."""
+        """Make a directory writable for this container only; its present content stays visible."""
         found = os.path.isdir(path)  # noqa: PTH112
         path = self.make(path, directory=True)
         if any(place.target == path for place in self._view.places):
@@ -181,7 +181,7 @@ class _Inside:
 
     @staticmethod
     def _is_own(path: str) -> bool:
-        """Return whether a directory is one of the view's root, not one of the host that is shown there."""
+        """Return whether a directory belongs to the view's root, not to a mount of the host."""
         return os.stat(path).st_dev == os.stat("/").st_dev and not os.statvfs(path).f_flag & os.ST_RDONLY  # noqa: PTH116
 
     def _new_private(self, directory: bool) -> str:
@@ -194,7 +194,7 @@ class _Inside:
         return f"{self._view.directory}/private/{name}"
 
     def _cover(self, path: str, directory: bool) -> str:
-        """Put an empty directory or file over a path; return the path."""
+        """Mount an empty directory or file over a path; return the path."""
         name = self._new_private(directory)
         with kernel.Trees() as trees:
             kernel.place_tree(trees.take(name, path, directory=self._private), path)
@@ -202,7 +202,7 @@ class _Inside:
         return path
 
     def _layer(self, path: str) -> None:
-        """Mount an overlay over a directory; its lower directory is what is there now."""
+        """Mount an overlay over a directory; the present directory is its lower one."""
         name = self._new_private(True)
         for part in ("upper", "work"):
             make_node(f"{name}/{part}", True, self._private)

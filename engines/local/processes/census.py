@@ -1,6 +1,6 @@
-"""Who lives in a sandbox: the memory of a container where no control group counts it, and what the dead leave behind.
+"""The processes of a sandbox: the memory of a container without a control group, and remains of ended containers.
 
-A process belongs to the container from whose init process it descends: an orphan becomes that one's child.
+A process belongs to the container from whose init process it descends: an orphan becomes its child.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 _TABLE_BYTES = 1 << 12
 _BLOCK_BYTES = 512
-# How long all the files without a name of a container are looked at, and of how many containers is remembered.
+# How long the unnamed files of a container are measured, and for how many containers the result is kept.
 _LOOK_SECONDS = 0.01
 _MOST_KNOWN = 64
 # The column `rss` of /proc/sysvipc/shm.
@@ -34,7 +34,7 @@ class Census:
         self._files: dict[int, dict[int, int]] = {}
 
     def _open_all(self, *names: str) -> list[int]:
-        # Kept open: they are read after every pod.
+        # Kept open, since they are read after every pod.
         found = []
         for name in names:
             with contextlib.suppress(FileNotFoundError):
@@ -64,7 +64,7 @@ class Census:
         for name in os.listdir(self._proc):  # noqa: PTH208
             if name.isdigit():
                 with contextlib.suppress(OSError):
-                    # A program's name may hold anything, so what follows is counted from its end.
+                    # A program's name may hold anything, so the next fields are counted from its end.
                     parent = self._read(f"{name}/stat").rpartition(")")[2].split()[1]
                     children.setdefault(int(parent), []).append(int(name))
         found, waiting = [], [init]
@@ -75,7 +75,7 @@ class Census:
         return found
 
     def _shared_bytes(self) -> int:
-        """Return what lies in /dev/shm and in System V segments."""
+        """Return the bytes in /dev/shm and in System V segments."""
         status = os.statvfs(self._shared_memory)
         held = (status.f_blocks - status.f_bfree) * status.f_frsize
         for line in self._read("sysvipc/shm").splitlines()[1:]:
@@ -84,14 +84,14 @@ class Census:
         return held
 
     def _in_files(self, init: int, members: list[int]) -> int:
-        """Return what is held in files without a name, as far as there was time to look at it again.
+        """Return the bytes in unnamed files, as far as there was time to measure them again.
 
-        A container may have a great many descriptors, and all else waits.
+        A container may have very many descriptors, and everything else waits meanwhile.
         """
         if len(self._files) > _MOST_KNOWN:
             self._files.clear()
         before = self._files.get(init, {})
-        # Those that were looked at longest ago come first.
+        # The oldest results are renewed first.
         living = set(members)
         known = {pid: held for pid, held in before.items() if pid in living}
         until = time.monotonic() + _LOOK_SECONDS
@@ -104,7 +104,7 @@ class Census:
         return sum(known.values())
 
     def _memory_files(self, pid: int) -> int:
-        """Return what a process holds in files without a name (memfd_create), which no map need show."""
+        """Return the bytes of a process in unnamed files (memfd_create), which need not be mapped."""
         held, folder = 0, f"{self._proc}/{pid}/fd"
         with contextlib.suppress(OSError):
             for name in os.listdir(folder):  # noqa: PTH208
@@ -134,7 +134,7 @@ class Census:
             os.close(descriptor)
 
     def leaves_nothing(self) -> bool:
-        """Tell whether the dead left no sockets and no System V objects that the next pod could run into."""
+        """Return whether ended containers left no sockets and no System V objects that the next pod could meet."""
         found = [os.pread(file, _TABLE_BYTES, 0) for file in (*self._objects, *self._sockets)]
         if found == self._nothing:
             return True

@@ -1,7 +1,7 @@
-"""Control groups that hold a container to its memory: whatever it is kept in, the kernel counts it.
+"""Control groups limit the memory of a container; the kernel counts all of it.
 
-Version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html) or the memory controller of version 1, whichever is there
-and may be written, which mostly means: where the service is root. Elsewhere `census.py` counts.
+Version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html) or the memory controller of version 1, whichever exists
+and is writable, mostly where the service is root. Elsewhere `census.py` counts.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _NAME = re.compile(rf"{_PREFIX}((\d+)-\d+)-\d+")
 
 @dataclass(frozen=True)
 class Version:
-    """The names of a version's files; `enough` are written first, as far as they are there."""
+    """The names of a version's files; `enough` are written first, as far as they exist."""
 
     limit: str
     events: str
     beside: tuple[tuple[str, str], ...]
 
 
-# What would go to swap counts too, and all of a container goes together.
+# Swap counts too, and the kernel kills all processes of a container together.
 VERSION_TWO = Version("memory.max", "memory.events", (("memory.swap.max", "0"), ("memory.oom.group", "1")))
 VERSION_ONE = Version("memory.limit_in_bytes", "memory.oom_control", (("memory.swappiness", "0"),))
 _ONE_WITH_SWAP = "memory.memsw.limit_in_bytes"
@@ -40,7 +40,7 @@ class Group:
         self._kills = 0
 
     def limit(self, limit_bytes: int) -> None:
-        """Hold the members to so much memory, and forget the kills before. Raises OSError."""
+        """Set the memory limit of the members, and reset the count of kills. Raises OSError."""
         for name, value in self._version.beside:
             with contextlib.suppress(OSError):
                 self._write(name, value)
@@ -55,15 +55,15 @@ class Group:
         self._kills = self._count()
 
     def add(self, pid: int) -> None:
-        """Make a process a member, and so whatever it starts. Raises OSError."""
+        """Make a process a member, with all its later children. Raises OSError."""
         self._write("cgroup.procs", str(pid))
 
     def was_exceeded(self) -> bool:
-        """Return whether the kernel has killed a member for want of memory since the limit was set."""
+        """Return whether the kernel has killed a member at the memory limit since it was set."""
         return self._count() > self._kills
 
     def remove(self) -> None:
-        """Take it away once its members are gone."""
+        """Remove it once its members are gone."""
         with contextlib.suppress(OSError):
             os.rmdir(self._path)  # noqa: PTH106 - pathlib is slow to import
 
@@ -84,9 +84,9 @@ class Group:
 
 
 class Groups:
-    """Makes control groups below the one that this process is in.
+    """Makes control groups below this process's own.
 
-    `owner`: the process that they go with and a number, as `4711-1`.
+    `owner`: the process that they belong to and a number, as `4711-1`.
     """
 
     def __init__(self, parent: str, version: Version, owner: str) -> None:
@@ -97,7 +97,7 @@ class Groups:
 
     @classmethod
     def here(cls, owner: str, mounts: str = "/proc/self/mountinfo", own: str = "/proc/self/cgroup") -> Self | None:
-        """Return what makes control groups on this machine, or None where none can be made."""
+        """Return the maker of control groups on this machine, or None where none can be made."""
         found = _parents(_read(mounts), _read(own))
         for parent, version in found:
             if os.path.exists(f"{parent}/cgroup.procs") and os.access(parent, os.W_OK):  # noqa: PTH110
@@ -115,7 +115,7 @@ class Groups:
         return Group(path, self._version)
 
     def clear(self) -> None:
-        """Take away the owner's groups, and what owners left that are no more."""
+        """Remove the owner's groups, and those of owners that have ended."""
         for name in os.listdir(self.parent):  # noqa: PTH208
             match = _NAME.fullmatch(name)
             if match is None:
@@ -131,7 +131,7 @@ def _read(path: str) -> list[str]:
 
 
 def _parents(mounts: list[str], own: list[str]) -> list[tuple[str, Version]]:
-    """Return the directories in which a group with a memory limit could be made, the likeliest first."""
+    """Return the directories in which a group with a memory limit could be made, the most likely first."""
     belongs = {controllers: path for _, controllers, path in (line.split(":", 2) for line in own)}
     parents = []
     for line in mounts:

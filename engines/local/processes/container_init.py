@@ -1,15 +1,15 @@
-"""Process 1 of one container: starts its program, sees to it that nothing outlives it, reads what it leaves.
+"""Process 1 of one container: starts its program, ends everything with it, and reads its outputs.
 
 The process is forked by the sandbox's init process into a process namespace of its own. It enters the container's view,
-mounts `/proc` there, becomes the container's user and gives everything up: from then on it may do no more than the
-program itself, which can neither signal it nor look into it. Messages, each a JSON array:
+mounts `/proc` there, becomes the container's user and gives up all rights: from then on it may do no more than the
+program itself, which can neither signal nor inspect it. Messages, each a JSON array:
 
 from the sandbox's init process                   to it
 ["start", {...}] with its stdout and stderr       ["failed", why] or, in the end,
 ["signal", number]                                ["exit", exit code]
 ["read", path] with a socket                      (see outputs.py)
 
-What "start" does not say is as in the "start" before it. When a program has ended, all its processes are gone before
+Values that "start" omits are those of the last "start". When a program has ended, all its processes are gone before
 the message says so.
 """
 
@@ -29,18 +29,18 @@ from engines.local.processes.seccomp import container_filter
 from engines.local.processes.wire import Channel, keep_only
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What of /proc tells of others than the container: keys of the service's user, what the machine was started with, where
-# the kernel lies, what hardware does.
+# Files of /proc about more than the container: keys of the service's user, the kernel's command line, addresses
+# of the kernel, hardware.
 _MASKED = (
     "/proc/keys", "/proc/key-users", "/proc/cmdline", "/proc/config.gz", "/proc/interrupts", "/proc/iomem",
     "/proc/ioports", "/proc/kallsyms", "/proc/latency_stats", "/proc/locks", "/proc/sched_debug", "/proc/timer_list",
 )  # fmt: skip
-# Descriptors in messages are counted for all processes of a user, and refused by the limit of whoever sends. So a
-# container may have half as many as this process, which must get its own through.
+# Descriptors in messages are counted for all processes of a user, against the sender's limit. So a
+# container may have half as many as this process, which must be able to send its own.
 _MOST_DESCRIPTORS = 1 << 14
 # struct signalfd_siginfo
 _SIGNAL_BYTES = 128
-# When memory runs out the kernel ends programs of containers first, and this process, which knows their ends, later.
+# When memory runs out, the kernel kills programs of containers first, and this process, which reports them, later.
 _PROGRAM_GOES_FIRST, _AS_ANY_OTHER = b"800", b"0"
 
 
@@ -49,7 +49,7 @@ class StartFailed(Exception):
 
 
 class Confinement(NamedTuple):
-    """What a container is held to.
+    """The limits of a container.
 
     `user`: the id outside, None for the service's own; `most_processes` counts threads; `file_bytes` is the longest
     file it may write.
@@ -71,7 +71,7 @@ def enter(connection: socket.socket, view: int, trees: kernel.Trees, confinement
         place_mounts(trees, confinement.user)
         channel = keep_only(connection, quiet=True)
         proc = kernel.take_tree("/proc")
-        # Else a program would write there that it is not the first to go when memory runs out.
+        # Otherwise a program could lower its own oom_score_adj.
         kernel.forbid_writing("/proc")
         identity.become(confinement.user, proc)
         score = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
@@ -94,10 +94,10 @@ def _show_processes() -> None:
 
 
 def _confine(confinement: Confinement) -> None:
-    """Give up everything that the container is not to have."""
-    # In a user namespace of its own nobody else's processes count.
+    """Give up all rights that the container must not have."""
+    # In its own user namespace only its own processes count.
     _limit(resource.RLIMIT_NPROC, confinement.most_processes)
-    # With 0 a program of the host that cores are piped to (core_pattern) is started all the same, with 1 none: core(5).
+    # With 0 the kernel still starts the host's core_pattern program, with 1 it does not: core(5).
     _limit(resource.RLIMIT_CORE, 1)
     own = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     half = _MOST_DESCRIPTORS if own == resource.RLIM_INFINITY else own // 2
@@ -125,7 +125,7 @@ class _Program:
         self._ignored = ignored
         self._order: dict[str, Any] = {}
         self._pid = 0
-        # Where which program was found on which search path: what is in a view when it is used does not change.
+        # Paths of programs by name and search path: the programs of a view in use do not change.
         self._found: dict[tuple[str, str], str] = {}
 
     def serve(self) -> None:
@@ -152,7 +152,7 @@ class _Program:
             self._start()
         elif verb == "signal":
             with contextlib.suppress(ProcessLookupError):
-                # Everybody in here but this process.
+                # All processes of the container but this one.
                 os.kill(-1, rest[0])
         elif verb == "read":
             outputs.send(socket.socket(fileno=self._channel.take_descriptors(1)[0]), rest[0])
@@ -168,10 +168,10 @@ class _Program:
                 os.close(descriptor)
 
     def _spawn(self, stdout: int, stderr: int) -> int:
-        """Start the program: it leads a process group of its own, reads nothing, and has no signal ignored."""
+        """Start the program: it leads its own process group, has an empty stdin, and ignores no signal."""
         argv, env, working_dir = self._order["argv"], self._order["env"], self._order["cwd"]
         if not argv:
-            raise StartFailed("no command is given")
+            raise StartFailed("no command")
         try:
             os.chdir(working_dir)
         except OSError as error:
@@ -209,7 +209,7 @@ class _Program:
         return path
 
     def _reap(self) -> None:
-        """Take notice of ends; when the program's own has come, end what it left running, then tell."""
+        """Reap processes; when the program has ended, end its remaining processes, then report it."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -230,7 +230,7 @@ def _end_all() -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
         try:
-            # Whoever loses his parent becomes a child of this process.
+            # An orphan becomes a child of this process.
             os.waitpid(-1, 0)
         except ChildProcessError:
             return

@@ -20,7 +20,7 @@ from engines.local.processes.wire import Channel
 class Cage:
     """The process, user and mount namespaces of a container, held by its init process.
 
-    It serves another container after the first if that wants the same view: nothing is left in it by then.
+    It is reused for a later container with the same view: nothing of the first is left by then.
     """
 
     def __init__(self, view: View, trees: kernel.Trees, confinement: Confinement, group: Group | None) -> None:
@@ -49,7 +49,7 @@ class Cage:
         self.channel.send(["start", changes], [output.stdout.writer, output.stderr.writer])
 
     def send(self, message: Sequence[Any], descriptors: Sequence[int] = ()) -> None:
-        """Send a message; one that is gone is noticed by its end."""
+        """Send a message; the end of a gone process is noticed elsewhere."""
         if self.pid:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self.channel.send(message, descriptors)
@@ -60,19 +60,19 @@ class Cage:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
-                # The kernel lets the first process of a namespace go last.
+                # The kernel ends the first process of a namespace last.
                 os.waitpid(self.pid, 0)
             self.pid = 0
 
     def close(self) -> None:
-        """Give back what belongs to a cage whose processes are gone."""
+        """Release the resources of a cage whose processes are gone."""
         self.channel.close()
         if self.group is not None:
             self.group.remove()
 
 
 class Container:
-    """A container: `running` from its start until its program's end was told."""
+    """A container: `running` from its start until its program's end is reported."""
 
     def __init__(self, name: str, limit: int | None) -> None:
         self.name = name

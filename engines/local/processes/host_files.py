@@ -1,4 +1,4 @@
-"""What a container may read of the host: programs and what they need to run, and nothing else."""
+"""The files of the host that a container may read: programs and their requirements, nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engines.local.processes.identity import INSIDE
 
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 _HARDWARE = ("/sys/devices/system/cpu", "/sys/devices/system/node")
-# Patterns below /etc: how programs are linked and chosen, certificates of others, names of the world.
+# Patterns below /etc: settings of the linker, alternatives, certificates, names of services and protocols.
 _SETTINGS = (
     "R", "alternatives", "bash.bashrc", "ca-certificates", "ca-certificates.conf", "crypto-policies",
     "debian_version", "fonts", "gai.conf", "host.conf", "inputrc", "java-*", "ld.so.cache", "ld.so.conf",
@@ -20,7 +20,7 @@ _SETTINGS = (
     "pki/tls/openssl.cnf", "profile", "protocols", "python3*", "services", "shells", "ssl/cert.pem", "ssl/certs",
     "ssl/openssl.cnf", "terminfo", "timezone",
 )  # fmt: skip
-# Directories that programs expect to be there: path, mode. Each sandbox has its own, empty.
+# Directories that programs expect to exist: path, mode. Each sandbox has its own, empty.
 EMPTY_DIRECTORIES = (
     ("/etc", 0o755), ("/home", 0o755), ("/media", 0o755), ("/mnt", 0o755), ("/opt", 0o755), ("/root", 0o755),
     ("/run", 0o755), ("/srv", 0o755), ("/var", 0o755), ("/tmp", 0o1777), ("/var/tmp", 0o1777),  # noqa: S108 - paths inside pods
@@ -38,10 +38,10 @@ class HostPath(NamedTuple):
 
 
 def readable_paths(own: Iterable[str], more: Iterable[str]) -> list[HostPath]:
-    """Return what of this machine containers see, parents first: its programs, the service's `own`, and `more`.
+    """Return the paths of the host that containers see, parents first: its programs, the service's `own`, and `more`.
 
-    What lies in another one of them is left out, for it is seen there. Of a link that `own` or `more` name, what it
-    leads to is seen too.
+    A path within another one is left out, since it is visible there. For a link in `own` or `more`, its
+    target is visible too.
     """
     wanted = dict.fromkeys(_with_targets(own), True)
     wanted |= dict.fromkeys((*_PROGRAMS, *_HARDWARE, *_with_targets(more)), False)

@@ -1,7 +1,7 @@
-"""As whom containers run, and how files that belong to somebody else become theirs to read.
+"""The user of containers, and how they get access to files of other users.
 
-Inside, everybody is the user `INSIDE` with no capability. Outside that is the user of the service, where he is an
-ordinary one; where the service is root it is a high id that no user of the machine has, another one for each Workflow.
+Inside, every process is the user `INSIDE` without capabilities. Outside that is the service's user, if it is an
+ordinary one; where the service is root, it is a high id that no user of the machine has, different for each Workflow.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import os
 from engines.local.processes import kernel
 
 INSIDE = 1000
-# Nobody gives these out: https://systemd.io/UIDS-GIDS/ leaves everything above 1879048191 unused.
+# These ids are unassigned: https://systemd.io/UIDS-GIDS/ leaves everything above 1879048191 unused.
 _LOWEST = 0x70000000
 _COUNT = 0x0FFFFFFF
 
 
 def high_id(name: str) -> int:
-    """Return the user and group id that stands for a Workflow's containers on a machine where the service is root."""
+    """Return the user and group id of a Workflow's containers on a machine where the service is root."""
     return _LOWEST + int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % _COUNT
 
 
 def become(user: int | None, proc: int) -> None:
-    """Become the user of a container, in a user namespace of its own: `user` outside, or, if None, who this is.
+    """Become the user of a container, in a user namespace of its own: `user` outside, or, if None, the present user.
 
     This process keeps its capabilities inside that namespace, and has none anywhere else. `proc` is a
     descriptor of the /proc of its own process namespace, one that may be written.
@@ -33,7 +33,7 @@ def become(user: int | None, proc: int) -> None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-        # Whoever changes his ids is not let at his own files below /proc.
+        # A process that changes its ids loses access to its own files below /proc.
         kernel.set_dumpable(True)
     outside = os.geteuid(), os.getegid()
     kernel.unshare(kernel.NEW_USER)
@@ -51,9 +51,9 @@ def _write(path: str, text: str, directory: int | None = None) -> None:
 
 
 class OwnerMaps:
-    """Makes mounts whose files belong to a container's user; works in a sandbox's init process, as root.
+    """Makes mounts whose files belong to a container's user; runs in a sandbox's init process, as root.
 
-    `proc` is the sandbox's own; `run` the folder of the run, where modes are the engine's to set. Where `user` is None
+    `proc` is the sandbox's own; `run` the folder of the run, where the engine sets modes. Where `user` is None
     containers have the ids of the service, and nothing is mapped.
     """
 
@@ -64,22 +64,22 @@ class OwnerMaps:
         self._namespaces: dict[tuple[int, int], int] = {}
 
     def own(self, path: str, mode: int | None = None) -> None:
-        """Make a directory of the sandbox the container's own. Raises OSError."""
+        """Give a directory of the sandbox to the container's user. Raises OSError."""
         if mode is not None:
             os.chmod(path, mode)  # noqa: PTH101
         if self._user is not None:
             os.chown(path, self._user, self._user)
 
     def own_descriptor(self, descriptor: int) -> None:
-        """Make what a descriptor stands for the container's own. Raises OSError."""
+        """Give the file of a descriptor to the container's user. Raises OSError."""
         if self._user is not None:
             os.fchown(descriptor, self._user, self._user)
 
     def give(self, tree: int, source: str, read_only: bool) -> None:
-        """Show the files of a mount that is not placed yet as the container's own, if they have the mount's owner.
+        """Map the files of an unattached mount to the container's user, if they have the mount's owner.
 
-        A file system that cannot do so keeps its owners; a volume of the run that is to be written, by its `source`, is
-        opened to everybody there.
+        A file system without ID mapping keeps its owners; a writable volume of the run, by its `source`, is
+        then opened to all users.
         """
         if self._user is None:
             return
@@ -95,7 +95,7 @@ class OwnerMaps:
                     os.chmod(f"/proc/self/fd/{tree}", status.st_mode | 0o777)  # noqa: PTH101, S103
 
     def _namespace(self, user: int, group: int) -> int:
-        """Return a user namespace in which the ids of a file's owner are those of the container outside."""
+        """Return a user namespace that maps a file's owner to the container's user."""
         known = self._namespaces.get((user, group))
         if known is not None:
             return known

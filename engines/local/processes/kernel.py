@@ -1,7 +1,7 @@
-"""The system calls a sandbox is made of that Python has no name for (Linux 5.12 or newer).
+"""System calls for sandboxes that Python does not have (Linux 5.12 or newer).
 
-Mounts are made with the calls that work on descriptors (open_tree, move_mount, mount_setattr): a source is taken from
-the host's view before the root changes, and lands at a path that is looked up inside the new root only.
+Mounts are made with the calls that work on descriptors (open_tree, move_mount, mount_setattr): a source is opened in
+the host's view before the root changes, and attached at a path that is looked up only inside the new root.
 """
 
 from __future__ import annotations
@@ -82,18 +82,18 @@ def _checked(result: int, what: str) -> int:
 
 
 def unshare(flags: int) -> None:
-    """Give this process namespaces of its own."""
+    """Move this process into new namespaces."""
     _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
 
 
 def enter(descriptor: int, kind: int = NEW_MOUNTS) -> None:
-    """Move this process into the namespace that `descriptor` stands for."""
+    """Move this process into the namespace of `descriptor`."""
     _checked(_libc.setns(ctypes.c_int(descriptor), ctypes.c_int(kind)), "setns")
 
 
 @contextlib.contextmanager
 def apart_from_now() -> Iterator[None]:
-    """Have the process that is forked meanwhile be the first one of a process namespace of its own."""
+    """Make the process that is forked inside the block the first one of a new process namespace."""
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
         unshare(NEW_PIDS)
@@ -107,7 +107,7 @@ def apart_from_now() -> Iterator[None]:
 
 @contextlib.contextmanager
 def files_as(user: int | None) -> Iterator[None]:
-    """Have what is made meanwhile belong to somebody else, with his rights; nothing changes for None."""
+    """Make files inside the block as another user, with that user's rights; nothing changes for None."""
     if user is None:
         yield
         return
@@ -128,7 +128,7 @@ def mount(source: str, target: str, kind: str, flags: int = 0, options: str = ""
 
 
 def make_private() -> None:
-    """Stop mounts made here from reaching the namespace that this one was copied from."""
+    """Make mounts private, so that they do not reach the parent namespace."""
     result = _libc.mount(None, b"/", None, ctypes.c_ulong(MS_RECURSIVE | MS_PRIVATE), None)
     _checked(result, "make mounts private")
 
@@ -165,10 +165,10 @@ class _Capabilities(ctypes.Structure):
 
 
 def take_tree(source: str, read_only: bool = False, directory: int = _AT_CWD) -> int:
-    """Return a descriptor of a copy of the mounts at and below `source`, not placed anywhere yet.
+    """Return a descriptor of a copy of the mounts at and below `source`, not attached yet.
 
-    A relative `source` is looked up below the descriptor `directory`; an empty one is the descriptor itself. No
-    set-user-ID bit and no device file counts in the copy.
+    A relative `source` is looked up below the descriptor `directory`; an empty one is the descriptor itself.
+    Set-user-ID bits and device files have no effect in the copy.
     """
     flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
     if not source:
@@ -188,14 +188,14 @@ def take_tree(source: str, read_only: bool = False, directory: int = _AT_CWD) ->
 
 
 def forbid_devices(tree: int) -> None:
-    """Have no device file count in what `take_tree` returned."""
+    """Disable device files in a tree of `take_tree`."""
     _set_attributes(tree, _ATTRIBUTE_NO_DEVICES)
 
 
 def map_owners(tree: int, user_namespace: int) -> None:
-    """Show the files of what `take_tree` returned as owned by others: ids inside a user namespace become those outside.
+    """Map the owners of files in a tree of `take_tree`: ids inside a user namespace become those outside.
 
-    See mount_setattr(2), "ID-mapped mounts". Raises OSError where the file system knows no such mounts.
+    See mount_setattr(2), "ID-mapped mounts". Raises OSError where the file system does not support them.
     """
     _set_attributes(tree, _ATTRIBUTE_ID_MAP, user_namespace)
 
@@ -214,7 +214,7 @@ def _set_attributes(tree: int, attributes_set: int, user_namespace: int = 0) -> 
 
 
 def forbid_writing(path: str) -> None:
-    """Make what is mounted at and below `path` read-only here."""
+    """Make the mounts at and below `path` read-only in this namespace."""
     found = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         _set_attributes(found, _ATTRIBUTE_READ_ONLY)
@@ -223,7 +223,7 @@ def forbid_writing(path: str) -> None:
 
 
 def place_tree(tree: int, target: str | int) -> None:
-    """Mount at `target`, a path or a descriptor, what `take_tree` returned; descriptors stay the caller's to close."""
+    """Attach a tree of `take_tree` at `target`, a path or a descriptor; the caller closes descriptors."""
     place, path = (_AT_CWD, target) if isinstance(target, str) else (target, "")
     flags = _MOVE_MOUNT_FROM_EMPTY_PATH | (0 if path else _MOVE_MOUNT_TO_EMPTY_PATH)
     result = _libc.syscall(
@@ -238,7 +238,7 @@ def place_tree(tree: int, target: str | int) -> None:
 
 
 class Trees:
-    """Mounts taken from where they are, to be placed elsewhere; a context manager that closes their descriptors."""
+    """Trees of mounts to be attached elsewhere; a context manager that closes their descriptors."""
 
     def __init__(self) -> None:
         self._taken: list[tuple[int, str]] = []
@@ -256,13 +256,13 @@ class Trees:
         return iter(sorted(self._taken, key=lambda pair: pair[1]))
 
     def take(self, source: str, target: str, read_only: bool = False, directory: int = _AT_CWD) -> int:
-        """Take what is mounted at `source`, to be placed at `target`; return its descriptor."""
+        """Take the tree at `source` for `target`; return its descriptor."""
         tree = take_tree(source, read_only, directory)
         self._taken.append((tree, target))
         return tree
 
     def try_take(self, source: str, target: str) -> int:
-        """Take a mount read-only if it can be seen; return its descriptor, or -1."""
+        """Take a tree read-only if it exists; return its descriptor, or -1."""
         try:
             return self.take(source, target, read_only=True)
         except OSError:
@@ -275,7 +275,7 @@ def _control(option: int, value: int) -> None:
 
 
 def signal_descriptor(number: signal.Signals) -> int:
-    """Keep a signal from interrupting this process; return a descriptor that is readable when it has come."""
+    """Block a signal; return a descriptor that becomes readable when it arrives."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (number,))
     mask = _SignalSet(1 << number - 1)
     flags = ctypes.c_int(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -283,12 +283,12 @@ def signal_descriptor(number: signal.Signals) -> int:
 
 
 def die_with_parent(number: int) -> None:
-    """Have the kernel send this process signal `number` as soon as its parent dies."""
+    """Make the kernel send signal `number` to this process as soon as its parent dies."""
     _control(_PR_SET_PDEATHSIG, number)
 
 
 def adopt_orphans(wanted: bool) -> bool:
-    """Become (or stop being) the parent of orphaned descendants; return what held before."""
+    """Become (or stop being) the parent of orphaned descendants; return the former setting."""
     before = ctypes.c_int(0)
     unused = ctypes.c_ulong(0)
     _checked(_libc.prctl(ctypes.c_int(_PR_GET_CHILD_SUBREAPER), ctypes.byref(before), unused, unused, unused), "prctl")
@@ -297,12 +297,12 @@ def adopt_orphans(wanted: bool) -> bool:
 
 
 def is_privileged() -> bool:
-    """Tell whether this process may make namespaces without a user namespace."""
+    """Return whether this process may make namespaces without a user namespace."""
     return bool(_bits_of("CapEff") >> _CAP_SYS_ADMIN & 1)
 
 
 def ignored_signals() -> list[int]:
-    """Return the signals that this process ignores, but for those that the C library keeps for itself."""
+    """Return the signals that this process ignores, except those that the C library reserves."""
     ignored = _bits_of("SigIgn")
     return [number for number in signal.valid_signals() if ignored >> number - 1 & 1]
 
@@ -313,7 +313,7 @@ def _bits_of(field: str) -> int:
 
 
 def stay_unprivileged() -> None:
-    """Have no program started later gain what this process doesn't have."""
+    """Set no_new_privs: programs started later cannot gain rights."""
     _control(_PR_SET_NO_NEW_PRIVS, 1)
 
 
@@ -328,12 +328,12 @@ def drop_capabilities() -> None:
 
 
 def set_dumpable(wanted: bool) -> None:
-    """Let other processes of this user look into this one's memory, environment and descriptors, or forbid it."""
+    """Allow or forbid other processes of this user to read this one's memory, environment and descriptors."""
     _control(_PR_SET_DUMPABLE, int(wanted))
 
 
 def filter_system_calls(instructions: bytes) -> None:
-    """Hold this process and whatever it starts to a seccomp filter (struct sock_filter, one after the other)."""
+    """Apply a seccomp filter to this process and its children (struct sock_filter, one after the other)."""
     program = _Filter(len(instructions) // 8, instructions)
     unused = ctypes.c_ulong(0)
     result = _libc.prctl(

@@ -21,7 +21,7 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 
 
 class Gateway(NamedTuple):
-    """A way out of a pod: the host as pods name it, the address it has inside them, its port, and where it leads."""
+    """A gateway of a pod: the host's name and address inside pods, its port, and its real address."""
 
     name: str
     address: str
@@ -40,9 +40,9 @@ def _is_address(host: str) -> bool:
 
 
 def parse_gateways(texts: Iterable[str]) -> list[Gateway]:
-    """Read `host:port` or `host:port=host:port` texts; of the latter the second is where the first leads.
+    """Read `host:port` or `host:port=host:port` texts; in the latter the first leads to the second.
 
-    A host name gets a loopback address of its own inside the pod. Raises ValueError for any other text.
+    A host name gets its own loopback address inside the pod. Raises ValueError for any other text.
     """
     gateways = []
     names: dict[str, str] = {"localhost": "127.0.0.1"}
@@ -104,7 +104,7 @@ def listen(gateways: Sequence[Gateway]) -> list[socket.socket]:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # The kernel may not have finished with an address that was added a moment ago.
+            # A new address may not be ready yet.
             listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
         listener.bind((gateway.address, gateway.port))
         listener.listen(_BACKLOG)

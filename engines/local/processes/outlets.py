@@ -1,14 +1,14 @@
-"""What a container writes to stdout and stderr, on its way into its log files; works in a sandbox's init process.
+"""Copy a container's stdout and stderr into its log files; runs in a sandbox's init process.
 
-A stream is a pipe. Most containers end soon: theirs are read once, after the end. Those that go on running are read
-whenever they write. A file, and the directory that it lies in, is made with the first byte: many write nothing.
+A stream is a pipe. Most containers end soon: their pipes are read once, after the end. Pipes of others are read
+as they write. A file, and its directory, is made with the first byte: many containers write nothing.
 
-Of each stream so much is kept and no more: the container goes on, what it writes then is read and dropped, and a last
+Each stream has a limit: beyond it the container goes on, its further output is dropped, and a last
 line of the log says so.
 
-To make a file costs about as much as to start a program. So what a container wrote that ended soon may be gathered with
+Making a file costs about as much as starting a program. So the output of a short container may be gathered with
 that of others in one file per sandbox: `["<file name it would have had>", <bytes>, <nanoseconds since 1970>]` as a line
-of JSON, then the bytes. When what is in a file of its own was written lies beside it (log_times.py).
+of JSON, then the bytes. The times of a separate file lie beside it (log_times.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from engines.local.log_times import TimesWriter
 
 _CHUNK_BYTES = 1 << 16
-# More than a pipe of the largest size holds; only a writer that is no part of the container could go on after that.
+# More than a pipe of the largest size holds; only a writer outside of the container could go on after that.
 _LAST_CHUNKS = 64
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _SOON_SECONDS = 0.05
@@ -31,7 +31,7 @@ _CUT = b"\n[The log was cut here: %d bytes are kept of each stream of a containe
 
 
 class Gathered:
-    """The file in which the outputs of many containers lie one after the other; nobody else writes to it."""
+    """The file with the outputs of many containers; only this process writes to it."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -67,7 +67,7 @@ class Outlet:
     def __init__(self, stream: str, path: str, limit: int = LIMIT_BYTES) -> None:
         self.problem = ""
         self._limit = limit
-        # For how much there is room once the file is open; less than 0 when the log was cut.
+        # The remaining bytes once the file is open; less than 0 when the log was cut.
         self._room = limit
         self._stream = stream
         self._path = path
@@ -77,12 +77,12 @@ class Outlet:
         os.set_blocking(self.reader, False)
 
     def leave_writing(self) -> None:
-        """Leave the writing end to the container alone."""
+        """Close the writing end here, so that only the container has it."""
         os.close(self.writer)
         self.writer = -1
 
     def pass_on(self) -> bool:
-        """Write down a piece of what has come; return whether more may come."""
+        """Write a piece of the new output; return whether more may come."""
         try:
             chunk = os.read(self.reader, _CHUNK_BYTES)
             if chunk:
@@ -90,12 +90,12 @@ class Outlet:
         except BlockingIOError:
             return True
         except OSError as error:
-            self.problem = f"its {self._stream} could not be kept: {error.strerror}"
+            self.problem = f"its {self._stream} could not be stored: {error.strerror}"
             return False
         return bool(chunk)
 
     def finish(self, gathered: Gathered | None) -> None:
-        """Write down what is left, and close."""
+        """Write the rest, and close."""
         if self.reader < 0:
             return
         if gathered is not None and self._file < 0 and self._gather(gathered):
@@ -107,7 +107,7 @@ class Outlet:
         self.close()
 
     def _gather(self, gathered: Gathered) -> bool:
-        """Add what is left to others' if that is all there is; return whether the stream is done with."""
+        """Gather the output if it is all there is; return whether the stream is finished."""
         try:
             chunk = os.read(self.reader, _CHUNK_BYTES)
             if len(chunk) == _CHUNK_BYTES:
@@ -118,10 +118,10 @@ class Outlet:
             elif chunk:
                 gathered.add(os.path.basename(self._path), chunk)  # noqa: PTH119
         except BlockingIOError:
-            # Empty, though somebody who is no part of the container holds the writing end.
+            # Empty, though a process outside of the container holds the writing end.
             return True
         except OSError as error:
-            self.problem = f"its {self._stream} could not be kept: {error.strerror}"
+            self.problem = f"its {self._stream} could not be stored: {error.strerror}"
         return True
 
     def _write(self, chunk: bytes) -> None:
@@ -158,7 +158,7 @@ class Outlet:
 
 
 class Output:
-    """Both streams of one container; little that it writes goes into `gathered`, where there is one."""
+    """Both streams of one container; small outputs go into `gathered`, where there is one."""
 
     def __init__(
         self, stdout: str, stderr: str, gathered: Gathered | None = None, limit: int | None = LIMIT_BYTES
@@ -175,7 +175,7 @@ class Output:
 
 
 class Relay:
-    """Passes on what running containers write, as soon as they have run for a moment."""
+    """Copies the output of containers that have run for a moment."""
 
     def __init__(self, poller: select.poll) -> None:
         self._poller = poller
@@ -183,7 +183,7 @@ class Relay:
         self._watched: dict[int, Outlet] = {}
 
     def add(self, output: Output) -> None:
-        """Take over the reading ends of a container that has started."""
+        """Add the reading ends of a started container."""
         self._new[output] = time.monotonic() + _SOON_SECONDS
 
     def pause(self) -> float | None:
@@ -193,7 +193,7 @@ class Relay:
         return None
 
     def look(self) -> None:
-        """Watch the containers that have run for a moment."""
+        """Start to watch the containers that have run for a moment."""
         now = time.monotonic() if self._new else 0.0
         for output in [output for output, due in self._new.items() if due <= now]:
             del self._new[output]
@@ -202,7 +202,7 @@ class Relay:
                 self._poller.register(outlet.reader, select.POLLIN)
 
     def serve(self, descriptor: int) -> None:
-        """Pass on what has come on a descriptor that is ready."""
+        """Copy the new output of a ready descriptor."""
         outlet = self._watched.get(descriptor)
         if outlet is not None and not outlet.pass_on():
             # After a failure the container's next write fails too, as it would on a full disk.
@@ -214,7 +214,7 @@ class Relay:
             self._poller.unregister(outlet.reader)
 
     def finish(self, output: Output) -> str:
-        """Write down what a container that has ended leaves; return what could not be kept and why, or ''."""
+        """Write the rest of an ended container's output; return what could not be stored and why, or ''."""
         self._new.pop(output, None)
         # In the order in which their files would be read.
         for outlet in (output.stderr, output.stdout):

@@ -1,8 +1,8 @@
-"""What a container leaves at a path: read inside its view and with its own rights, told to the supervisor.
+"""Read a container's outputs inside its view and with its own rights, and send them to the supervisor.
 
-The container's init process walks, when nothing else is left in the container, and sends what it opens. So a link
-leads where it leads for the container, and nothing is read that the container could not read. Only files, directories
-and links are told; a device, a pipe or a socket is passed over, as by tar.
+The container's init process reads when no other process is left in the container, and sends descriptors. So a link
+leads where it leads for the container, and only files that the container could read are read. Only files, directories
+and links are sent; devices, pipes and sockets are skipped, as by tar.
 
 Messages, each a JSON array: [kind, name, mode, target of a link], with the descriptor of a file; names are relative to
 the path, "" is the path itself. The last one is ["end"] or ["failed", why].
@@ -21,17 +21,17 @@ from engines.local.processes.wire import Channel
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _DEEPEST = 200
-# The kernel's own files tell of the process that reads them.
+# The kernel's own files describe the process that reads them.
 _KERNELS_OWN = ("/proc", "/sys/devices/system/cpu")
 _PATIENCE_SECONDS = 60.0
 
 
 class _Refused(Exception):
-    """What lies at a path is not handed out."""
+    """The content of a path is not sent."""
 
 
 def send(connection: socket.socket, path: str) -> None:
-    """Send what lies at a path of this process's view, then close the connection."""
+    """Send the content of a path of this process's view, then close the connection."""
     channel = Channel(connection)
     try:
         try:
@@ -44,14 +44,14 @@ def send(connection: socket.socket, path: str) -> None:
         except OSError as error:
             channel.send(["failed", f"{error.filename or path}: {error.strerror}"])
     except OSError:
-        # Nobody reads on: there is nobody to tell.
+        # The reader is gone.
         pass
     finally:
         channel.close()
 
 
 def send_nothing(connection: socket.socket) -> None:
-    """Say that nothing lies at a path, then close the connection."""
+    """Send that a path does not exist, then close the connection."""
     channel = Channel(connection)
     with contextlib.suppress(OSError):
         channel.send(["end"])
@@ -107,7 +107,7 @@ def _send_below(channel: Channel, directory: int, path: str, devices: set[int]) 
 
 
 class _Walk:
-    """Sends what lies in directories below a path."""
+    """Sends the content of directories below a path."""
 
     def __init__(self, channel: Channel, path: str, devices: set[int]) -> None:
         self._channel = channel
@@ -115,7 +115,7 @@ class _Walk:
         self._devices = devices
 
     def send_one(self, directory: int, name: str, prefix: str) -> int | None:
-        """Send one entry; return a descriptor if it is a directory to be looked into."""
+        """Send one entry; return a descriptor if it is a directory."""
         before = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISLNK(before.st_mode):
             self._channel.send(["link", f"{prefix}{name}", 0o777, os.readlink(name, dir_fd=directory)])
@@ -139,7 +139,7 @@ class _Walk:
 
 
 def receive(connection: socket.socket) -> Iterator[OutputEntry]:
-    """Yield what `send` sends at the other end. Raises OutputUnreadable."""
+    """Yield the entries that `send` sends. Raises OutputUnreadable."""
     connection.settimeout(_PATIENCE_SECONDS)
     channel = Channel(connection)
     try:

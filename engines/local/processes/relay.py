@@ -1,4 +1,4 @@
-"""Relays: what connects to a gateway inside a sandbox is joined to the real address outside.
+"""Relays: connections to a gateway inside a sandbox are joined to the real address outside.
 
 Everything is non-blocking and driven by the supervisor's one epoll.
 """
@@ -21,7 +21,7 @@ Handler = Callable[[int], None]
 
 
 class Switchboard:
-    """An epoll and who wants to hear of which descriptor."""
+    """An epoll with a handler for each descriptor."""
 
     def __init__(self) -> None:
         self.epoll = select.epoll()
@@ -52,13 +52,13 @@ class Switchboard:
         return self.epoll.closed
 
     def close(self) -> None:
-        """Stop listening to everybody."""
+        """Remove all handlers."""
         self.epoll.close()
         self._handlers = {}
 
 
 class _End:
-    """One socket of a joint: what is still to be sent to it, and whether it has sent its last."""
+    """One socket of a joint: its pending bytes, and whether it has sent its end."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -127,7 +127,7 @@ class Joint:
 
     @staticmethod
     def _flush(end: _End, source: _End) -> None:
-        """Send what is pending to `end`; after the last byte of `source`, say so."""
+        """Send pending bytes to `end`; after the last byte of `source`, shut it down."""
         if end.pending:
             with contextlib.suppress(BlockingIOError):
                 end.pending = end.pending[end.connection.send(end.pending) :]
@@ -137,7 +137,7 @@ class Joint:
                 end.connection.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Break both connections, so that neither side takes the end for a regular one."""
+        """Reset both connections, so that neither side sees a regular end."""
         if self.closed:
             return
         for end in (self._inside, self._outside):
@@ -208,7 +208,7 @@ class Exchange:
         for one in (inside, outside):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         outside.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _CONNECT_TIMEOUT_MS)
-        # A refusal that is known at once is seen by the first event of the joint.
+        # An immediate refusal shows at the first event of the joint.
         outside.connect_ex(address)
         joint = Joint(self._board, inside, outside)
         joint.on_close = self._forget
@@ -220,7 +220,7 @@ class Exchange:
             self._open_doors(True)
 
     def reset(self) -> None:
-        """Break all connections, also those nobody has accepted yet; the doors stay."""
+        """Reset all connections, also those not accepted yet; the listening sockets stay."""
         for joint in list(self._joints):
             joint.reset()
         for listener, _ in self._doors:
@@ -233,7 +233,7 @@ class Exchange:
                 inside.close()
 
     def close(self) -> None:
-        """Break all connections and close the doors."""
+        """Reset all connections and close the listening sockets."""
         doors, self._doors = self._doors, []
         for joint in list(self._joints):
             joint.reset()

@@ -1,7 +1,7 @@
 """Pods as sandboxes of Linux namespaces.
 
 A sandbox (`slot.py`) outlives its pod: making and ending a network namespace costs milliseconds of the kernel's time,
-so a sandbox whose last pod left nothing behind is given to the next one. All work inside happens in its init process;
+so a sandbox whose last pod left nothing behind is given to the next one. Its init process does all work inside;
 the supervisor only sends messages, relays gateways and listens.
 """
 
@@ -33,8 +33,8 @@ _SPARE_DESCRIPTORS = 128
 class ProcessPodRunner(PodRunner):
     """Runs pods as processes of this machine.
 
-    `directory` is where sandboxes keep what containers write; it is made when missing and removed by `close_all`.
-    Beside the machine's programs containers see `own`, the service's, and `readable`. One container may have
+    `directory` is where sandboxes keep the files of containers; it is made when missing and removed by `close_all`.
+    Containers see the machine's programs, the service's `own` paths, and `readable`. One container may have
     `most_processes`, threads included.
     """
 
@@ -52,7 +52,7 @@ class ProcessPodRunner(PodRunner):
         self._hidden: dict[str, list[str]] = {}
         self._ends: list[ContainerExit] = []
         self._resolved: dict[Gateway, tuple[str, int] | None] = {}
-        # Readable as long as there are ends that no message will announce.
+        # Readable as long as there are ends without a message.
         self._bell, self._ringer = socket.socketpair()
         self._board.watch(self._bell.fileno(), select.EPOLLIN, lambda _: None)
 
@@ -62,7 +62,7 @@ class ProcessPodRunner(PodRunner):
     def open(self, pod: PodSpec) -> None:
         """Make a pod's world. Raises SandboxFailed, ValueError for a gateway that is not host:port."""
         if pod.id in self._pods:
-            raise ValueError(f"pod {pod.id!r} is open already")
+            raise ValueError(f"pod {pod.id!r} is already open")
         gateways = tuple(pod.gateways)
         idle = self._idle.get(gateways)
         if not idle:
@@ -74,7 +74,7 @@ class ProcessPodRunner(PodRunner):
         self._hidden[pod.id] = [*(str(path) for path in pod.hidden_paths), self._directory]
 
     def _await_closing(self, texts: tuple[str, ...]) -> None:
-        """Give sandboxes that are being cleaned a moment: that is cheaper than making another."""
+        """Wait a moment for sandboxes that are being cleaned: that is cheaper than making another."""
         until = time.monotonic() + _CLEANING_SECONDS
         while not self._idle.get(texts):
             closing = [one for one, others in self._sandboxes.items() if one.closing and others == texts]
@@ -109,7 +109,7 @@ class ProcessPodRunner(PodRunner):
                 found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 self._resolved[gateway] = (str(found[0][4][0]), port)
             except OSError:
-                # The name may be known later; until then connections are refused.
+                # The name may resolve later; until then connections are refused.
                 return None
         return self._resolved[gateway]
 
@@ -118,7 +118,7 @@ class ProcessPodRunner(PodRunner):
         sandbox = self._pods[pod_id]
         pod = sandbox.pod
         if pod is None or container.name in pod.running:
-            raise ValueError(f"container {container.name!r} runs already")
+            raise ValueError(f"container {container.name!r} is already running")
         pod.running.add(container.name)
         order = {
             "first": not pod.started,
@@ -150,7 +150,7 @@ class ProcessPodRunner(PodRunner):
 
     @staticmethod
     def _gathered(sandbox: Sandbox, container: ContainerSpec) -> str:
-        # One file for each sandbox: nobody else writes to it.
+        # One file for each sandbox: no other process writes to it.
         folder, name = str(container.stdout).rpartition("/")[0], sandbox.directory.rpartition("/")[2]
         return f"{folder}/{layout.GATHERED}{name}"
 
@@ -217,7 +217,7 @@ class ProcessPodRunner(PodRunner):
             self._ends.append(ContainerExit(pod.id, container, code, reason, message))
 
     def _lose(self, sandbox: Sandbox) -> None:
-        """Report everything in a sandbox that ended by itself, and take it out of service."""
+        """Report the containers of a sandbox that ended by itself, and discard the sandbox."""
         cause = sandbox.failure or _GONE
         for container in sorted(sandbox.pod.running) if sandbox.pod else ():
             reason, code = ("StartError", 128) if sandbox.failure else ("Error", 137)
@@ -235,7 +235,7 @@ class ProcessPodRunner(PodRunner):
             return
         sandbox.break_connections()
         if pod is not None and not pod.running and pod.clean:
-            # Its files are taken away when the next pod comes.
+            # Its files are removed when the next pod comes.
             self._closed(sandbox, True)
             return
         sandbox.closing = True
@@ -263,14 +263,14 @@ class ProcessPodRunner(PodRunner):
         sandbox.destroy()
 
     def close_all(self) -> None:
-        """Close every pod and give all sandboxes back; the runner is of no use afterwards."""
+        """Close every pod and all sandboxes; the runner cannot be used afterwards."""
         if self._board.closed:
             return
         busy = [sandbox for sandbox in self._sandboxes if sandbox.pod is not None and sandbox.pod.running]
         for sandbox in busy:
             sandbox.send(["close", True])
         for sandbox in busy:
-            # What its containers have written before is kept.
+            # The earlier output of its containers is kept.
             sandbox.answer("killed")
         for sandbox in self._sandboxes:
             sandbox.kill()

@@ -1,4 +1,4 @@
-"""What a sandbox is made with, said once by the supervisor before it is forked."""
+"""The parameters of a sandbox, set by the supervisor before it forks the sandbox."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from engines.local.processes.host_files import HostPath
 
 
 class SandboxPlan(NamedTuple):
-    """A sandbox's own folder, that of its run, the ways out of it, and what its containers are held to.
+    """A sandbox's own folder, its run's folder, its gateways, and the limits of its containers.
 
-    `gateways` are as `network.parse_gateways` reads them; `readable` what of the host containers see; `user` the id
-    they have outside, None for the service's own; `most_processes` how many (threads included) one container may have;
-    `owner` says whose control groups they are (cgroups.py).
+    `gateways` are as `network.parse_gateways` reads them; `readable` the paths of the host that containers see;
+    `user` the id they have outside, None for the service's own; `most_processes` how many (threads included) one
+    container may have; `owner` is the owner of its control groups (cgroups.py).
     """
 
     directory: str

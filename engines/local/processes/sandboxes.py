@@ -27,7 +27,7 @@ class SandboxFailed(OSError):
 
 
 class Pod:
-    """What is known of an open pod.
+    """The state of an open pod.
 
     `running` are its containers that have not been reported as ended; `clean`: no process or socket of it is left.
     """
@@ -57,7 +57,7 @@ class Sandbox:
         self._pid = 0
         os.mkdir(directory, 0o755)  # noqa: PTH102
         ours, theirs = socket.socketpair()
-        # Not settimeout: that would also wait where a message is read only if it is there.
+        # Not settimeout: that would also wait in a non-blocking read.
         limit = struct.pack("ll", int(_ANSWER_SECONDS), 0)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         self.channel = Channel(ours)
@@ -99,11 +99,11 @@ class Sandbox:
         raise SandboxFailed(self.failure or "the sandbox's process ended at once")
 
     def connect_gateways(self, addresses: Sequence[tuple[str, int] | None]) -> None:
-        """Say where the connections to each gateway go; they are relayed once the sandbox listens."""
+        """Set the target of each gateway; connections are relayed once the sandbox listens."""
         self._addresses = list(addresses)
 
     def send(self, message: Sequence[Any], descriptors: Sequence[int] = ()) -> None:
-        """Send a message; a sandbox that is gone is noticed when its connection is read."""
+        """Send a message; the end of a sandbox is noticed when its connection is read."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.channel.send(message, descriptors)
 

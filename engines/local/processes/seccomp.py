@@ -1,7 +1,8 @@
-"""The filter that every process of a container is held to: which system calls, and with which arguments.
+"""The seccomp filter of every process of a container: the allowed system calls and arguments.
 
-A program of the kernel's packet filter machine (https://www.kernel.org/doc/Documentation/userspace-api/seccomp_filter.rst,
-struct seccomp_data and struct sock_filter): each check ends with an answer of its own or falls through to the next.
+A program of the kernel's packet filter machine
+(https://www.kernel.org/doc/Documentation/userspace-api/seccomp_filter.rst, struct seccomp_data and struct
+sock_filter): each check ends with an answer or falls through to the next.
 """
 
 from __future__ import annotations
@@ -35,20 +36,20 @@ _DONE_NOTHING = 0x00050000
 _NEW_NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 # AF_UNIX, AF_INET, AF_INET6; AF_NETLINK only to ask for addresses and routes (NETLINK_ROUTE).
 _FAMILIES = (1, 2, 10)
-# IPPROTO_IP (the usual one), ICMP, TCP, UDP, ICMPV6: another one has the kernel load a module.
+# IPPROTO_IP (the usual one), ICMP, TCP, UDP, ICMPV6: another one makes the kernel load a module.
 _PROTOCOLS = (0, 1, 6, 17, 58)
 _NETLINK, _ROUTES = 16, 0
-# PER_LINUX, PER_LINUX32, and the question what it is
+# PER_LINUX, PER_LINUX32, and the query of the present value
 _PERSONALITIES = (0, 8, 0xFFFFFFFF)
-# TIOCSTI and TIOCLINUX put words into the mouth of whoever sits at a terminal; TIOCSETD has the kernel load a module.
+# TIOCSTI and TIOCLINUX type into a user's terminal; TIOCSETD makes the kernel load a module.
 _TERMINAL_TRICKS = (0x5412, 0x541C, 0x5423)
-# Descriptors, locks, owners of signals, pipes and seals. Not F_SETLEASE: who holds a lease on a file keeps others from
-# opening it, and files of the service are shown as the container's own. Not F_NOTIFY, which tells of others' accesses.
+# Descriptors, locks, owners of signals, pipes and seals. Not F_SETLEASE: a lease on a file keeps others from
+# opening it, and files of the service appear as the container's own. Not F_NOTIFY, which reports others' accesses.
 _FILE_COMMANDS = (*range(12), 15, 16, 36, 37, 38, 1025, 1027, 1028, *range(1030, 1039))
-# The container's init process: its limits and its priority are those of what it starts next.
+# The container's init process: its limits and its priority are inherited by the next program.
 _INIT = 1
 _ITS_PROCESS_ARGUMENT = ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
-# PRIO_USER, IOPRIO_WHO_USER: everybody in the container
+# PRIO_USER, IOPRIO_WHO_USER: all processes of the container
 _CORE = 4  # RLIMIT_CORE
 _OF_ALL = {"setpriority": 2, "ioprio_set": 3}
 _SET_ID_BITS = stat.S_ISUID | stat.S_ISGID
@@ -75,7 +76,7 @@ def _answer(value: int) -> _Instruction:
 
 
 def _argument(index: int) -> _Instruction:
-    # The lower half: all that is looked at are ints. Both architectures are little-endian.
+    # The lower half: all checked arguments are ints. Both architectures are little-endian.
     return _load(_ARGUMENTS + 8 * index)
 
 
@@ -92,7 +93,7 @@ def _opens_known_sockets() -> _Check:
     asks_routes = [_argument(2), *_one_of_loaded((_ROUTES,))]
     is_netlink = [_argument(0), _instruction(_JUMP_IF_EQUAL, _NETLINK, 0, len(asks_routes)), *asks_routes]
     is_unix = [_instruction(_JUMP_IF_EQUAL, _FAMILIES[0], 0, 1), _answer(_ALLOW)]
-    # Each jumps over the refusal to the look at the protocol.
+    # Each jumps over the refusal to the check of the protocol.
     internet = [_instruction(_JUMP_IF_EQUAL, _FAMILIES[1], 2, 0), _instruction(_JUMP_IF_EQUAL, _FAMILIES[2], 1, 0)]
     return [*is_netlink, *is_unix, *internet, _answer(_REFUSE), *_one_of(2, _PROTOCOLS)]
 
@@ -103,7 +104,7 @@ def _none_of(index: int, values: Iterable[int]) -> _Check:
 
 
 def _keeps_core_limit(resource: int, new: int) -> _Check:
-    """Answer whoever would set the limit of core dumps that this is done, and leave it; arguments, as in prlimit64."""
+    """Answer calls that set the limit of core dumps with success, without effect; arguments, as in prlimit64."""
     half = _ARGUMENTS + 8 * new
     sets = [
         part
@@ -123,7 +124,7 @@ def _no_bit_of(index: int, bits: int) -> _Check:
 
 
 def _opens_without_set_id(flags: int, mode: int) -> _Check:
-    # Where no file is made the mode is whatever lay in the register.
+    # Where no file is made, the mode is undefined.
     makes_none = [_argument(flags), _instruction(_JUMP_IF_ANY_BIT, _MAKES_A_FILE, 1, 0), _answer(_ALLOW)]
     return [*makes_none, *_no_bit_of(mode, _SET_ID_BITS)]
 
@@ -151,7 +152,7 @@ def _argument_checks() -> dict[str, _Check]:
 
 
 def _ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) of each unbroken row of numbers, in ascending order."""
+    """Yield (first, last) of each run of consecutive numbers, in ascending order."""
     first = last = None
     for number in sorted(numbers):
         if last is None or number != last + 1:
@@ -165,9 +166,9 @@ def _ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 @functools.cache
 def container_filter(machine: str) -> bytes:
-    """Return the filter for an architecture as `os.uname` names it. Raises ValueError for one that is not known."""
+    """Return the filter for an architecture as `os.uname` names it. Raises ValueError for an unknown one."""
     if machine not in _ARCHITECTURES:
-        raise ValueError(f"no list of system calls for {machine}: pods run on {' and '.join(_ARCHITECTURES)}")
+        raise ValueError(f"the architecture {machine} is not supported: pods run on {' and '.join(_ARCHITECTURES)}")
     column, architecture = _ARCHITECTURES[machine]
     numbers = {name: row[column] for name, row in {**ALLOWED, **UNKNOWN}.items()}
     checks = _argument_checks()

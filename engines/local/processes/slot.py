@@ -1,7 +1,7 @@
 """The init process of a sandbox: process 1 of its own process, network and mount namespaces.
 
-It makes the containers of one pod after another, each with an init process of its own (`container_init.py`), and hears
-what becomes of them. All of the sandbox dies with it, and it dies with the supervisor. Messages, each a JSON array:
+It makes the containers of one pod after another, each with an init process of its own (`container_init.py`), and gets
+reports of their ends. All of the sandbox dies with it, and it dies with the supervisor. Messages, each a JSON array:
 
 from the supervisor                          to the supervisor
 ["go"]                                       ["pid", host process id] (from a process in between)
@@ -12,7 +12,7 @@ from the supervisor                          to the supervisor
 ["close", whether to answer at once]         ["killed"], then ["closed", whether another pod may follow]
                                              ["failed", message]
 
-What "start" does not say is as in the "start" before it.
+Values that "start" omits are those of the last "start".
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _SPACES = kernel.NEW_MOUNTS | kernel.NEW_NETWORK | kernel.NEW_IPC
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
 _DEVICE_LINKS["stderr"] = "/proc/self/fd/2"
-# What container runtimes give a pod where nothing else is asked for.
+# The defaults of container runtimes.
 _SHARED_MEMORY_BYTES, _SHARED_MEMORY_MODE = 64 << 20, 0o1777
 _MEMORY_PERIOD_MS = 50
 # struct signalfd_siginfo
 _SIGNAL_BYTES = 128
 _FRESH_KEPT = 6
-# EX_IOERR of sysexits.h: what a program did well, but what it said is lost.
+# EX_IOERR of sysexits.h: the program succeeded, but its output is lost.
 _OUTPUT_LOST = 74
 _KILLED = 128 + signal.SIGKILL
 
@@ -66,7 +66,7 @@ def enter(connection: socket.socket, plan: SandboxPlan) -> None:
 def enter_between(connection: socket.socket, plan: SandboxPlan) -> None:
     """Turn this process, forked by an ordinary user's supervisor, into the init process's parent; does not return.
 
-    It is the first of a user namespace, where such namespaces may be made; its own child is the init process.
+    It is the first process of a user namespace, where such namespaces may be made; its child is the init process.
     """
     with _forked(connection) as channel:
         _enter_user_namespace()
@@ -79,7 +79,7 @@ def enter_between(connection: socket.socket, plan: SandboxPlan) -> None:
 
 @contextlib.contextmanager
 def _forked(connection: socket.socket) -> Iterator[Channel]:
-    """Hold on to the connection alone, end this process after what is done inside, and say what failed."""
+    """Keep only the connection open, end this process after the block, and report errors."""
     channel, status = Channel(connection), 1
     try:
         channel = keep_only(connection)
@@ -112,7 +112,7 @@ def _run_init(channel: Channel, plan: SandboxPlan) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # Where it is ignored, the ends of children leave nothing to read.
+    # If SIGCHLD is ignored, ends of children cannot be read.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     level_session()
     os.umask(0o022)
@@ -183,7 +183,7 @@ class Init:
         self._groups = Groups.here(plan.owner)
         self._order: dict[str, Any] = {}
         self._containers: dict[str, Container] = {}
-        # What an earlier container left clean.
+        # Views that an earlier container left clean.
         self._fresh: list[Cage] = []
         self._views: list[View] = []
         self._poller = select.poll()
@@ -194,7 +194,7 @@ class Init:
         self._shared_unchanged = storage.Unchanged()
 
     def run(self) -> None:
-        """Serve until the supervisor is gone or says so."""
+        """Serve until the supervisor is gone or closes."""
         messages = self._channel.connection.fileno()
         self._poller.register(messages, select.POLLIN)
         self._serve_all()
@@ -263,7 +263,7 @@ class Init:
         return self._gathered if path else None
 
     def _cage_for(self, order: dict[str, Any]) -> Cage:
-        """Return namespaces for a container: those of an earlier one that left nothing in them, or new ones."""
+        """Return namespaces for a container: those of an earlier one that left nothing, or new ones."""
         limit = order["limit"]
         confinement = Confinement(self._plan.user, self._plan.most_processes, order["file_bytes"], self._ignored)
         with kernel.Trees() as trees:
@@ -307,7 +307,7 @@ class Init:
         try:
             return self._groups.make()
         except OSError:
-            # Its parent went, or it takes no more; then memory is counted here.
+            # The control group is gone or full; then memory is counted here.
             self._groups = None
             return None
 
@@ -331,7 +331,7 @@ class Init:
         self._channel.send(["exit", container.name, 128, "StartError", cause, False])
 
     def _hear(self, cage: Cage) -> None:
-        """Take in what a container's init process says."""
+        """Handle messages of a container's init process."""
         container = next((one for one in self._containers.values() if one.cage is cage), None)
         cage.channel.receive()
         for verb, value in cage.channel.messages():
@@ -353,7 +353,7 @@ class Init:
             self._relay.finish(container.output)
 
     def _drop(self, cage: Cage) -> None:
-        """Let go of a container's namespaces, killing what is in them."""
+        """Release a container's namespaces and kill all processes in them."""
         descriptor = cage.channel.connection.fileno()
         if self._talkers.pop(descriptor, None) is not None:
             self._poller.unregister(descriptor)
@@ -381,14 +381,14 @@ class Init:
             container.cage.send(["signal", number])
 
     def _read(self, name: str, path: str) -> None:
-        """Have a container's init process send what lies at a path to a socket."""
+        """Make a container's init process send the content of a path to a socket."""
         descriptor = self._channel.take_descriptors(1)[0]
         container = self._containers.get(name)
         if container is not None and container.cage is not None and not container.running:
             container.cage.send(["read", path], [descriptor])
             os.close(descriptor)
         else:
-            # It never ran, so it left nothing.
+            # It never ran, so it left no output.
             outputs.send_nothing(socket.socket(fileno=descriptor))
 
     def _forget(self, name: str) -> None:
@@ -423,7 +423,7 @@ class Init:
         self._channel.send(["closed", self._census.leaves_nothing()])
 
     def _tidy(self) -> None:
-        """Take away what the containers of the last pod wrote."""
+        """Remove the files of the last pod's containers."""
         for container in self._containers.values():
             self._give_back(container)
         self._containers = {}
@@ -432,12 +432,12 @@ class Init:
             self._shared_unchanged.note([self._shared])
 
     def _give_back(self, container: Container) -> None:
-        """Keep a container's namespaces for another one, or let them go."""
+        """Keep a container's namespaces for another one, or release them."""
         cage, container.cage = container.cage, None
         if cage is None:
             return
         if any(one.running for one in self._containers.values()):
-            # Another container may have been passed a descriptor of a directory in there.
+            # Another container may have got a descriptor of a directory in it.
             self._drop(cage)
             with contextlib.suppress(OSError):
                 cage.view.close()
@@ -445,7 +445,7 @@ class Init:
         stays = cage.pid and not cage.has_mounts
         if not stays:
             self._drop(cage)
-        # What cannot be deleted stays until the sandbox goes; the next container gets another view.
+        # Undeletable files stay until the sandbox ends; the next container gets another view.
         with contextlib.suppress(OSError):
             if not cage.view.renew():
                 self._drop(cage)

@@ -1,4 +1,4 @@
-"""Directories of a sandbox on the host: what lies in them, and taking them away again."""
+"""Directories of a sandbox on the host: list and remove their content."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Entry = tuple[str, int, int, int, int, int]
 
 # The kernel's file times may lag behind its clock by one tick.
 _SETTLED_NANOSECONDS = 30_000_000
-# A view that nobody has written into holds less.
+# An unused view holds less.
 _MOST_ENTRIES, _DEEPEST = 2000, 50
 
 
 class TooMuch(Exception):
-    """More lies in a directory than is worth looking at."""
+    """A directory holds more entries than are worth listing."""
 
 
 def contents(directory: str, name: str) -> list[Entry]:
@@ -32,9 +32,10 @@ def contents(directory: str, name: str) -> list[Entry]:
 
 
 class Unchanged:
-    """Tells quickly that nothing has changed in some directories, from the times of their last changes.
+    """Finds quickly that some directories are unchanged, by the times of their last changes.
 
-    A change is an entry made or removed, or another mode of the directory itself; what is below them doesn't count.
+    A change is an entry made or removed, or another mode of the directory itself; changes in subdirectories do not
+    count.
     """
 
     def __init__(self) -> None:
@@ -72,12 +73,12 @@ def _attributes(directory: str) -> list[str]:
     try:
         return os.listxattr(directory, follow_symlinks=False)
     except OSError:
-        # The file system knows none.
+        # The file system has none.
         return []
 
 
 def reset(directory: str, mode: int) -> None:
-    """Take away all that is in a directory and what was made of itself. Raises OSError."""
+    """Remove the content of a directory and reset its own mode and attributes. Raises OSError."""
     clear(directory)
     for name in _attributes(directory):
         with contextlib.suppress(PermissionError):
@@ -92,9 +93,9 @@ def wipe(directory: str) -> None:
 
 
 def clear(directory: str, keep: frozenset[str] = frozenset()) -> None:
-    """Delete all that is in a directory but the paths (from it, with a leading slash) in `keep`.
+    """Delete all that is in a directory except the paths (relative to it, with a leading slash) in `keep`.
 
-    A path that is kept is no link. Raises FileNotFoundError.
+    A kept path is not a link. Raises FileNotFoundError.
     """
     found = trees.opened(directory)
     try:

@@ -1,8 +1,8 @@
 """The system calls that a container may make, with their numbers on x86-64 and on 64-bit ARM (None: there is none).
 
-The list follows what the usual container runtimes allow without any capability. What is not here makes or enters
-namespaces, mounts, looks into other processes, loads code into the kernel, keeps keys, passes a filter by (io_uring),
-or takes of what the whole machine has little of (io_setup).
+The list follows common container runtimes without capabilities. Other calls make or enter
+namespaces, mounts, inspect other processes, load code into the kernel, keep keys, bypass a filter (io_uring),
+or use scarce resources of the whole machine (io_setup).
 The numbers are those of Linux's `unistd_64.h` and `asm-generic/unistd.h`.
 """
 

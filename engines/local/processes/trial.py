@@ -1,4 +1,4 @@
-"""Whether this machine lets sandboxes be made, in an operator's words."""
+"""Whether this machine allows sandboxes, as messages for an operator."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _CONTAINER_ADVICE = (
 
 
 def surroundings(directory: Path | None = None) -> list[str]:
-    """Return what keeps pods from running on this machine; empty when a trial pod ran.
+    """Return why pods cannot run on this machine; empty when a trial pod ran.
 
-    `directory` is where the engine keeps its files, so that the trial uses the same file system.
+    `directory` is the engine's folder, so that the trial uses the same file system.
     """
     if sys.platform != "linux":
         return ["the local engine needs Linux: its pods are made of Linux namespaces"]

@@ -1,4 +1,4 @@
-"""A container's view of the file system: what it may read of the host, and directories of its own."""
+"""A container's view of the file system: readable paths of the host, and its own directories."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engines.local.processes import storage
 
 
 class Place(NamedTuple):
-    """A path inside (`target`) where directories of the sandbox are seen (`source`).
+    """A path inside (`target`) where a directory of the sandbox (`source`) is visible.
 
     `layered`: `source` is the upper directory of an overlay, so nothing in it may be deleted as long as that is there.
     """
@@ -21,7 +21,7 @@ class Place(NamedTuple):
 
 
 class Sight(NamedTuple):
-    """What a container wants to see, but for what is mounted: `targets` are the (path, is directory) of its mounts."""
+    """The parameters of a view: `targets` are the (path, is directory) of its mounts."""
 
     working_dir: str
     private_paths: tuple[str, ...]
@@ -30,7 +30,7 @@ class Sight(NamedTuple):
 
 
 class View:
-    """A built view: its mount namespace, its directory on the host, and what lies where.
+    """A built view: its mount namespace, its directory on the host, and its places.
 
     One container uses it at a time; its own mounts are made in a copy of the namespace.
     """
@@ -44,11 +44,11 @@ class View:
         self._unchanged = storage.Unchanged()
 
     def remember(self) -> None:
-        """Note what lies in its directory before a container has run in it."""
+        """Record the content of its directory before a container has run in it."""
         self.fresh = self._contents()
 
     def _is_untouched(self) -> bool:
-        """Tell whether all is as it was built."""
+        """Return whether it is unchanged since it was built."""
         if self._unchanged:
             return True
         contents = self._contents()
@@ -58,7 +58,7 @@ class View:
         return True
 
     def renew(self) -> bool:
-        """Make it as it was built; return False if something was written that cannot be taken back."""
+        """Restore it as it was built; return False if a change cannot be undone."""
         try:
             return self._renew()
         except (OSError, storage.TooMuch):
@@ -75,11 +75,11 @@ class View:
         return self._is_untouched()
 
     def _contents(self) -> list[storage.Entry]:
-        # The overlay's own work directory says nothing about what a container did.
+        # The overlay's own work directory shows no changes of a container.
         return [*storage.contents(self.directory, "root"), *storage.contents(self.directory, "private")]
 
     def close(self) -> None:
-        """Let the namespace go and delete what was written."""
+        """Release the namespace and delete the written files."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1

@@ -80,7 +80,7 @@ class Channel:
         return taken
 
     def close(self) -> None:
-        """Close the connection and every descriptor nobody took."""
+        """Close the connection and every descriptor that was not taken."""
         for descriptor in self.descriptors:
             os.close(descriptor)
         self.descriptors = []

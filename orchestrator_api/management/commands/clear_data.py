@@ -1,4 +1,4 @@
-"""Delete all that this installation keeps: rows and files together."""
+"""Delete all data of this installation: rows and files together."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from orchestrator_api.clearing import NotCleared, ServiceRuns, data_clear, servi
 
 class Command(BaseCommand):
     help = (
-        "Delete all rows and files of this installation, users and tokens included, and its Workflows. "
-        "Nothing of the service may run. The next start of the service begins like its first."
+        "Delete all rows and files of this installation, with its users, tokens and Workflows. "
+        "Stop the service first. The next start of the service begins from nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--yes", action="store_true", help="ask nothing")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
         parser.add_argument(
             "--tables",
             action="store_true",
-            help="take the tables away as well: the migrations of all apps, back to zero",
+            help="delete the tables as well: the migrations of all apps are undone",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -39,10 +39,10 @@ class Command(BaseCommand):
             raise CommandError(f"{error} No row and no file was deleted.") from error
         except OSError as error:
             raise CommandError(f"A file could not be deleted: {error}. Run the command again.") from error
-        self.stdout.write("All rows and files are deleted. The next start of the service makes it ready again.")
+        self.stdout.write("All rows and files are deleted. The next start of the service prepares it again.")
 
     def _ask(self) -> None:
-        """Say what goes, and ask. Raises CommandError unless the answer is yes."""
+        """Say what is deleted, and ask. Raises CommandError unless the answer is yes."""
         for what, where in (
             ("rows", connection.settings_dict["NAME"]),
             ("files", getattr(default_storage, "location", settings.MEDIA_ROOT)),
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         ):
             self.stdout.write(f"All {what} of {where} will be deleted.")
         try:
-            answer = input("Write 'yes' to delete them: ")
+            answer = input("Type 'yes' to delete them: ")
         except EOFError:
             answer = ""
         if answer.strip() != "yes":

@@ -22,17 +22,17 @@ _LIFETIME = timedelta(days=365)
 
 
 class Command(BaseCommand):
-    help = "Apply migrations, load the shipped Schemas, make an administrator and the tokens that are asked for."
+    help = "Apply migrations, load the shipped Schemas, make an administrator and the requested tokens."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--admin-token", type=Path, help="a file to keep a token of the user `admin` in")
-        parser.add_argument("--registry-token", type=Path, help="a file to keep the service's own token in")
+        parser.add_argument("--admin-token", type=Path, help="the file for a token of the user `admin`")
+        parser.add_argument("--registry-token", type=Path, help="the file for the service's own token")
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
         database = Path(connection.settings_dict["NAME"]) if connection.vendor == "sqlite" else None
         for path in keep_private(settings.DATA_DIR, database):
-            self.stderr.write(f"{path} is another user's, and can be read by others.")
+            self.stderr.write(f"{path} belongs to another user, and other users can read it.")
         call_command("load_schemas", stdout=self.stdout)
         if path := options["admin_token"]:
             self._keep_token(path, _user("admin", is_staff=True, is_superuser=True), "first start")
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             self._keep_token(path, _user("orchestrator"), "the orchestrator's own calls to the registry")
 
     def _keep_token(self, path: Path, user: User, name: str) -> None:
-        """Leave a token in the file that is good now, the one that is there if it is."""
+        """Leave a valid token in the file; a token that is still valid stays."""
         try:
             token_use(text=path.read_text().strip())
         except (FileNotFoundError, InvalidToken):
@@ -50,7 +50,7 @@ class Command(BaseCommand):
 
 
 def _user(name: str, **rights: bool) -> User:
-    """Return the user of a name, made without a password where there is none."""
+    """Return the user of a name, made without a password where it does not exist."""
     user, is_new = User.objects.get_or_create(username=name, defaults=rights)
     if is_new:
         user.set_unusable_password()

@@ -27,5 +27,5 @@ class Command(BaseCommand):
         else:
             tokens = tokens.filter(pk__in=options["ids"])
             if unknown := set(options["ids"]) - set(tokens.values_list("pk", flat=True)):
-                raise CommandError("There is no token " + ", ".join(map(str, sorted(unknown))) + ".")
-        self.stdout.write(f"{token_revoke(tokens=tokens)} revoked")
+                raise CommandError("Unknown tokens: " + ", ".join(map(str, sorted(unknown))) + ".")
+        self.stdout.write(f"Tokens revoked: {token_revoke(tokens=tokens)}")

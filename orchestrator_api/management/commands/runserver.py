@@ -1,4 +1,4 @@
-"""Django's development server, which says what it is not: it runs no Workflows."""
+"""Django's development server; it says that it runs no Workflows."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Command(StaticFilesServer):
         super().run(**options)
 
     def on_bind(self, server_port: int) -> None:
-        """Say where the server is, and what is missing beside it."""
+        """Report the server's address, and what is missing."""
         super().on_bind(server_port)
         for line in _what_is_missing(server_port):
             self.stdout.write(self.style.WARNING(line))
-        # Also where it goes into a file.
+        # Also where the output goes into a file.
         self.stdout.flush()
 
 
@@ -43,18 +43,18 @@ def _what_is_missing(port: int) -> list[str]:
     if not is_any_alive():
         command = shlex.join([sys.executable, sys.argv[0], "run_controller"])
         lines.append(
-            "No controller runs: executions are taken, but none starts. "
+            "No controller is running: executions are accepted, but none starts. "
             f"In a second terminal, with the same environment: {'DEBUG=true ' if settings.DEBUG else ''}{command}"
         )
     hostname = settings.ORCHESTRATOR_API_HOSTNAME
     if hostname.rpartition(":")[2] != str(port):
         lines.append(
-            f"Workflows look for the API at {hostname}, which is not this server: "
+            f"Workflows call the API at {hostname}, which is not this server: "
             f"set ORCHESTRATOR_API_HOSTNAME=127.0.0.1:{port} for both."
         )
     if settings.VALIDATE_WITH_MAAS and not settings.MAAS_API_TOKEN and hostname == settings.MAAS_API_HOSTNAME:
         lines.append(
-            "The registry of this service asks for a token: set MAAS_API_TOKEN to one of `manage.py create_token`, "
+            "The registry of this service requires a token: set MAAS_API_TOKEN to one of `manage.py create_token`, "
             "or VALIDATE_WITH_MAAS=false."
         )
     return lines

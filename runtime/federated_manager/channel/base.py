@@ -16,14 +16,14 @@ from blake3 import blake3
 from runtime.federated_manager.errors import ModelError
 from runtime.federated_manager.messages import Topic
 
-# What's at most this long is kept in memory, the rest on disk.
+# Contents up to this length are kept in memory, longer ones on disk.
 SMALL = 64 * 1024
 READ_LIMIT = 16 * 1024 * 1024
 BLOCK = 1024 * 1024
 
 
 class Content(ABC):
-    """What a message carries: bytes to read, a file to save, or nothing of interest."""
+    """What a message carries: bytes to read, a file to save, or nothing."""
 
     size: int
 
@@ -33,11 +33,11 @@ class Content(ABC):
 
     @abstractmethod
     def read(self) -> bytes:
-        """Return the content; raise ModelError when it's longer than READ_LIMIT, as nothing but a model is."""
+        """Return the content; raise ModelError when it is longer than READ_LIMIT; only models are."""
 
     @abstractmethod
     def discard(self) -> None:
-        """Give up what's kept of it."""
+        """Release its memory or file."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SmallContent(Content):
 
 @dataclass(frozen=True)
 class SpooledContent(Content):
-    """Content that lies in a file of the channel's own."""
+    """Content in a file of the channel."""
 
     path: Path
     size: int
@@ -88,7 +88,7 @@ class SpooledContent(Content):
 
 @dataclass(frozen=True)
 class Message:
-    """One message; `content` is None for the null value, which tells of a failure."""
+    """One message; `content` is None for the null value, which reports a failure."""
 
     topic: Topic
     offset: int
@@ -97,7 +97,7 @@ class Message:
     content: Content | None = None
 
     def discard(self) -> None:
-        """Give up the content."""
+        """Release the content."""
         if self.content is not None:
             self.content.discard()
 
@@ -106,7 +106,7 @@ class Channel(ABC):
     """The three topics of one federated training; used by one thread, as a context manager.
 
     Transient faults are repeated by the adapter: `read` returns None meanwhile, `publish` waits. ChannelError is
-    raised for what won't pass, and for the others after `patience` seconds.
+    raised for permanent faults, and for the others after `patience` seconds.
     """
 
     patience: float
@@ -121,18 +121,18 @@ class Channel(ABC):
 
     @abstractmethod
     def publish(self, topic: Topic, key: str, headers: Mapping[str, str], value: bytes | Path | None) -> None:
-        """Append a message and return when it's stored; a file is sent without ever being in memory as a whole."""
+        """Append a message and return when it is stored; a file is never in memory as a whole."""
 
     @abstractmethod
     def read(self, topic: Topic, wait: float) -> Message | None:
         """Return the topic's next message, None when none comes within `wait` seconds.
 
-        The first one read is the oldest that's kept, or the last one after `skip_to_last`.
+        The first one read is the oldest that is stored, or the last one after `skip_to_last`.
         """
 
     @abstractmethod
     def skip_to_last(self, topic: Topic) -> bool:
-        """Let the next message read be the last one that's there now; return False when there's none."""
+        """Let the next message read be the last one stored now; return False when there is none."""
 
     @abstractmethod
     def close(self) -> None:
@@ -142,7 +142,7 @@ class Channel(ABC):
 def check_readable(size: int) -> None:
     """Raise ModelError when a content is too long for memory."""
     if size > READ_LIMIT:
-        raise ModelError(f"a message of {size} bytes came where at most {READ_LIMIT} were expected")
+        raise ModelError(f"a message has {size} bytes; expected at most {READ_LIMIT}")
 
 
 def blake3_of(path: Path) -> str:

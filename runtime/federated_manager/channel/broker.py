@@ -27,14 +27,14 @@ CONNECT_TIMEOUT = 10.0
 REQUEST_TIMEOUT = 60.0
 UNKNOWN = -1
 SMALL_FRAME_LIMIT = 16 * 1024 * 1024
-# Bytes that are sent one piece after the other.
+# Bytes that are sent in pieces.
 Row = Sequence[bytes | memoryview]
 
 _REQUEST_HEAD = struct.Struct(">hhih")
 
 
 class BrokerGone(Exception):
-    """The connection failed; what was asked for may have been done."""
+    """The connection failed; the request may have been carried out."""
 
 
 class BrokerRefused(Exception):
@@ -43,14 +43,14 @@ class BrokerRefused(Exception):
     def __init__(self, code: int, what: str) -> None:
         kind = for_code(code)
         self.code, self.name = code, kind.__name__
-        # A broker that's short of memory for a large model says no more than "unknown".
+        # A broker without enough memory for a large model answers only "unknown".
         self.retriable = bool(kind.retriable) or code == UNKNOWN
         super().__init__(f"{what}: {kind.__name__} ({code})")
 
 
 @dataclass(frozen=True)
 class Security:
-    """How to speak to brokers.
+    """The security settings for brokers.
 
     `authority` is a file of certificates to trust instead of the system's, `authority_text` such certificates (PEM).
     """
@@ -74,7 +74,7 @@ class Security:
 
 
 class Frame:
-    """An answer that's read as it's used."""
+    """An answer that is read as it is used."""
 
     def __init__(self, read: Callable[[int], bytearray], size: int) -> None:
         self._read, self.left = read, size
@@ -82,7 +82,7 @@ class Frame:
     def read(self, size: int) -> bytearray:
         """Return so many bytes."""
         if size > self.left:
-            raise BrokerGone("the answer is shorter than it says")
+            raise BrokerGone("the answer is shorter than announced")
         self.left -= size
         return self._read(size)
 
@@ -91,7 +91,7 @@ class Frame:
         return struct.unpack(f">{layout}", self.read(struct.calcsize(f">{layout}")))
 
     def skip_string(self) -> None:
-        """Leave a string out."""
+        """Skip a string."""
         self.read(self.unpack("h")[0])
 
 
@@ -110,9 +110,9 @@ class BrokerConnection:
                 context = ssl.create_default_context(cafile=security.authority, cadata=security.authority_text or None)
                 self._socket = context.wrap_socket(plain, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
-            raise ChannelError(f"Kafka at {self._address} isn't trusted: {error.verify_message}") from error
+            raise ChannelError(f"Kafka at {self._address} is not trusted: {error.verify_message}") from error
         except OSError as error:
-            raise BrokerGone(f"no connection to Kafka at {self._address}: {error}") from error
+            raise BrokerGone(f"cannot connect to Kafka at {self._address}: {error}") from error
         if security.authenticated:
             try:
                 self._authenticate(host, security)
@@ -147,8 +147,8 @@ class BrokerConnection:
     ) -> Frame:
         """Send a request of `head` and rows of `size` bytes together; return the answer to be read.
 
-        `api` is the request's key and version. The answer must be read to its end before anything else is sent.
-        `wait` is how long the broker may take on top of the usual.
+        `api` is the request's key and version. The answer must be read to its end before the next request.
+        `wait` is how long the broker may take beside the usual time-out.
         """
         self._number += 1
         name = CLIENT_ID.encode()
@@ -176,7 +176,7 @@ class BrokerConnection:
         if isinstance(self._socket, ssl.SSLSocket):
             self._socket.sendall(b"".join(row))
             return
-        # As it lies in memory: to join a model's pieces takes as long as to send them.
+        # Without a copy: joining a model's pieces takes as long as sending them.
         left = [memoryview(piece) for piece in row]
         while left:
             sent = self._socket.sendmsg(left)

@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class ClaimCheckChannel(Channel):
     """A channel whose large messages lie at `storage`, an HTTP address, under their SHA-256.
 
-    The address is the reader's own: what a message says is never taken for one.
+    The address is the reader's own, never one from a message.
     """
 
     def __init__(self, channel: Channel, storage: str, spool: Path, token: str) -> None:
@@ -31,7 +31,7 @@ class ClaimCheckChannel(Channel):
 
     @property
     def patience(self) -> float:
-        """Return the channel's own."""
+        """Return the inner channel's position."""
         return self._channel.patience
 
     @patience.setter
@@ -49,7 +49,7 @@ class ClaimCheckChannel(Channel):
         self._channel.publish(topic, key, {**headers, SHA256: digest, CLAIM: "true"}, claim.encode())
 
     def read(self, topic: Topic, wait: float) -> Message | None:
-        """Return the next message; one that's a claim has the content that lies in storage."""
+        """Return the next message; a claim has the content from storage."""
         message = self._channel.read(topic, wait)
         if message is None or message.content is None or message.headers.get(CLAIM) != "true":
             return message
@@ -78,7 +78,7 @@ class ClaimCheckChannel(Channel):
             try:
                 calls.send_content("PUT", self._url(digest), value, headers)
             except CallError as error:
-                raise ChannelError(f"a model of {value.stat().st_size} bytes can't be stored: {error}") from error
+                raise ChannelError(f"a model of {value.stat().st_size} bytes cannot be stored: {error}") from error
 
     def _url(self, digest: str) -> str:
         return f"{self._storage}/{digest}/"

@@ -22,19 +22,19 @@ from runtime.federated_manager.messages import Topic
 
 log = logging.getLogger(__name__)
 
-# The service may answer a long poll earlier; it must not be asked to hold one longer.
+# The service may answer a long poll earlier; a longer wait is not allowed.
 LONGEST_WAIT = 20.0
 RESUME_RETRIES = 20
 POLL_SETTINGS = CallSettings(connect_timeout=10, read_timeout=LONGEST_WAIT + 40, attempts=1)
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
-# A service in which too many wait already answers a poll at once; it must not be asked again at once.
+# A service with too many waiting polls answers at once; the client must not repeat at once.
 EARLY_DELAY = 0.5
 
 
 class HttpChannel(Channel):
     """The channel `channel_id` of the service at `base` (http://host:port); `token` is the callback token.
 
-    `spool` is a folder for large messages that were read; `patience` is in seconds.
+    `spool` is a folder for large received messages; `patience` is in seconds.
     """
 
     def __init__(self, base: str, channel_id: str, spool: Path, token: str, patience: float) -> None:
@@ -48,7 +48,7 @@ class HttpChannel(Channel):
         self._failing_since: float | None = None
 
     def publish(self, topic: Topic, key: str, headers: Mapping[str, str], value: bytes | Path | None) -> None:
-        """Post a message under an id of its own, so that it's stored once however often it's sent."""
+        """Post a message with a unique id, so that it is stored once however often it is sent."""
         head = {
             "Content-Type": "application/octet-stream",
             "Message-Id": uuid4().hex,
@@ -66,14 +66,14 @@ class HttpChannel(Channel):
                 raise ChannelError(f"publishing to {topic.value} failed: {error}") from error
 
     def read(self, topic: Topic, wait: float) -> Message | None:
-        """Return the next message; a service that's away counts as silence until `patience` is over."""
+        """Return the next message; an unreachable service counts as no message until `patience` is over."""
         waiting = self._waiting[topic]
         if not waiting:
             waiting.extend(self._poll(topic, wait))
         return waiting.popleft() if waiting else None
 
     def skip_to_last(self, topic: Topic) -> bool:
-        """Ask where the topic ends, and go to one before."""
+        """Find the end of the topic, and go to the last message."""
         with Calls(self._settings(), self._token) as calls:
             try:
                 end = int(calls.get_json(f"{self._messages(topic)}?after=-1&wait=0&limit=1")["end"])
@@ -132,7 +132,7 @@ class HttpChannel(Channel):
 
 @dataclass(frozen=True)
 class RemoteContent(Content):
-    """Content that's downloaded when it's used."""
+    """Content that is downloaded when it is used."""
 
     size: int
     url: str
@@ -141,14 +141,14 @@ class RemoteContent(Content):
     settings: CallSettings
 
     def save(self, target: Path) -> None:
-        """Download it; what breaks is resumed."""
+        """Download it; a broken download is resumed."""
         with Calls(self.settings, self.token) as calls:
             try:
                 calls.download(self.url, target, RESUME_RETRIES)
             except CallError as error:
-                raise ChannelError(f"a message can't be downloaded: {error}") from error
+                raise ChannelError(f"a message cannot be downloaded: {error}") from error
         if target.stat().st_size != self.size:
-            raise ChannelError(f"{target.stat().st_size} bytes of a message came, {self.size} were announced")
+            raise ChannelError(f"received {target.stat().st_size} bytes of a message, expected {self.size}")
 
     def read(self) -> bytes:
         """Download it into memory."""
@@ -161,4 +161,4 @@ class RemoteContent(Content):
             path.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Do nothing: nothing is here."""
+        """Do nothing: there is no local content."""

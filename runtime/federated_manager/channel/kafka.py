@@ -1,4 +1,4 @@
-"""The channel over Kafka: produce, fetch and where topics are, in request versions that brokers have since 1.0."""
+"""The channel over Kafka: produce, fetch and metadata requests, in versions that brokers have since 1.0."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 class KafkaChannel(Channel):
     """Three topics of one partition each at brokers `bootstrap` (host:port, separated by commas).
 
-    `spool` is a folder for large messages that were read; `patience` is in seconds.
+    `spool` is a folder for large received messages; `patience` is in seconds.
     """
 
     def __init__(self, bootstrap: str, channel_id: str, spool: Path, security: Security, patience: float) -> None:
@@ -50,12 +50,12 @@ class KafkaChannel(Channel):
         self._failing_since: float | None = None
 
     def publish(self, topic: Topic, key: str, headers: Mapping[str, str], value: bytes | Path | None) -> None:
-        """Append a message, acknowledged by all replicas in sync; when in doubt it's sent once more."""
+        """Append a message, acknowledged by all replicas in sync; after an unknown outcome it is sent again."""
         batch = WrittenBatch(key.encode(), headers, value)
         self._persist(lambda: self._produce(topic, batch), f"publishing to {self._names[topic]}")
 
     def read(self, topic: Topic, wait: float) -> Message | None:
-        """Return the next message; a broker that's away counts as silence until `patience` is over."""
+        """Return the next message; an unreachable broker counts as no message until `patience` is over."""
         waiting = self._waiting[topic]
         if not waiting:
             try:
@@ -66,7 +66,7 @@ class KafkaChannel(Channel):
         return waiting.popleft() if waiting else None
 
     def skip_to_last(self, topic: Topic) -> bool:
-        """Ask where the topic ends, and go to one before."""
+        """Find the end of the topic, and go to the last message."""
 
         def find() -> tuple[int, int]:
             return self._offset(topic, EARLIEST), self._offset(topic, LATEST)
@@ -77,7 +77,7 @@ class KafkaChannel(Channel):
         return end > earliest
 
     def close(self) -> None:
-        """Close the connections and remove what was read and not used."""
+        """Close the connections and remove received messages that were not used."""
         for waiting in self._waiting.values():
             while waiting:
                 waiting.popleft().discard()
@@ -95,7 +95,7 @@ class KafkaChannel(Channel):
                 return result
 
     def _bear(self, error: Exception, what: str, longest: float) -> None:
-        """Sleep after a fault that may pass; raise ChannelError for others, and when it has lasted too long."""
+        """Sleep after a transient fault; raise ChannelError for others, and after `patience`."""
         self._disconnect()
         if isinstance(error, BrokerRefused) and not error.retriable and error.code != OFFSET_OUT_OF_RANGE:
             raise ChannelError(f"{what} failed: {error}") from error
@@ -123,7 +123,7 @@ class KafkaChannel(Channel):
             raise BrokerRefused(code, f"a message of {batch.size} bytes for {self._names[topic]}")
 
     def _fetch(self, topic: Topic, wait: float) -> list[Message]:
-        """Return what's there from the position on; a first batch comes whole, however large it is."""
+        """Return the batches from the position on; a first batch is complete, however large it is."""
         position = self._positions.get(topic)
         if position is None:
             position = self._offset(topic, EARLIEST)
@@ -159,7 +159,7 @@ class KafkaChannel(Channel):
         if code:
             frame.read(frame.left)
             if code == OFFSET_OUT_OF_RANGE:
-                # What was there is gone, or the topic was made anew: the next read starts with the oldest.
+                # The messages are deleted, or the topic was recreated: the next read starts with the oldest.
                 self._positions.pop(topic, None)
             raise BrokerRefused(code, self._names[topic])
         return max(int(length), 0)
@@ -233,7 +233,9 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def faults_of(bootstrap: str) -> Sequence[str]:
-    """Return what's wrong with a list of brokers."""
+    """Return the faults of a list of brokers."""
     parts = [part.strip() for part in bootstrap.split(",") if part.strip()]
     wrong = [part for part in parts if not part.rpartition(":")[0] or not part.rpartition(":")[2].isdigit()]
-    return [f"{part!r} isn't of the form host:port" for part in wrong] or ([] if parts else ["no broker is named"])
+    return [f"{part!r} is not of the form host:port" for part in wrong] or (
+        [] if parts else ["expected a broker as host:port"]
+    )

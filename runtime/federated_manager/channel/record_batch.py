@@ -40,15 +40,15 @@ Piece = bytes | memoryview
 
 
 class BatchError(Exception):
-    """What was read isn't a sound record batch."""
+    """The data is not a valid record batch."""
 
 
 class WrittenBatch:
     """One record as a batch: its `size` in bytes, and its `rows`.
 
-    A value that's a file goes as gzip, as the topics' configuration has it (the broker would compress anything else
-    itself), but stored, not deflated: a zip doesn't shrink any further. The file is read twice, for the checksum and
-    to be sent.
+    A file is sent as gzip, as the topics' configuration has it (the broker would compress anything else
+    itself), but stored, not deflated: a zip does not get smaller. The file is read twice, for the checksum and
+    for sending.
     """
 
     def __init__(self, key: bytes, headers: Mapping[str, str], value: bytes | Path | None) -> None:
@@ -74,7 +74,7 @@ class WrittenBatch:
         self.size = _LENGTH_STARTS_AT + length_field
 
     def rows(self) -> Iterator[list[Piece]]:
-        """Yield the batch's bytes, in rows of pieces; may be called again to send it once more."""
+        """Yield the batch's bytes, in rows of pieces; may be called again to resend it."""
         yield [self._head, self._checked_head]
         yield from self._payload()
 
@@ -87,7 +87,7 @@ class WrittenBatch:
             yield from self._stored_file(lambda _block: None)
             yield [*_stored(self._after), _STORED_LAST, self._trailer]
             return
-        # The first time through, the trailer isn't known yet.
+        # In the first pass the trailer is not known yet.
         checksum = zlib.crc32(self._before)
         size = len(self._before) + len(self._after)
 
@@ -109,7 +109,7 @@ class WrittenBatch:
 
 @dataclass(frozen=True)
 class Record:
-    """One record as it was read."""
+    """One received record."""
 
     offset: int
     key: bytes | None
@@ -122,8 +122,8 @@ def read_batches(
 ) -> Iterator[tuple[list[Record], int]]:
     """Yield the records of each whole batch from `position` on, with the offset that follows the batch.
 
-    `read(n)` gives n bytes of the `length` there are; a batch that's cut off at the end is left out. Contents longer
-    than SMALL go into files in `spool`. Raises BatchError when a batch is damaged; its files are gone then.
+    `read(n)` gives n bytes of the `length` there are; an incomplete batch at the end is skipped. Contents longer
+    than SMALL go into files in `spool`. Raises BatchError when a batch is damaged; its files are removed.
     """
     while length >= _HEAD.size + _CHECKED_HEAD.size:
         base, size, _epoch, magic, checksum = _HEAD.unpack(read(_HEAD.size))
@@ -136,7 +136,7 @@ def read_batches(
         checked_head = read(_CHECKED_HEAD.size)
         source = _Source(read, rest - _CHECKED_HEAD.size, crc32c(checked_head), checksum)
         records, following = _read_batch(source, checked_head, base, spool)
-        # A batch is given whole, also when the reader had got to its middle.
+        # A batch is sent whole, also when the position is in its middle.
         _discard([record for record in records if record.offset < position])
         yield [record for record in records if record.offset >= position], following
         length -= rest
@@ -149,7 +149,7 @@ def _read_batch(source: _Source, checked_head: bytes | bytearray, base: int, spo
     )
     codec = attributes & _CODEC_MASK
     if codec not in (_NO_CODEC, _GZIP):
-        raise BatchError(f"the batch at offset {base} is compressed in a way that isn't gzip (code {codec})")
+        raise BatchError(f"the batch at offset {base} has a compression other than gzip (code {codec})")
     records: list[Record] = []
     try:
         stream = _Stream(source.plain() if codec == _NO_CODEC else source.inflated())
@@ -216,12 +216,12 @@ class _Source:
         for block in self.plain():
             rest = block
             while rest:
-                # Bounded: a small batch may inflate to anything.
+                # Bounded: a small batch may inflate to any size.
                 yield inflate.decompress(rest, BLOCK)
                 rest = inflate.unconsumed_tail
 
     def finish(self) -> None:
-        """Read what's left; raise BatchError when the checksum is wrong."""
+        """Read the rest; raise BatchError when the checksum is wrong."""
         for _block in self.plain():
             pass
         if self._checksum != self._wanted:

@@ -75,7 +75,7 @@ def _download_file(context: Context, url: str, output_path: str, resume_retries:
 def _download_zip(context: Context, url: str, output_path: str, resume_retries: int) -> None:
     folder = Path(output_path)
     folder.mkdir(parents=True, exist_ok=True)
-    # Beside its contents: a pod's other folders may be too small for it.
+    # In the target's folder: the pod's other folders may be too small.
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
         archive = Path(scratch, "contents.zip")
         context.calls.download(url, archive, resume_retries)

@@ -25,7 +25,7 @@ class CreateDirectory(Action):
 
 @dataclass(frozen=True)
 class ChangeAPIHostAndPort(Action):
-    """Write a JSON file again with another `api_host` and `api_port`."""
+    """Rewrite a JSON file with another `api_host` and `api_port`."""
 
     name = "change_api_host_and_port"
     read_file_path: str
@@ -33,7 +33,7 @@ class ChangeAPIHostAndPort(Action):
     api_host_and_port: str
 
     def faults(self) -> Iterator[str]:
-        """Refuse what isn't `host:port`."""
+        """Refuse values that are not `host:port`."""
         try:
             split_host(self.api_host_and_port)
         except ValueError as error:
@@ -49,7 +49,7 @@ class ChangeAPIHostAndPort(Action):
 
 @dataclass(frozen=True)
 class AddDataProviderInfo(Action):
-    """Write a JSON file again with `data_provider` in it."""
+    """Rewrite a JSON file with `data_provider` in it."""
 
     name = "add_data_provider_info"
     read_file_path: str
@@ -63,13 +63,13 @@ class AddDataProviderInfo(Action):
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; raise ActionError when there's none."""
+    """Return the JSON object in a file; raise ActionError when there is none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ActionError(f"there is no file {path}") from error
     except (ValueError, RecursionError) as error:
-        raise ActionError(f"{path} isn't JSON") from error
+        raise ActionError(f"{path} is not JSON") from error
     if not isinstance(document, dict):
         raise ActionError(f"{path} must hold a JSON object")
     return document

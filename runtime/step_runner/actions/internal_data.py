@@ -1,4 +1,4 @@
-"""A data partner's entry laid out as the workbooks that AI engines read (contracts/step-actions.md)."""
+"""Write a data partner's entry as the workbooks that AI engines read (contracts/step-actions.md)."""
 
 import logging
 import math
@@ -47,14 +47,14 @@ class PrepareInternalData(Action):
     output_path: str
 
     def run(self, context: Context) -> None:
-        """Fetch and write; raise ActionError naming what has no place in a workbook."""
+        """Fetch and write; raise ActionError naming a value that a workbook cannot hold."""
         lay_out(context.calls.get_json(self.information_url), Path(self.output_path))
 
 
 def lay_out(entry: object, folder: Path) -> None:
-    """Write the workbooks of a data partner's entry into `folder`; nothing is written unless all is sound.
+    """Write the workbooks of a data partner's entry into `folder`; nothing is written unless everything is valid.
 
-    What has no definition is left out and told in the log; patients without clinical data have no row.
+    Values without a definition are left out and logged; patients without clinical data have no row.
     """
     source = _object(entry, "the data partner's entry")
     fields = _object(source.get("fields_definition"), "fields_definition")
@@ -76,7 +76,7 @@ def lay_out(entry: object, folder: Path) -> None:
     if len(books) != len(fields):
         raise ActionError("fields_definition names a cancer type twice")
     for what, count in undefined.items():
-        log.warning("left out, %d times: %s has no definition", count, what)
+        log.warning("left out %d times: %s has no definition", count, what)
     folder.mkdir(parents=True, exist_ok=True)
     for name, sheets in books.items():
         _write(folder / name, sheets)
@@ -86,12 +86,12 @@ def workbook_name(cancer_type: str) -> str:
     """Return the file name of a cancer type's workbook: `breast_cancer` → `Breast_Cancer.xlsx`."""
     words = cancer_type.removesuffix("_cancer").split("_")
     if not all(re.fullmatch(r"[\w -]+", word) for word in words):
-        raise ActionError(f"{cancer_type!r} can't name a workbook")
+        raise ActionError(f"{cancer_type!r} is not a valid name for a workbook")
     return "_".join([word.capitalize() for word in words] + ["Cancer"]) + ".xlsx"
 
 
 def as_number(value: object) -> object:
-    """Return text that reads as an integer or a decimal as that number, anything else as it is."""
+    """Return a text of an integer or a decimal as that number, any other value unchanged."""
     if isinstance(value, str):
         text = value.strip()
         if _INTEGER.fullmatch(text):
@@ -104,7 +104,7 @@ def as_number(value: object) -> object:
 def _sheets(
     cancer_type: str, sheets: object, titles: Mapping[str, str], clinical: Sequence[Any], undefined: Counter[str]
 ) -> list[Sheet]:
-    """Return the sheets of a cancer type's workbook: in the readers' order, the others behind them."""
+    """Return the sheets of a cancer type's workbook: in the readers' order, others after them."""
     definition = _object(sheets, f"fields_definition.{cancer_type}")
     for key in definition:
         if key not in titles:
@@ -121,13 +121,13 @@ def _sheets(
             undefined.update(f"field {field!r} of {where}" for field in item if field not in columns)
         rows = [_row(places, {field: _cell_of(item, field, where) for field in columns}) for item in items.get(key, ())]
         if len(rows) > _ROW_LIMIT - layout.first_data_row:
-            raise ActionError(f"sheet {title!r} would have {len(rows)} rows of data, more than a sheet holds")
+            raise ActionError(f"sheet {title!r} would have {len(rows)} rows of data, more than a sheet can hold")
         found.append(Sheet(title, layout, _row(places, named), rows))
     return sorted(found, key=lambda sheet: (sheet.layout.position is None, sheet.layout.position or 0))
 
 
 def _places(titles: Mapping[str, Value], layout: SheetLayout) -> dict[str, int]:
-    """Return the column of each field: where readers look for its title, else behind all that they know."""
+    """Return the column of each field: the readers' column for its title, else one after all known columns."""
     places: dict[str, int] = {}
     others: list[str] = []
     for field, title in titles.items():
@@ -150,7 +150,7 @@ def _write(path: Path, sheets: Sequence[Sheet]) -> None:
     book = Workbook(write_only=True)
     for each in sheets:
         sheet = book.create_sheet(each.title)
-        # Headings of groups would stand above the titles, and words about types below; readers leave both out.
+        # The rows above and below the titles are for group headings and types; readers skip both.
         above, below = each.layout.title_row - 1, each.layout.first_data_row - each.layout.title_row - 1
         for row in [*[[]] * above, each.titles, *[[]] * below, *each.rows]:
             sheet.append([_cell(sheet, value) for value in row])
@@ -160,7 +160,7 @@ def _write(path: Path, sheets: Sequence[Sheet]) -> None:
 def _items(
     cancer_type: str, clinical: Sequence[Any], definition: Mapping[str, Any], undefined: Counter[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return what the patients have for each sheet, one item a row."""
+    """Return the patients' items for each sheet, one item a row."""
     found: dict[str, list[dict[str, Any]]] = {key: [] for key in definition}
     for position, data in enumerate(clinical):
         if (sheets := data.get(cancer_type)) is None:
@@ -181,15 +181,15 @@ def _cell_of(item: Mapping[str, Any], field: str, where: str) -> Value:
 
 
 def _checked(value: object, where: str) -> Value:
-    """Return what a cell can hold; raise ActionError for anything else."""
+    """Return a value that a cell can hold; raise ActionError for any other."""
     if isinstance(value, str):
         text = ILLEGAL_CHARACTERS_RE.sub("", value)
         if len(text) > _CELL_LIMIT:
-            raise ActionError(f"{where}: text longer than a cell holds")
+            raise ActionError(f"{where}: the text is longer than a cell can hold")
         return text
     if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise ActionError(f"{where}: must be text, a number, true, false or null")
+    raise ActionError(f"{where}: must be a string, a number, true, false or null")
 
 
 def _cell(sheet: WriteOnlyWorksheet, value: Value) -> Cell | None:
@@ -216,7 +216,7 @@ def _clinical_data(
 
 def _sheet_title(title: object, key: str) -> str:
     if not isinstance(title, str) or not title or _SHEET_TITLE_REFUSES.search(title):
-        raise ActionError(f"sheets_definition.{key} isn't a title that a sheet can have")
+        raise ActionError(f"sheets_definition.{key} is not a valid title of a sheet")
     return title
 
 

@@ -1,4 +1,4 @@
-"""Actions that tell the orchestrator how an execution fares."""
+"""Actions that report an execution's state to the orchestrator."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from runtime.step_runner.action import Action, Context
 
 @dataclass(frozen=True)
 class UpdateToRunning(Action):
-    """Tell that the execution is running."""
+    """Report that the execution is running."""
 
     name = "update_to_running"
     update_status_url: str
@@ -19,7 +19,7 @@ class UpdateToRunning(Action):
 
 @dataclass(frozen=True)
 class UpdateToFailed(Action):
-    """Tell that the execution failed, and why."""
+    """Report that the execution failed, and why."""
 
     name = "update_to_failed"
     update_status_url: str

@@ -1,4 +1,4 @@
-"""The action that hands what an execution produced to the registry and ends the execution."""
+"""The action that uploads an execution's results to the registry and ends the execution."""
 
 import logging
 import tempfile
@@ -18,43 +18,43 @@ from runtime.step_runner.actions.files import read_object
 
 log = logging.getLogger(__name__)
 
-# How the registry refuses a metric for what it says.
+# The registry's statuses for a metric with wrong values.
 _REFUSED = frozenset({400, 413, 422})
 _NEEDED = ("upload_url", "delete_url", "upload_path")
 
 
 @dataclass
 class Journal:
-    """Remember what was created at the registry, so that it can be undone."""
+    """The objects that were created in the registry, so that they can be deleted."""
 
     calls: Calls
     addresses: list[str] = field(default_factory=list)
 
     def record(self, response: requests.Response, delete_url: str) -> int:
-        """Return the id in an answer; what was created, not updated, is remembered for deletion."""
+        """Return the id in an answer; a created, not updated, object is noted for deletion."""
         try:
             identifier = response.json()["id"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ActionError("the registry answered an upload without an id") from error
+            raise ActionError("the registry's answer to an upload has no id") from error
         if not isinstance(identifier, int):
-            raise ActionError("the registry answered an upload with an id that isn't a number")
+            raise ActionError("the id in the registry's answer to an upload is not a number")
         if response.status_code == requests.codes.created:
             self.addresses.append(f"{delete_url.rstrip('/')}/{identifier}/")
         return identifier
 
     def undo(self) -> None:
-        """Delete what was created, the latest first; what can't be deleted is logged."""
+        """Delete the created objects, the latest first; failures are logged."""
         for address in reversed(self.addresses):
             try:
                 self.calls.delete(address)
-                log.info("undone: DELETE %s", address)
+                log.info("deleted after the failure: %s", address)
             except CallError as error:
-                log.error("could not be undone: %s", error)
+                log.error("could not be deleted after the failure: %s", error)
 
 
 @dataclass(frozen=True)
 class UpdateToSucceeded(Action):
-    """Upload what was produced, then tell that the execution succeeded."""
+    """Upload the results, then report that the execution succeeded."""
 
     name = "update_to_succeeded"
     update_status_url: str
@@ -79,7 +79,7 @@ class UpdateToSucceeded(Action):
     generic_file_upload_metadata: dict[str, Any] = field(default_factory=dict)
 
     def faults(self) -> Iterator[str]:
-        """Name the fields that an upload which is asked for lacks."""
+        """Yield the missing fields of requested uploads."""
         for kind in ("ai_model", "evaluation_metrics", "generic_file"):
             if getattr(self, f"upload_{kind}"):
                 yield from (
@@ -91,7 +91,7 @@ class UpdateToSucceeded(Action):
             yield "field 'evaluation_metrics_ai_model' is missing, since no model is uploaded"
 
     def run(self, context: Context) -> None:
-        """Upload, then send the PATCH with the ids; on failure delete what was created."""
+        """Upload, then send the PATCH with the ids; on failure delete the created objects."""
         journal = Journal(context.calls)
         done = False
         try:
@@ -102,7 +102,7 @@ class UpdateToSucceeded(Action):
                 journal.undo()
 
     def _upload(self, calls: Calls, journal: Journal) -> dict[str, object]:
-        """Upload in the order model, metrics, generic file; return the ids as the orchestrator takes them."""
+        """Upload in the order model, metrics, generic file; return the ids as the orchestrator expects them."""
         produced: dict[str, object] = {}
         model = self._given_model()
         metrics: list[dict[str, int]] = []
@@ -148,9 +148,9 @@ class UpdateToSucceeded(Action):
         return journal.record(response, delete_url)
 
     def _upload_metrics(self, calls: Calls, journal: Journal, model: object) -> list[dict[str, int]]:
-        """Upload the metrics that can be; those that can't are told in the log, and cost no model that was trained.
+        """Upload the valid metrics; others are logged, so that a trained model is not lost for them.
 
-        Raises ActionError where metrics are all that the action uploads of a model, and none is left.
+        Raises ActionError where the action uploads only metrics, and none is valid.
         """
         found: list[dict[str, int]] = []
         faults: list[str] = []
@@ -164,19 +164,19 @@ class UpdateToSucceeded(Action):
         for fault in faults:
             log.warning("left out: %s", fault)
         if faults and not found and not self.upload_ai_model:
-            raise ActionError(f"no evaluation metric is left: {'; '.join(faults)}")
+            raise ActionError(f"no evaluation metric is valid: {'; '.join(faults)}")
         return found
 
     def _upload_metric(self, calls: Calls, journal: Journal, model: object, metric: dict[str, Any]) -> int:
         url, delete_url, _path = _given(
             self.evaluation_metrics_upload_url, self.evaluation_metrics_delete_url, self.evaluation_metrics_upload_path
         )
-        # The metric's own fields come last, but it can't move itself to another model.
+        # The metric's own fields come last, but cannot assign it to another model.
         body = {"ai_model": model} | self.evaluation_metrics_upload_metadata | metric | {"ai_model": model}
         return journal.record(calls.send_json("POST", url, body), delete_url)
 
     def _metrics(self, faults: list[str]) -> list[dict[str, Any]]:
-        """Return the sound metrics of the file, or of every data partner's file; the others are noted in `faults`."""
+        """Return the valid metrics of the file, or of every data partner's file; others are noted in `faults`."""
         path = Path(self.evaluation_metrics_upload_path or "")
         if not self.evaluation_metrics_multiple:
             return _metrics_of(path, faults)
@@ -188,7 +188,7 @@ class UpdateToSucceeded(Action):
         for file in files:
             partner = file.stem
             if partner not in self.evaluation_metrics_patients_info:
-                faults.append(f"evaluation_metrics_patients_info doesn't name the data partner of {file}")
+                faults.append(f"evaluation_metrics_patients_info does not name the data partner of {file}")
                 continue
             patients = {"data_partners_patients": {partner: self.evaluation_metrics_patients_info[partner]}}
             found += [metric | patients for metric in _metrics_of(file, faults)]
@@ -196,7 +196,7 @@ class UpdateToSucceeded(Action):
 
 
 def _metrics_of(path: Path, faults: list[str]) -> list[dict[str, Any]]:
-    """Return the sound metrics in a file; the others are noted in `faults`."""
+    """Return the valid metrics in a file; others are noted in `faults`."""
     try:
         metrics = read_object(path).get("evaluation_metrics")
     except ActionError as error:
@@ -218,7 +218,7 @@ def _metrics_of(path: Path, faults: list[str]) -> list[dict[str, Any]]:
 
 
 def _number(value: object) -> int | float | None:
-    """Return a finite number, which may be given as text; None for anything else."""
+    """Return a finite number, also one written as a string; None for any other value."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -230,7 +230,7 @@ def _number(value: object) -> int | float | None:
 
 
 def _given(*values: str | None) -> tuple[str, ...]:
-    """Return fields that `faults` has already asked for."""
+    """Return fields that `faults` has already checked."""
     if None in values:
         raise ActionError("a field of the upload is missing")
     return tuple(value for value in values if value is not None)

@@ -37,8 +37,11 @@ def test_missing_rights_are_named(make_argo: MakeArgo, api_server: ApiServer, na
 
     problems = engine.check()
 
-    assert f"the service account may not create, get, patch, delete secrets in namespace {namespace}" in problems
-    assert "the service account may not get, list nodes" in problems
+    assert (
+        f"the service account lacks the permission to create, get, patch, delete secrets in namespace {namespace}"
+        in problems
+    )
+    assert "the service account lacks the permission to get, list nodes" in problems
     with pytest.raises(EngineUnavailable, match="cannot create resource"):
         engine.submit(Submission("wf", manifest("wf", "true")))
     with pytest.raises(EngineUnavailable, match="cannot list resource"):
@@ -49,7 +52,7 @@ def test_missing_rights_are_named(make_argo: MakeArgo, api_server: ApiServer, na
 def test_a_token_that_nobody_knows_is_said(make_argo: MakeArgo, api_server: ApiServer) -> None:
     engine = make_argo(kubeconfig=str(api_server.write_kubeconfig("unknown", token="unknown")))
 
-    assert engine.check() == ["the API server does not let us in: Unauthorized"]
+    assert engine.check() == ["the API server refuses the credentials: Unauthorized"]
 
 
 @pytest.mark.kubernetes
@@ -66,7 +69,7 @@ def test_nodes_are_told_with_their_labels(argo: ArgoEngine, api_server: ApiServe
         api_server.api.patch(f"/api/v1/nodes/{kubelet.name}", {"spec": {"unschedulable": True}})
 
         (node,) = [node for node in argo.nodes() if node.name == kubelet.name]
-        assert (node.ready, node.message) == (False, "it takes no new pods (cordoned)")
+        assert (node.ready, node.message) == (False, "the node is cordoned and takes no new pods")
 
 
 def test_a_server_that_does_not_listen_is_said(tmp_path: Path) -> None:
@@ -83,8 +86,12 @@ def test_a_server_that_does_not_listen_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("server", "more", "problem"),
     [
-        ("http://cluster.example", "", "http://cluster.example is not spoken to without verified TLS"),
-        ("https://cluster.example", ", insecure-skip-tls-verify: true", "is not spoken to without verified TLS"),
+        ("http://cluster.example", "", "http://cluster.example must be reached by HTTPS with verified certificates"),
+        (
+            "https://cluster.example",
+            ", insecure-skip-tls-verify: true",
+            "must be reached by HTTPS with verified certificates",
+        ),
     ],
 )
 def test_a_server_without_verified_tls_is_not_spoken_to(tmp_path: Path, server: str, more: str, problem: str) -> None:
@@ -107,7 +114,7 @@ def test_a_kubeconfig_that_cannot_be_used_is_said(tmp_path: Path, text: str | No
 
 
 def test_a_node_that_has_not_reported_is_not_ready() -> None:
-    assert why_not_ready({"metadata": {"name": "n"}}) == "its kubelet has not reported yet"
+    assert why_not_ready({"metadata": {"name": "n"}}) == "the kubelet has not reported yet"
     lost = {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."}
     assert why_not_ready({"status": {"conditions": [lost]}}) == "Kubelet stopped posting node status."
 

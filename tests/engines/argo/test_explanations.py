@@ -205,9 +205,12 @@ def test_a_lost_node_is_named(argo: ArgoEngine, place: Place, api_server: ApiSer
         stopped = {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."}
         api_server.api.patch(f"/api/v1/nodes/{kubelet.name}/status", {"status": {"conditions": [stopped]}})
 
-        assert argo.explain("wf") == f"wf: its node {kubelet.name} is not ready: Kubelet stopped posting node status."
+        assert (
+            argo.explain("wf")
+            == f"wf: the cluster node {kubelet.name} is not ready: Kubelet stopped posting node status."
+        )
 
-    assert argo.explain("wf") == f"wf: its node {kubelet.name} is gone."
+    assert argo.explain("wf") == f"wf: the cluster node {kubelet.name} is gone."
 
 
 @pytest.mark.kubernetes

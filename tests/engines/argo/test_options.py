@@ -18,10 +18,10 @@ def test_what_is_not_given_has_a_default() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"namespaces": "argo"}, "no option namespaces"),
+        ({"namespaces": "argo"}, "unknown options of the Argo engine: namespaces"),
         ({"namespace": "Not a name"}, "not the name of a namespace"),
         ({"namespace": "argo/../x"}, "not the name of a namespace"),
-        ({"instance_id": "orchestrator-preparing"}, "no instance id"),
+        ({"instance_id": "orchestrator-preparing"}, "not allowed as an instance id"),
         ({"burst": 0}, "burst"),
         ({"timeout_seconds": -1.0}, "timeout_seconds"),
     ],

@@ -245,7 +245,7 @@ def test_a_config_map_of_a_fixed_name_is_shared(argo: ArgoEngine, place: Namespa
 def test_a_shared_config_map_is_not_changed_under_its_owners(argo: ArgoEngine, place: Namespace) -> None:
     argo.submit(Submission("wf-1", manifest("wf-1", "true"), {"variables": {"a": "1"}}))
 
-    with pytest.raises(WorkflowConflict, match="serves other Workflows"):
+    with pytest.raises(WorkflowConflict, match="is used by other Workflows"):
         argo.submit(Submission("wf-2", manifest("wf-2", "true"), {"variables": {"a": "2"}}))
 
     assert place.names() == ["variables", "wf-1"]

@@ -63,13 +63,13 @@ def test_what_is_no_hole_is_paid_for(store: ArtifactStore, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["../out", "/etc/passwd", "a/../../b", "a//b", "."])
 def test_a_name_that_leads_out_is_refused(store: ArtifactStore, tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputUnreadable, match="no name of an output"):
+    with pytest.raises(OutputUnreadable, match="not the name of an output"):
         store.keep(ARTIFACT, entries((name, tmp_path / "file")), "key")
 
 
 def test_what_is_no_regular_file_is_not_read(store: ArtifactStore, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OutputUnreadable, match="no regular file"):
+    with pytest.raises(OutputUnreadable, match="not a regular file"):
         store.keep(ARTIFACT, entries(("pipe", tmp_path / "pipe")), "key")
 
 

@@ -47,7 +47,7 @@ class TestConfigMaps:
 
         assert (status.phase, status.message) == (
             "Error",
-            "parameter shared: no ConfigMap of this Workflow has settings/message",
+            "parameter shared: no ConfigMap of this Workflow has the key settings/message",
         )
 
     def test_one_that_is_missing_has_a_default(self, engine: LocalEngine) -> None:

@@ -308,7 +308,7 @@ def test_options_that_are_wrong_are_told(make: MakeEngine) -> None:
 
     problems = engine.check()
 
-    assert "the option colour is not known" in problems
+    assert "the engine has no option colour" in problems
     assert any("/no/such/directory" in problem for problem in problems)
 
 

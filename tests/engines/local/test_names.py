@@ -62,7 +62,7 @@ def test_a_tag_that_is_left_when_rendered_is_no_name() -> None:
     template = {"name": "t", "container": shell("true"), "volumes": [{"name": "{{x}}", "emptyDir": {}}]}
 
     assert list(names.problems(template["volumes"][0], "volume", "")) == []
-    assert names.first_problem(template, "template").startswith("/volumes/0/name: '{{x}}' is no name")
+    assert names.first_problem(template, "template").startswith("/volumes/0/name: '{{x}}' is not a name")
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def steps(*group: dict[str, Any], **spec: Any) -> dict[str, Any]:
         (steps(task("b", hooks={"exit": {"template": "gone"}})), "/spec/templates/0/steps/1/0", "'gone' undefined"),
         (workflow(OK, entrypoint="gone"), "/spec", "template name 'gone' undefined"),
         (workflow(OK, onExit="gone"), "/spec", "template name 'gone' undefined"),
-        (workflow({"name": "ok", "http": {"url": "http://x"}}), "/spec/templates/0/http", "cannot be run"),
-        (workflow({"name": "ok", "resource": {"action": "get"}}), "/spec/templates/0/resource", "cannot be run"),
-        (workflow({"name": "ok", "plugin": {}}), "/spec/templates/0/plugin", "cannot be run"),
+        (workflow({"name": "ok", "http": {"url": "http://x"}}), "/spec/templates/0/http", "is not supported"),
+        (workflow({"name": "ok", "resource": {"action": "get"}}), "/spec/templates/0/resource", "is not supported"),
+        (workflow({"name": "ok", "plugin": {}}), "/spec/templates/0/plugin", "is not supported"),
     ],
 )
 def test_each_with_its_place(manifest: dict[str, Any], pointer: str, words: str) -> None:

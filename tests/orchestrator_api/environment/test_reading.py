@@ -54,10 +54,10 @@ def faults(**given: str) -> list[str]:
         ("MANIFEST_ALLOWED_FIELDS", '{"spec": null}', "a JSON object"),
         ("DATA_PARTNER_PATHS", '{"data-partner-1": "/srv"}', "a JSON object"),
         ("ARGO_KUBECONFIG", "/nowhere/config", "the path of a kubeconfig that can be read"),
-        ("FEDERATED_KAFKA_CA_FILE", "/etc/hostname", "a file of certificates"),
-        ("DATA_DIR", "/tmp/" + "x" * 300, "a folder that can be written to"),
+        ("FEDERATED_KAFKA_CA_FILE", "/etc/hostname", "a PEM file with certificates"),
+        ("DATA_DIR", "/tmp/" + "x" * 300, "a writable folder"),
         ("ARGO_INSTANCE_ID", "orchestrator-preparing", "the value of a label"),
-        ("FEDERATED_KAFKA_REPLICATION_FACTOR", "0", "a whole number from 1, or -1"),
+        ("FEDERATED_KAFKA_REPLICATION_FACTOR", "0", "-1 or a whole number from 1"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_name_and_what_is_expected(name: str, value: str, expected: str) -> None:

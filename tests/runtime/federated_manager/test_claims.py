@@ -95,7 +95,7 @@ def test_what_storage_refuses_fails(
 ) -> None:
     channel = ClaimCheckChannel(plain, f"{storage}/elsewhere", tmp_path, made.token)
 
-    with pytest.raises(ChannelError, match=r"a model of 200000 bytes can't be stored: .* 404"):
+    with pytest.raises(ChannelError, match=r"a model of 200000 bytes cannot be stored: .* 404"):
         channel.publish(Topic.TO_CLIENTS, "k", {}, model)
 
 

@@ -69,7 +69,7 @@ def test_a_model_may_be_as_long_as_the_limit_and_no_byte_longer(start: Start, ex
 
     assert _end(roles) == [code, code]
 
-    said = f"the model is {300 * KILOBYTE + 1} bytes long as a zip, at most {300 * KILOBYTE} may be sent"
+    said = f"the model has {300 * KILOBYTE + 1} bytes as a zip; at most {300 * KILOBYTE} are allowed"
     assert (said in training.failures) is bool(excess)
 
 

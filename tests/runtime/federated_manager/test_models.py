@@ -47,21 +47,21 @@ def test_a_model_may_be_as_long_as_the_limit_and_no_byte_longer(folder: Path, tm
     size = pack_model(folder, tmp_path / "m.zip", 20_000).stat().st_size
 
     assert pack_model(folder, tmp_path / "n.zip", size).exists()
-    with pytest.raises(ModelError, match=f"{size} bytes long as a zip, at most {size - 1} may be sent"):
+    with pytest.raises(ModelError, match=f"{size} bytes as a zip; at most {size - 1} are allowed"):
         pack_model(folder, tmp_path / "o.zip", size - 1)
     assert sorted(path.name for path in tmp_path.glob("*.zip*")) == ["m.zip", "n.zip"]
 
 
 def test_no_model_can_not_be_sent(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="left no model that can be sent: there is nothing at"):
+    with pytest.raises(ModelError, match="wrote no model that can be sent: there is nothing at"):
         pack_model(tmp_path / "none", tmp_path / "m.zip", 10)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"none", "isn't a sound model"),
-        (zip_of({"a": "x" * 1000})[:-60], "isn't a sound model"),
+        (b"none", "the model is not valid"),
+        (zip_of({"a": "x" * 1000})[:-60], "the model is not valid"),
         (zip_of({"a": "x" * 1000}).replace(b"xxx", b"yyy", 1), "Bad CRC"),
         (zip_of({}), "the zip is empty"),
         (zip_of({"../a": "x"}), "leads out of its folder"),
@@ -84,7 +84,7 @@ def test_a_model_is_checked_against_its_digest_where_it_has_one(
 
     saved = save_model(SmallContent(b"abc"), headers, tmp_path / "a", 3)
     unchecked = save_model(SmallContent(b"abc"), {}, tmp_path / "b", 3)
-    with pytest.raises(ModelError, match=f"its {name} is another"):
+    with pytest.raises(ModelError, match=f"its {name} differs"):
         save_model(SmallContent(b"abd"), headers, tmp_path / "c", 3)
 
     assert saved.read_bytes() == unchecked.read_bytes() == b"abc"
@@ -92,7 +92,7 @@ def test_a_model_is_checked_against_its_digest_where_it_has_one(
 
 
 def test_a_model_beyond_the_limit_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="3 bytes long, at most 2 may be sent"):
+    with pytest.raises(ModelError, match="3 bytes; at most 2 are allowed"):
         save_model(SmallContent(b"abc"), {}, tmp_path / "a", 2)
 
 
@@ -117,5 +117,5 @@ def test_names_that_no_file_can_have_are_the_senders_fault(tmp_path: Path, names
         for name in names:
             opened.writestr(name, "x")
 
-    with pytest.raises(ModelError, match="isn't a sound model"):
+    with pytest.raises(ModelError, match="the model is not valid"):
         unpack_model(archive, tmp_path / "folder")

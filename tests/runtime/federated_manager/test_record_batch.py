@@ -101,7 +101,7 @@ def _flip(data: bytes, place: int) -> bytes:
         (lambda data: _flip(data, len(data) // 2), "damaged"),
         (lambda data: _flip(data, len(data) - 3), "damaged"),
         (lambda data: _flip(data, 16), "of format"),
-        (lambda data: _flip(data, 22), "isn't gzip|checksum"),
+        (lambda data: _flip(data, 22), "other than gzip|checksum"),
         (lambda data: _flip(data, 61), "damaged"),
     ],
 )

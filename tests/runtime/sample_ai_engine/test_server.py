@@ -128,7 +128,7 @@ def test_a_signal_ends_it(running: Running) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"api_port": None}, "malformed"), ({"api_port": "x"}, "malformed"), ({"api_host": "256.0.0.1"}, "can't start")],
+    [({"api_port": None}, "malformed"), ({"api_port": "x"}, "malformed"), ({"api_host": "256.0.0.1"}, "cannot start")],
 )
 def test_a_start_that_fails_says_why(pod: Pod, changes: dict[str, Any], named: str) -> None:
     path, _document = pod.write_document(**changes)

@@ -172,7 +172,7 @@ def _malignant(**more: Any) -> dict[str, Any]:
     ("user", "entry", "message"),
     [
         ({"label_column": ""}, _table(_benign()), "label_column is missing"),
-        ({"label_column": "Outcome"}, _table(_benign()), "no sheet has a column 'Outcome'"),
+        ({"label_column": "Outcome"}, _table(_benign()), "no sheet with a column 'Outcome'"),
         ({"sheet": "T"}, _table(_benign()), "no sheet 'T'"),
         ({"epochs": 0}, _table(_benign()), "epochs must be"),
         ({"learning_rate": "fast"}, _table(_benign()), "learning_rate must be a number"),
@@ -181,11 +181,11 @@ def _malignant(**more: Any) -> dict[str, Any]:
         ({"feature_columns": ["Size", "Colour"]}, _table(_benign(), _malignant()), "no column 'Colour'"),
         ({"feature_columns": ["Size"]}, _table(_benign(size="big"), _malignant()), "'Size' of .* holds text"),
         ({}, _table(), "has no rows"),
-        ({}, _table(_benign()), "must have two values, it has 1"),
-        ({}, _table(_benign(), _malignant(), _benign(diagnosis="?")), "must have two values, it has 3"),
+        ({}, _table(_benign()), "must have two values, not 1"),
+        ({}, _table(_benign(), _malignant(), _benign(diagnosis="?")), "must have two values, not 3"),
         ({}, _table(_benign(size="x", shape="y"), _malignant()), "no numeric column"),
         ({"classes": ["no", "yes"]}, _table(_benign(), _malignant()), "other than the model's two classes"),
-        ({"learning_rate": 10, "epochs": 5}, _table(_benign(diagnosis=None)), "two values, it has 0"),
+        ({"learning_rate": 10, "epochs": 5}, _table(_benign(diagnosis=None)), "two values, not 0"),
     ],
 )
 def test_what_can_not_be_learnt_from_is_said_clearly(
@@ -218,8 +218,8 @@ def test_what_is_not_there_is_said_clearly(pod: Pod, use_case: str, message: str
     [
         (b"Patient ID,Mean radius\n1,2\n", "patients.csv has no column 'Mean texture'"),
         (b"", "is empty"),
-        (b"\xff\xfe\x00", "isn't a readable CSV"),
-        (b"a,a\n1,2\n", "two columns of the same title"),
+        (b"\xff\xfe\x00", "is not a readable CSV"),
+        (b"a,a\n1,2\n", "two columns with the same title"),
     ],
 )
 def test_external_data_that_do_not_fit_are_said_clearly(pod: Pod, split: Split, content: bytes, message: str) -> None:

@@ -114,7 +114,7 @@ def test_the_workbook_is_named_after_the_cancer_type(name: str, expected: str) -
         (_entry(sheets_definition={"visits": "Visits"}), "'labs' of 'breast_cancer' has no title"),
         (_entry(sheets_definition={"visits": "V", "labs": "v"}), "same title"),
         (_entry(sheets_definition={"visits": "V", "labs": "a/b"}), r"sheets_definition\.labs"),
-        (_entry(fields_definition={"../x": {}}), "can't name a workbook"),
+        (_entry(fields_definition={"../x": {}}), "is not a valid name for a workbook"),
         (_entry(fields_definition=None), "fields_definition must be an object"),
         (_entry({"breast_cancer": {"visits": "61"}}), r"patients\[0\]\.clinical_data\.breast_cancer\.visits"),
         (_entry({"breast_cancer": {"visits": {"age": [1]}}}), r"breast_cancer\.visits\.age"),
@@ -148,7 +148,7 @@ def test_keys_without_a_definition_are_left_out_and_told(
 
     rows = _rows(tmp_path / "Breast_Cancer.xlsx", "Visits")
     assert [row for row in rows[3:] if any(row)] == [(61, "x")]
-    assert f"left out, 2 times: {named}" in caplog.text
+    assert f"left out 2 times: {named}" in caplog.text
 
 
 def test_patients_without_clinical_data_have_no_row(tmp_path: Path) -> None:

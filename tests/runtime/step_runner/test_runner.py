@@ -122,7 +122,7 @@ def test_an_endpoint_that_is_down_does_not_keep_the_message_from_its_file(tmp_pa
     code, _output = _run(tmp_path, _json({"name": "fly"}), "--failure-endpoint", "http://127.0.0.1:1/failed/")
 
     assert code == 1
-    assert (tmp_path / "error_message.txt").read_text() == "actions[0]: there is no action fly"
+    assert (tmp_path / "error_message.txt").read_text() == "actions[0]: the action fly is not known"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_malformed_arguments_are_reported_and_nothing_runs(server: RecordingServ
 
     assert code == 1
     assert server.of("PATCH") == ["/failed/"]
-    assert server.data_of(0) == {"message": "actions[1]: there is no action 'fly'"}
+    assert server.data_of(0) == {"message": "actions[1]: the action 'fly' is not known"}
 
 
 def test_a_stopped_step_undoes_its_uploads_and_reports(server: RecordingServer, tmp_path: Path) -> None:

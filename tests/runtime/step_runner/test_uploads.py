@@ -208,7 +208,7 @@ def test_unsound_metrics_alone_are_a_fault(server: RecordingServer, calls: Calls
     _accept_all(server)
     _write_metrics(output / "evaluation_metrics.json", metrics)
 
-    with pytest.raises(RuntimeFault, match=r"no evaluation metric is left: .*evaluation_metrics"):
+    with pytest.raises(RuntimeFault, match=r"no evaluation metric is valid: .*evaluation_metrics"):
         _action(server, output, upload_ai_model=False, evaluation_metrics_ai_model=5).run(Context(calls))
 
 

@@ -106,7 +106,7 @@ def test_missing_working_directory_is_made(world):
         (("no-such-program",), 'exec: "no-such-program": executable file not found in $PATH'),
         (("/no/such/program",), 'exec: "/no/such/program": No such file or directory'),
         (("/etc/passwd",), 'exec: "/etc/passwd": Permission denied'),
-        ((), "no command is given"),
+        ((), "no command"),
     ],
 )
 def test_a_program_that_cannot_start_says_why(world, argv, cause):
@@ -134,7 +134,7 @@ def test_output_that_cannot_be_kept_is_an_error(world):
     world.start("echo", "lost")
     ended = world.wait()
     assert (ended.reason, ended.exit_code) == ("Error", 74)
-    assert ended.message == "its stdout could not be kept: Is a directory"
+    assert ended.message == "its stdout could not be stored: Is a directory"
 
 
 def test_output_that_cannot_be_gathered_is_an_error(world):
@@ -149,7 +149,7 @@ def test_output_that_cannot_be_gathered_is_an_error(world):
 
     ended = world.wait("other")
     assert (ended.reason, ended.exit_code) == ("Error", 74)
-    assert ended.message == "its stdout could not be kept: Is a directory"
+    assert ended.message == "its stdout could not be stored: Is a directory"
 
 
 def test_output_that_cannot_be_kept_ends_who_goes_on_writing(world):
@@ -157,7 +157,7 @@ def test_output_that_cannot_be_kept_ends_who_goes_on_writing(world):
     world.start("yes")
     ended = world.wait()
     assert ended.exit_code == 128 + signal.SIGPIPE
-    assert "could not be kept" in ended.message
+    assert "could not be stored" in ended.message
 
 
 def test_who_writes_nothing_leaves_no_file(world):
