@@ -51,6 +51,10 @@ def _header(name: str, description: str) -> OpenApiParameter:
     return OpenApiParameter(name, str, OpenApiParameter.HEADER, required=True, description=description)
 
 
+def _speaks_in(grant: WorkflowGrant, channel: Channel) -> bool:
+    return grant.is_for(channel.owner_kind, channel.owner_id) and grant.attempt == channel.attempt
+
+
 class ChannelView(APIView):
     """What every address of a channel has: people may read, a Workflow what belongs to its own attempt and role."""
 
@@ -66,10 +70,10 @@ class ChannelView(APIView):
         """
         channel = channel_found(channel_id)
         grant = grant_of(request)
-        if grant is not None and (grant.execution_id, grant.attempt) != (channel.execution_id, channel.attempt):
-            raise PermissionDenied("This token speaks for another execution, or another attempt.")
+        if grant is not None and not _speaks_in(grant, channel):
+            raise PermissionDenied("The token belongs to the Workflow of another channel.")
         if grant is None and request.method not in ("GET", "HEAD", "OPTIONS"):
-            raise PermissionDenied("Only the Workflow of the execution writes into its channel.")
+            raise PermissionDenied("Only the channel's own Workflow writes into it.")
         if grant is not None and topic and request.method != "POST" and topic not in MAY_READ[grant.role]:
             raise PermissionDenied(f"This token's role does not read {topic}.")
         refuse_closed(channel)

@@ -22,7 +22,9 @@ def make_spec(
     execution_id: int = 7, attempt: int = 1, limit: int = LIMIT, ends_at: datetime | None = None
 ) -> ChannelSpec:
     name = channel_id(execution_id, CREATED_AT + timedelta(seconds=attempt))
-    return ChannelSpec(name, execution_id, attempt, limit, ends_at or datetime.now(UTC) + timedelta(hours=1))
+    return ChannelSpec(
+        name, "execution", execution_id, attempt, limit, ends_at or datetime.now(UTC) + timedelta(hours=1)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +53,9 @@ def spec() -> ChannelSpec:
     return made
 
 
-def client_of(execution_id: int = 7, attempt: int = 1) -> APIClient:
+def client_of(owner_id: int = 7, attempt: int = 1, kind: str = "execution") -> APIClient:
     client = APIClient()
-    grant = WorkflowGrant(execution_id, attempt, f"execution-{execution_id}-{attempt}-abcdef")
+    grant = WorkflowGrant(kind, owner_id, attempt, f"{kind}-{owner_id}-{attempt}-abcdef")
     client.force_authenticate(token=grant)
     return client
 

@@ -20,7 +20,7 @@ _HEAD = ("TOPIC", "EXECUTION", "WHY", "STATE")
 
 
 class Command(BaseCommand):
-    help = "Delete the Kafka topics of ended and of deleted executions, and no other."
+    help = "Delete the Kafka topics of ended and of deleted runs, and no other."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Only say what would be deleted.")
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             "--orphans",
             type=_days,
             metavar="DAYS",
-            help="Also delete topics of our form of name that no channel here has, when their execution began more "
+            help="Also delete topics of our form of name that no channel here has, when their run began more "
             "than DAYS days ago. They may be those of another orchestrator at the same brokers.",
         )
 
@@ -58,7 +58,7 @@ class Command(BaseCommand):
 
     def _show(self, outcomes: Sequence[Outcome]) -> None:
         rows = [
-            (part, str(outcome.remainder.execution_id), outcome.remainder.why, outcome.state)
+            (part, str(outcome.remainder.owner_id), outcome.remainder.why, outcome.state)
             for outcome in outcomes
             for part in outcome.remainder.parts or (f"({outcome.remainder.channel_id}: no topic left)",)
         ]

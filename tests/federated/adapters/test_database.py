@@ -21,7 +21,7 @@ class TestDatabaseAdapter(AdapterContract):
         name = f"execution-{spec.execution_id}-1-abcdef"
         if not WorkflowRun.objects.filter(name=name).exists():
             run_create(owner_kind="execution", owner_id=spec.execution_id, name=name, manifest={})
-        return issue_token(WorkflowGrant(spec.execution_id, spec.attempt, name), spec.ends_at)
+        return issue_token(WorkflowGrant(spec.owner_kind, spec.owner_id, spec.attempt, name), spec.ends_at)
 
 
 @pytest.mark.parametrize("options", [{"api": "127.0.0.1:8900"}])
