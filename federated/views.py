@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from federated import serializers as api
-from federated.bodies import IncomingBody, announced_digest, announced_length
 from federated.heads import LONGEST_WAIT_SECONDS, MOST_HEADS, read_head, read_wanted
 from federated.messages import Publication, message_offset, message_publish, stored_model_put
 from federated.models import Channel
@@ -35,11 +34,13 @@ from federated.selectors import (
     refuse_closed,
     stored_model_found,
 )
-from federated.waiting import LongPoll, wait_for
+from federated.waiting import MESSAGES
 from web.downloads import file_response
 from web.errors import Fault, InvalidInput
 from web.grants import WorkflowGrant, grant_of
+from web.long_polls import LongPoll
 from web.standing import GrantedTurns, refuse_ended, still_granted
+from web.streamed_bodies import IncomingBody, announced_digest, announced_length
 from web.turns import InTurns, takes_turns
 
 _BINARY = {"application/octet-stream": OpenApiTypes.BINARY}
@@ -140,9 +141,9 @@ class MessagesView(ChannelView):
             def written(heads: list[dict[str, Any]] | None) -> bytes:
                 return bytes(renderer.render(answer(heads)))  # type: ignore[arg-type]
 
-            turns = GrantedTurns(request, LongPoll(look, written, wanted.wait))
+            turns = GrantedTurns(request, LongPoll(MESSAGES, look, written, wanted.wait))
             return InTurns(turns, content_type=renderer.media_type, headers=headers)
-        heads = wait_for(look, wanted.wait, partial(still_granted, request))
+        heads = MESSAGES.wait_for(look, wanted.wait, partial(still_granted, request))
         refuse_ended(request)
         return Response(answer(heads), headers=headers)
 
