@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from engines.base import FEDERATED_ANNOTATION
-from executions.facts import ManagerVariables, RenderedExecution
+from executions.facts import OWNER_KIND, ManagerVariables, RenderedExecution
 from executions.parameters import CHANNEL_PARAMETER
 from federated.services import ChannelSpec, manager_environment, secret_variables
 from runs.models import WorkflowRun
@@ -27,7 +27,7 @@ def manager_variables(
 ) -> ManagerVariables:
     """Return the variables of the managers of an attempt; `options` are the execution's merged over its Schema's."""
     size = (options.max_model_size or settings.FEDERATED_MAX_MODEL_KILOBYTES) * KILOBYTE
-    spec = ChannelSpec(execution.channel_id, execution.id, attempt, size, ends_at)
+    spec = ChannelSpec(execution.channel_id, OWNER_KIND, execution.id, attempt, size, ends_at)
     channel = manager_environment(spec)
     api = f"{settings.ORCHESTRATOR_API_SCHEME}://{settings.ORCHESTRATOR_API_HOSTNAME}/api"
     progress = f"{api}/executions/{execution.id}/progress/"
@@ -55,7 +55,9 @@ def channel_of(run: WorkflowRun, longest_run: timedelta, now: datetime) -> Chann
     size = (manifest.get("metadata", {}).get("annotations") or {}).get(FEDERATED_ANNOTATION)
     if found is None or size is None:
         return None
-    return ChannelSpec(found, run.owner_id, run.attempt, int(size), run.deadline_at or now + longest_run)
+    return ChannelSpec(
+        found, run.owner_kind, run.owner_id, run.attempt, int(size), run.deadline_at or now + longest_run
+    )
 
 
 def _parameter(manifest: Mapping[str, Any], name: str) -> str | None:

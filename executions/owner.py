@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from executions import conf
-from executions.callback_tokens import holders
+from executions.callback_tokens import Holder, holders
 from executions.facts import OWNER_KIND
 from executions.failed_steps import execution_steps_failed
 from executions.federation import channel_of
@@ -95,9 +95,13 @@ def _tokens(run: WorkflowRun) -> dict[str, str]:
     federated = _is_federated(run)
     ends_at = (run.deadline_at or timezone.now() + conf.longest_run()) + conf.CALLBACK_GRACE
     return {
-        key: issue_token(WorkflowGrant(run.owner_id, run.attempt, run.name, each.role, each.partner), ends_at)
+        key: issue_token(_grant(run, each), ends_at)
         for key, each in holders(run.manifest, callback_secret_name(run.name), names, federated).items()
     }
+
+
+def _grant(run: WorkflowRun, holder: Holder) -> WorkflowGrant:
+    return WorkflowGrant(run.owner_kind, run.owner_id, run.attempt, run.name, holder.role, holder.partner)
 
 
 def _is_federated(run: WorkflowRun) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
+from executions.facts import OWNER_KIND
 from executions.models import Execution
 from executions.selectors import no_such_execution
 from web.grants import Role, grant_of
@@ -18,7 +19,7 @@ def check_grant(request: Request, execution_id: int) -> int | None:
     grant = grant_of(request)
     if grant is None:
         return None
-    if grant.execution_id != execution_id:
+    if not grant.is_for(OWNER_KIND, execution_id):
         raise PermissionDenied("This token belongs to another execution.")
     attempt = Execution.objects.filter(pk=execution_id).values_list("attempt", flat=True).first()
     if attempt is None:

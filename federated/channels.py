@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 
-def channel_id(execution_id: int, created_at: datetime) -> str:
-    """Name the channel of an execution; the creation time keeps it unique when a database is created anew.
+def channel_id(owner_id: int, created_at: datetime) -> str:
+    """Name the channel of an owner of runs; the creation time keeps it unique when a database is created anew.
 
     The form is that of the EXECUTION_ID of existing federated managers.
     """
     stamp = created_at.isoformat(sep="_", timespec="microseconds")
-    return f"{execution_id}_-SEP-_{stamp.replace(':', '-').replace('+', '_')}_-SEP-_"
+    return f"{owner_id}_-SEP-_{stamp.replace(':', '-').replace('+', '_')}_-SEP-_"
 
 
 TO_CLIENTS = "models_to_clients"
@@ -32,7 +32,7 @@ def failure_headers(reason: str) -> dict[str, str]:
 
 
 _FORM = re.compile(
-    r"(?P<execution>\d+)_-SEP-_(?P<day>\d{4}-\d\d-\d\d)_(?P<time>\d\d-\d\d-\d\d\.\d{6})(?:[_-]\d\d-\d\d)?_-SEP-_"
+    r"(?P<owner>\d+)_-SEP-_(?P<day>\d{4}-\d\d-\d\d)_(?P<time>\d\d-\d\d-\d\d\.\d{6})(?:[_-]\d\d-\d\d)?_-SEP-_"
 )
 
 
@@ -40,7 +40,7 @@ _FORM = re.compile(
 class ChannelName:
     """The parts of a channel's id."""
 
-    execution_id: int
+    owner_id: int
     created_at: datetime
 
 
@@ -53,4 +53,4 @@ def read_channel_id(text: str) -> ChannelName | None:
         created_at = datetime.strptime(f"{found['day']} {found['time']}", "%Y-%m-%d %H-%M-%S.%f")
     except ValueError:
         return None
-    return ChannelName(int(found["execution"]), created_at.replace(tzinfo=UTC))
+    return ChannelName(int(found["owner"]), created_at.replace(tzinfo=UTC))

@@ -25,7 +25,7 @@ class Remainder:
 
     channel_id: str
     parts: tuple[str, ...]
-    execution_id: int
+    owner_id: int
     why: str
     is_known: bool
 
@@ -42,7 +42,7 @@ class Outcome:
 def remainders(
     alias: str, adapter: ChannelAdapter, now: datetime, orphans_before: datetime | None
 ) -> Iterator[Remainder]:
-    """Yield what may be deleted, the oldest execution first.
+    """Yield what may be deleted, the oldest owner first.
 
     A channel without a row is deleted only if the time in its name is before `orphans_before`: it may belong to another
     service and still be in use. Raises ChannelUnavailable.
@@ -53,12 +53,12 @@ def remainders(
     uncleared = Channel.objects.filter(adapter=alias, cleared_at__isnull=True)
     rows |= {row.pk: row for row in uncleared}
     found = [
-        Remainder(row.pk, there.get(row.pk, ()), row.execution_id, why, is_known=True)
+        Remainder(row.pk, there.get(row.pk, ()), row.owner_id, why, is_known=True)
         for row in rows.values()
         if row.adapter == alias and (why := _why(row, now))
     ]
     found += _orphans({name: parts for name, parts in there.items() if name not in rows}, orphans_before)
-    yield from sorted(found, key=lambda each: (each.execution_id, each.channel_id))
+    yield from sorted(found, key=lambda each: (each.owner_id, each.channel_id))
 
 
 def remove(adapter: ChannelAdapter, found: Iterable[Remainder]) -> Iterator[Outcome]:
@@ -90,4 +90,4 @@ def _orphans(unknown: dict[str, tuple[str, ...]], before: datetime | None) -> It
     for channel_id, parts in unknown.items():
         name = read_channel_id(channel_id)
         if before is not None and name is not None and name.created_at < before:
-            yield Remainder(channel_id, parts, name.execution_id, "unknown here", is_known=False)
+            yield Remainder(channel_id, parts, name.owner_id, "unknown here", is_known=False)

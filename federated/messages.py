@@ -13,7 +13,7 @@ from django.db.models.fields.files import FieldFile
 
 from federated.errors import ChannelClosed
 from federated.models import Channel, ChannelMessage, StoredModel
-from federated.waiting import tell_of_messages
+from federated.waiting import MESSAGES
 from web.errors import NotFound
 from web.storage import delete_after_commit, save, stored_files
 
@@ -70,7 +70,7 @@ def message_publish(*, channel: Channel, message: Publication) -> Published:
                     raise _KnownAlready
                 row.offset = topic_end(channel.pk, message.topic) + 1
                 row.save(force_insert=True)
-                tell_of_messages()
+                MESSAGES.tell()
     except _KnownAlready:
         assert offset is not None
         return Published(offset, is_new=False)

@@ -11,11 +11,11 @@ TOPICS = ("status", "models_to_manager", "models_to_clients")
 
 def _file_path(row: Any, name: str) -> str:
     # The channel's own folder; its id is not a valid file name on every system.
-    return f"federated/{row.channel.execution_id}-{row.channel.attempt}/{name}"
+    return f"federated/{row.channel.owner_kind}-{row.channel.owner_id}-{row.channel.attempt}/{name}"
 
 
 class Channel(models.Model):
-    """The channel of one attempt of an execution; the row outlives the execution, so that its topics can be deleted.
+    """The channel of one attempt of an owner of runs; the row outlives the owner, so that its topics can be deleted.
 
     A channel is open from its creation, before anything is created outside the database, until `closed_at`;
     `cleared_at` is when all of that had been deleted.
@@ -23,7 +23,8 @@ class Channel(models.Model):
 
     id = models.CharField(primary_key=True, max_length=200)
     adapter = models.CharField(max_length=50)
-    execution_id = models.BigIntegerField()
+    owner_kind = models.CharField(max_length=40)
+    owner_id = models.BigIntegerField()
     attempt = models.PositiveIntegerField()
     max_model_bytes = models.PositiveBigIntegerField()
     ends_at = models.DateTimeField(help_text="The channel is not needed after this time.")
@@ -36,7 +37,7 @@ class Channel(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["execution_id"], name="federated_channel_execution"),
+            models.Index(fields=["owner_kind", "owner_id"], name="federated_channel_owner"),
             models.Index(
                 fields=["ends_at"], condition=models.Q(cleared_at__isnull=True), name="federated_channel_uncleared"
             ),

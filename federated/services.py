@@ -1,6 +1,6 @@
 """Channels: opened before a Workflow starts and closed after it has ended.
 
-    environment = manager_environment(spec)      # for the manifest, when an execution is posted
+    environment = manager_environment(spec)      # for the manifest, when it is rendered
     secrets = channel_open(spec)                 # before the Workflow is submitted
     channel_close(spec.id)                       # after its end
 
@@ -50,7 +50,8 @@ def channel_open(spec: ChannelSpec) -> dict[str, str]:
     first = Channel(
         pk=spec.id,
         adapter=settings.FEDERATED_ADAPTER,
-        execution_id=spec.execution_id,
+        owner_kind=spec.owner_kind,
+        owner_id=spec.owner_id,
         attempt=spec.attempt,
         max_model_bytes=spec.max_model_bytes,
         ends_at=spec.ends_at,

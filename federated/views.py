@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from federated import serializers as api
-from federated.bodies import IncomingBody, announced_digest, announced_length
 from federated.heads import LONGEST_WAIT_SECONDS, MOST_HEADS, read_head, read_wanted
 from federated.messages import Publication, message_offset, message_publish, stored_model_put
 from federated.models import Channel
@@ -35,11 +34,13 @@ from federated.selectors import (
     refuse_closed,
     stored_model_found,
 )
-from federated.waiting import LongPoll, wait_for
+from federated.waiting import MESSAGES
 from web.downloads import file_response
 from web.errors import Fault, InvalidInput
 from web.grants import WorkflowGrant, grant_of
+from web.long_polls import LongPoll
 from web.standing import GrantedTurns, refuse_ended, still_granted
+from web.streamed_bodies import IncomingBody, announced_digest, announced_length
 from web.turns import InTurns, takes_turns
 
 _BINARY = {"application/octet-stream": OpenApiTypes.BINARY}
@@ -49,6 +50,10 @@ _FILES = {(status, "application/octet-stream"): _FILE for status in (200, 206)}
 
 def _header(name: str, description: str) -> OpenApiParameter:
     return OpenApiParameter(name, str, OpenApiParameter.HEADER, required=True, description=description)
+
+
+def _speaks_in(grant: WorkflowGrant, channel: Channel) -> bool:
+    return grant.is_for(channel.owner_kind, channel.owner_id) and grant.attempt == channel.attempt
 
 
 class ChannelView(APIView):
@@ -66,10 +71,10 @@ class ChannelView(APIView):
         """
         channel = channel_found(channel_id)
         grant = grant_of(request)
-        if grant is not None and (grant.execution_id, grant.attempt) != (channel.execution_id, channel.attempt):
-            raise PermissionDenied("This token belongs to another execution or another attempt.")
+        if grant is not None and not _speaks_in(grant, channel):
+            raise PermissionDenied("The token belongs to the Workflow of another channel.")
         if grant is None and request.method not in ("GET", "HEAD", "OPTIONS"):
-            raise PermissionDenied("Only the Workflow of the execution may write into its channel.")
+            raise PermissionDenied("Only the channel's own Workflow may write into it.")
         if grant is not None and topic and request.method != "POST" and topic not in MAY_READ[grant.role]:
             raise PermissionDenied(f"The role of this token may not read the topic {topic}.")
         refuse_closed(channel)
@@ -154,9 +159,9 @@ class MessagesView(ChannelView):
             def written(heads: list[dict[str, Any]] | None) -> bytes:
                 return bytes(renderer.render(answer(heads)))  # type: ignore[arg-type]
 
-            turns = GrantedTurns(request, LongPoll(look, written, wanted.wait))
+            turns = GrantedTurns(request, LongPoll(MESSAGES, look, written, wanted.wait))
             return InTurns(turns, content_type=renderer.media_type, headers=headers)
-        heads = wait_for(look, wanted.wait, partial(still_granted, request))
+        heads = MESSAGES.wait_for(look, wanted.wait, partial(still_granted, request))
         refuse_ended(request)
         return Response(answer(heads), headers=headers)
 

@@ -1,4 +1,4 @@
-"""Who sends a request: a person or program with a token, or the Workflow of an execution."""
+"""Who sends a request: a person or program with a token, or a Workflow."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from orchestrator_api.tokens import token_use
 from runs.models import TERMINAL_PHASES, WorkflowRun
 from web.errors import InvalidToken
 from web.grants import TOKEN_PREFIX, WorkflowGrant, read_token
-
-_EXECUTION_OWNER = "execution"
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -49,7 +47,7 @@ def _live_grant(text: str) -> WorkflowGrant:
     """Return the grant of a Workflow token whose Workflow still runs. Raises InvalidToken."""
     grant = read_token(text)
     runs = WorkflowRun.objects.filter(
-        owner_kind=_EXECUTION_OWNER, owner_id=grant.execution_id, attempt=grant.attempt, name=grant.name
+        owner_kind=grant.owner_kind, owner_id=grant.owner_id, attempt=grant.attempt, name=grant.name
     )
     if not runs.exclude(phase__in=TERMINAL_PHASES).exists():
         raise InvalidToken("The Workflow of this token has ended.")

@@ -157,7 +157,7 @@ def _principal(request: HttpRequest) -> str | None:
     except APIException:
         return None
     if grant is not None:
-        of_workflow = f"workflow:{grant.execution_id}:{grant.attempt}"
+        of_workflow = f"workflow:{grant.owner}:{grant.attempt}"
         # An answer for one role is not for another.
         return of_workflow if grant.role is Role.WORKFLOW else f"{of_workflow}:{grant.role}:{_short(grant.partner)}"
     return f"user:{user.pk}" if user.is_authenticated else None

@@ -1,4 +1,4 @@
-"""Log lines, one JSON object each, that say which request and which execution they belong to.
+"""Log lines, one JSON object each, that say which request they belong to.
 
 No line of the project holds a body, the values of a query or a patient's data. Text from a caller stays inside its
 line: both formatters escape characters that could start a new line or confuse a terminal, for all loggers.
@@ -10,7 +10,6 @@ import json
 import logging
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,20 +25,8 @@ _WORD = re.compile(rf"[^\s\"'=\\{_UNSAFE}]+")
 _INDENT = "    "
 
 
-@dataclass(frozen=True)
-class LogContext:
-    """The fields that all lines of one request have."""
-
-    request_id: str = ""
-    execution_id: int | None = None
-
-
-context: ContextVar[LogContext] = ContextVar("log_context", default=LogContext())  # noqa: B039 - frozen
-
-
-def current_request_id() -> str:
-    """Return the id of the request under way, or an empty text."""
-    return context.get().request_id
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
+"""The id of the request under way, or an empty text."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -84,11 +71,7 @@ def escaped(text: str) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    now = context.get()
-    fields: dict[str, Any] = {}
-    if now.request_id:
-        fields["request_id"] = now.request_id
-    if now.execution_id is not None:
-        fields["execution_id"] = now.execution_id
+    request_id = current_request_id.get()
+    fields: dict[str, Any] = {"request_id": request_id} if request_id else {}
     extra = {key: value for key, value in record.__dict__.items() if key not in _PLAIN | _UNSPOKEN}
     return {**fields, **extra}

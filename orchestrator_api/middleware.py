@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.utils.functional import SimpleLazyObject
 
-from orchestrator_api.logs import LogContext, context
+from orchestrator_api.logs import current_request_id
 from orchestrator_api.problems import Problem, problem_response
 from web.errors import NotFound
 from web.grants import grant_of
@@ -23,7 +23,6 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 logger = logging.getLogger("orchestrator.requests")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_EXECUTION = re.compile(r"/api/executions/(\d{1,18})/")
 
 
 class RequestLogMiddleware:
@@ -34,8 +33,7 @@ class RequestLogMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = request_id_of(request.headers.get("X-Request-ID", ""))
-        execution = _EXECUTION.match(request.path_info)
-        token = context.set(LogContext(request_id, int(execution[1]) if execution else None))
+        token = current_request_id.set(request_id)
         started = time.monotonic()
         try:
             response = self.get_response(request)
@@ -45,7 +43,7 @@ class RequestLogMiddleware:
                 logger.info("request", extra=_line(request, response, time.monotonic() - started))
             return response
         finally:
-            context.reset(token)
+            current_request_id.reset(token)
 
 
 def request_id_of(given: str) -> str:
@@ -58,13 +56,15 @@ def _line(request: HttpRequest, response: HttpResponseBase, seconds: float) -> d
     if isinstance(user, SimpleLazyObject):
         # Set only if the user was looked up; a look-up now would cost a query.
         user = request.__dict__.get("_cached_user")
+    grant = grant_of(request)
     return {
         "method": request.method,
         "path": request.path_info[:300],
         "status": response.status_code,
         "duration_ms": round(seconds * 1000, 1),
         "user_id": getattr(user, "pk", None),
-        "workflow": grant.name if (grant := grant_of(request)) else None,
+        "workflow": grant.name if grant else None,
+        "owner": grant.owner if grant else None,
     }
 
 

@@ -47,7 +47,7 @@ class LoginCounter(models.Model):
 class IdempotencyRecord(models.Model):
     """The first answer to a request that carried an Idempotency-Key, or the note that the request is in progress."""
 
-    principal = models.CharField(max_length=80, help_text="Who sent it; a key is theirs alone.")
+    principal = models.CharField(max_length=150, help_text="Who sent it; a key is theirs alone.")
     key = models.CharField(max_length=255)
     digest = models.CharField(max_length=64, help_text="SHA-256 of what was sent.")
     created_at = models.DateTimeField(default=timezone.now)

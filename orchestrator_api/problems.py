@@ -293,7 +293,7 @@ def handler500(request: HttpRequest) -> HttpResponse:
         return problem_response(problem) if _is_for_programs(request) else _problem_page(problem)
     if not _is_for_programs(request):
         return defaults.server_error(request)
-    detail = f"The error is logged under the request id {current_request_id()}."
+    detail = f"The error is logged under the request id {current_request_id.get()}."
     return problem_response(Problem(500, "internal-error", "The orchestrator has an internal error.", detail))
 
 

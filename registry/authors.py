@@ -1,4 +1,4 @@
-"""Who writes to the registry: a person, or the Workflow of an execution."""
+"""Who writes to the registry: a person, or a Workflow."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def author_of(request: Request | HttpRequest) -> Author:
 
 
 def workflow_author(grant: WorkflowGrant) -> Author:
-    """Return an execution as an author, the same for all its attempts and roles."""
-    return Author(f"execution:{grant.execution_id}", owns_only=True)
+    """Return the owner of a Workflow as an author, the same for all its attempts and roles."""
+    return Author(grant.owner, owns_only=True)

@@ -1,4 +1,4 @@
-"""What a Workflow may do with its callback tokens: only what its execution needs, each role only its part."""
+"""What a Workflow may do with its callback tokens: only what its owner needs, each role only its part."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from web.errors import InvalidToken
 
 TOKEN_PREFIX = "wf."  # noqa: S105 - tells a Workflow's token from a person's
 _SALT = "orchestrator.workflow-grant"
-# The content of tokens that were issued before roles existed; they are valid as long as their Workflows run.
+# Tokens are valid as long as their Workflows run, also those from before there were roles, or kinds of owners.
 _LENGTH_WITHOUT_ROLE = 4
+_LENGTH_WITHOUT_KIND = 6
+_FIRST_KIND = "execution"
 
 
 class Role(StrEnum):
@@ -37,17 +39,28 @@ CENTRAL_ROLES = ANY_ROLE - {Role.CLIENT}
 
 @dataclass(frozen=True)
 class WorkflowGrant:
-    """The right of one attempt's Workflow to act for its execution, in one role; `name` is the Workflow's.
+    """The right of one attempt's Workflow to act for its owner, in one role; `name` is the Workflow's.
 
-    `partner` is the data partner whose data it gives access to; empty for none.
+    `owner_kind` and `owner_id` are those of its run. `partner` is the data partner whose data it gives access to; empty
+    for none.
     """
 
-    execution_id: int
+    owner_kind: str
+    owner_id: int
     attempt: int
     name: str
     role: Role = Role.WORKFLOW
     partner: str = ""
     expires_at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def owner(self) -> str:
+        """The owner as one word, such as `execution:7`."""
+        return f"{self.owner_kind}:{self.owner_id}"
+
+    def is_for(self, owner_kind: str, owner_id: int) -> bool:
+        """Return whether the grant is for an owner."""
+        return (self.owner_kind, self.owner_id) == (owner_kind, owner_id)
 
     def may_read(self, partner: str) -> bool:
         """Return whether the grant allows reading what was posted for a data partner."""
@@ -56,7 +69,8 @@ class WorkflowGrant:
 
 def issue_token(grant: WorkflowGrant, expires_at: datetime) -> str:
     """Return a signed token for a grant; it is not stored."""
-    content = [grant.execution_id, grant.attempt, grant.name, int(expires_at.timestamp()), grant.role, grant.partner]
+    of_run = [grant.owner_kind, grant.owner_id, grant.attempt, grant.name]
+    content = [*of_run, int(expires_at.timestamp()), grant.role, grant.partner]
     return TOKEN_PREFIX + signing.dumps(content, salt=_SALT)
 
 
@@ -71,9 +85,11 @@ def read_token(token: str) -> WorkflowGrant:
         content = signing.loads(token.removeprefix(TOKEN_PREFIX), salt=_SALT)
         if len(content) == _LENGTH_WITHOUT_ROLE:
             content += [Role.WORKFLOW, ""]
-        execution_id, attempt, name, expires, role, partner = content
+        if len(content) == _LENGTH_WITHOUT_KIND:
+            content = [_FIRST_KIND, *content]
+        owner_kind, owner_id, attempt, name, expires, role, partner = content
         expires_at = datetime.fromtimestamp(expires, UTC)
-        grant = WorkflowGrant(execution_id, attempt, name, Role(role), partner, expires_at)
+        grant = WorkflowGrant(owner_kind, owner_id, attempt, name, Role(role), partner, expires_at)
     except (signing.BadSignature, ValueError, TypeError) as error:
         raise InvalidToken("The Workflow's token was not issued by this service, or was altered.") from error
     if datetime.now(UTC) >= expires_at:

@@ -21,14 +21,15 @@ class ChannelRefused(Exception):
 
 @dataclass(frozen=True)
 class ChannelSpec:
-    """A channel of one attempt of an execution.
+    """A channel of one attempt of an owner of runs.
 
     `id` comes from `federated.channels.channel_id`; `max_model_bytes` is the declared size of a model's zip; the
     channel is not needed after `ends_at`.
     """
 
     id: str
-    execution_id: int
+    owner_kind: str
+    owner_id: int
     attempt: int
     max_model_bytes: int
     ends_at: datetime

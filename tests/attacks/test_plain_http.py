@@ -117,7 +117,7 @@ def test_ranges_of_settings_are_excepted(token, settings):
 
 
 def test_workflows_are_excepted_by_their_tokens_as_long_as_settings_say_so(settings):
-    good = issue_token(WorkflowGrant(1, 1, "w"), datetime.now(UTC) + timedelta(hours=1))
+    good = issue_token(WorkflowGrant("execution", 1, 1, "w"), datetime.now(UTC) + timedelta(hours=1))
     for text in (good, "wf.forged"):
         # Nobody of that name runs: it is the view that refuses.
         assert call(Authorization=f"Bearer {text}").status_code == 401

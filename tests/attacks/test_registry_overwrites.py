@@ -22,7 +22,7 @@ UPSERT_MODEL, UPSERT_METRIC = "/api/ai_models/update_or_create/", "/api/evaluati
 
 def workflow(attempt: int = 1, role: Role = Role.MAIN) -> APIClient:
     client = APIClient()
-    client.force_authenticate(token=WorkflowGrant(7, attempt, f"execution-7-{attempt}-abcdef", role))  # type: ignore[arg-type]
+    client.force_authenticate(token=WorkflowGrant("execution", 7, attempt, f"execution-7-{attempt}-abcdef", role))  # type: ignore[arg-type]
     return client
 
 

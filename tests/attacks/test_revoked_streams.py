@@ -250,7 +250,7 @@ def test_a_long_poll_ends_before_its_time(make_federated: Callable[..., Attacked
 
 def short_token(training: Attacked) -> str:
     run = training.run
-    grant = WorkflowGrant(run.owner_id, run.attempt, run.name, Role.SERVER)
+    grant = WorkflowGrant(run.owner_kind, run.owner_id, run.attempt, run.name, Role.SERVER)
     # Tokens count whole seconds.
     return issue_token(grant, timezone.now() + timedelta(seconds=2))
 

@@ -343,13 +343,20 @@ def is_open(address: Address, action: str, role: Role) -> bool:
     view = address.view.cls
     access = getattr(view, "workflow_access", None)
     if access is not None:
-        return bool(access(WorkflowGrant(7, 1, "x", role, ONE), SimpleNamespace(method="GET"), None))
+        return bool(access(WorkflowGrant("execution", 7, 1, "x", role, ONE), SimpleNamespace(method="GET"), None))
     return role in getattr(view, "workflow_actions", {}).get(action, ())
 
 
 def token_of(attacked: Attacked, role: Role, partner: str = "", **changed: Any) -> str:
     run = attacked.run
-    given = {"execution_id": run.owner_id, "attempt": run.attempt, "name": run.name, "role": role, "partner": partner}
+    given = {
+        "owner_kind": run.owner_kind,
+        "owner_id": run.owner_id,
+        "attempt": run.attempt,
+        "name": run.name,
+        "role": role,
+        "partner": partner,
+    }
     return issue_token(WorkflowGrant(**{**given, **changed}), timezone.now() + timedelta(hours=1))
 
 
@@ -476,9 +483,11 @@ def bad_headers(federated: Attacked, person: Any, django_user_model: Any) -> dic
         "without prefix": good.removeprefix("wf."),
         "other key": other_key,
         "other salt": other_salt,
-        "expired wf": issue_token(WorkflowGrant(run.owner_id, 1, run.name, Role.MAIN), timezone.now() - hour),
+        "expired wf": issue_token(
+            WorkflowGrant(run.owner_kind, run.owner_id, 1, run.name, Role.MAIN), timezone.now() - hour
+        ),
         "no such run": token_of(federated, Role.MAIN, name="execution-0-1-abcdef"),
-        "no such execution": token_of(federated, Role.MAIN, execution_id=10**9),
+        "no such execution": token_of(federated, Role.MAIN, owner_id=10**9),
         "no such attempt": token_of(federated, Role.MAIN, attempt=9),
         "two": f"{revoked} {revoked}",
         "long": "wf." + "x" * 100_000,

@@ -190,7 +190,7 @@ def test_of_two_at_once_one_begins_an_attempt(failed: Execution) -> None:
 def test_an_earlier_attempts_token_closes_nothing(failed: Execution) -> None:
     execution_retry(execution_id=failed.pk)
     client = APIClient()
-    client.force_authenticate(AnonymousUser(), token=WorkflowGrant(failed.pk, 1, "its-name"))  # type: ignore[arg-type]
+    client.force_authenticate(AnonymousUser(), token=WorkflowGrant("execution", failed.pk, 1, "its-name"))  # type: ignore[arg-type]
 
     response = client.patch(url(failed, "update_to_failed/"), {"message": "late"}, format="json")
 

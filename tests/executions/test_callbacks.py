@@ -34,7 +34,7 @@ def client_with(grant: WorkflowGrant | None) -> APIClient:
 
 
 def workflow(execution: Execution, attempt: int = 1) -> APIClient:
-    return client_with(WorkflowGrant(execution.pk, attempt, "its-name"))
+    return client_with(WorkflowGrant("execution", execution.pk, attempt, "its-name"))
 
 
 def url(execution: Execution, rest: str) -> str:
@@ -118,9 +118,12 @@ def test_open_callbacks_open_nothing_else(training: Execution, settings: Any) ->
     assert client.post(url(training, "stop/")).status_code == 401
 
 
-def test_open_callbacks_still_hold_a_token_to_its_execution(training: Execution, settings: Any) -> None:
+@pytest.mark.parametrize(("kind", "further"), [("execution", 1), ("task", 0)])
+def test_open_callbacks_still_hold_a_token_to_its_owner(
+    training: Execution, settings: Any, kind: str, further: int
+) -> None:
     settings.WORKFLOW_CALLBACKS_OPEN = True
-    client = client_with(WorkflowGrant(training.pk + 1, 1, "another"))
+    client = client_with(WorkflowGrant(kind, training.pk + further, 1, "another"))
 
     assert client.patch(url(training, FAILED[0]), FAILED[1], format="json").status_code == 403
 

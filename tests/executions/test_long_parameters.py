@@ -53,7 +53,7 @@ def federated(make_schema: Any) -> Execution:
 
 
 def ask(execution: Execution, name: str, role: Role = Role.MAIN, partner: str = "") -> Any:
-    client = client_with(WorkflowGrant(execution.pk, 1, "its-name", role, partner))
+    client = client_with(WorkflowGrant("execution", execution.pk, 1, "its-name", role, partner))
     return client.get(url_of(execution, f"retrieve_workflow_parameter/?name={name}"))
 
 
@@ -146,7 +146,7 @@ def test_other_parameters_are_not_to_be_fetched(federated: Execution) -> None:
 
 
 def test_another_executions_parameters_are_refused(federated: Execution) -> None:
-    client = client_with(WorkflowGrant(federated.pk + 1, 1, "another"))
+    client = client_with(WorkflowGrant("execution", federated.pk + 1, 1, "another"))
 
     response = client.get(url_of(federated, f"retrieve_workflow_parameter/?name={PATIENTS}"))
 

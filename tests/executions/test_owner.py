@@ -33,7 +33,7 @@ def test_executions_own_their_runs(run: WorkflowRun) -> None:
 
 
 def test_the_token_speaks_for_this_attempt_only(run: WorkflowRun) -> None:
-    grant = WorkflowGrant(run.owner_id, run.attempt, run.name, Role.MAIN, "data-partner-1")
+    grant = WorkflowGrant(run.owner_kind, run.owner_id, run.attempt, run.name, Role.MAIN, "data-partner-1")
 
     assert read_token(token_of(run)) == grant
 
@@ -47,7 +47,7 @@ def test_a_workflow_that_was_rendered_before_there_were_roles_gets_the_token_tha
     [secret] = ExecutionOwner().prepare(WorkflowRun.objects.get()).secrets.values()
 
     assert set(secret) == {"token"}
-    assert read_token(secret["token"]) == WorkflowGrant(run.owner_id, run.attempt, run.name)
+    assert read_token(secret["token"]) == WorkflowGrant(run.owner_kind, run.owner_id, run.attempt, run.name)
 
 
 def test_the_token_ends_with_the_runs_deadline(run: WorkflowRun) -> None:

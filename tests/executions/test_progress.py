@@ -31,7 +31,7 @@ def execution(make_schema: Callable[..., Schema]) -> Execution:
 
 def client_of(execution: Execution, attempt: int = 1) -> APIClient:
     client = APIClient()
-    grant = WorkflowGrant(execution.pk, attempt, "its-name")
+    grant = WorkflowGrant("execution", execution.pk, attempt, "its-name")
     client.force_authenticate(AnonymousUser(), token=grant)  # type: ignore[arg-type]
     return client
 

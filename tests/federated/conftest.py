@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rest_framework.test import APIClient
 
-from federated import waiting
 from federated.adapters.configured import forget_adapters
 from federated.channels import channel_id
 from federated.services import ChannelSpec, channel_open
+from federated.waiting import MESSAGES
 from tests.federated.requests import Topic
+from web import long_polls
 from web.grants import WorkflowGrant
 
 CREATED_AT = datetime(2026, 11, 21, 5, 31, 7, 12, UTC)
@@ -22,7 +23,9 @@ def make_spec(
     execution_id: int = 7, attempt: int = 1, limit: int = LIMIT, ends_at: datetime | None = None
 ) -> ChannelSpec:
     name = channel_id(execution_id, CREATED_AT + timedelta(seconds=attempt))
-    return ChannelSpec(name, execution_id, attempt, limit, ends_at or datetime.now(UTC) + timedelta(hours=1))
+    return ChannelSpec(
+        name, "execution", execution_id, attempt, limit, ends_at or datetime.now(UTC) + timedelta(hours=1)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +39,10 @@ def own_adapters() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_listener_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let who listens for messages end with the test."""
-    monkeypatch.setattr(waiting, "_LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(long_polls, "_LINGER_SECONDS", 0.0)
     yield
     for thread in threading.enumerate():
-        if thread.name == waiting.LISTENER_NAME:
+        if thread.name == MESSAGES.listener_name:
             thread.join()
 
 
@@ -51,9 +54,9 @@ def spec() -> ChannelSpec:
     return made
 
 
-def client_of(execution_id: int = 7, attempt: int = 1) -> APIClient:
+def client_of(owner_id: int = 7, attempt: int = 1, kind: str = "execution") -> APIClient:
     client = APIClient()
-    grant = WorkflowGrant(execution_id, attempt, f"execution-{execution_id}-{attempt}-abcdef")
+    grant = WorkflowGrant(kind, owner_id, attempt, f"{kind}-{owner_id}-{attempt}-abcdef")
     client.force_authenticate(token=grant)
     return client
 

@@ -50,7 +50,7 @@ def own(broker: Kafka, settings) -> Iterator[Kafka]:
 
 def new_spec(begun: timedelta = timedelta(0), ends_in: timedelta = timedelta(hours=1)) -> ChannelSpec:
     now, number = datetime.now(UTC), next(_numbers)
-    return ChannelSpec(channel_id(number, now - begun), number, 1, 100_000, now + ends_in)
+    return ChannelSpec(channel_id(number, now - begun), "execution", number, 1, 100_000, now + ends_in)
 
 
 def opened(**times: timedelta) -> ChannelSpec:
@@ -82,7 +82,7 @@ def test_ended_channels_go_and_running_ones_and_others_stay(own: Kafka) -> None:
     assert topics(own) == others >= {"status", "patients", "patients_models_to_manager", *topics_of(running.id)}
     assert lines[0].split() == ["TOPIC", "EXECUTION", "WHY", "STATE"]
     assert sorted(line.split() for line in lines[1:-1]) == sorted(
-        [topic, str(spec.execution_id), *why.split(), "deleted"]
+        [topic, str(spec.owner_id), *why.split(), "deleted"]
         for spec, why in ((over, "its time is over"), (half_closed, "closed"))
         for topic in topics_of(spec.id)
     )

@@ -93,7 +93,7 @@ def test_one_byte_over_the_limit_is_refused_after_the_body_was_sent(server: Chan
     refused = requests.post(url, body + b"x", headers=headers_of(made), timeout=TIMEOUT_SECONDS)
 
     assert (taken.status_code, refused.status_code) == (201, 413)
-    assert refused.json()["detail"] == "The body has 1048577 bytes; the channel accepts at most 1048576."
+    assert refused.json()["detail"] == "The body has 1048577 bytes; at most 1048576 are accepted here."
 
 
 def test_keys_headers_and_names_of_all_kinds_arrive(server: ChannelServer) -> None:

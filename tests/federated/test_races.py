@@ -11,13 +11,13 @@ import pytest
 from django.core.files.base import ContentFile
 from django.db import connection
 
-from federated import waiting
 from federated.errors import ChannelClosed
 from federated.messages import Publication, message_publish, stored_model_put, topic_end
 from federated.models import Channel, ChannelMessage, StoredModel
 from federated.services import ChannelSpec, channel_close
-from federated.waiting import tell_of_messages, wait_for
+from federated.waiting import MESSAGES
 from tests.federated.requests import Topic, stored_names
+from web import long_polls
 
 pytestmark = pytest.mark.django_db(transaction=True)
 COUNT = 6
@@ -161,11 +161,11 @@ def test_no_more_wait_than_may(settings) -> None:
         # The first has its place by its second look.
         looks.append("first")
         if looks.count("first") == 2:
-            wait_for(look_of_the_second, 3600)
+            MESSAGES.wait_for(look_of_the_second, 3600)
             return True
         return None
 
-    assert wait_for(look_of_the_first, 3600)
+    assert MESSAGES.wait_for(look_of_the_first, 3600)
     assert looks == ["first", "first", "second"]
 
 
@@ -174,33 +174,33 @@ def test_a_place_is_free_again_for_the_next(settings) -> None:
 
     for _ in range(3):
         looks = iter([None, True])
-        assert wait_for(lambda looks=looks: next(looks), 3600)
+        assert MESSAGES.wait_for(lambda looks=looks: next(looks), 3600)
 
 
 def test_a_wake_up_that_got_lost_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(long_polls, "_LOOK_SECONDS", 0.01)
     looks = iter([None] * 5 + [True])
 
-    assert wait_for(lambda: next(looks), 3600)
+    assert MESSAGES.wait_for(lambda: next(looks), 3600)
 
 
 def test_a_listener_that_breaks_is_replaced(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
-    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(long_polls, "_LOOK_SECONDS", 0.01)
 
     class Broken:
         def __init__(self, topic: str) -> None:
             raise OSError("no room for a socket")
 
     with monkeypatch.context() as patch:
-        patch.setattr(waiting, "Listener", Broken)
+        patch.setattr(long_polls, "Listener", Broken)
         looks = iter([None] * 3 + [True])
-        assert wait_for(lambda: next(looks), 3600)
-    assert "The listener for messages of channels failed" in caplog.text
+        assert MESSAGES.wait_for(lambda: next(looks), 3600)
+    assert "The listener for wake-ups of channels failed" in caplog.text
     heard: list[int] = []
 
     def look() -> bool | None:
-        tell_of_messages()
+        MESSAGES.tell()
         heard.append(1)
         return True if len(heard) > 3 else None
 
-    assert wait_for(look, 3600)
+    assert MESSAGES.wait_for(look, 3600)

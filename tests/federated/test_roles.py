@@ -9,11 +9,11 @@ from federated.roles import MAY_READ, client_key, may_store, may_write, readable
 from web.grants import Role, WorkflowGrant
 
 ID = "7_-SEP-_x_-SEP-_"
-SERVER = WorkflowGrant(7, 1, "x", Role.SERVER)
-ONE = WorkflowGrant(7, 1, "x", Role.CLIENT, "one")
-NOBODYS = WorkflowGrant(7, 1, "x", Role.CLIENT)
-MAIN = WorkflowGrant(7, 1, "x", Role.MAIN)
-OLD = WorkflowGrant(7, 1, "x")
+SERVER = WorkflowGrant("execution", 7, 1, "x", Role.SERVER)
+ONE = WorkflowGrant("execution", 7, 1, "x", Role.CLIENT, "one")
+NOBODYS = WorkflowGrant("execution", 7, 1, "x", Role.CLIENT)
+MAIN = WorkflowGrant("execution", 7, 1, "x", Role.MAIN)
+OLD = WorkflowGrant("execution", 7, 1, "x")
 OWN, OTHERS = client_key(ID, "one"), client_key(ID, "other")
 
 

@@ -74,7 +74,13 @@ def test_the_row_is_there_before_anything_is_made_outside(adapter: NotingAdapter
 
     row = Channel.objects.get(pk=spec.id)
     assert adapter.told == [("open", True)]
-    assert (row.adapter, row.execution_id, row.attempt, row.max_model_bytes) == ("noting", 7, 1, 100_000)
+    assert (row.adapter, row.owner_kind, row.owner_id, row.attempt, row.max_model_bytes) == (
+        "noting",
+        "execution",
+        7,
+        1,
+        100_000,
+    )
     assert (row.ends_at, row.closed_at, row.opened_at is None) == (spec.ends_at, None, False)
 
 

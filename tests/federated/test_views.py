@@ -121,8 +121,8 @@ def test_one_byte_over_the_limit_is_refused_with_both_numbers(topic: Topic) -> N
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_another_executions_token_opens_nothing(topic: Topic, spec: ChannelSpec, method: str) -> None:
-    for stranger in (client_of(8), client_of(7, attempt=2)):
+def test_another_owners_token_opens_nothing(topic: Topic, spec: ChannelSpec, method: str) -> None:
+    for stranger in (client_of(8), client_of(7, attempt=2), client_of(7, kind="task")):
         theirs = Topic(stranger, spec.id, "models_to_manager")
         response = theirs.post() if method == "post" else stranger.get(theirs.url)
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from federated.waiting import LongPoll
+from federated.waiting import MESSAGES
 from tests.federated.requests import Topic
+from web.long_polls import LongPoll
 from web.turns import TAKES_TURNS, Turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def poll(found: list[Any], seconds: float = 60) -> LongPoll[Any]:
-    return LongPoll(lambda: found[0] if found else None, lambda what: str(what).encode(), seconds)
+    return LongPoll(MESSAGES, lambda: found[0] if found else None, lambda what: str(what).encode(), seconds)
 
 
 def test_a_poll_is_due_again_until_something_is_found() -> None:

@@ -152,7 +152,8 @@ def callback_token(service: LocalService, execution_id: int) -> str:
         "from datetime import datetime, timedelta, UTC; from runs.models import WorkflowRun;"
         "from web.grants import WorkflowGrant, issue_token;"
         f"run = WorkflowRun.objects.get(owner_id={execution_id});"
-        "print(issue_token(WorkflowGrant(run.owner_id, run.attempt, run.name), datetime.now(UTC) + timedelta(hours=1)))"
+        "of_run = (run.owner_kind, run.owner_id, run.attempt, run.name);"
+        "print(issue_token(WorkflowGrant(*of_run), datetime.now(UTC) + timedelta(hours=1)))"
     )
     environment = dict(
         pair.split("=", 1)

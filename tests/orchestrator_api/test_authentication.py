@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from web.grants import WorkflowGrant, issue_token
 
 pytestmark = pytest.mark.usefixtures("failing_urls")
 
-GRANT = WorkflowGrant(execution_id=7, attempt=1, name="execution-7-1-abcdef")
+GRANT = WorkflowGrant("execution", owner_id=7, attempt=1, name="execution-7-1-abcdef")
 
 
 def bearer(token: str, scheme: str = "Bearer") -> dict[str, str]:
@@ -103,3 +104,9 @@ def test_a_workflows_token_ends_with_its_run(anonymous, run, callback, phase):
 def test_a_workflows_token_is_good_for_that_attempt_only(anonymous, run, callback, change):
     WorkflowRun.objects.update(phase=RunPhase.RUNNING, **change)
     assert whoami(anonymous, headers=bearer(callback)).status_code == 401
+
+
+def test_a_workflows_token_is_that_of_a_run_of_its_kind(anonymous, run, callback):
+    other = issue_token(replace(GRANT, owner_kind="task"), timezone.now() + timedelta(hours=1))
+    assert whoami(anonymous, headers=bearer(callback)).status_code == 200
+    assert whoami(anonymous, headers=bearer(other)).status_code == 401

@@ -160,7 +160,7 @@ def test_rows_stay_while_an_engine_does_not_answer(installation, engine, monkeyp
 
 def test_every_file_of_a_model_lies_where_files_are_cleared():
     fields = [field for model in apps.get_models() for field in model._meta.fields if isinstance(field, FileField)]
-    channel = Channel(pk="c", execution_id=1, attempt=1)
+    channel = Channel(pk="c", owner_kind="execution", owner_id=1, attempt=1)
     names = {
         field.upload_to if isinstance(field.upload_to, str) else field.upload_to(field.model(channel=channel), "x")
         for field in fields

@@ -1,6 +1,8 @@
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -166,3 +168,16 @@ def test_what_a_process_created_before_it_died_is_answered_not_created_again(cli
     assert answer["Location"] == "http://testserver/api/whoami/"
     assert counting.calls == 1
     assert post(client)["Idempotent-Replayed"] == "true"
+
+
+def test_keys_of_workflows_that_run_through_the_upgrade_are_found_again():
+    migration = import_module("orchestrator_api.migrations.0004_principals_name_their_owners_kind")
+    later = timezone.now() + timedelta(hours=1)
+    for principal in ("workflow:7:1", "workflow:7:1:client:ab", "user:7"):
+        IdempotencyRecord.objects.create(principal=principal, key="k", digest="d", leased_until=later, expires_at=later)
+    names = IdempotencyRecord.objects.order_by("id").values_list("principal", flat=True)
+
+    migration.name_the_kind(apps, None)
+    assert [*names.all()] == ["workflow:execution:7:1", "workflow:execution:7:1:client:ab", "user:7"]
+    migration.leave_it_out(apps, None)
+    assert [*names.all()] == ["workflow:7:1", "workflow:7:1:client:ab", "user:7"]

@@ -66,7 +66,7 @@ class Whoami(APIView):
     workflow_actions = {"get": ANY_ROLE}
 
     def get(self, request, execution_id=None):
-        return Response({"user": request.user.username, "workflow": getattr(request.auth, "execution_id", None)})
+        return Response({"user": request.user.username, "workflow": getattr(request.auth, "owner_id", None)})
 
     def post(self, request):
         return Response({"user": request.user.username})

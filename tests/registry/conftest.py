@@ -8,5 +8,5 @@ from web.grants import WorkflowGrant
 def workflow() -> APIClient:
     """A client authenticated by the callback token of execution 7's Workflow."""
     client = APIClient()
-    client.force_authenticate(token=WorkflowGrant(execution_id=7, attempt=1, name="execution-7-1-abcdef"))
+    client.force_authenticate(token=WorkflowGrant("execution", 7, attempt=1, name="execution-7-1-abcdef"))
     return client

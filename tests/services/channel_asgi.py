@@ -71,6 +71,8 @@ def _make_channel(execution_id: int, max_model_bytes: int = 100_000_000) -> dict
     now = timezone.now()
     name = f"execution-{execution_id}-1-abcdef"
     run_create(owner_kind="execution", owner_id=execution_id, name=name, manifest=_MANIFEST)
-    spec = ChannelSpec(channel_id(execution_id, now), execution_id, 1, max_model_bytes, now + timedelta(hours=1))
+    spec = ChannelSpec(
+        channel_id(execution_id, now), "execution", execution_id, 1, max_model_bytes, now + timedelta(hours=1)
+    )
     channel_open(spec)
-    return {"id": spec.id, "token": issue_token(WorkflowGrant(execution_id, 1, name), spec.ends_at)}
+    return {"id": spec.id, "token": issue_token(WorkflowGrant("execution", execution_id, 1, name), spec.ends_at)}

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from django.test import RequestFactory
 from web.errors import InvalidToken
 from web.grants import _SALT, TOKEN_PREFIX, Role, WorkflowGrant, grant_of, issue_token, read_token
 
-GRANT = WorkflowGrant(execution_id=7, attempt=2, name="execution-7-2-abcdef")
+GRANT = WorkflowGrant("execution", 7, attempt=2, name="execution-7-2-abcdef")
 LATER = timedelta(hours=1)
 
 
@@ -16,15 +17,28 @@ def test_a_token_gives_its_grant_back():
 
 
 def test_a_token_of_a_role_gives_role_and_partner_back():
-    grant = WorkflowGrant(7, 2, "execution-7-2-abcdef", Role.CLIENT, "data-partner-1")
+    grant = WorkflowGrant("execution", 7, 2, "execution-7-2-abcdef", Role.CLIENT, "data-partner-1")
     read = read_token(issue_token(grant, datetime.now(UTC) + LATER))
     assert (read.role, read.partner) == (Role.CLIENT, "data-partner-1")
     assert read.expires_at > datetime.now(UTC)
 
 
-def test_a_token_from_before_there_were_roles_is_good_until_it_expires():
+@pytest.mark.parametrize("role", [Role.WORKFLOW, Role.CLIENT])
+def test_a_token_from_an_earlier_release_is_good_until_it_expires(role):
     old = [7, 2, "execution-7-2-abcdef", int((datetime.now(UTC) + LATER).timestamp())]
-    assert read_token(TOKEN_PREFIX + signing.dumps(old, salt=_SALT)) == GRANT
+    before_kinds = [*old, role, "a" if role is Role.CLIENT else ""]
+    grant = replace(GRANT, role=role, partner=before_kinds[-1])
+    assert read_token(TOKEN_PREFIX + signing.dumps(before_kinds, salt=_SALT)) == grant
+    if role is Role.WORKFLOW:
+        assert read_token(TOKEN_PREFIX + signing.dumps(old, salt=_SALT)) == grant
+
+
+def test_a_grant_speaks_for_its_owner_only():
+    grant = replace(GRANT, owner_kind="task")
+    assert grant.is_for("task", 7)
+    assert not grant.is_for("execution", 7)
+    assert not grant.is_for("task", 8)
+    assert read_token(issue_token(grant, datetime.now(UTC) + LATER)) == grant
 
 
 @pytest.mark.parametrize("rest", [["king", ""], ["main"], ["main", "a", "b"]])
@@ -38,10 +52,10 @@ def test_a_role_that_nobody_knows_is_refused(rest):
     ("grant", "partners"),
     [
         (GRANT, {"a", "b", ""}),
-        (WorkflowGrant(7, 2, "x", Role.CLIENT, "a"), {"a"}),
-        (WorkflowGrant(7, 2, "x", Role.MAIN, "a"), {"a"}),
-        (WorkflowGrant(7, 2, "x", Role.CLIENT), set()),
-        (WorkflowGrant(7, 2, "x", Role.SERVER), set()),
+        (WorkflowGrant("execution", 7, 2, "x", Role.CLIENT, "a"), {"a"}),
+        (WorkflowGrant("execution", 7, 2, "x", Role.MAIN, "a"), {"a"}),
+        (WorkflowGrant("execution", 7, 2, "x", Role.CLIENT), set()),
+        (WorkflowGrant("execution", 7, 2, "x", Role.SERVER), set()),
     ],
 )
 def test_whose_data_a_grant_reads(grant, partners):

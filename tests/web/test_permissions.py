@@ -7,7 +7,7 @@ from rest_framework.views import APIView
 from web.grants import ANY_ROLE, CENTRAL_ROLES, Role, WorkflowGrant
 from web.permissions import IsPerson
 
-GRANT = WorkflowGrant(7, 1, "execution-7-1-abcdef")
+GRANT = WorkflowGrant("execution", 7, 1, "execution-7-1-abcdef")
 
 
 def request_by(user=None, grant=None, method="get") -> Request:
@@ -27,7 +27,7 @@ class Listed(APIView):
 
 class Asked(APIView):
     def workflow_access(grant, request, view):
-        return grant.execution_id == 7 and request.method == "GET"
+        return grant.is_for("execution", 7) and request.method == "GET"
 
 
 @pytest.mark.parametrize("view", [Closed, Listed, Asked])
@@ -52,7 +52,7 @@ def test_a_workflow_may_do_the_listed_actions():
 def test_an_action_is_open_to_the_roles_that_are_listed_for_it(role, may):
     view = Listed()
     view.action = "retrieve"
-    grant = WorkflowGrant(7, 1, GRANT.name, role, "data-partner-1")
+    grant = WorkflowGrant("execution", 7, 1, GRANT.name, role, "data-partner-1")
     assert IsPerson().has_permission(request_by(grant=grant), view) is may
 
 

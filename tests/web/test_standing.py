@@ -52,7 +52,7 @@ def test_who_would_not_be_let_in_again_is_refused(later):
         refuse_ended(request)
 
 
-@pytest.mark.parametrize("caller", [ADA, None, (AnonymousUser(), WorkflowGrant(7, 1, "x"))])
+@pytest.mark.parametrize("caller", [ADA, None, (AnonymousUser(), WorkflowGrant("execution", 7, 1, "x"))])
 def test_who_would_be_let_in_again_goes_on(caller):
     assert still_granted(request_by(caller)[0])
 
@@ -71,7 +71,7 @@ def test_a_caller_is_asked_again_only_now_and_then(monkeypatch):
 
 def test_the_time_that_a_token_names_itself_needs_no_question(monkeypatch):
     monkeypatch.setattr(standing, "RECHECK_SECONDS", 60.0)
-    grant = WorkflowGrant(7, 1, "x", expires_at=timezone.now())
+    grant = WorkflowGrant("execution", 7, 1, "x", expires_at=timezone.now())
     request, _ = request_by((AnonymousUser(), grant))
     note_granted(request)
 

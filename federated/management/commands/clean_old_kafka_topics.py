@@ -20,7 +20,7 @@ _HEAD = ("TOPIC", "EXECUTION", "WHY", "STATE")
 
 
 class Command(BaseCommand):
-    help = "Delete the Kafka topics of ended and deleted executions, and no other topics."
+    help = "Delete the Kafka topics of ended and deleted runs, and no other topics."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="List what would be deleted, and delete nothing.")
@@ -28,8 +28,8 @@ class Command(BaseCommand):
             "--orphans",
             type=_days,
             metavar="DAYS",
-            help="Also delete topics named like a channel's that belong to no channel of this service, if their "
-            "execution began more than DAYS days ago. They may belong to another orchestrator at the same brokers.",
+            help="Also delete topics named like a channel's that belong to no channel of this service, if their run "
+            "began more than DAYS days ago. They may belong to another orchestrator at the same brokers.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,7 +58,7 @@ class Command(BaseCommand):
 
     def _show(self, outcomes: Sequence[Outcome]) -> None:
         rows = [
-            (part, str(outcome.remainder.execution_id), outcome.remainder.why, outcome.state)
+            (part, str(outcome.remainder.owner_id), outcome.remainder.why, outcome.state)
             for outcome in outcomes
             for part in outcome.remainder.parts or (f"({outcome.remainder.channel_id}: no topic left)",)
         ]

@@ -29,9 +29,15 @@ def new_spec(limit: int = LIMIT) -> ChannelSpec:
     """Return a specification that no other test has, and write the row that stands before everything else."""
     now = datetime.now(UTC)
     number = 1 + Channel.objects.count()
-    spec = ChannelSpec(channel_id(number, now), number, 1, limit, now + timedelta(hours=1))
+    spec = ChannelSpec(channel_id(number, now), "execution", number, 1, limit, now + timedelta(hours=1))
     Channel.objects.create(
-        pk=spec.id, adapter="x", execution_id=number, attempt=1, max_model_bytes=limit, ends_at=spec.ends_at
+        pk=spec.id,
+        adapter="x",
+        owner_kind="execution",
+        owner_id=number,
+        attempt=1,
+        max_model_bytes=limit,
+        ends_at=spec.ends_at,
     )
     return spec
 

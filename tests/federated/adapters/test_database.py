@@ -18,10 +18,10 @@ class TestDatabaseAdapter(AdapterContract):
         return DatabaseAdapter("database", {"api": live_server.url})
 
     def token(self, spec: ChannelSpec) -> str:
-        name = f"execution-{spec.execution_id}-1-abcdef"
+        name = f"execution-{spec.owner_id}-1-abcdef"
         if not WorkflowRun.objects.filter(name=name).exists():
-            run_create(owner_kind="execution", owner_id=spec.execution_id, name=name, manifest={})
-        return issue_token(WorkflowGrant(spec.execution_id, spec.attempt, name), spec.ends_at)
+            run_create(owner_kind="execution", owner_id=spec.owner_id, name=name, manifest={})
+        return issue_token(WorkflowGrant(spec.owner_kind, spec.owner_id, spec.attempt, name), spec.ends_at)
 
 
 @pytest.mark.parametrize("options", [{"api": "127.0.0.1:8900"}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,7 @@ def test_a_broker_that_does_not_answer_is_unavailable(mortal: Kafka) -> None:
 def test_a_second_specification_of_one_channel_changes_nothing(kafka: Kafka) -> None:
     adapter, spec = make_adapter(kafka.bootstrap), new_spec()
     adapter.open(spec)
-    larger = type(spec)(spec.id, spec.execution_id, 1, 2 * MEGABYTE, spec.ends_at)
+    larger = replace(spec, max_model_bytes=2 * MEGABYTE)
 
     adapter.open(larger)
 

@@ -28,7 +28,7 @@ def announced_length(request: HttpRequest, limit: int) -> int:
     limit_size(request)
     length = int(request.META.get("CONTENT_LENGTH") or 0)
     if length > limit:
-        raise TooLarge(f"The body has {length} bytes; the channel accepts at most {limit}.")
+        raise TooLarge(f"The body has {length} bytes; at most {limit} are accepted here.")
     return length
 
 
