@@ -238,14 +238,12 @@ def test_a_long_poll_ends_before_its_time(make_federated: Callable[..., Attacked
         connection.close()
 
     waiting = threading.Thread(target=poll)
-    began_at = time.monotonic()
     waiting.start()
     time.sleep(0.3)
     end()
     waiting.join(timeout=15)
 
     assert [answer.status_code for answer in answers] == [401]
-    assert time.monotonic() - began_at < 15
 
 
 def short_token(training: Attacked) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,10 +104,9 @@ def test_the_followed_log_of_a_revoked_token_is_cut(service: LocalService, admin
     assert stream.status_code == 200
 
     in_service(service, _REVOKE)
-    began_at = time.monotonic()
 
-    with pytest.raises(requests.RequestException):
+    # The service cuts the answer; a time-out is another error.
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
         for _ in stream.iter_content(None):
-            assert time.monotonic() - began_at < 30
-    assert time.monotonic() - began_at < 30
+            pass
     assert admin.call("GET", f"runs/{name}/")["phase"] not in ("succeeded", "failed")
