@@ -28,7 +28,7 @@ COPY federated federated
 COPY policy policy
 COPY registry registry
 COPY runs runs
-COPY runtime/*.py runtime/
+COPY runtime/*.py runtime/*.json runtime/
 COPY runtime/step_runner runtime/step_runner
 COPY runtime/federated_manager runtime/federated_manager
 COPY schemas schemas
@@ -40,7 +40,7 @@ FROM build AS processor-resource-manager-files
 COPY deploy/image/processor-resource-manager.lock /tmp/packages.lock
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=certificates \
     python /tmp/install.py /tmp/packages.lock
-COPY runtime/*.py runtime/
+COPY runtime/*.py runtime/*.json runtime/
 COPY runtime/step_runner runtime/step_runner
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app
 
@@ -48,7 +48,7 @@ FROM build AS federated-learning-manager-files
 COPY deploy/image/federated-learning-manager.lock /tmp/packages.lock
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=certificates \
     python /tmp/install.py /tmp/packages.lock
-COPY runtime/*.py runtime/
+COPY runtime/*.py runtime/*.json runtime/
 COPY runtime/federated_manager runtime/federated_manager
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app
 
@@ -56,7 +56,7 @@ FROM build AS sample-ai-engine-files
 COPY deploy/image/sample-ai-engine.lock /tmp/packages.lock
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=certificates \
     python /tmp/install.py /tmp/packages.lock
-COPY runtime/*.py runtime/
+COPY runtime/*.py runtime/*.json runtime/
 COPY runtime/sample_ai_engine runtime/sample_ai_engine
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app
 

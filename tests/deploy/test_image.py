@@ -55,7 +55,7 @@ TIMEOUT_SECONDS = 120
 def copied(image: str) -> list[str]:
     """Return the paths of the project that the Dockerfile copies into an image, without what is only built with."""
     (stage,) = re.findall(rf"^FROM build AS {image}-files\n(.*?)(?=^FROM )", DOCKERFILE, re.MULTILINE | re.DOTALL)
-    lines = re.findall(r"^COPY (\S+) (?!/tmp/)\S+$", stage, re.MULTILINE)
+    lines = re.findall(r"^COPY (.+) (?!/tmp/)\S+$", stage, re.MULTILINE)
     return [name for line in lines for name in line.split()]
 
 
@@ -149,6 +149,15 @@ def test_an_image_has_the_code_that_its_programs_import_and_no_folder_more(image
     acting = {each for each in modules if each.endswith((".__main__", ".gunicorn_conf"))}
     assert modules - acting - code_of(image) - ELSEWHERE == set()
     assert folders == {each for each in folders if each.replace("/", ".") in modules}
+
+
+@pytest.mark.parametrize("image", STARTED)
+def test_an_image_has_the_files_that_lie_beside_its_modules(image: str) -> None:
+    folders = {path.parent for module in needed(image)[0] if (path := file_of(module)) is not None}
+    taken = {path for name in copied(image) for path in [*PROJECT.glob(name), *PROJECT.glob(f"{name}/**/*")]}
+    beside = {each for folder in folders - {PROJECT} for each in folder.iterdir() if each.suffix in (".json", ".yaml")}
+
+    assert {each for each in beside if "sample_ai_engine" not in each.parts} - taken == set()
 
 
 @pytest.mark.parametrize("image", STARTED)
