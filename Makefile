@@ -11,14 +11,14 @@ BUILD ?= build
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" --constraints constraints.txt
-BASE = $(shell sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' Dockerfile)
+BASE_TAG = $(shell sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' Dockerfile)
 DATABASE_SUITES := tests/web tests/runs tests/registry tests/schemas tests/federated tests/executions tests/orchestrator_api
 
 # The checks need settings as production has them; these hold no secret and no data.
 CHECK_ENV := SECRET_KEY=only-for-the-checks-0123456789-abcdefghijklmnopqrstuvwxyz ALLOWED_HOSTS=orchestrator.example \
 	DATA_DIR=$(VENV)/check-data
 
-.PHONY: venv demo run admin-password test test-postgres test-kubernetes chaos test-kafka test-argo check format golden configuration bench lock sbom image-digest clean
+.PHONY: venv demo run admin-password test test-postgres test-kubernetes chaos test-kafka test-image test-argo check format golden configuration bench lock image sbom image-digest clean
 
 venv: $(VENV)/.installed
 
@@ -78,6 +78,10 @@ test-kafka: $(VENV)/.installed
 	tests/services/kafka.sh
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m kafka $(ARGS)
 
+# The four images, built and run against each other by podman, as root: minutes the first time.
+test-image: $(VENV)/.installed
+	$(BIN)/python -m pytest -m image $(ARGS)
+
 # Against a live Argo, which KUBECONFIG names: the contract of engines, then the demo, for which its nodes need the images
 # and a way to this machine: make test-argo DEMO="--host 0.0.0.0 --announce 10.0.0.7"
 test-argo: $(VENV)/.installed
@@ -112,12 +116,30 @@ bench: $(VENV)/.installed
 	tests/services/kafka.sh
 	$(BIN)/python -m benchmarks.federated --clients 2 8 32
 
-# After a change of requirements*.txt or constraints.txt: the same versions, each with the hashes of all its files.
+# After a change of requirements*.txt, deploy/image/*.txt or constraints.txt: the same versions, each with the hashes of all
+# its files. requirements.lock has everything; the images' locks have what their own programs import. The service's leaves
+# out what Kubernetes' client asks for its asyncio twin, and matplotlib for formats other than SVG and PNG.
+IMAGE_LISTS := $(foreach image,processor-resource-manager federated-learning-manager sample-ai-engine,deploy/image/$(image).txt)
+LEFT_OUT := $(foreach package,aiohappyeyeballs aiohttp aiosignal frozenlist multidict propcache yarl fonttools,--no-emit-package $(package))
 lock: $(VENV)/.installed
-	$(LOCK) --output-file requirements.lock requirements.txt requirements-sample.txt
-	$(LOCK) --output-file requirements-dev.lock requirements.txt requirements-sample.txt requirements-dev.txt
+	$(LOCK) --output-file requirements.lock requirements.txt requirements-demo.txt $(IMAGE_LISTS)
+	$(LOCK) --output-file requirements-dev.lock requirements.txt requirements-demo.txt $(IMAGE_LISTS) requirements-dev.txt
+	$(LOCK) $(LEFT_OUT) --output-file deploy/image/orchestrator.lock requirements.txt
+	for list in $(IMAGE_LISTS); do $(LOCK) --output-file $${list%.txt}.lock $$list || exit 1; done
 
-# What the image is made of, package by package, as CycloneDX JSON: build/sbom.json.
+# The four images, with docker's daemon, podman or buildah, whichever is there; BUILDER names one, with options of its own.
+#   make image REGISTRY=registry.example              make image IMAGES="orchestrator sample-ai-engine"
+#   make image BUILDER=buildah BASE=localhost/python  (deploy/image/debian-base makes a base where no registry is reached)
+BUILDER ?=
+BASE ?=
+REGISTRY ?=
+IMAGES ?=
+BUILD_OPTIONS ?=
+image:
+	@$(PYTHON) deploy/image/build.py --builder "$(BUILDER)" --base "$(BASE)" --registry "$(REGISTRY)" \
+		--options="$(BUILD_OPTIONS)" $(IMAGES)
+
+# What the images are made of, package by package, as CycloneDX JSON: build/sbom.json.
 sbom: $(VENV)/.installed
 	@mkdir -p $(BUILD)
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-format JSON \
@@ -125,7 +147,7 @@ sbom: $(VENV)/.installed
 
 # The digest that the registry gives the base image's tag today, for BASE in the Dockerfile.
 image-digest:
-	@docker buildx imagetools inspect $(BASE) --format '{{.Manifest.Digest}}'
+	@docker buildx imagetools inspect $(BASE_TAG) --format '{{.Manifest.Digest}}'
 
 clean:
 	rm -rf $(VENV)

@@ -10,12 +10,20 @@ RuntimeFault
 └── Stopped          the program was told to stop
 """
 
+import re
 from collections.abc import Mapping, Sequence
+
+MESSAGE_LIMIT = 4000
 
 
 def storable(text: str) -> str:
     """Return a text without characters that receivers cannot store: NUL and lone surrogates."""
     return text.replace("\0", "").encode(errors="ignore").decode()
+
+
+def plain_message(message: str) -> str:
+    """Return a message that may be pasted between the quotes of a JSON document or a shell word."""
+    return re.sub(r"\s+", " ", re.sub(r"[\"'`\\\x00-\x08\x0e-\x1f]", "", message)).strip()[:MESSAGE_LIMIT]
 
 
 class RuntimeFault(Exception):

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from runtime.calls import TOKEN_VARIABLE, Calls, CallSettings
-from runtime.errors import RuntimeFault, Stopped, storable
+from runtime.errors import MESSAGE_LIMIT, RuntimeFault, Stopped, plain_message, storable
 from runtime.federated_manager.aggregation import make_aggregation
 from runtime.federated_manager.channel.base import Channel
 from runtime.federated_manager.channel.claims import ClaimCheckChannel
@@ -32,12 +32,10 @@ from runtime.federated_manager.settings import (
     failure_endpoint_in,
     read_settings,
 )
-from runtime.step_runner.runner import plain_message
 
 log = logging.getLogger(__name__)
 
 ERROR_FILE = "error_message.txt"
-MESSAGE_LIMIT = 4000
 # How long the role tries to report a failure to the others.
 LAST_WORDS_PATIENCE = 30.0
 PROGRESS_SETTINGS = CallSettings(connect_timeout=3, read_timeout=10, attempts=2, longest_delay=1)

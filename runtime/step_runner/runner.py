@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import re
 import signal
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from runtime.calls import TOKEN_VARIABLE, Calls, CallSettings
-from runtime.errors import ArgumentsError, RuntimeFault, Stopped, storable
+from runtime.errors import MESSAGE_LIMIT, ArgumentsError, RuntimeFault, Stopped, plain_message, storable
 from runtime.step_runner.action import Action, Context
 from runtime.step_runner.arguments import Arguments, read_actions, read_command_line
 from runtime.step_runner.references import Parameters
@@ -21,7 +20,6 @@ from runtime.step_runner.references import Parameters
 log = logging.getLogger(__name__)
 
 ERROR_FILE = "error_message.txt"
-MESSAGE_LIMIT = 4000
 
 
 def main(argv: Sequence[str]) -> int:
@@ -87,11 +85,6 @@ def _fail(context: Context, endpoint: str, actions: Sequence[Action], message: s
         Path(ERROR_FILE).write_text(plain_message(message), encoding="utf-8")
     except OSError as error:
         log.error("%s could not be written: %s", ERROR_FILE, error)
-
-
-def plain_message(message: str) -> str:
-    """Return a message that can be pasted between the quotes of a JSON document or a shell word."""
-    return re.sub(r"\s+", " ", re.sub(r"[\"'`\\\x00-\x08\x0e-\x1f]", "", message)).strip()[:MESSAGE_LIMIT]
 
 
 def _message_of(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The image: all the code that its programs import is in it, and its entry point knows every program."""
+"""The images: each has what its programs import and no more, and their entry point knows every program."""
 
 from __future__ import annotations
 
@@ -9,55 +9,121 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.conftest import PROJECT, pod_templates
+from tests.deploy.test_requirements import normalised, pins
 
-ENTRY_POINT = PROJECT / "deploy" / "image" / "orchestrator"
+ENTRY_POINT = PROJECT / "deploy" / "image" / "orchestrator.py"
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
-STARTED = ("orchestrator_api", "runtime", "manage")
+SERVICE = (
+    "engines", "executions", "federated", "manage", "orchestrator_api", "policy", "registry", "runs", "schemas",
+    "templates", "web",
+)  # fmt: skip
+# What each image's programs are, as modules; its list of packages; and what that list has which no import names.
+STARTED: Mapping[str, tuple[str, ...]] = {
+    "orchestrator": (
+        "manage", "orchestrator_api", "orchestrator_api.gunicorn_conf", "orchestrator_api.settings",
+        "orchestrator_api.standalone", "orchestrator_api.asgi", "orchestrator_api.management.commands.prepare",
+        "federated.management.commands.clean_old_kafka_topics", "runs.management.commands.run_controller",
+        "schemas.management.commands.load_schemas",
+        # A short process of its own, started by its name and arguments.
+        "schemas.manifest.checking",
+        # Its local engine starts them.
+        "runtime.step_runner.__main__", "runtime.federated_manager.__main__", "runtime.http_artifacts",
+    ),
+    "processor-resource-manager": ("runtime.step_runner.__main__",),
+    "federated-learning-manager": ("runtime.federated_manager.__main__",),
+    "sample-ai-engine": ("runtime.sample_ai_engine.__main__",),
+}  # fmt: skip
+LISTS = {name: f"deploy/image/{name}.txt" for name in STARTED} | {"orchestrator": "requirements.txt"}
+# Django's drivers and storages by name, gunicorn as a program.
+BY_NAME = {"gunicorn", "psycopg2-binary"}
+# One is brought by the other and of its making.
+BROUGHT = {"botocore": "boto3", "pydantic": "hera-workflows"}
+# The engine knows its program by name; it is left to its own image.
+ELSEWHERE = {"runtime.sample_ai_engine"}
 TIMEOUT_SECONDS = 120
 
 
-def copied() -> set[str]:
-    """Return the names of the project that the Dockerfile copies, without what is only installed from."""
-    lines = re.findall(r"^COPY ((?!--from).*) \S+$", DOCKERFILE, re.MULTILINE)
-    return {name for line in lines for name in line.split() if not name.endswith(".lock")}
+def copied(image: str) -> list[str]:
+    """Return the paths of the project that the Dockerfile copies into an image, without what is only built with."""
+    (stage,) = re.findall(rf"^FROM build AS {image}-files\n(.*?)(?=^FROM )", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^COPY (.+) (?!/tmp/)\S+$", stage, re.MULTILINE)
+    return [name for line in lines for name in line.split()]
 
 
-def imported_by(name: str) -> Iterator[str]:
-    """Yield the project's packages and modules that one of them imports."""
-    for path in (PROJECT / name).rglob("*.py") if (PROJECT / name).is_dir() else [PROJECT / f"{name}.py"]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                modules = [str(node.module)]
-            else:
-                continue
-            for top in {module.partition(".")[0] for module in modules}:
-                if (PROJECT / top / "__init__.py").exists():
-                    yield top
+def code_of(image: str) -> set[str]:
+    """Return the modules of the project that an image has, but those that act when they are imported."""
+    found = set()
+    for name in copied(image):
+        for path in PROJECT.glob(name if name.endswith(".py") else f"{name}/**/*.py"):
+            parts = path.relative_to(PROJECT).with_suffix("").parts
+            found.add(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return {each for each in found if not each.endswith((".__main__", ".gunicorn_conf"))}
 
 
-def needed() -> set[str]:
-    """Return what the programs import, directly or not."""
-    found, waiting = set[str](), list(STARTED)
+def file_of(module: str) -> Path | None:
+    """Return the file of a module of the project, None for what is another's."""
+    path = PROJECT.joinpath(*module.split("."))
+    return next((each for each in (path / "__init__.py", path.with_suffix(".py")) if each.exists()), None)
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports, or names as a string (settings, lazy imports)."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif (
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"\w+(\.\w+)*", node.value)
+        ):
+            named = [node.value.rpartition(".")[0], node.value] if "." in node.value else []
+            yield from (name for name in named if file_of(name) is not None)
+            if path == PROJECT / "orchestrator_api" / "settings.py":
+                yield node.value if "." in node.value else f"{node.value}.apps"
+
+
+@cache
+def needed(image: str) -> tuple[set[str], set[str]]:
+    """Return what an image's programs import, directly or not: modules of the project, and packages of others."""
+    found, others, waiting = set[str](), set[str](), list(STARTED[image])
     while waiting:
         name = waiting.pop()
-        if name not in found:
+        top = name.partition(".")[0]
+        path = file_of(name)
+        if path is None:
+            if file_of(top) is None:
+                others.add(top)
+        elif name not in found:
             found.add(name)
-            waiting.extend(imported_by(name))
-    return found
+            waiting.extend([parent for parent in [name.rpartition(".")[0]] if parent])
+            waiting.extend(imported_by(path))
+            if name.endswith((".apps", ".commands")):
+                # Django looks for these beside each app.
+                files = (each for each in path.parent.glob("*.py") if each.stem != "__init__")
+                waiting.extend(".".join(each.relative_to(PROJECT).with_suffix("").parts) for each in files)
+    return found, others - sys.stdlib_module_names
+
+
+def distributions(packages: set[str]) -> set[str]:
+    """Return the names under which packages are installed."""
+    known = packages_distributions()
+    names = {normalised(each) for package in packages for each in known.get(package, ())}
+    return {BROUGHT.get(name, name) for name in names}
 
 
 def programs() -> list[str]:
     """Return the names that the entry point takes."""
-    return re.findall(r"^    ([a-z][-a-z]*)\) ", ENTRY_POINT.read_text(), re.MULTILINE)
+    return [*re.findall(r'^    "([a-z][-a-z]*)": ', ENTRY_POINT.read_text(), re.MULTILINE), "health"]
 
 
 def run(*arguments: str, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -70,23 +136,48 @@ def run(*arguments: str, tmp_path: Path, **environment: str) -> subprocess.Compl
         "DATA_DIR": str(tmp_path),
     }
     return subprocess.run(
-        [str(ENTRY_POINT), *arguments], cwd=tmp_path, env={**surroundings, **environment},
+        [sys.executable, "-I", str(ENTRY_POINT), *arguments], cwd=tmp_path, env={**surroundings, **environment},
         capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS,
     )  # fmt: skip
 
 
-def test_all_that_the_programs_import_is_in_the_image() -> None:
-    packages = {name.removesuffix(".py") for name in copied()}
-    by_name = {"executions", "registry", "runs", "schemas", "engines"}  # named in settings only
+@pytest.mark.parametrize("image", STARTED)
+def test_an_image_has_the_code_that_its_programs_import_and_no_folder_more(image: str) -> None:
+    modules, _ = needed(image)
+    folders = {name for name in copied(image) if not name.endswith(".py")}
 
-    assert needed() | by_name <= packages
-    assert {name for name in copied() if not (PROJECT / name).exists()} == set()
+    acting = {each for each in modules if each.endswith((".__main__", ".gunicorn_conf"))}
+    assert modules - acting - code_of(image) - ELSEWHERE == set()
+    assert folders == {each for each in folders if each.replace("/", ".") in modules}
+
+
+@pytest.mark.parametrize("image", STARTED)
+def test_an_image_has_the_files_that_lie_beside_its_modules(image: str) -> None:
+    folders = {path.parent for module in needed(image)[0] if (path := file_of(module)) is not None}
+    taken = {path for name in copied(image) for path in [*PROJECT.glob(name), *PROJECT.glob(f"{name}/**/*")]}
+    beside = {each for folder in folders - {PROJECT} for each in folder.iterdir() if each.suffix in (".json", ".yaml")}
+
+    assert {each for each in beside if "sample_ai_engine" not in each.parts} - taken == set()
+
+
+@pytest.mark.parametrize("image", STARTED)
+def test_an_images_list_names_the_packages_that_its_programs_import_and_no_others(image: str) -> None:
+    _, packages = needed(image)
+    by_name = BY_NAME if image == "orchestrator" else set()
+
+    assert set(pins(LISTS[image])) == distributions(packages) | by_name
 
 
 def test_the_builder_is_sent_what_is_copied() -> None:
     sent = re.findall(r"^!(\S+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE)
+    names = {
+        name for line in re.findall(r"^COPY ((?!--from).*) \S+$", DOCKERFILE, re.MULTILINE) for name in line.split()
+    }
 
-    assert {name for name in copied() if not any(name == each or name.startswith(f"{each}/") for each in sent)} == set()
+    assert {name for name in names if not any(name == each or name.startswith(f"{each}/") for each in sent)} == {
+        "--chmod=0755"
+    }
+    assert {name for name in names if not name.startswith("--") and not list(PROJECT.glob(name))} == set()
 
 
 def test_every_program_of_the_pods_has_a_name() -> None:

@@ -13,7 +13,17 @@ import pytest
 
 from tests.deploy.conftest import PROJECT
 
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+# Of the three images that Workflows ask for.
+PODS = ("processor-resource-manager", "federated-learning-manager", "sample-ai-engine")
+LISTS = ("requirements.txt", "requirements-demo.txt", *(f"deploy/image/{name}.txt" for name in PODS))
+# lock -> what it is made of.
+SOURCES = {
+    "requirements.lock": LISTS,
+    "requirements-dev.lock": (*LISTS, "requirements-dev.txt"),
+    "deploy/image/orchestrator.lock": ("requirements.txt",),
+    **{f"deploy/image/{name}.lock": (f"deploy/image/{name}.txt",) for name in PODS},
+}
+LOCKS = tuple(SOURCES)
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})\b")
 PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[\w,]+\])?==(\S+)")
 TIMEOUT_SECONDS = 120
@@ -46,13 +56,7 @@ def test_each_package_has_hashes_and_the_version_that_was_tested(name: str) -> N
         assert (version, bool(hashes)) == (tested[package], True), package
 
 
-@pytest.mark.parametrize(
-    ("name", "sources"),
-    [
-        ("requirements.lock", ("requirements.txt", "requirements-sample.txt")),
-        ("requirements-dev.lock", ("requirements.txt", "requirements-sample.txt", "requirements-dev.txt")),
-    ],
-)
+@pytest.mark.parametrize(("name", "sources"), SOURCES.items())
 def test_what_is_asked_for_is_locked(name: str, sources: tuple[str, ...]) -> None:
     versions = {package: version for package, (version, _) in locked(name).items()}
 
@@ -69,15 +73,34 @@ def test_a_lock_says_nothing_of_where_files_come_from(name: str) -> None:
 
 def test_all_that_installs_takes_locked_files_alone() -> None:
     makefile, dockerfile = ((PROJECT / name).read_text().replace("\\\n", " ") for name in ("Makefile", "Dockerfile"))
-    installs = [
-        line for line in [*makefile.splitlines(), *dockerfile.splitlines()] if re.search(r"pip\b.* install", line)
-    ]
+    (line,) = [line for line in makefile.splitlines() if re.search(r"pip\b.* install", line)]
+    assert {"--require-hashes", "--only-binary :all:"} <= {*re.findall(r"--require-hashes|--only-binary :all:", line)}
 
-    assert len(installs) == 2
-    for line in installs:
-        assert {"--require-hashes", "--only-binary :all:"} <= {
-            *re.findall(r"--require-hashes|--only-binary :all:", line)
-        }
+    stages = re.findall(
+        r"^FROM build AS (\S+)-files\nCOPY (\S+) /tmp/packages.lock\nRUN (.*)$", dockerfile, re.MULTILINE
+    )
+    assert {name: lock for name, lock, _ in stages} == {
+        name: f"deploy/image/{name}.lock" for name in ("orchestrator", *PODS)
+    }
+    assert all(run.endswith(" python /tmp/install.py /tmp/packages.lock") for *_, run in stages)
+    assert "pip" not in re.sub(r"pip\.conf", "", re.sub(r"^#.*$", "", dockerfile, flags=re.MULTILINE))
+
+
+def test_an_image_is_given_locked_files_alone(tmp_path: Path) -> None:
+    """The program that installs an image's packages refuses one whose hash is not in the lock."""
+    (tmp_path / "lock").write_text("six==1.17.0\n")
+    program = PROJECT / "deploy" / "image" / "install.py"
+    started = (
+        f"import pathlib, runpy; main = runpy.run_path({str(program)!r})['main'];"
+        f"main.__globals__['PLACE'] = pathlib.Path({str(tmp_path / 'venv')!r}); main({str(tmp_path / 'lock')!r})"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", started], env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PIP_NO_INDEX": "1"},
+        capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS,
+    )  # fmt: skip
+
+    assert made.returncode != 0
+    assert "hash" in made.stderr.lower()
 
 
 def test_the_list_of_what_the_image_holds_names_each_package_with_version_and_hashes(tmp_path: Path) -> None:
@@ -111,5 +134,5 @@ def test_the_base_image_is_named_by_its_digest() -> None:
     (base,) = re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE)
 
     assert re.fullmatch(r"docker\.io/library/python:3\.11\.\d+-slim@sha256:[0-9a-f]{64}", base)
-    stages = {"build", "programs"}
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
     assert {name for name in re.findall(r"^FROM (\S+)", text, re.MULTILINE) if name not in stages} == {"${BASE}"}

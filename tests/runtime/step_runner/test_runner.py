@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runtime.step_runner.runner import plain_message
+from runtime.errors import plain_message
 from tests.runtime.recording import Answer, RecordingServer, json_answer
 
 ROOT = Path(__file__).parents[3]
