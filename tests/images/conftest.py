@@ -61,7 +61,7 @@ def base(podman: Podman) -> str:
 
 @pytest.fixture(scope="session")
 def images(podman: Podman, base: str) -> Mapping[str, str]:
-    """Build the four images as `make image` does, but those of before with IMAGES_BUILT; give their names, by target."""
+    """Build the four images as `make image` does, or with IMAGES_BUILT take those of before; give names by target."""
     # What builds may differ from what runs: in its own containers it needs no rights of this machine's runtime.
     options = "--isolation chroot --network host"
     if os.environ.get("IMAGES_BUILT"):
