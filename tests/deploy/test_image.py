@@ -144,7 +144,7 @@ def run(*arguments: str, tmp_path: Path, **environment: str) -> subprocess.Compl
 @pytest.mark.parametrize("image", STARTED)
 def test_an_image_has_the_code_that_its_programs_import_and_no_folder_more(image: str) -> None:
     modules, _ = needed(image)
-    folders = {name for name in copied(image) if not name.endswith(".py")}
+    folders = {name for name in copied(image) if not name.endswith((".py", ".json"))}
 
     acting = {each for each in modules if each.endswith((".__main__", ".gunicorn_conf"))}
     assert modules - acting - code_of(image) - ELSEWHERE == set()
