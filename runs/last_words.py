@@ -54,19 +54,34 @@ class Culprit:
     is_of_exit_handler: bool
 
 
-def run_last_words(run: WorkflowRun, message: str, *, says_nothing: bool = False) -> str:
+def run_last_words(run: WorkflowRun, message: str) -> str:
     """Return what there is to say of the container that a run failed for, as its engine knows it now; may be ''.
 
-    Where `message` says nothing, the engine's words for the first failure stand in for those of a container. Where an
-    AI engine was waited for in vain, it is why the Workflow does not go on: mostly an image that cannot be had.
+    Where an AI engine was waited for in vain, it is why the Workflow does not go on: mostly an image that cannot be
+    had.
+    """
+    try:
+        engine = engine_of(run)
+        words = last_words(engine.get(run.name).nodes, run.name, engine, message)
+        return _storable(words or (engine.explain(run.name) if _NOT_READY in message else ""))
+    except (EngineError, NotFound) as error:
+        logger.info("What run %s said last is not known: %s", run.name, error)
+        return ""
+
+
+def run_engine_words(run: WorkflowRun) -> str:
+    """Return why a run failed by its engine's words alone, for a Workflow that could not say it itself; may be ''.
+
+    They are those of the node that failed first, what its surroundings tell, and what its container said last.
     """
     try:
         engine = engine_of(run)
         nodes = engine.get(run.name).nodes
-        words = last_words(nodes, run.name, engine, message) or (first_failure(nodes) if says_nothing else "")
-        return _storable(words or (engine.explain(run.name) if says_nothing or _NOT_READY in message else ""))
+        first, surroundings = first_failure(nodes), engine.explain(run.name)
+        said = f"{first} ({surroundings})" if first and surroundings else first or surroundings
+        return _storable(with_last_words(said, last_words(nodes, run.name, engine, said)))
     except (EngineError, NotFound) as error:
-        logger.info("What run %s said last is not known: %s", run.name, error)
+        logger.info("Why run %s failed is not known: %s", run.name, error)
         return ""
 
 
@@ -127,6 +142,8 @@ def with_last_words(message: str, words: str) -> str:
     message = message.rstrip()
     if not words or words in message:
         return message
+    if not message:
+        return words
     return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {words}"
 
 

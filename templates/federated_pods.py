@@ -119,7 +119,8 @@ def finalization_pod(*, actions: Sequence[Action], artifact: str) -> Container:
         args=[arguments(actions)],
         node_selector=node_selector(Placement.CENTRAL),
         retry_strategy=RETRY_LOST_POD,
-        # Not into a volume: Argo can't put an artifact in the place of a folder that something is mounted on.
+        # Not into a volume: Argo can't put an artifact in the place of a folder that something is mounted on, and makes
+        # folders above an artifact that only its own user may read.
         inputs=[Artifact(name=artifact, path=OUTPUT_ELEMENTS)],
         outputs=[error_message()],
         volumes=[Volume(name="ai-elements", empty_dir=EmptyDirVolumeSource())],

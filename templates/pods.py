@@ -230,8 +230,11 @@ def step_runner_pod(
     retry: RetryStrategy = RETRY_LOST_POD,
     reports_error: bool = True,
 ) -> Container:
-    """Build a central pod of the step runner alone; `artifacts` maps its input artifacts to their paths."""
-    with_files = bool(artifacts)
+    """Build a central pod of the step runner alone; `artifacts` maps its input artifacts to their paths.
+
+    No path may lie in a volume. There Argo's init makes the folders above an artifact for its own user alone, and the
+    step runner, who is another, cannot read what is below them.
+    """
     return Container(
         name=name,
         image=STEP_RUNNER_IMAGE,
@@ -240,6 +243,4 @@ def step_runner_pod(
         retry_strategy=retry,
         inputs=[Artifact(name=artifact, path=path) for artifact, path in (artifacts or {}).items()] or None,
         outputs=[error_message()] if reports_error else None,
-        volumes=shared_volumes() if with_files else None,
-        volume_mounts=shared_mounts(partner_data=False) if with_files else None,
     )
