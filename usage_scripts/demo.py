@@ -4,8 +4,9 @@ Run by `make demo`. Starts the whole service on a free port (data under DATA_DIR
 sample AI engine, runs AI services on real patients (the Wisconsin diagnostic breast cancer data of scikit-learn, split
 by patient), prints what came of it, and stops what it started. Exits 1 if anything failed.
 
-With ENGINE=argo the Workflows run on the cluster of KUBECONFIG; with --url it asks a service that runs already; with
---channel kafka the models of the federated training go over the brokers of FEDERATED_KAFKA_BOOTSTRAP_SERVERS.
+With --joint it also runs the pipelines of five AI engines. With ENGINE=argo the Workflows run on the cluster of
+KUBECONFIG; with --url it asks a service that runs already; with --channel kafka the models of the federated training go
+over the brokers of FEDERATED_KAFKA_BOOTSTRAP_SERVERS.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from usage_scripts.demo_day import (
     register_sample_ai_engine,
 )
 from usage_scripts.demo_federated import train_together
+from usage_scripts.demo_joint import run_pipelines
 from usage_scripts.local_service import PROJECT, ServiceFailedError, local_service
 
 # For one AI service: where a cluster starts the pods, images may have to be pulled first.
@@ -45,10 +47,10 @@ PATIENCE_SECONDS, PATIENCE_SECONDS_ON_A_CLUSTER = 300, 1800
 CHANNELS = ("database", "kafka")
 
 
-def the_day(day: Day, partners: Sequence[str]) -> Json:
+def the_day(day: Day, partners: Sequence[str]) -> tuple[Json, int]:
     """Train at one partner, evaluate on patients that took no part, train on at another partner, infer.
 
-    Returns the evaluation of the first model.
+    Returns the evaluation of the first model, and the id of the second.
     """
     sample = sample_data.load()
     held_back = sample.held_back
@@ -73,12 +75,14 @@ def the_day(day: Day, partners: Sequence[str]) -> Json:
     day.add_metrics(f"second (then {second_partner})", day.run(evaluation("Evaluating the second model", second)))
     day.run(Service("Inference with the second model", "inferencing-from-pretrained-model", model_id(second),
                     files={"external_data": sample.external_data_zip}))  # fmt: skip
-    return evaluated
+    return evaluated, model_id(second)
 
 
 def show(api: Api, options: argparse.Namespace, console: Console) -> None:
     day = Day(api, register_sample_ai_engine(api), console, options.patience)
-    first = the_day(day, options.partners)
+    first, model = the_day(day, options.partners)
+    if options.joint:
+        run_pipelines(day, model)
     tables = [day.metrics, day.summary]
     if len(set(options.partners[:2])) == 2:
         tables.append(train_together(day, options.partners, first))
@@ -167,6 +171,7 @@ def _parse() -> argparse.Namespace:
         "--partners", type=_three_partners, default=DATA_PARTNERS, metavar="A,B,C",
         help="who trains, who trains on and who evaluates; one name does for all on a cluster of one node",
     )  # fmt: skip
+    parser.add_argument("--joint", action="store_true", help="also run the pipelines of five AI engines")
     parser.add_argument("--channel", choices=CHANNELS, help="what carries the models of the federated training")
     options = parser.parse_args()
     if options.url and not options.token_file:
