@@ -82,11 +82,12 @@ test-kafka: $(VENV)/.installed
 test-image: $(VENV)/.installed
 	$(BIN)/python -m pytest -m image $(ARGS)
 
-# Against a live Argo, which KUBECONFIG names: the contract of engines, then the demo, for which its nodes need the images
-# and a way to this machine: make test-argo DEMO="--host 0.0.0.0 --announce 10.0.0.7"
+# Against a live Argo, which KUBECONFIG names: the contract of engines, then the demo with both joint pipelines, for which
+# its nodes need the images and a way to this machine, and Argo an artifact repository:
+# make test-argo DEMO="--host 0.0.0.0 --announce 10.0.0.7"
 test-argo: $(VENV)/.installed
 	$(BIN)/python -m pytest -m argo $(ARGS)
-	ENGINE=argo $(BIN)/python -m usage_scripts.demo $(DEMO)
+	ENGINE=argo $(BIN)/python -m usage_scripts.demo --joint $(DEMO)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

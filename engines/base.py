@@ -268,6 +268,13 @@ class Engine(ABC):
         """
         return ""
 
+    def stranded(self, nodes: Collection[str]) -> Mapping[str, str]:
+        """Return the Workflows that run on those of these nodes that are lost, by name, with a sentence for each.
+
+        A node that only takes no new pods is not lost. Raises `EngineUnavailable`.
+        """
+        return {}
+
     def image_digests(self, name: str, images: Collection[str]) -> Mapping[str, str]:
         """Return the digests of a Workflow's images that were really run, as far as they are known.
 

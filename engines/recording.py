@@ -13,7 +13,7 @@ import builtins
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +61,8 @@ class RecordingEngine(Engine):
         declared = enumerate(self.options.get("nodes") or [{}])
         self.cluster = [ClusterNode(f"node-{number}", labels) for number, labels in declared]
         self.explanations: dict[str, str] = {}
+        # Workflows whose node is lost: the node's name, and the words for it.
+        self.lost: dict[str, tuple[str, str]] = {}
         self._changed = threading.Condition()
         self._file = Path(self.options["dir"], "engine.json") if self.options.get("dir") else None
         self._state = _State()
@@ -202,6 +204,10 @@ class RecordingEngine(Engine):
     def explain(self, name: str) -> str:
         with self._called("explain", name):
             return self.explanations.get(name, "")
+
+    def stranded(self, nodes: Collection[str]) -> Mapping[str, str]:
+        with self._called("stranded", ",".join(sorted(nodes))):
+            return {name: words for name, (node, words) in self.lost.items() if node in nodes}
 
     # State
 

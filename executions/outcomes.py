@@ -17,7 +17,8 @@ from executions.models import Execution, ExecutionAIEngine, ExecutionState, Fail
 from executions.registry import get_registry, outcome_faults
 from executions.selectors import execution_bare, execution_locked, schema_facts, schema_of
 from executions.transitions import ENDED, TRANSITIONS, Move, State
-from runs.last_words import run_last_words, with_last_words
+from policy.parts import templates_of
+from runs.last_words import run_engine_words, run_last_words, with_last_words
 from runs.models import RunPhase, RunReason, WorkflowRun
 from runs.selectors import run_latest, run_latest_locked
 from runs.services import run_wind_up
@@ -30,8 +31,8 @@ MAX_MESSAGE = 20_000
 # An exit handler sends this if no container wrote an error message: Argo leaves the tag as it is.
 _UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 UNTOLD = "The Workflow failed without giving a reason."
-# Messages that stand in for a container that was killed before it wrote any.
-_SAY_NOTHING = frozenset({UNTOLD, "Unexpected error"})
+# Exit handlers of existing manifests send this if no container wrote a message.
+_SAYS_NOTHING = "Unexpected error"
 
 _REASONS = {
     RunReason.NONE: FailureReason.ENGINE,
@@ -72,8 +73,7 @@ def execution_to_failed(*, execution_id: int, document: Mapping[str, Any], attem
     Asks the engine for that line. Raises InvalidInput, NotFound and NotAllowedInState.
     """
     _refuse(check(document, shapes.FAILED))
-    message = document["message"]
-    told = failure_explained(execution_id, attempt, UNTOLD if _UNRESOLVED.fullmatch(message) else message)
+    told = failure_explained(execution_id, attempt, document["message"])
     with transaction.atomic():
         run, execution = locked(execution_id, attempt)
         failure_written(execution, reason=FailureReason.CALLBACK, message=told)
@@ -124,15 +124,31 @@ def wound_up(execution: Execution, run: WorkflowRun | None) -> None:
 def failure_explained(execution_id: int, attempt: int | None, message: str) -> str:
     """Return a Workflow's failure message with the failed container's last line of log.
 
-    Asks the engine: no transaction may be open. If the engine does not know the line, it is left out.
+    A message that says nothing is replaced by what the engine knows, or by `UNTOLD`. Asks the engine: no transaction may
+    be open. What the engine does not know is left out.
     """
     execution = Execution.objects.filter(pk=execution_id).first()
     run = run_latest(OWNER_KIND, execution_id)
+    says_nothing = _says_nothing(message, run)
     is_over = execution is None or execution.state in ENDED
     if is_over or run is None or run.submitted_at is None or attempt not in (None, run.attempt):
-        return message
-    words = run_last_words(run, message, says_nothing=message.strip() in _SAY_NOTHING)
-    return with_last_words(message[:MAX_MESSAGE], words)
+        return UNTOLD if says_nothing else message
+    if says_nothing:
+        return run_engine_words(run) or UNTOLD
+    return with_last_words(message[:MAX_MESSAGE], run_last_words(run, message))
+
+
+def _says_nothing(message: str, run: WorkflowRun | None) -> bool:
+    """Return whether a message only stands for words that no container left.
+
+    It is a tag that Argo left as it is, or what the manifest itself gives an output parameter that has no value.
+    """
+    said = message.strip()
+    if not said or said in (UNTOLD, _SAYS_NOTHING) or _UNRESOLVED.fullmatch(said):
+        return True
+    templates = templates_of(run.manifest.get("spec") or {}) if run is not None else ()
+    outputs = (parameter for each in templates for parameter in (each.get("outputs") or {}).get("parameters") or ())
+    return any(str((each.get("valueFrom") or {}).get("default", "")).strip() == said for each in outputs)
 
 
 def failure_written(execution: Execution, *, reason: FailureReason, message: str) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import connections
+from django.db.models import QuerySet
 
 from engines.base import Engine, EngineUnavailable
-from runs.changes import run_changed
+from runs.changes import RunChange, run_changed
 from runs.last_words import last_words, with_last_words
-from runs.models import RunCause, RunPhase, RunReason, WorkflowRun
+from runs.models import Node, RunCause, RunPhase, RunReason, WorkflowRun
 from runs.nodes import waiting_message
 from runs.owners import owner_of
 
@@ -29,18 +30,30 @@ MAX_MESSAGE = 2000
 def run_waiting_explained(*, run_id: int, message: str, before: str = "", now: datetime | None = None) -> None:
     """Record why a run waits, with an event if that differs from the last explanation, `before`.
 
-    An empty message removes the last explanation.
+    An empty message removes the last explanation. A run that no longer waits is not changed.
     """
     with run_changed(run_id, now) as change:
-        run = change.run
-        message, before = _storable(message), _storable(before)
-        if run.is_terminal or not run.waiting_since or run.stop_requested_at or run.message == message:
-            return
-        if not message and run.message != before:
-            return
-        run.message = message
-        if message and message != before:
-            change.record(RunCause.ENGINE, message)
+        if change.run.waiting_since:
+            _explained(change, message, before)
+
+
+def run_stranded_explained(*, run_id: int, message: str, before: str = "", now: datetime | None = None) -> None:
+    """Write down that a node is lost that a run goes on at, as `run_waiting_explained` does."""
+    with run_changed(run_id, now) as change:
+        if not change.run.waiting_since:
+            _explained(change, message, before)
+
+
+def _explained(change: RunChange, message: str, before: str) -> None:
+    run = change.run
+    message, before = _storable(message), _storable(before)
+    if run.is_terminal or run.stop_requested_at or run.message == message:
+        return
+    if not message and run.message != before:
+        return
+    run.message = message
+    if message and message != before:
+        change.record(RunCause.ENGINE, message)
 
 
 def run_end_explained(
@@ -91,7 +104,7 @@ class _Asked:
 
 
 class Explainer:
-    """Asks one engine why its runs wait, in its own thread, so that nothing else waits for the answers.
+    """Asks one engine about the runs that cannot go on, in its own thread, so that nothing else waits for the answers.
 
     Its memory is not stored: another controller, or the next one, asks anew.
     """
@@ -100,6 +113,9 @@ class Explainer:
         self._engine = engine
         self._clock = clock
         self._asked: dict[int, _Asked] = {}
+        # What was told of runs on lost nodes, and when to look for others.
+        self._stranded: dict[int, str] = {}
+        self._strands_at: datetime | None = None
 
     def run(self, stopping: threading.Event) -> None:
         """Ask until the controller stops."""
@@ -126,6 +142,20 @@ class Explainer:
             pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(asked.times, 10))
             asked.next_at, asked.times = now + timedelta(seconds=pause), asked.times + 1
             self._ask(pk, asked)
+        if self._strands_at is None or self._strands_at <= now:
+            self._strands_at = now + timedelta(seconds=LONGEST_PAUSE_SECONDS)
+            self._look_for_stranded()
+
+    def _look_for_stranded(self) -> None:
+        """Tell of runs that seem to go on, but on nodes that are lost: their engine hears nothing of them any more."""
+        unready = Node.objects.filter(engine=self._engine.alias, ready=False).values_list("name", flat=True)
+        found = self._engine.stranded(list(unready)) if unready else {}
+        going = _live_at(self._engine.alias).filter(waiting_since=None, name__in=found).values_list("pk", "name")
+        told = {pk: found[name] for pk, name in going}
+        for pk in {*self._stranded, *told}:
+            message, before = told.get(pk, ""), self._stranded.get(pk, "")
+            run_stranded_explained(run_id=pk, message=message, before=before, now=self._clock())
+        self._stranded = told
 
     def _next_at(self, pk: int) -> datetime:
         return self._asked[pk].next_at
@@ -145,12 +175,10 @@ class Explainer:
             asked.told = message
 
 
+def _live_at(engine: str) -> QuerySet[WorkflowRun]:
+    return WorkflowRun.objects.filter(engine=engine, finished_at=None, stop_requested_at=None, delete_requested_at=None)
+
+
 def _waiting_at(engine: str) -> list[tuple[int, datetime]]:
-    waiting = WorkflowRun.objects.filter(
-        engine=engine,
-        waiting_since__isnull=False,
-        finished_at=None,
-        stop_requested_at=None,
-        delete_requested_at=None,
-    )
+    waiting = _live_at(engine).filter(waiting_since__isnull=False)
     return list(waiting.values_list("pk", "waiting_since"))  # type: ignore[arg-type]

@@ -54,19 +54,35 @@ class Culprit:
     is_of_exit_handler: bool
 
 
-def run_last_words(run: WorkflowRun, message: str, *, says_nothing: bool = False) -> str:
+def run_last_words(run: WorkflowRun, message: str) -> str:
     """Return the last words of the container that made a run fail, as its engine knows them now; may be ''.
 
-    If `message` says nothing, the engine's words for the first failure replace those of a container. If a container
-    waited in vain for an AI engine, they are the reason why the Workflow waits: mostly an image that is not available.
+    If a container waited in vain for an AI engine, they are the reason why the Workflow waits: mostly an image that is
+    not available.
+    """
+    try:
+        engine = engine_of(run)
+        words = last_words(engine.get(run.name).nodes, run.name, engine, message)
+        return _storable(words or (engine.explain(run.name) if _NOT_READY in message else ""))
+    except (EngineError, NotFound) as error:
+        logger.info("Run %s: its last words are not known: %s", run.name, error)
+        return ""
+
+
+def run_engine_words(run: WorkflowRun) -> str:
+    """Return why a run failed, by its engine's words alone, for a Workflow that gave no reason; may be ''.
+
+    They are the message of the node that failed first, what pods, events and nodes show, and the last words of its
+    container.
     """
     try:
         engine = engine_of(run)
         nodes = engine.get(run.name).nodes
-        words = last_words(nodes, run.name, engine, message) or (first_failure(nodes) if says_nothing else "")
-        return _storable(words or (engine.explain(run.name) if says_nothing or _NOT_READY in message else ""))
+        first, surroundings = first_failure(nodes), engine.explain(run.name)
+        said = f"{first} ({surroundings})" if first and surroundings else first or surroundings
+        return _storable(with_last_words(said, last_words(nodes, run.name, engine, said)))
     except (EngineError, NotFound) as error:
-        logger.info("Run %s: its last words are not known: %s", run.name, error)
+        logger.info("Run %s: why it failed is not known: %s", run.name, error)
         return ""
 
 
@@ -127,6 +143,8 @@ def with_last_words(message: str, words: str) -> str:
     message = message.rstrip()
     if not words or words in message:
         return message
+    if not message:
+        return words
     return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {words}"
 
 

@@ -230,8 +230,11 @@ def step_runner_pod(
     retry: RetryStrategy = RETRY_LOST_POD,
     reports_error: bool = True,
 ) -> Container:
-    """Build a pod on the central node with only the step runner; `artifacts` maps input artifacts to their paths."""
-    with_files = bool(artifacts)
+    """Build a pod on the central node with only the step runner; `artifacts` maps input artifacts to their paths.
+
+    No path may lie in a volume: Argo's init container makes the folders above an artifact for its own user alone, and the
+    step runner, which is another user, cannot read them.
+    """
     return Container(
         name=name,
         image=STEP_RUNNER_IMAGE,
@@ -240,6 +243,4 @@ def step_runner_pod(
         retry_strategy=retry,
         inputs=[Artifact(name=artifact, path=path) for artifact, path in (artifacts or {}).items()] or None,
         outputs=[error_message()] if reports_error else None,
-        volumes=shared_volumes() if with_files else None,
-        volume_mounts=shared_mounts(partner_data=False) if with_files else None,
     )

@@ -5,8 +5,9 @@ Run by `make demo`. Starts the whole service on a free port (data under DATA_DIR
 sample AI engine, runs AI services on real patients (the Wisconsin diagnostic breast cancer data of scikit-learn, split
 by patient), prints the results, and stops the service that it started. Exits 1 on a failure.
 
-With ENGINE=argo the Workflows run on the cluster of KUBECONFIG; with --url it calls a running service; with
---channel kafka the models of the federated training go over the brokers of FEDERATED_KAFKA_BOOTSTRAP_SERVERS.
+With --joint it also runs the pipelines of five AI engines. With ENGINE=argo the Workflows run on the cluster of
+KUBECONFIG; with --url it calls a running service; with --channel kafka the models of the federated training go over the
+brokers of FEDERATED_KAFKA_BOOTSTRAP_SERVERS.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from usage_scripts.demo_day import (
     register_sample_ai_engine,
 )
 from usage_scripts.demo_federated import train_together
+from usage_scripts.demo_joint import run_pipelines
 from usage_scripts.local_service import PROJECT, ServiceFailedError, local_service
 
 # Limits for one AI service: on a cluster, images may have to be pulled first.
@@ -46,10 +48,10 @@ PATIENCE_SECONDS, PATIENCE_SECONDS_ON_A_CLUSTER = 300, 1800
 CHANNELS = ("database", "kafka")
 
 
-def the_day(day: Day, partners: Sequence[str]) -> Json:
+def the_day(day: Day, partners: Sequence[str]) -> tuple[Json, int]:
     """Train at one partner, evaluate on held-back patients, train further at another partner, infer.
 
-    Returns the evaluation of the first model.
+    Returns the evaluation of the first model, and the id of the second.
     """
     sample = sample_data.load()
     held_back = sample.held_back
@@ -74,12 +76,14 @@ def the_day(day: Day, partners: Sequence[str]) -> Json:
     day.add_metrics(f"second (then {second_partner})", day.run(evaluation("Evaluating the second model", second)))
     day.run(Service("Inference with the second model", "inferencing-from-pretrained-model", model_id(second),
                     files={"external_data": sample.external_data_zip}))  # fmt: skip
-    return evaluated
+    return evaluated, model_id(second)
 
 
 def show(api: Api, options: argparse.Namespace, console: Console) -> None:
     day = Day(api, register_sample_ai_engine(api), console, options.patience)
-    first = the_day(day, options.partners)
+    first, model = the_day(day, options.partners)
+    if options.joint:
+        run_pipelines(day, model)
     tables = [day.metrics, day.summary]
     if len(set(options.partners[:2])) == 2:
         tables.append(train_together(day, options.partners, first))
@@ -173,6 +177,7 @@ def _parse() -> argparse.Namespace:
         "--partners", type=_three_partners, default=DATA_PARTNERS, metavar="A,B,C",
         help="the data partners that train, train further and evaluate; one name is enough on a cluster of one node",
     )  # fmt: skip
+    parser.add_argument("--joint", action="store_true", help="also run the pipelines of five AI engines")
     parser.add_argument("--channel", choices=CHANNELS, help="how the models of the federated training travel")
     options = parser.parse_args()
     if options.url and not options.token_file:

@@ -95,7 +95,10 @@ def register_sample_ai_engine(api: Api) -> int:
 
 @dataclass(frozen=True)
 class Service:
-    """One AI service to run: a Schema's name, its start model, and its inputs."""
+    """One AI service to run: a Schema's name, its start model, and its inputs.
+
+    `engines` are the descriptors of its AI engines, which are all the same version with the same model.
+    """
 
     title: str
     schema: str
@@ -103,6 +106,7 @@ class Service:
     elements: Mapping[str, Json] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     user_vars: Mapping[str, Any] = field(default_factory=lambda: sample_data.USER_VARS)
+    engines: Sequence[str] = (DESCRIPTOR,)
 
 
 class Day:
@@ -146,17 +150,22 @@ class Day:
         found = [self._api.call("GET", _here(self._api, each["evaluation_metric"])) for each in stored]
         return {metric["name"]: metric["value"] for metric in found}
 
+    def results(self, execution: Json) -> list[str]:
+        """Return the names of the files that an inference stored."""
+        file = _here(self._api, execution["output_elements"]["generic_file"]["generic_file"])
+        names: list[str] = self._api.call("GET", f"{file}listed_contents/")["listed_contents"]
+        return names
+
     def add_metrics(self, model: str, execution: Json) -> None:
         for name, value in self.values(execution).items():
             self.metrics.add_row(model, name, f"{value:.4f}")
 
     def _post(self, service: Service) -> Json:
-        engine: Json = {"descriptor": DESCRIPTOR, "version": self._version}
-        if service.ai_model is not None:
-            engine["ai_model"] = service.ai_model
-        document = {"schema": service.schema, "ai_elements": {"ai_engines": [engine]}, **service.elements}
+        model = {} if service.ai_model is None else {"ai_model": service.ai_model}
+        engines = [{"descriptor": descriptor, "version": self._version, **model} for descriptor in service.engines]
+        document = {"schema": service.schema, "ai_elements": {"ai_engines": engines}, **service.elements}
         user_vars = json.dumps(service.user_vars).encode()
-        parts = {f"{DESCRIPTOR}_version_user_vars": user_vars, **service.files}
+        parts = {**{f"{descriptor}_version_user_vars": user_vars for descriptor in service.engines}, **service.files}
         execution: Json = self._api.post("executions/", document, parts)
         for warning in execution.get("warnings", ()):
             self._console.print(f"[yellow]{service.title}:[/yellow] {warning}")

@@ -198,6 +198,9 @@ class ArgoEngine(Engine):
     def explain(self, name: str) -> str:
         return self._explanations.of(name) if workflows.is_name(name) else ""
 
+    def stranded(self, nodes: Collection[str]) -> Mapping[str, str]:
+        return self._explanations.of_stranded(nodes)
+
     def ending(self, name: str, uid: str = "") -> WorkflowStatus | None:
         return self._endings.of(name, uid) if workflows.is_name(name) else None
 

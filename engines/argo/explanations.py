@@ -11,7 +11,7 @@ from itertools import chain
 
 from engines.argo.client import Client, Json, Refused
 from engines.argo.cluster import NODES, why_not_ready
-from engines.argo.paging import pages
+from engines.argo.paging import drained, pages
 from engines.argo.workflows import collection_path, is_preparing, nodes_of
 
 WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
@@ -22,8 +22,23 @@ _PAGE = 200
 _UNHEEDED_SECONDS = 30.0
 _STARTING = ("PodInitializing", "ContainerCreating", "")
 _PLAIN_ENDS = ("Completed", "Error", "")
-# Reasons that are not causes, or are reported better elsewhere.
-_NO_CAUSES = ("BackOff", "Unhealthy", "ProbeWarning", "DNSConfigForming")
+# The reasons of events for which a pod does not start, or has ended: those of the scheduler, of the controllers of nodes and
+# volumes, of a kubelet that prepares a pod (pkg/kubelet/events/event.go), and of a kubelet that refuses or evicts a pod
+# (pkg/kubelet/lifecycle, pkg/kubelet/eviction). No other warning holds a pod up.
+_CAUSES = frozenset(
+    {
+        "FailedScheduling", "NodeNotReady", "FailedAttachVolume",
+        "FailedMount", "FailedMapVolume", "FailedMountOnFilesystemMismatch", "FailedPrepareDynamicResources",
+        "FailedCreatePodSandBox", "FailedCreatePodContainer", "NetworkNotReady", "FailedPostStartHook",
+        "Failed", "InspectFailed", "ErrImageNeverPull", "FailedValidation",
+        "NodeAffinity", "NodeName", "NodePorts", "TaintToleration", "AppArmor", "PodLevelResourcesNotSupported",
+        "PodOSSelectorNodeLabelDoesNotMatch", "PodOSNotSupported", "InvalidNodeInfo",
+        "InitContainerRestartPolicyForbidden", "SupplementalGroupsPolicyNotSupported", "UnexpectedAdmissionError",
+        "UnexpectedPredicateFailureType", "Evicted", "Preempting", "Preempted",
+    }
+)  # fmt: skip
+# "OutOfcpu", "OutOfmemory" and so on, a reason for each resource.
+_OUT_OF = "OutOf"
 _ENDED_BADLY = ("Failed", "Error")
 
 
@@ -80,6 +95,21 @@ class Explanations:
             if message:
                 yield from ((_pod_name(pod), message) for pod in suspects if pod["spec"]["nodeName"] == name)
 
+    def of_stranded(self, nodes: Iterable[str]) -> dict[str, str]:
+        """Return a sentence for each Workflow that has pods on those of these nodes that are lost, by its name."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for node in nodes:
+            message = self._why_lost(node)
+            if not message:
+                continue
+            query = {"labelSelector": WORKFLOW_LABEL, "fieldSelector": f"spec.nodeName={node}"}
+            for items, _ in pages(self._client, f"{self._core}/pods", _PAGE, **query):
+                for pod in drained(items):
+                    if _has_stalled(pod):
+                        workflow = pod["metadata"]["labels"][WORKFLOW_LABEL]
+                        found.setdefault(workflow, []).append((_pod_name(pod), message))
+        return {workflow: sentences(causes) for workflow, causes in found.items()}
+
     def _why_lost(self, name: str) -> str:
         try:
             node = self._client.find(f"{NODES}/{name}")
@@ -130,10 +160,14 @@ def last_words(events: Iterable[Json]) -> list[tuple[str, str]]:
     for event in sorted(events, key=happened_at):
         reason, message = str(event.get("reason") or ""), str(event.get("message") or "")
         # "Error: ImagePullBackOff" and the like come after the event with the cause.
-        if reason not in _NO_CAUSES and message and not message.startswith("Error: "):
+        if _is_cause(reason) and message and not message.startswith("Error: "):
             found.pop(reason, None)
             found[reason] = message
     return list(found.items())
+
+
+def _is_cause(reason: str) -> bool:
+    return reason in _CAUSES or reason.startswith(_OUT_OF)
 
 
 def happened_at(event: Json) -> str:
@@ -193,8 +227,9 @@ def _is_starting(pod: Json) -> bool:
 
 
 def _has_stalled(pod: Json) -> bool:
-    """Return whether a pod is running by its last report but not ready: its node may be gone."""
+    """Return whether a pod on a node has reported neither its end nor that it is ready: its node may be gone."""
     status = pod.get("status") or {}
     conditions = status.get("conditions") or []
-    unready = any(item.get("type") == "Ready" and item.get("status") != "True" for item in conditions)
-    return status.get("phase") == "Running" and unready and bool((pod.get("spec") or {}).get("nodeName"))
+    is_ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+    is_running = status.get("phase") == "Running" and bool(conditions) and not is_ready
+    return is_running or _is_starting(pod)

@@ -53,16 +53,60 @@ def test_a_failure_that_is_called_back_says_step_container_code_and_last_line(cl
     assert Execution.objects.get().message == f"the AI engine ended before it was ready. {SAID}"
 
 
-@pytest.mark.parametrize("message", ["Unexpected error", "{{workflow.outputs.parameters.main-error-message}}"])
-def test_where_nobody_could_say_why_the_engines_words_stand_in(cluster: Any, training: Any, message: str) -> None:
+# What exit handlers pass on where no container left a word: the default of the field's manifests, a default of the
+# manifest's own, and the tag as Argo leaves it.
+SAY_NOTHING = ["Unexpected error", "no reason given", "{{workflow.outputs.parameters.main-error-message}}"]
+OWN_DEFAULT = {
+    "name": "report",
+    "outputs": {"parameters": [{"name": "message", "valueFrom": {"path": "/e", "default": "no reason given"}}]},
+}
+
+
+def give_own_default() -> None:
+    document = WorkflowRun.objects.get().document
+    document.manifest["spec"]["templates"].append(OWN_DEFAULT)
+    document.save()
+
+
+@pytest.mark.parametrize("message", SAY_NOTHING)
+def test_where_nobody_could_say_why_the_engines_words_stand_alone(cluster: Any, training: Any, message: str) -> None:
     run = begun(cluster)
+    give_own_default()
     lost = {"p": {**POD, "phase": "Error", "message": "pod deleted", "children": []}}
     cluster._state.statuses[run.name] = replace(cluster.get(run.name), nodes=lost)
     cluster._state.logs.clear()
+    cluster.explanations[run.name] = "p: Evicted: The node was low on resource: memory."
 
     execution_to_failed(execution_id=training.pk, document={"message": message})
 
-    assert "train: pod deleted" in Execution.objects.get().message
+    assert Execution.objects.get().message == "train: pod deleted (p: Evicted: The node was low on resource: memory.)"
+
+
+def test_the_nodes_own_words_come_before_those_of_its_container(cluster: Any, training: Any) -> None:
+    run = begun(cluster)
+    words = 'init: Error (exit code 64): failed to load artifact "in": open /argo/inputs: permission denied'
+    nodes = {"p": {**POD, "phase": "Error", "message": words, "children": []}}
+    cluster._state.statuses[run.name] = replace(cluster.get(run.name), nodes=nodes)
+    cluster._state.logs.clear()
+
+    execution_to_failed(execution_id=training.pk, document={"message": "Unexpected error"})
+
+    assert Execution.objects.get().message.startswith(f"train: {words}")
+
+
+@pytest.mark.parametrize("message", SAY_NOTHING)
+def test_where_the_engine_does_not_know_it_yet_its_last_word_stands_in(
+    cluster: Any, training: Any, message: str
+) -> None:
+    run = begun(cluster)
+    give_own_default()
+    cluster._state.statuses[run.name] = replace(cluster.get(run.name), nodes={})
+    execution_to_failed(execution_id=training.pk, document={"message": message})
+
+    ended = replace(cluster.get(run.name), phase=WorkflowPhase.ERROR, message="no node is left", version="99")
+    run_observe(run_id=run.pk, status=ended)
+
+    assert Execution.objects.get().message.startswith("no node is left")
 
 
 def test_a_role_that_fails_says_it_too(cluster: Any, make_schema: Any) -> None:

@@ -3,9 +3,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engines.base import EngineUnavailable, WorkflowPhase
+from engines.base import ClusterNode, EngineUnavailable, WorkflowPhase
 from engines.recording import RecordingEngine
 from runs.explanations import AT_A_TIME, Explainer, explain_end, run_end_explained, run_waiting_explained
+from runs.inventory import nodes_written
 from runs.models import RunEvent, WorkflowRun
 from runs.services import run_expire, run_observe, run_stop, run_vanish
 
@@ -238,6 +239,69 @@ def test_an_engine_that_does_not_answer_is_asked_again(waiting, explainer, clust
     thread.join()
 
     assert now_of(run).message == "Insufficient cpu."
+
+
+LOST = "train: its node n-1 is not ready: Kubelet stopped posting node status."
+
+
+@pytest.fixture
+def stranded(make_run, status_of, cluster, clock):
+    """A run whose only pod runs, on the node n-1, which is lost."""
+    run = make_run(now=clock())
+    run_observe(run_id=run.pk, status=status_of(run, nodes=RUNNING), now=clock())
+    cluster.lost[run.name] = ("n-1", LOST)
+    nodes_written(engine="double", nodes=[ClusterNode("n-1", {}, False, "lost"), ClusterNode("n-2", {})], now=clock())
+    return run
+
+
+def test_a_run_on_a_lost_node_says_so_while_it_runs(stranded, explainer):
+    explainer.look()
+
+    assert (now_of(stranded).phase, now_of(stranded).message) == ("running", LOST)
+    assert told(stranded) == [(LOST,)]
+
+
+def test_it_says_so_again_after_other_news_but_no_second_time(stranded, status_of, explainer, clock):
+    explainer.look()
+    run_observe(run_id=stranded.pk, status=status_of(stranded, nodes=RUNNING, progress="0/2"), now=clock())
+    assert now_of(stranded).message == ""
+    clock.forward(30)
+
+    explainer.look()
+
+    assert now_of(stranded).message == LOST
+    assert told(stranded) == [(LOST,)]
+
+
+def test_a_node_that_is_back_takes_its_word_back(stranded, explainer, cluster, clock):
+    explainer.look()
+    nodes_written(engine="double", nodes=[ClusterNode("n-1", {})], now=clock())
+    clock.forward(30)
+
+    explainer.look()
+
+    assert now_of(stranded).message == ""
+    assert [verb for verb, _name in cluster.calls] == ["stranded"]
+
+
+def test_where_all_nodes_are_ready_nobody_is_asked(make_run, status_of, explainer, cluster, clock):
+    run = make_run(now=clock())
+    run_observe(run_id=run.pk, status=status_of(run, nodes=RUNNING), now=clock())
+    nodes_written(engine="double", nodes=[ClusterNode("n-1", {})], now=clock())
+
+    explainer.look()
+
+    assert cluster.calls == []
+
+
+def test_what_waits_is_left_to_its_own_explanation(waiting, cluster, explainer, clock):
+    run = waiting()
+    cluster.lost[run.name] = ("n-1", LOST)
+    nodes_written(engine="double", nodes=[ClusterNode("n-1", {}, False, "lost")], now=clock())
+
+    explainer.look()
+
+    assert now_of(run).message == ""
 
 
 @pytest.fixture

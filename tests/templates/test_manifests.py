@@ -111,6 +111,14 @@ def test_each_pod_brings_the_volumes_that_its_containers_mount(spec):
         assert mounted == {volume["name"] for volume in template.get("volumes", [])}
 
 
+def test_no_input_artifact_lies_in_a_volume(spec):
+    # Argo's init would make the folders above it for its own user alone, and no step runner could read them.
+    for template in pods(spec):
+        folders = {mount["mountPath"] for each in containers(template) for mount in each.get("volumeMounts", [])}
+        for artifact in template.get("inputs", {}).get("artifacts", []):
+            assert not [folder for folder in folders if f"{artifact['path']}/".startswith(f"{folder.rstrip('/')}/")]
+
+
 def test_only_what_has_no_lasting_effect_is_repeated_after_a_failure(spec):
     policies = {
         template["name"]: template["retryStrategy"]["retryPolicy"]

@@ -98,6 +98,38 @@ def test_the_last_event_of_each_reason_counts() -> None:
     assert last_words(events) == [("FailedScheduling", "none"), ("FailedMount", "new")]
 
 
+# What a kubelet without a DNS of the cluster says of each pod that it starts, as a cluster of Kubernetes 1.34 has it.
+NO_DNS = (
+    'pod: "wf_argo(c2e1b3f0-7c55-4d3e-9c6e-0e4a1f0f6a11)". kubelet does not have ClusterDNS IP configured and cannot'
+    ' create Pod using "ClusterFirst" policy. Falling back to "Default" policy.'
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("MissingClusterDNS", NO_DNS),
+        ("DNSConfigForming", "Nameserver limits were exceeded, some nameservers have been omitted"),
+        ("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (mine)"),
+        ("FailedKillPod", "error killing pod"),
+        ("VolumeConditionAbnormal", "Volume data: slow"),
+        ("Unhealthy", "Readiness probe failed"),
+        ("SomethingNew", "a warning that nobody knows yet"),
+    ],
+)
+def test_a_warning_that_holds_nothing_up_is_no_cause(reason: str, message: str) -> None:
+    assert last_words([{"reason": reason, "message": message, "lastTimestamp": "2026-11-21T12:00:00Z"}]) == []
+
+
+@pytest.mark.parametrize(
+    "reason", ["FailedCreatePodSandBox", "OutOfcpu", "OutOfnvidia.com/gpu", "Evicted", "NodeNotReady"]
+)
+def test_what_keeps_or_puts_a_pod_out_is_a_cause(reason: str) -> None:
+    event = {"reason": reason, "message": "why", "lastTimestamp": "2026-11-21T12:00:00Z"}
+
+    assert last_words([event]) == [(reason, "why")]
+
+
 @pytest.mark.parametrize(
     ("name", "node", "pod_name"),
     [
@@ -211,6 +243,37 @@ def test_a_lost_node_is_named(argo: ArgoEngine, place: Place, api_server: ApiSer
         )
 
     assert argo.explain("wf") == f"wf: the cluster node {kubelet.name} is gone."
+
+
+@pytest.mark.kubernetes
+def test_workflows_on_lost_nodes_are_named_and_no_others(argo: ArgoEngine, place: Place, api_server: ApiServer) -> None:
+    stopped = {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."}
+    with Kubelet(api_server) as lost, Kubelet(api_server) as cordoned, Kubelet(api_server) as ready:
+        for node, workflow in ((lost, "wf"), (cordoned, "on-a-cordoned"), (ready, "on-a-ready")):
+            node.run(place.namespace, workflow, workflow)
+            node.tell(place.namespace, workflow, {"conditions": [{"type": "Ready", "status": "False"}]})
+        lost.run(place.namespace, "ended", "ended")
+        lost.tell(place.namespace, "ended", {"phase": "Succeeded"})
+        api_server.api.patch(f"/api/v1/nodes/{lost.name}/status", {"status": {"conditions": [stopped]}})
+        api_server.api.patch(f"/api/v1/nodes/{cordoned.name}", {"spec": {"unschedulable": True}})
+
+        assert argo.stranded([lost.name, cordoned.name, ready.name]) == {
+            "wf": f"wf: its node {lost.name} is not ready: Kubelet stopped posting node status."
+        }
+        assert argo.stranded([]) == {}
+
+
+@pytest.mark.kubernetes
+def test_a_pod_that_its_node_never_started_is_explained_too(
+    argo: ArgoEngine, place: Place, api_server: ApiServer
+) -> None:
+    stopped = {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."}
+    with Kubelet(api_server) as kubelet:
+        place.add_pod(kubelet.name)
+        assert argo.explain("wf") == ""
+        api_server.api.patch(f"/api/v1/nodes/{kubelet.name}/status", {"status": {"conditions": [stopped]}})
+
+        assert argo.explain("wf") == f"wf: its node {kubelet.name} is not ready: Kubelet stopped posting node status."
 
 
 @pytest.mark.kubernetes
