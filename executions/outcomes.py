@@ -124,8 +124,8 @@ def wound_up(execution: Execution, run: WorkflowRun | None) -> None:
 def failure_explained(execution_id: int, attempt: int | None, message: str) -> str:
     """Return a Workflow's failure message with the failed container's last line of log.
 
-    A message that says nothing is replaced by what the engine knows, or by `UNTOLD`. Asks the engine: no transaction may
-    be open. What the engine does not know is left out.
+    A message that says nothing is replaced by what the engine knows, or by `UNTOLD`. Asks the engine: no transaction
+    may be open. What the engine does not know is left out.
     """
     execution = Execution.objects.filter(pk=execution_id).first()
     run = run_latest(OWNER_KIND, execution_id)

@@ -120,7 +120,7 @@ def finalization_pod(*, actions: Sequence[Action], artifact: str) -> Container:
         args=[arguments(actions)],
         node_selector=node_selector(Placement.CENTRAL),
         retry_strategy=RETRY_LOST_POD,
-        # Not into a volume: Argo cannot replace a folder by an artifact if a volume is mounted on it, and only Argo's own
+        # Not into a volume: Argo cannot replace a folder by an artifact if a volume is mounted on it, and only its own
         # user may read the folders that it makes above an artifact in a volume.
         inputs=[Artifact(name=artifact, path=OUTPUT_ELEMENTS)],
         outputs=[error_message()],

@@ -232,8 +232,8 @@ def step_runner_pod(
 ) -> Container:
     """Build a pod on the central node with only the step runner; `artifacts` maps input artifacts to their paths.
 
-    No path may lie in a volume: Argo's init container makes the folders above an artifact for its own user alone, and the
-    step runner, which is another user, cannot read them.
+    No path may lie in a volume: Argo's init container makes the folders above an artifact for its own user alone, and
+    the step runner, which is another user, cannot read them.
     """
     return Container(
         name=name,

@@ -22,9 +22,9 @@ _PAGE = 200
 _UNHEEDED_SECONDS = 30.0
 _STARTING = ("PodInitializing", "ContainerCreating", "")
 _PLAIN_ENDS = ("Completed", "Error", "")
-# The reasons of events for which a pod does not start, or has ended: those of the scheduler, of the controllers of nodes and
-# volumes, of a kubelet that prepares a pod (pkg/kubelet/events/event.go), and of a kubelet that refuses or evicts a pod
-# (pkg/kubelet/lifecycle, pkg/kubelet/eviction). No other warning holds a pod up.
+# The reasons of events for which a pod does not start, or has ended: those of the scheduler, of controllers of nodes
+# and volumes, of a kubelet that prepares a pod (pkg/kubelet/events/event.go), and of a kubelet that refuses or evicts a
+# pod (pkg/kubelet/lifecycle, pkg/kubelet/eviction). No other warning holds a pod up.
 _CAUSES = frozenset(
     {
         "FailedScheduling", "NodeNotReady", "FailedAttachVolume",
