@@ -1,4 +1,4 @@
-"""What a real Argo answered in 27 situations, played again to the engine and a controller by a real API server."""
+"""What a real Argo answered in 26 situations, played again to the engine and a controller by a real API server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,6 @@ EXPECTED: dict[str, tuple[tuple[RunPhase, RunReason], str]] = {
         "retryStrategy.expression evaluated to false (retry-by-expression(0): main: Error (exit code 1)). "
         "Step retry-by-expression(1), container main (exit code 2), left no log.",
     ),
-    "semaphore-of-a-configmap": (SUCCEEDED, ""),
     "deleted-while-running": ((RunPhase.LOST, RunReason.LOST), f"{GONE} Last known: running, 0/1 nodes ended"),
     "image-missing-deadline": (
         FAILED,

@@ -26,8 +26,6 @@ from engines.local import LocalEngine
 RECORDINGS = Path(__file__).parents[2] / "fixtures" / "argo-recordings"
 NAMES = sorted(path.stem for path in RECORDINGS.glob("*.jsonl"))
 DEADLINE_SECONDS = 2
-# What lay in the recorded cluster beside a Workflow.
-CONFIG_MAPS = {"semaphore-of-a-configmap": {"limits": {"one": "1"}}}
 PATIENCE_SECONDS = 60
 
 
@@ -88,7 +86,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     engine = LocalEngine("local", {"root": tmp_path_factory.mktemp("engine"), "nodes": [{"nodeType": "central"}]})
     found = Seen()
     for name in NAMES:
-        engine.submit(Submission(name=name, manifest=manifest_of(name), config_maps=CONFIG_MAPS.get(name, {})))
+        engine.submit(Submission(name=name, manifest=manifest_of(name)))
     missing, until = set(NAMES), time.monotonic() + PATIENCE_SECONDS
     for event in engine.watch(timeout_seconds=PATIENCE_SECONDS):
         name = event.status.name
