@@ -1,4 +1,4 @@
-"""What a real Argo answered in twenty situations, played again to the engine and a controller by a real API server."""
+"""What a real Argo answered in 26 situations, played again to the engine and a controller by a real API server."""
 
 from __future__ import annotations
 
@@ -30,6 +30,23 @@ GONE = "The Workflow disappeared from the engine before its end was seen."
 EXPECTED: dict[str, tuple[tuple[RunPhase, RunReason], str]] = {
     "container-set": (SUCCEEDED, ""),
     "dag-fan-out": (SUCCEEDED, ""),
+    "defaults-with-node-selector": (SUCCEEDED, ""),
+    "fails-with-exit-handler": (
+        FAILED,
+        "child 'fails-with-exit-handler-2340339696' failed (work: main: Error (exit code 4)). "
+        "Step work, container main (exit code 4), left no log.",
+    ),
+    "loop-with-outputs": (SUCCEEDED, ""),
+    "lost-pod-retried": (SUCCEEDED, ""),
+    "omitted-and-skipped": (
+        FAILED,
+        "A: main: Error (exit code 1). Step A, container main (exit code 1), left no log.",
+    ),
+    "retry-by-expression": (
+        FAILED,
+        "retryStrategy.expression evaluated to false (retry-by-expression(0): main: Error (exit code 1)). "
+        "Step retry-by-expression(1), container main (exit code 2), left no log.",
+    ),
     "deleted-while-running": ((RunPhase.LOST, RunReason.LOST), f"{GONE} Last known: running, 0/1 nodes ended"),
     "image-missing-deadline": (
         FAILED,

@@ -63,6 +63,11 @@ def act(engine: LocalEngine, event: WorkflowEvent, seen: Seen) -> None:
             "stopped-with-exit-handler": lambda: engine.stop(status.name),
             "terminated": lambda: engine.stop(status.name, StopStrategy.TERMINATE),
             "deleted-while-running": lambda: engine.delete(status.name),
+            "lost-pod-retried": lambda: [
+                engine.end_pod(status.name, key)
+                for key, node in status.nodes.items()
+                if (node["type"], node["phase"]) == ("Pod", "Running")
+            ],
         }
     else:
         actions = {"suspend-resumed": lambda: engine.resume(status.name)} if ("Suspend", "Running") in phases else {}
