@@ -24,6 +24,9 @@ from engines.base import (
 WORKFLOW_LABEL = "orchestrator/workflow"
 RESOURCES = {"secrets": "Secret", "configmaps": "ConfigMap"}
 _TRIES = 5
+# Argo takes the values of parameters (`configMapKeyRef`) only from ConfigMaps that say so (LabelKeyConfigMapType in its
+# workflow/common/common.go).
+_PARAMETER_LABEL = {"workflows.argoproj.io/configmap-type": "Parameter"}
 
 
 class Attachments:
@@ -54,7 +57,8 @@ class Attachments:
         self, resource: str, workflow: Json, name: str, data: Mapping[str, str], of_installation: bool = False
     ) -> None:
         kind = RESOURCES[resource]
-        metadata = {"name": name, "labels": _labels(workflow), "ownerReferences": [_reference(workflow)]}
+        labels = _labels(workflow) | (_PARAMETER_LABEL if kind == "ConfigMap" else {})
+        metadata = {"name": name, "labels": labels, "ownerReferences": [_reference(workflow)]}
         wanted: Json = {"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": data}
         try:
             self._client.post(f"{self._path}/{resource}", wanted)

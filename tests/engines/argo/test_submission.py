@@ -105,9 +105,11 @@ def test_what_goes_with_a_workflow_is_owned_by_it(argo: ArgoEngine, place: Names
     assert base64.b64decode(secret["data"]["token"]) == b"secret"
     assert place.config_map("wf-variables")["data"] == {"a": "1"}
     workflow = place.workflow()
-    for found in (secret, place.config_map("wf-variables")):
+    # Argo reads parameters from no other ConfigMaps.
+    of_parameters = {"workflows.argoproj.io/configmap-type": "Parameter"}
+    for found, more in ((secret, {}), (place.config_map("wf-variables"), of_parameters)):
         assert [owner["uid"] for owner in found["metadata"]["ownerReferences"]] == [workflow["metadata"]["uid"]]
-        assert found["metadata"]["labels"] == {MANAGED_BY_LABEL: MANAGED_BY, "orchestrator/workflow": "wf"}
+        assert found["metadata"]["labels"] == {MANAGED_BY_LABEL: MANAGED_BY, "orchestrator/workflow": "wf", **more}
     assert INSTANCE_LABEL not in workflow["metadata"]["labels"]
     assert "secret" not in str(workflow["spec"])
 
