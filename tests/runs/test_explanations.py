@@ -241,7 +241,7 @@ def test_an_engine_that_does_not_answer_is_asked_again(waiting, explainer, clust
     assert now_of(run).message == "Insufficient cpu."
 
 
-LOST = "train: its node n-1 is not ready: Kubelet stopped posting node status."
+LOST = "train: the cluster node n-1 is not ready: Kubelet stopped posting node status."
 
 
 @pytest.fixture

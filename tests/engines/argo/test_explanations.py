@@ -258,7 +258,7 @@ def test_workflows_on_lost_nodes_are_named_and_no_others(argo: ArgoEngine, place
         api_server.api.patch(f"/api/v1/nodes/{cordoned.name}", {"spec": {"unschedulable": True}})
 
         assert argo.stranded([lost.name, cordoned.name, ready.name]) == {
-            "wf": f"wf: its node {lost.name} is not ready: Kubelet stopped posting node status."
+            "wf": f"wf: the cluster node {lost.name} is not ready: Kubelet stopped posting node status."
         }
         assert argo.stranded([]) == {}
 
@@ -273,7 +273,7 @@ def test_a_pod_that_its_node_never_started_is_explained_too(
         assert argo.explain("wf") == ""
         api_server.api.patch(f"/api/v1/nodes/{kubelet.name}/status", {"status": {"conditions": [stopped]}})
 
-        assert argo.explain("wf") == f"wf: its node {kubelet.name} is not ready: Kubelet stopped posting node status."
+        assert argo.explain("wf") == f"wf: the cluster node {kubelet.name} is not ready: Kubelet stopped posting node status."
 
 
 @pytest.mark.kubernetes

@@ -34,18 +34,18 @@ EXPECTED: dict[str, tuple[tuple[RunPhase, RunReason], str]] = {
     "fails-with-exit-handler": (
         FAILED,
         "child 'fails-with-exit-handler-2340339696' failed (work: main: Error (exit code 4)). "
-        "Step work, container main (exit code 4), left no log.",
+        "Step work, container main (exit code 4), wrote no log.",
     ),
     "loop-with-outputs": (SUCCEEDED, ""),
     "lost-pod-retried": (SUCCEEDED, ""),
     "omitted-and-skipped": (
         FAILED,
-        "A: main: Error (exit code 1). Step A, container main (exit code 1), left no log.",
+        "A: main: Error (exit code 1). Step A, container main (exit code 1), wrote no log.",
     ),
     "retry-by-expression": (
         FAILED,
         "retryStrategy.expression evaluated to false (retry-by-expression(0): main: Error (exit code 1)). "
-        "Step retry-by-expression(1), container main (exit code 2), left no log.",
+        "Step retry-by-expression(1), container main (exit code 2), wrote no log.",
     ),
     "deleted-while-running": ((RunPhase.LOST, RunReason.LOST), f"{GONE} Last known: running, 0/1 nodes ended"),
     "image-missing-deadline": (

@@ -218,7 +218,7 @@ def test_a_config_map_with_other_data_fails_the_submission_and_leaves_nothing(
 ) -> None:
     place.add_config_map("wf-variables", {"a": "2"})
 
-    with pytest.raises(WorkflowConflict, match="wf-variables exists with other data"):
+    with pytest.raises(WorkflowConflict, match="wf-variables already exists with other data"):
         argo.submit(WITH_BOTH)
 
     assert place.names() == ["wf-variables"]
@@ -290,7 +290,7 @@ def test_what_an_earlier_workflow_of_the_name_left_is_taken_over(argo: ArgoEngin
 
 
 def test_a_config_map_that_the_server_does_not_take_rejects_the_manifest(argo: ArgoEngine, place: Namespace) -> None:
-    with pytest.raises(ManifestRejected, match="the ConfigMap Not_a_name cannot be made"):
+    with pytest.raises(ManifestRejected, match="the ConfigMap Not_a_name cannot be created"):
         argo.submit(replace(WITH_BOTH, config_maps={"Not_a_name": {"a": "1"}}))
 
     assert place.names() == []
