@@ -118,10 +118,10 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.federated --clients 2 8 32
 
 # After a change of requirements*.txt, deploy/image/*.txt or constraints.txt: the same versions, each with the hashes of all
-# its files. requirements.lock has everything; the images' locks have what their own programs import. The service's leaves
-# out what Kubernetes' client asks for its asyncio twin, and matplotlib for formats other than SVG and PNG.
+# its files. requirements.lock has everything; the images' locks have what their own programs import. The service's lock
+# leaves out what only the asyncio twin of Kubernetes' client needs.
 IMAGE_LISTS := $(foreach image,processor-resource-manager federated-learning-manager sample-ai-engine,deploy/image/$(image).txt)
-LEFT_OUT := $(foreach package,aiohappyeyeballs aiohttp aiosignal frozenlist multidict propcache yarl fonttools,--no-emit-package $(package))
+LEFT_OUT := $(foreach package,aiohappyeyeballs aiohttp aiosignal frozenlist multidict propcache yarl,--no-emit-package $(package))
 lock: $(VENV)/.installed
 	$(LOCK) --output-file requirements.lock requirements.txt requirements-demo.txt $(IMAGE_LISTS)
 	$(LOCK) --output-file requirements-dev.lock requirements.txt requirements-demo.txt $(IMAGE_LISTS) requirements-dev.txt

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from deploy.image.build import VERSIONS
-from tests.deploy.test_image import SERVICE, code_of
+from tests.deploy.test_image import SERVICE, code_of, needed
 from tests.images.conftest import RESTRICTED, Service
 from tests.images.podman import Podman
 
@@ -21,7 +21,7 @@ OF_PODS = {
 }
 # Of ours, above the base, in MB; docs/how-to/run-on-kubernetes.md tells what they were when this was written.
 LARGEST_MB = {
-    "orchestrator": 290,
+    "orchestrator": 320,
     "processor-resource-manager": 15,
     "federated-learning-manager": 85,
     "sample-ai-engine": 260,
@@ -45,15 +45,17 @@ print(json.dumps(failed))
 """
 
 
+# Podman itself asks for a container's health where systemd runs, and complains elsewhere.
+ONCE = ("run", "--rm", "--network", "none", "--no-healthcheck")
+
+
 def run(podman: Podman, image: str, *arguments: str, options: tuple[str, ...] = ()) -> tuple[int, str]:
-    done = podman.call("run", "--rm", "--network", "none", *options, image, *arguments, check=False)
+    done = podman.call(*ONCE, *options, image, *arguments, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 def python(podman: Podman, image: str, program: str, *arguments: str) -> str:
-    code, said = run(podman, image, "-c", program, *arguments, options=("--entrypoint", "python"))
-    assert code == 0, said
-    return said
+    return podman.call(*ONCE, "--entrypoint", "python", image, "-c", program, *arguments).stdout
 
 
 @pytest.mark.parametrize("image", VERSIONS)
@@ -67,8 +69,8 @@ def test_an_image_is_as_small_as_its_programs_allow(
 
 
 @pytest.mark.parametrize("image", VERSIONS)
-def test_all_code_of_an_image_finds_what_it_imports(podman: Podman, images: Mapping[str, str], image: str) -> None:
-    said = python(podman, images[image], IMPORT_ALL, json.dumps(sorted(code_of(image))))
+def test_the_code_of_an_image_finds_what_it_imports(podman: Podman, images: Mapping[str, str], image: str) -> None:
+    said = python(podman, images[image], IMPORT_ALL, json.dumps(sorted(needed(image)[0] & code_of(image))))
 
     assert json.loads(said.splitlines()[-1]) == {}
 
@@ -101,7 +103,7 @@ def test_a_program_starts_on_a_read_only_root_without_a_shell(
     code, said = run(podman, images[image], *arguments, options=(*RESTRICTED, *shell_less, *options))
 
     # The AI engine takes no arguments: it says which variables of the platform it misses.
-    assert (code, "the AI engine can't start" in said) == (
+    assert (code, "the AI engine cannot start" in said) == (
         (1, True) if program == "sample-ai-engine" else (0, False)
     ), said
 
@@ -114,9 +116,7 @@ def test_a_service_without_settings_names_all_that_it_misses(
     code, said = run(podman, images["orchestrator"], program, options=(*RESTRICTED, *options))
 
     assert code != 0
-    assert {name for name in ("SECRET_KEY", "ALLOWED_HOSTS") if name in said} == (
-        {"SECRET_KEY", "ALLOWED_HOSTS"} if program == "api" else {"SECRET_KEY"}
-    ), said
+    assert [name for name in ("SECRET_KEY", "ALLOWED_HOSTS") if name not in said] == [], said
 
 
 @pytest.mark.parametrize("image", VERSIONS)

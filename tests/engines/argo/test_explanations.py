@@ -273,7 +273,8 @@ def test_a_pod_that_its_node_never_started_is_explained_too(
         assert argo.explain("wf") == ""
         api_server.api.patch(f"/api/v1/nodes/{kubelet.name}/status", {"status": {"conditions": [stopped]}})
 
-        assert argo.explain("wf") == f"wf: the cluster node {kubelet.name} is not ready: Kubelet stopped posting node status."
+        why = f"the cluster node {kubelet.name} is not ready: Kubelet stopped posting node status."
+        assert argo.explain("wf") == f"wf: {why}"
 
 
 @pytest.mark.kubernetes
