@@ -213,3 +213,6 @@ class Cluster:
             if status.phase.is_terminal:
                 self.running.remove(name)
                 self._told.finish(name, status.phase, status.message)
+                # The service's containers are another user, whatever mask this process has.
+                for path in self._service.exchange.glob("*.json"):
+                    path.chmod(0o644)
