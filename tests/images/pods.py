@@ -82,9 +82,10 @@ class PodmanRunner(PodRunner):
         copied = self._call("cp", f"{self._names[pod_id, container]}:{path}", "-", check=False)
         if copied.returncode:
             return
+        top = posixpath.basename(path.rstrip("/")) or "."
         with tarfile.open(fileobj=io.BytesIO(copied.stdout)) as archive:
             for member in archive:
-                inside = posixpath.relpath(member.name, posixpath.basename(path))
+                inside = posixpath.relpath(member.name, top)
                 with _content(archive, member) as content:
                     kind = "directory" if member.isdir() else "link" if member.issym() else "file"
                     name = "" if inside == "." else inside
