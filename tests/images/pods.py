@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import posixpath
 import select
 import socket
 import subprocess
@@ -17,7 +16,7 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from engines.local.pods import ContainerExit, ContainerSpec, Mount, OutputEntry, PodRunner, PodSpec
@@ -79,16 +78,16 @@ class PodmanRunner(PodRunner):
         self._call("kill", "--signal", str(int(number)), self._names[pod_id, container], check=False)
 
     def read(self, pod_id: str, container: str, path: str) -> Iterator[OutputEntry]:
-        copied = self._call("cp", f"{self._names[pod_id, container]}:{path}", "-", check=False)
+        asked = path.rstrip("/") or "/"
+        copied = self._call("cp", f"{self._names[pod_id, container]}:{asked}", "-", check=False)
         if copied.returncode:
             return
-        top = posixpath.basename(path.rstrip("/")) or "."
         with tarfile.open(fileobj=io.BytesIO(copied.stdout)) as archive:
             for member in archive:
-                inside = posixpath.relpath(member.name, top)
+                # The first part of a name is that of what was asked for; there is none where it is the root.
+                name = "/".join(PurePosixPath(member.name).parts[0 if asked == "/" else 1 :])
                 with _content(archive, member) as content:
                     kind = "directory" if member.isdir() else "link" if member.issym() else "file"
-                    name = "" if inside == "." else inside
                     yield OutputEntry(kind, name, member.mode & 0o777, member.linkname, content.fileno())
 
     def poll(self) -> list[ContainerExit]:
