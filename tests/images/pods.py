@@ -57,7 +57,9 @@ class PodmanRunner(PodRunner):
         self._names[pod_id, container.name] = name
         variables = {key: value for key, value in container.env.items() if key not in _OF_THE_ENGINE}
         options = [part for item in variables.items() for part in ("--env", "=".join(item))]
-        options += [part for mount in container.mounts for part in ("--mount", _mount(mount))]
+        for mount in container.mounts:
+            _opened_to_all(Path(mount.source, mount.below))
+            options += ["--mount", _mount(mount)]
         # As the restricted pods of a cluster: no capability, nothing gained; manifests write below /tmp and here.
         options += ["--cap-drop", "all", "--security-opt", "no-new-privileges", *self._options]
         for stream in (container.stdout, container.stderr):
@@ -116,6 +118,13 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
         spool.write(found.read())
         spool.seek(0)
     return spool
+
+
+def _opened_to_all(place: Path) -> None:
+    """Let any user read and write below a volume or an artifact of the engine, as a cluster's engine sees to it."""
+    for path in [place, *place.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o777 if path.is_dir() else 0o666))
 
 
 def _mount(mount: Mount) -> str:
