@@ -16,7 +16,7 @@ from runtime.sample_ai_engine import sample_data
 from tests.images.conftest import Cluster, Service
 from tests.images.podman import Podman
 from tests.live.federated import post, wait_for
-from usage_scripts.demo_day import DESCRIPTOR, ai_model, platform_data, register_sample_ai_engine
+from usage_scripts.demo_day import DESCRIPTOR, ai_model, model_id, platform_data, register_sample_ai_engine
 
 pytestmark = pytest.mark.image
 
@@ -81,8 +81,7 @@ def test_partners_train_together_as_anybody_on_read_only_roots(service: Service,
     execution = finished(service, running, post(service.api))
 
     assert execution["state"]["status"] == "succeeded", (execution["state"], logs(running))
-    name = execution["output_elements"]["ai_model"]["name"]
-    (model,) = service.api.call("GET", "ai_models/", params={"name": name})["results"]
+    model = service.api.call("GET", f"ai_models/{model_id(execution)}/")
     assert contents(service, model)
     rounds = service.api.call("GET", f"executions/{execution['id']}/rounds/")
     assert rounds["rounds"]
