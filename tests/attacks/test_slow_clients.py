@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import statistics
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -24,7 +23,8 @@ from usage_scripts.local_service import LocalService, local_service
 pytestmark = pytest.mark.live
 
 # The bounds of what a caller waits for, whatever others do.
-HEALTH_SECONDS, CALL_SECONDS = 0.5, 2.0
+# Less than the crowd has until it is cut, so that no answer waits for that.
+PATIENCE_SECONDS = 8
 TRIES = 9
 # Until a client that is too slow has been told so: the longest of the time-outs, and a while.
 CUT_SECONDS = 40
@@ -76,22 +76,12 @@ def readers(service: LocalService, tmp_path_factory: pytest.TempPathFactory) -> 
         yield clients
 
 
-def seconds_of(ask: Callable[[], requests.Response]) -> float:
-    """Return the median time of an answer, each over a connection of its own."""
-    times = []
-    for _ in range(TRIES):
-        began = time.monotonic()
-        assert ask().status_code == 200
-        times.append(time.monotonic() - began)
-        time.sleep(0.1)
-    return statistics.median(times)
-
-
 def is_heard(service: LocalService) -> None:
-    """Check that health and an API call are answered in time."""
+    """Check that health and an API call are answered, each over a connection of its own, while the crowd is there."""
     headers = {"Authorization": f"Bearer {service.token}"}
-    assert seconds_of(lambda: requests.get(f"{service.url}/health/live", timeout=30)) < HEALTH_SECONDS
-    assert seconds_of(lambda: requests.get(f"{service.url}/api/runs/", headers=headers, timeout=30)) < CALL_SECONDS
+    for path in ("/health/live", "/api/runs/"):
+        for _ in range(TRIES):
+            assert requests.get(f"{service.url}{path}", headers=headers, timeout=PATIENCE_SECONDS).status_code == 200
 
 
 def test_everybody_at_once_keeps_nobody_out(service: LocalService, crowd: Crowd, readers: list[socket.socket]) -> None:
@@ -122,7 +112,7 @@ def test_everybody_at_once_keeps_nobody_out(service: LocalService, crowd: Crowd,
 def test_a_kind_of_slow_client_alone_keeps_nobody_out(service: LocalService, crowd: Crowd) -> None:
     for kind in KINDS:
         assert crowd.open(kind, 100) == 100
-        assert seconds_of(lambda: requests.get(f"{service.url}/health/live", timeout=30)) < HEALTH_SECONDS
+        assert requests.get(f"{service.url}/health/live", timeout=PATIENCE_SECONDS).status_code == 200
 
 
 def send(service: LocalService, text: str, then: bytes = b"") -> socket.socket:

@@ -16,7 +16,7 @@ from orchestrator_api.environment.reading import Environment, WrongSettings
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 RIGHT = {"SECRET_KEY": "x" * 60, "ALLOWED_HOSTS": "orchestrator.example"}
-IMAGE = str(PROJECT / "deploy" / "image" / "orchestrator")
+IMAGE = (sys.executable, str(PROJECT / "deploy" / "image" / "orchestrator.py"))
 GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "python:orchestrator_api.gunicorn_conf")
 STANDALONE = (sys.executable, "-m", "orchestrator_api.standalone", "--port", "0")
 MANAGE = (sys.executable, "manage.py")
@@ -28,9 +28,9 @@ ENTRY_POINTS = {
     "gunicorn": GUNICORN,
     "standalone": STANDALONE,
     "standalone --manage": (*STANDALONE, "--manage", "check"),
-    "the image's api": (IMAGE, "api"),
-    "the image's controller": (IMAGE, "controller"),
-    "the image's prepare": (IMAGE, "prepare"),
+    "the image's api": (*IMAGE, "api"),
+    "the image's controller": (*IMAGE, "controller"),
+    "the image's prepare": (*IMAGE, "prepare"),
     "the demo's service": (sys.executable, "-m", "usage_scripts.demo"),
 }
 
@@ -65,7 +65,7 @@ def test_wrong_values_are_told_at_every_entry(entry: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("program", ["api", "controller", "prepare"])
 def test_an_image_without_environment_names_what_is_missing(program: str, tmp_path: Path) -> None:
-    code, said = start((IMAGE, program), tmp_path / "data")
+    code, said = start((*IMAGE, program), tmp_path / "data")
 
     assert code == 2, said
     assert re.search("^missing settings: SECRET_KEY .*ALLOWED_HOSTS ", said, re.MULTILINE), said

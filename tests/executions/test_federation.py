@@ -193,7 +193,7 @@ def test_the_channel_is_opened_before_the_workflow_is_submitted(post: Any, carry
 
     (spec,) = adapter.specs
     assert spec.id == parameter(run)
-    assert (spec.execution_id, spec.attempt, spec.max_model_bytes) == (execution.pk, 1, 7 * 1024)
+    assert (spec.owner_id, spec.attempt, spec.max_model_bytes) == (execution.pk, 1, 7 * 1024)
     assert spec.ends_at == run.deadline_at
     assert engine.submissions[run.name].secrets[f"{run.name}-callback"][SECRET] == "of the channel"
 

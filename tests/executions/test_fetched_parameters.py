@@ -165,7 +165,7 @@ def test_what_nobody_would_fetch_is_measured(manifest: Any, place: str) -> None:
 
     (found,) = excesses(result.manifest["spec"])
     assert place in found.detail
-    assert f"{LONGEST_ARGUMENT} at most" in found.detail
+    assert f"with at most {LONGEST_ARGUMENT}" in found.detail
     assert PATIENTS in found.parameters
     assert found.size > LONGEST_ARGUMENT
 
@@ -217,5 +217,5 @@ def test_a_step_runner_reads_what_stands_for_a_parameter(name: str) -> None:
     stands_for_it = reference(name)
     text = f'{{"field": {stands_for_it if name == PATIENTS else json.dumps(stands_for_it)}}}'
 
-    with pytest.raises(ActionError, match=f"refer to the parameter {name}, and {URL_VARIABLE} is not set"):
+    with pytest.raises(ActionError, match=f"refer to the parameter {name}, but {URL_VARIABLE} is not set"):
         Parameters(Calls(), {}).resolved(json.loads(text))

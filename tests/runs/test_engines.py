@@ -13,7 +13,7 @@ def test_an_engine_is_made_once(engine):
 @pytest.mark.parametrize(
     ("engines", "says"),
     [
-        ({}, "no engine 'odd'"),
+        ({}, "The engine 'odd' is not configured"),
         ({"odd": {}}, "class of engine 'odd'"),
         ({"odd": {"class": "nowhere.Engine"}}, "class of engine 'odd'"),
         ({"odd": {"class": "tests.runs.doubles.FolderEngine"}}, "options of engine 'odd'"),

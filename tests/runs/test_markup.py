@@ -32,7 +32,7 @@ def test_times_that_are_none_are_no_fault():
 
 
 def test_a_run_without_nodes_says_so():
-    assert "nothing" in table()
+    assert "has not reported any steps" in table()
 
 
 def test_a_manifest_is_the_same_when_it_is_read_again():

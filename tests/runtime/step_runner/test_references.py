@@ -64,7 +64,7 @@ def test_what_was_fetched_is_not_searched_for_references(server: RecordingServer
 
 
 def test_a_reference_without_an_address_is_a_fault(calls: Calls) -> None:
-    with pytest.raises(ActionError, match=f"refer to the parameter ids, and {URL_VARIABLE} is not set"):
+    with pytest.raises(ActionError, match=f"refer to the parameter ids, but {URL_VARIABLE} is not set"):
         Parameters(calls, {}).resolved({"ids": {"$parameter": "ids"}})
 
 
