@@ -118,7 +118,7 @@ def test_replication_is_as_the_settings_have_it(kafka: Kafka) -> None:
 def test_a_model_that_no_message_can_hold_is_refused_with_both_numbers(kafka: Kafka) -> None:
     spec = make_spec(execution_id=12, limit=2**31)
 
-    with pytest.raises(ChannelRefused, match=r"2147483648 bytes is declared.*admit 1073740800 bytes"):
+    with pytest.raises(ChannelRefused, match=r"declared model of 2147483648 bytes.*accept 1073740800 bytes"):
         make_adapter(kafka.bootstrap).open(spec)
 
     assert spec.id not in make_adapter(kafka.bootstrap).remains()
@@ -166,7 +166,7 @@ def test_the_largest_request_is_the_limit(small_broker: Kafka) -> None:
     adapter = make_adapter(small_broker.bootstrap)
 
     adapter.open(make_spec(execution_id=14, limit=19 * MEGABYTE))
-    with pytest.raises(ChannelRefused, match=r"20971520 bytes is declared.*admit 20970496 bytes"):
+    with pytest.raises(ChannelRefused, match=r"declared model of 20971520 bytes.*accept 20970496 bytes"):
         adapter.open(make_spec(execution_id=15, limit=20 * MEGABYTE))
 
 
