@@ -269,9 +269,9 @@ class Engine(ABC):
         return ""
 
     def stranded(self, nodes: Collection[str]) -> Mapping[str, str]:
-        """Return the Workflows that run on those of these nodes that are lost, by name, with a sentence for each.
+        """Return a sentence for each Workflow with pods on a lost node among `nodes`, by the name of the Workflow.
 
-        A node that only takes no new pods is not lost. Raises `EngineUnavailable`.
+        A node is not lost if it only accepts no new pods. Raises `EngineUnavailable`.
         """
         return {}
 

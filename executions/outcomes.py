@@ -139,9 +139,9 @@ def failure_explained(execution_id: int, attempt: int | None, message: str) -> s
 
 
 def _says_nothing(message: str, run: WorkflowRun | None) -> bool:
-    """Return whether a message only stands for words that no container left.
+    """Return whether a message only replaces one that no container wrote.
 
-    It is a tag that Argo left as it is, or what the manifest itself gives an output parameter that has no value.
+    Such a message is a tag that Argo did not fill in, or the default of an output parameter in the manifest.
     """
     said = message.strip()
     if not said or said in (UNTOLD, _SAYS_NOTHING) or _UNRESOLVED.fullmatch(said):

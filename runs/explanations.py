@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import connections
@@ -38,7 +39,7 @@ def run_waiting_explained(*, run_id: int, message: str, before: str = "", now: d
 
 
 def run_stranded_explained(*, run_id: int, message: str, before: str = "", now: datetime | None = None) -> None:
-    """Write down that a node is lost that a run goes on at, as `run_waiting_explained` does."""
+    """Record that a cluster node of a run that does not wait is lost, as `run_waiting_explained` does."""
     with run_changed(run_id, now) as change:
         if not change.run.waiting_since:
             _explained(change, message, before)
@@ -113,7 +114,7 @@ class Explainer:
         self._engine = engine
         self._clock = clock
         self._asked: dict[int, _Asked] = {}
-        # What was told of runs on lost nodes, and when to look for others.
+        # The messages of runs on lost cluster nodes, and when to look for such runs again.
         self._stranded: dict[int, str] = {}
         self._strands_at: datetime | None = None
 
@@ -147,14 +148,15 @@ class Explainer:
             self._look_for_stranded()
 
     def _look_for_stranded(self) -> None:
-        """Tell of runs that seem to go on, but on nodes that are lost: their engine hears nothing of them any more."""
+        """Explain runs whose cluster nodes are lost: to their engine these runs still seem to run."""
         unready = Node.objects.filter(engine=self._engine.alias, ready=False).values_list("name", flat=True)
         found = self._engine.stranded(list(unready)) if unready else {}
         going = _live_at(self._engine.alias).filter(waiting_since=None, name__in=found).values_list("pk", "name")
         told = {pk: found[name] for pk, name in going}
         for pk in {*self._stranded, *told}:
             message, before = told.get(pk, ""), self._stranded.get(pk, "")
-            run_stranded_explained(run_id=pk, message=message, before=before, now=self._clock())
+            with suppress(WorkflowRun.DoesNotExist):  # it was deleted since
+                run_stranded_explained(run_id=pk, message=message, before=before, now=self._clock())
         self._stranded = told
 
     def _next_at(self, pk: int) -> datetime:
@@ -171,7 +173,8 @@ class Explainer:
                 said = [other for other in said if other not in part] + [part]
         message = " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in said)
         if message != asked.told or message != run.message:
-            run_waiting_explained(run_id=pk, message=message, before=asked.told, now=self._clock())
+            with suppress(WorkflowRun.DoesNotExist):  # it was deleted while the engine was asked
+                run_waiting_explained(run_id=pk, message=message, before=asked.told, now=self._clock())
             asked.told = message
 
 

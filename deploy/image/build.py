@@ -1,7 +1,7 @@
 """Builds the four images with docker, podman or buildah: `build.py [--base BASE] [--registry REGISTRY] [IMAGE…]`.
 
-Pip reaches its index in the build as it does on this machine: what the environment and pip's files say of it, and the
-certificate authorities that they name, are mounted while packages are installed, and are in no image.
+In a build, pip uses the settings that it has on this machine: those of its files and of the environment, and the
+certificate authorities that they name. They are mounted while packages are installed, and are in no image.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-# image (and target in the Dockerfile) -> the version under which it is asked for.
+# image (and target in the Dockerfile) -> the version that manifests name.
 VERSIONS: Mapping[str, str] = {
     "orchestrator": "0.1.0",
     "processor-resource-manager": "2.0.0",
     "federated-learning-manager": "2.0.0",
     "sample-ai-engine": "1.0.0",
 }
-# builder -> what succeeds where it can build; docker's program alone builds nothing.
+# builder -> a command that succeeds if it can build; docker's client alone cannot.
 BUILDERS: Mapping[str, Sequence[str]] = {
     "docker": ("docker", "info"),
     "podman": ("podman", "info"),
@@ -36,7 +36,7 @@ OWN_OPTIONS: Mapping[str, Sequence[str]] = {
     "podman": ("--format", "docker"),
     "buildah": ("--format", "docker", "--layers"),
 }
-# What builds need of pip's settings; folders of this machine are not there.
+# The settings of pip that a build needs; folders of this machine do not exist there.
 SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout", "retries")
 AUTHORITIES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -44,11 +44,11 @@ _CERTIFICATES = "/run/secrets/certificates"
 
 
 class NoBuilder(Exception):
-    """Nothing on this machine builds images; the text is one line that says what would."""
+    """No program on this machine can build images; the text is one line that names those that could."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Build what is asked for, or all; return an exit code."""
+    """Build the named images, or all; return an exit code."""
     parser = argparse.ArgumentParser(description="Build the project's images.")
     parser.add_argument(
         "--builder", default="", help="the builder, with options of its own (`podman --root /srv/images`)"
@@ -89,7 +89,7 @@ def found_builder() -> str:
         if shutil.which(name) and subprocess.run(question, capture_output=True, check=False).returncode == 0:
             return name
     raise NoBuilder(
-        "nothing here builds images: start docker's daemon, or install podman or buildah, or name one (BUILDER=…)"
+        "no program here can build images: start docker's daemon, install podman or buildah, or name one (BUILDER=…)"
     )
 
 
@@ -113,7 +113,7 @@ def mounted(folder: Path, environment: Mapping[str, str]) -> list[str]:
 
 
 def pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what pip's files and the environment say of its index, the later of pip's own order having its way.
+    """Return pip's settings for its index, from its files and the environment; a later one in pip's own order wins.
 
     https://pip.pypa.io/en/stable/topics/configuration/
     """

@@ -1,7 +1,7 @@
-"""Installs the locked packages of one image into /opt/venv and leaves out what no program opens: `install.py LOCK`.
+"""Installs the locked packages of one image into /opt/venv, without files that no program uses: `install.py LOCK`.
 
-Runs while the image is built. Only files whose hashes stand in the lock are taken, and no source archives. A lock is
-complete, so pip looks for no dependencies: what `make lock` left out of it is not missed.
+Runs while the image is built. Only files with the hashes in the lock file are installed, and no source archives. A lock
+file is complete, so pip does not look for dependencies, also not for those that `make lock` leaves out on purpose.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PLACE = Path("/opt/venv")
-# Packages bring their tests, and what compilers, type checkers and translators read.
+# Packages contain their tests, and files for compilers, type checkers and translators.
 TESTS = ("tests", "_pyinstaller")
 SOURCES = ("*.pyi", "*.pxd", "*.pyx", "*.h", "*.c", "*.a", "*.po")
-# The twin of Kubernetes' client for asyncio, as large as the client itself.
+# The asyncio version of Kubernetes' client, as large as the client itself.
 UNUSED = ("kubernetes/aio",)
-# Descriptions of all services of AWS, of which the storage speaks to these.
+# Descriptions of all services of AWS; the storage uses only these services.
 AWS = "botocore/data"
 AWS_SERVICES = ("s3", "sso", "sso-oidc", "sts")
 
@@ -39,11 +39,11 @@ def main(lock: str) -> None:
             path.unlink(missing_ok=True)
     # Compiled here, once: nothing is written where the programs run.
     if not compileall.compile_dir(packages, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH):
-        sys.exit("some files of the packages are no Python")
+        sys.exit("some files of the packages cannot be compiled")
 
 
 def unused(packages: Path) -> Iterator[Path]:
-    """Yield the folders and files below a folder of packages that are left out."""
+    """Yield the folders and files of the packages that are left out."""
     for name in TESTS:
         yield from packages.glob(f"*/**/{name}")
     for pattern in SOURCES:

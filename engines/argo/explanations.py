@@ -96,7 +96,7 @@ class Explanations:
                 yield from ((_pod_name(pod), message) for pod in suspects if pod["spec"]["nodeName"] == name)
 
     def of_stranded(self, nodes: Iterable[str]) -> dict[str, str]:
-        """Return a sentence for each Workflow that has pods on those of these nodes that are lost, by its name."""
+        """Return a sentence for each Workflow with pods on a lost node among `nodes`, by the name of the Workflow."""
         found: dict[str, list[tuple[str, str]]] = {}
         for node in nodes:
             message = self._why_lost(node)

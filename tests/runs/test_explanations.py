@@ -241,6 +241,24 @@ def test_an_engine_that_does_not_answer_is_asked_again(waiting, explainer, clust
     assert now_of(run).message == "Insufficient cpu."
 
 
+def test_a_run_that_is_deleted_while_the_engine_is_asked_is_passed_over(
+    waiting, explainer, cluster, clock, monkeypatch
+):
+    gone, other = waiting(), waiting()
+
+    def explain(name):
+        if name == gone.name:
+            gone.delete()
+        return "Insufficient cpu."
+
+    monkeypatch.setattr(cluster, "explain", explain)
+    clock.forward(6)
+
+    explainer.look()
+
+    assert now_of(other).message == "Insufficient cpu."
+
+
 LOST = "train: the cluster node n-1 is not ready: Kubelet stopped posting node status."
 
 
@@ -282,6 +300,19 @@ def test_a_node_that_is_back_takes_its_word_back(stranded, explainer, cluster, c
 
     assert now_of(stranded).message == ""
     assert [verb for verb, _name in cluster.calls] == ["stranded"]
+
+
+def test_a_run_that_is_gone_keeps_no_other_from_being_told(stranded, make_run, status_of, explainer, cluster, clock):
+    explainer.look()
+    other = make_run(now=clock())
+    run_observe(run_id=other.pk, status=status_of(other, nodes=RUNNING), now=clock())
+    cluster.lost[other.name] = ("n-1", LOST)
+    stranded.delete()
+    clock.forward(30)
+
+    explainer.look()
+
+    assert now_of(other).message == LOST
 
 
 def test_where_all_nodes_are_ready_nobody_is_asked(make_run, status_of, explainer, cluster, clock):
