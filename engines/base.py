@@ -282,10 +282,11 @@ class Engine(ABC):
         """
         return {}
 
-    def ending(self, name: str, uid: str = "") -> WorkflowStatus | None:
-        """Return how a deleted Workflow ended, or None where it is not known.
+    def last_known(self, name: str, uid: str = "") -> WorkflowStatus | None:
+        """Return the last known status of a deleted Workflow, or None where nothing is known.
 
-        With a uid, of that Workflow only; another may have had its name.
+        It has an end, or phase Running where only the beginning is known. With a uid, of that Workflow only; another
+        may have had its name.
         """
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -36,6 +37,14 @@ CLOCK_SKEW = timedelta(seconds=30)
 WOUND_UP = "Stopped because the execution that the run belongs to had ended."
 
 Outcome = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class _EarlierTry:
+    """What an earlier try to submit a run led to: its Workflow's status, the last known one where it is gone."""
+
+    status: WorkflowStatus
+    is_gone: bool = False
 
 
 class Carrier:
@@ -94,7 +103,7 @@ class Carrier:
 
     def _submit(self, run: WorkflowRun) -> Outcome:
         if (known := self._earlier_try(run)) is not None:
-            return lambda: self._observe(run, known)
+            return lambda: self._found_again(run, known)
         try:
             attachments = owner_of(run).prepare(run)
             if not self._still_wanted(run):
@@ -120,8 +129,13 @@ class Carrier:
     def _observe(self, run: WorkflowRun, status: WorkflowStatus) -> None:
         services.run_observe(run_id=run.pk, status=status, cause=RunCause.CONTROLLER, now=self._clock())
 
-    def _earlier_try(self, run: WorkflowRun) -> WorkflowStatus | None:
-        """Return the status of a Workflow that an earlier try submitted, even if it was deleted before it was seen.
+    def _found_again(self, run: WorkflowRun, earlier: _EarlierTry) -> None:
+        self._observe(run, earlier.status)
+        if earlier.is_gone:
+            services.run_vanish(run_id=run.pk, cause=RunCause.CONTROLLER, now=self._clock())
+
+    def _earlier_try(self, run: WorkflowRun) -> _EarlierTry | None:
+        """Return what is known of a Workflow that an earlier try submitted, even if it was deleted before it was seen.
 
         If it were submitted again, it could do its work twice: a Workflow that began may end and expire at any moment.
         """
@@ -133,14 +147,17 @@ class Carrier:
         try:
             found = self._engine.get(run.name)
         except WorkflowNotFound:
-            ending = self._engine.ending(run.name)
+            last_known = self._engine.last_known(run.name)
         else:
             # A Workflow that has not begun is submitted again: the earlier submission may be incomplete.
             has_begun = found.phase is not WorkflowPhase.PENDING
-            return found if has_begun and found.digest == run.manifest_digest else None
-        # The uid is not known. A Workflow that ended before this run was created is another one of the same name.
-        ended_at = parse_datetime(ending.finished_at) if ending and ending.finished_at else None
-        return ending if ended_at and ended_at > run.created_at - CLOCK_SKEW else None
+            return _EarlierTry(found) if has_begun and found.digest == run.manifest_digest else None
+        if last_known is None:
+            return None
+        # The uid is not known. What ended, or only began, before this run was created is another one of the same name.
+        told_at = parse_datetime(last_known.finished_at or last_known.started_at or "")
+        is_ours = told_at is not None and told_at > run.created_at - CLOCK_SKEW
+        return _EarlierTry(last_known, is_gone=True) if is_ours else None
 
     def _still_wanted(self, run: WorkflowRun) -> bool:
         # Preparing may take long; a run that was stopped in the meantime must not start.

@@ -126,10 +126,10 @@ class Reconciler:
         if not run.workflow_ended_at:
             logger.warning("The Workflow of run %s is gone from engine %s.", run.name, self._engine.alias)
         is_open = run.submitted_at is not None and run.workflow_ended_at is None
-        ending = self._engine.ending(run.name, run.workflow_uid) if is_open else None
+        last_known = self._engine.last_known(run.name, run.workflow_uid) if is_open else None
         with _unless_deleted:
-            if ending is not None:
-                run_observe(run_id=run.pk, status=ending, cause=RunCause.RECONCILE, now=self._clock())
+            if last_known is not None and last_known.phase.is_terminal:
+                run_observe(run_id=run.pk, status=last_known, cause=RunCause.RECONCILE, now=self._clock())
             run_vanish(run_id=run.pk, now=self._clock())
 
     def _stop_unowned(self, status: WorkflowStatus) -> None:

@@ -12,8 +12,8 @@ from engines.argo.attachments import Attachments
 from engines.argo.client import Client, Json, Refused
 from engines.argo.cluster import Permissions, cluster_nodes
 from engines.argo.confinement import excesses
-from engines.argo.endings import Endings
 from engines.argo.explanations import Explanations
+from engines.argo.last_known import LastKnown
 from engines.argo.options import Options
 from engines.argo.pacing import TokenBucket
 from engines.argo.paging import drained, pages
@@ -56,7 +56,7 @@ class ArgoEngine(Engine):
         self._logs = PodLogs(self._client, namespace, self.settings.timeout_seconds)
         # Explanations wait until no more important request is waiting.
         self._explanations = Explanations(Client(self.settings, bucket, self.settings.burst / 2), namespace)
-        self._endings = Endings(self._client, self.settings)
+        self._last_known = LastKnown(self._client, self.settings)
         self._permissions = Permissions(self._client, self.settings)
 
     def placed(self, manifest: Manifest) -> str:
@@ -201,8 +201,8 @@ class ArgoEngine(Engine):
     def stranded(self, nodes: Collection[str]) -> Mapping[str, str]:
         return self._explanations.of_stranded(nodes)
 
-    def ending(self, name: str, uid: str = "") -> WorkflowStatus | None:
-        return self._endings.of(name, uid) if workflows.is_name(name) else None
+    def last_known(self, name: str, uid: str = "") -> WorkflowStatus | None:
+        return self._last_known.of(name, uid) if workflows.is_name(name) else None
 
     def nodes(self) -> builtins.list[ClusterNode]:
         return cluster_nodes(self._client, self.settings.page_size)

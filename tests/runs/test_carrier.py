@@ -95,25 +95,29 @@ def test_an_engine_that_is_down_is_tried_again_with_backoff(make_run, carry, eng
 
 
 @pytest.fixture
-def endings(engine, monkeypatch):
+def last_known(engine, monkeypatch):
     """What the engine remembers of Workflows that are gone; a test fills it, by name."""
-    endings = {}
-    monkeypatch.setattr(engine, "ending", lambda name, uid="": endings.get(name))
-    return endings
+    last_known = {}
+    monkeypatch.setattr(engine, "last_known", lambda name, uid="": last_known.get(name))
+    return last_known
 
 
 def ended(run, at="2026-01-01T12:00:09Z"):
     return WorkflowStatus(run.name, WorkflowPhase.SUCCEEDED, finished_at=at)
 
 
+def begun(run, at="2026-01-01T12:00:09Z"):
+    return WorkflowStatus(run.name, WorkflowPhase.RUNNING, started_at=at)
+
+
 def test_what_ran_and_was_tidied_away_before_its_submission_was_answered_runs_once(
-    make_run, engine, clock, carry, endings
+    make_run, engine, clock, carry, last_known
 ):
     # Its controller died when it had submitted it.
     run = make_run(now=START)
     claimed(limit=1, claimed_by="dead")
     clock.forward(outbox.LEASE.total_seconds() + 1)
-    endings[run.name] = ended(run)
+    last_known[run.name] = ended(run)
 
     carry()
 
@@ -121,18 +125,32 @@ def test_what_ran_and_was_tidied_away_before_its_submission_was_answered_runs_on
     assert [call for call in engine.calls if call.startswith(("submit", "prepare"))] == []
 
 
-def test_what_ran_before_an_error_told_nothing_of_it_runs_once(make_run, engine, clock, carry, endings):
+def test_what_ran_before_an_error_told_nothing_of_it_runs_once(make_run, engine, clock, carry, last_known):
     run = make_run(now=START)
     engine.say("down")
     carry()
     engine.unsay("down")
     clock.forward(1)
-    endings[run.name] = ended(run)
+    last_known[run.name] = ended(run)
 
     carry()
 
     assert now_of(run).phase == "succeeded"
     assert "created" not in {call.split()[0] for call in engine.calls}
+
+
+def test_what_began_and_was_deleted_before_its_submission_was_answered_is_lost(
+    make_run, engine, clock, carry, last_known
+):
+    run = make_run(now=START)
+    claimed(limit=1, claimed_by="dead")
+    clock.forward(outbox.LEASE.total_seconds() + 1)
+    last_known[run.name] = begun(run)
+
+    carry()
+
+    assert (now_of(run).phase, now_of(run).reason) == ("lost", "lost")
+    assert [call for call in engine.calls if call.startswith(("submit", "prepare"))] == []
 
 
 @pytest.mark.parametrize("phase", [WorkflowPhase.RUNNING, WorkflowPhase.SUCCEEDED])
@@ -160,20 +178,21 @@ def test_anothers_workflow_of_that_name_fails_the_run(make_run, engine, clock, c
     assert (now_of(run).phase, now_of(run).reason) == ("failed", "engine")
 
 
-def test_the_end_of_an_older_workflow_of_that_name_says_nothing(make_run, engine, clock, carry, endings):
+@pytest.mark.parametrize("known", [ended, begun])
+def test_an_older_workflow_of_that_name_says_nothing(make_run, engine, clock, carry, last_known, known):
     run = make_run(now=START)
     claimed(limit=1, claimed_by="dead")
     clock.forward(outbox.LEASE.total_seconds() + 1)
-    endings[run.name] = ended(run, at="2026-01-01T11:00:00Z")
+    last_known[run.name] = known(run, at="2026-01-01T11:00:00Z")
 
     carry()
 
     assert now_of(run).phase == "submitted"
 
 
-def test_a_first_try_asks_for_no_end(make_run, carry, endings):
+def test_a_first_try_asks_for_no_end(make_run, carry, last_known):
     run = make_run(now=START)
-    endings[run.name] = ended(run)
+    last_known[run.name] = ended(run)
 
     carry()
 

@@ -93,7 +93,7 @@ def test_a_workflow_whose_end_is_remembered_is_not_lost(
 ):
     asked = []
     ending = WorkflowStatus(submitted.name, phase, message, finished_at="2026-01-01T11:59:00Z")
-    monkeypatch.setattr(engine, "ending", lambda *named: asked.append(named) or ending)
+    monkeypatch.setattr(engine, "last_known", lambda *named: asked.append(named) or ending)
     reconciler.look()
     engine.vanish(submitted.name)
 
@@ -107,12 +107,22 @@ def test_a_workflow_whose_end_is_remembered_is_not_lost(
     assert run.workflow_ended_at == NOW
 
 
+def test_a_workflow_that_is_only_remembered_to_have_run_is_lost(submitted, reconciler, engine, monkeypatch):
+    began = WorkflowStatus(submitted.name, WorkflowPhase.RUNNING, started_at="2026-01-01T11:59:00Z")
+    monkeypatch.setattr(engine, "last_known", lambda name, uid: began)
+    engine.vanish(submitted.name)
+
+    reconciler.look_at(submitted.name)
+
+    assert now_of(submitted).phase == "lost"
+
+
 def test_a_run_is_not_called_lost_while_its_end_cannot_be_looked_up(submitted, reconciler, engine, monkeypatch):
-    def ending(name, uid):
+    def last_known(name, uid):
         raise EngineUnavailable("away")
 
     reconciler.look()
-    monkeypatch.setattr(engine, "ending", ending)
+    monkeypatch.setattr(engine, "last_known", last_known)
     engine.vanish(submitted.name)
 
     with pytest.raises(EngineUnavailable):

@@ -3,7 +3,7 @@
 It behaves as Argo 4.1 does where an engine could notice: it does not see a Workflow that is labelled for a controller
 of some instance id, it writes phase Running into one that is suspended and then waits without heeding `spec.shutdown`
 (workflow/controller/operator.go, `operate`), it writes whole objects with their resource version, and labels them with
-phase and completion. The end of a Workflow is told in an event too.
+phase and completion. Beginning and end of a Workflow are told in events too.
 """
 
 from __future__ import annotations
@@ -252,21 +252,25 @@ class ArgoStandin:
             if not self._look_again(uid, play):
                 self._plays.pop(uid, None)
                 return
-        if status["phase"] in TERMINAL:
-            self._tell_end(play.object)
+        if status["phase"] != metadata.get("labels", {}).get(PHASE_LABEL):
+            self._tell_phase(play.object)
 
-    def _tell_end(self, workflow: Object) -> None:
+    def _tell_phase(self, workflow: Object) -> None:
         metadata, status = workflow["metadata"], workflow["status"]
-        well = status["phase"] == "Succeeded"
+        reason, message = {
+            "Running": ("WorkflowRunning", "Workflow Running"),
+            "Succeeded": ("WorkflowSucceeded", "Workflow completed"),
+        }.get(status["phase"], ("WorkflowFailed", status.get("message", "")))
+        happened_at = status.get("finishedAt") or status["startedAt"]
         about = {"apiVersion": workflow["apiVersion"], "kind": workflow["kind"], "namespace": self._namespace}
         event = {
             "metadata": {"generateName": f"{metadata['name']}."},
             "involvedObject": {**about, "name": metadata["name"], "uid": metadata["uid"]},
-            "type": "Normal" if well else "Warning",
-            "reason": "WorkflowSucceeded" if well else "WorkflowFailed",
-            "message": "Workflow completed" if well else status.get("message", ""),
-            "firstTimestamp": status.get("finishedAt"),
-            "lastTimestamp": status.get("finishedAt"),
+            "type": "Warning" if reason == "WorkflowFailed" else "Normal",
+            "reason": reason,
+            "message": message,
+            "firstTimestamp": happened_at,
+            "lastTimestamp": happened_at,
         }
         self._api.post(f"/api/v1/namespaces/{self._namespace}/events", event)
 

@@ -56,7 +56,7 @@ class TestLiveArgo(EngineContract):
         uid = self.submit(engine, name, script, ttlStrategy={"secondsAfterCompletion": 1}).uid
         wait_until_gone(engine, name, self.patience_seconds)
 
-        ending = engine.ending(name, uid)
+        ending = engine.last_known(name, uid)
 
         assert ending is not None
         assert ending.phase is phase
