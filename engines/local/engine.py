@@ -58,6 +58,8 @@ class LocalEngine(Engine):
         self._reaper = Reaper()
         self.nursery = NurseryKeeper(self.settings.root, self._reaper)
         self._made = False
+        # Whether a Workflow is paused whose supervisor has not quite ended.
+        self._leaving = False
 
     def _ready(self) -> Folder:
         """Return the folder, made at the first call."""
@@ -122,13 +124,18 @@ class LocalEngine(Engine):
 
     def _take_up(self) -> None:
         """Continue the Workflows that a shutdown of the service has interrupted."""
+        self._leaving = False
         for name in self.folder.names():
             path = self.folder.path(name)
             if not self.folder.is_paused(name):
                 continue
             with liveness.taken(path) as lock:
                 order = layout.read_json(str(path / layout.ORDER))
-                if lock is None or order is None or not self.folder.is_paused(name):
+                if order is None or not self.folder.is_paused(name):
+                    continue
+                if lock is None:
+                    # Its supervisor is about to end.
+                    self._leaving = True
                     continue
                 # The addresses that the Workflow calls stay reachable, and lead to the present ones.
                 fresh = self.settings.for_supervisor()
@@ -154,6 +161,8 @@ class LocalEngine(Engine):
     def _tend(self) -> None:
         """Do the periodic work of a watch."""
         self._reaper.reap()
+        if self._leaving:
+            self._take_up()
         # On a full disk Workflows are started without a nursery.
         with contextlib.suppress(OSError):
             self.nursery.keep()

@@ -10,6 +10,7 @@ from typing import Any
 
 from engines.local.interpreter.retries import seconds_of
 from engines.local.interpreter.tags import text_of
+from engines.local.names import FETCHING
 from engines.local.templates import main_of
 
 _SIGKILLED, _SIGTERMED, _DEPENDENCY_FAILED = 137, 143, 64
@@ -125,8 +126,10 @@ class PodMachine:
                 if container.state != "waiting":
                     continue
                 before = [self.containers[name] for name in container.dependencies]
-                if any(other.state == "ended" and other.code for other in before):
+                failed = next((other for other in before if other.state == "ended" and other.code), None)
+                if failed:
                     container.state, container.code, container.reason = "ended", _DEPENDENCY_FAILED, "Error"
+                    container.message = f'dependency "{failed.name}" exited with non-zero code: {failed.code}'
                     again = True
                 elif all(other.state == "ended" for other in before):
                     self._start(container)
@@ -160,14 +163,15 @@ class PodMachine:
 
     def verdict(self) -> tuple[str, str]:
         """Return the pod's phase and message as Argo infers them from its containers."""
-        # The cause is the first failed container that was not told to end.
-        main = sorted(self.of("main"), key=lambda container: container.was_ended)
-        order = self.of("init") + main + self.of("sidecar")
+        # The cause is the first failed container, in the order of a pod's status, that was not told to end.
+        main = sorted(self.of("main"), key=lambda container: (container.was_ended, container.name))
+        order = self.of("init") + main + sorted(self.of("sidecar"), key=lambda container: container.name)
         for container in order:
             if container.state != "ended" or container.code == 0:
                 continue
             if container.role != "sidecar" or container.code not in (_SIGKILLED, _SIGTERMED):
-                return "Failed", container.said
+                # Argo's own container, which fetches the inputs, is not the Workflow's fault.
+                return "Error" if container.name == FETCHING else "Failed", container.said
         if any(container.state == "never" for container in self.of("main")):
             return "Failed", "main: never started"
         return "Succeeded", ""

@@ -153,7 +153,7 @@ def test_no_address_leads_out_of_the_pod(engine: LocalEngine, hidden_site: Site)
     status = run(engine, "outside", workflow({"name": "main", "steps": [[step]]}, take))
 
     pods = [one for one in status.nodes.values() if one["type"] == "Pod"]
-    assert ({one["phase"] for one in pods}, len(pods), hidden_site.asked) == ({"Failed"}, len(hosts), [])
+    assert ({one["phase"] for one in pods}, len(pods), hidden_site.asked) == ({"Error"}, len(hosts), [])
     assert all("init: Error" in one["message"] for one in pods)
 
 
@@ -172,7 +172,7 @@ def test_no_redirect_leads_out_of_the_pod(
     open_site.asked.clear()
     status = run(engine, f"redirected-{scheme}", manifest(f"http://{open_site.address}/redirect"))
 
-    assert (status.phase, open_site.asked, hidden_site.asked) == ("Failed", ["/redirect"], [])
+    assert (status.phase, open_site.asked, hidden_site.asked) == ("Error", ["/redirect"], [])
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "data:text/plain,x", "/etc/passwd", "http:/etc/passwd", ""])

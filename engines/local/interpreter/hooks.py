@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engines.local.interpreter.calls import Artifact, Call, CallError, Owner, arguments_of, prepared
 from engines.local.interpreter.expressions import holds
 from engines.local.interpreter.nodes import Node
-from engines.local.interpreter.outputs import publish
+from engines.local.interpreter.outputs import publish_to_hooks
 from engines.local.interpreter.tags import Scope, Unresolved, fill, part
 from engines.local.interpreter.values import InvalidExpression
 
@@ -37,10 +37,20 @@ def hooks_of(holder: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def hook_arguments(
     machine: Machine, hook: Mapping[str, Any], artifacts: dict[str, Artifact], scope: Scope
 ) -> tuple[dict[str, str], dict[str, Artifact]]:
-    """Return the arguments of a hook's template; `onExit` gets the Workflow's own arguments. Raises `Unresolved`."""
+    """Return the arguments of a hook's template; `onExit` gets the Workflow's own arguments. Raises `Unresolved`.
+
+    A tag without a value stays as it is (workflow/controller/exit_handler.go, `resolveExitTmplArgument`).
+    """
     if hook.get(_OF_WORKFLOW):
         return machine.arguments()
-    filled = fill(part(prepared({**hook, "expression": None}), "arguments"), scope.lookup)
+
+    def value_or_tag(tag: str) -> str:
+        try:
+            return scope.lookup(tag)
+        except Unresolved:
+            return f"{{{{{tag}}}}}"
+
+    filled = fill(part(prepared({**hook, "expression": None}), "arguments"), value_or_tag)
     return arguments_of(filled, artifacts, scope)
 
 
@@ -131,7 +141,7 @@ class Hooked(Owner):
     def child_done(self, node: Node) -> None:
         """Handle the node's own end: start its exit hook."""
         self.machine.store.watchers.pop(node["id"], None)
-        publish(self.prefix, node, self.values, self.artifacts)
+        publish_to_hooks(self.prefix, node, self.values, self.artifacts)
         self._look()
         self.ended = True
         if self.exit and node["phase"] in _COMPLETED and self.machine.strategy != "Terminate":

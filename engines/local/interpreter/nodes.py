@@ -20,6 +20,11 @@ _PROGRESS_WORK = 20_000
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
+def _is_counted_by_children(node: Node) -> bool:
+    """Return whether a node's progress is the sum of its children's: a loop over nothing may have the next group."""
+    return node["type"] in _COMPOSITE_TYPES or (node["type"] == "Skipped" and bool(node.get("children")))
+
+
 def fnv32a(text: str, state: int = 0x811C9DC5) -> int:
     """Return the 32-bit FNV-1a hash (http://www.isthe.com/chongo/tech/comp/fnv/) of a text."""
     for byte in text.encode():
@@ -161,15 +166,17 @@ class NodeStore:
 
     def count_composites(self, last: bool = False) -> None:
         """Write the progress of composite nodes; a large status gets it only at the end."""
-        composites = [node for node in self.nodes.values() if node["type"] in _COMPOSITE_TYPES]
+        composites = [node for node in self.nodes.values() if _is_counted_by_children(node)]
         if not last and len(composites) * len(self.nodes) > _PROGRESS_WORK:
             return
         if len(composites) * len(self.nodes) > _PROGRESS_WORK * 100:
             composites = composites[:1]
         for node in composites:
-            node["progress"] = self._counted(node)
+            done, total = self._counted(node)
+            if total or node["type"] in _COMPOSITE_TYPES:
+                node["progress"] = f"{done}/{total}"
 
-    def _counted(self, node: Node) -> str:
+    def _counted(self, node: Node) -> tuple[int, int]:
         seen, waiting, done, total = {node["id"]}, list(node.get("children", ())), 0, 0
         while waiting:
             child_id = waiting.pop()
@@ -181,4 +188,4 @@ class NodeStore:
                 total += 1
                 done += child["phase"] == "Succeeded"
             waiting.extend(child.get("children", ()))
-        return f"{done}/{total}"
+        return done, total

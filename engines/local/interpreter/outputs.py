@@ -29,6 +29,18 @@ def publish(prefix: str, node: Node, values: dict[str, str], artifacts: dict[str
             values[f"{prefix}.outputs.{key}"] = outputs[key]
     if "exitCode" in outputs:
         values[f"{prefix}.exitCode"] = outputs["exitCode"]
+    _publish_declared(prefix, outputs, values, artifacts)
+
+
+def publish_to_hooks(prefix: str, node: Node, values: dict[str, str], artifacts: dict[str, Artifact]) -> None:
+    """Add the tags of an ended node that its own hooks see: its phase, and its declared outputs."""
+    values[f"{prefix}.status"] = node["phase"]
+    _publish_declared(prefix, node.get("outputs") or {}, values, artifacts)
+
+
+def _publish_declared(
+    prefix: str, outputs: dict[str, Any], values: dict[str, str], artifacts: dict[str, Artifact]
+) -> None:
     for parameter in outputs.get("parameters", ()):
         if "value" in parameter:
             values[f"{prefix}.outputs.parameters.{parameter['name']}"] = parameter["value"]
@@ -110,7 +122,8 @@ def composite_outputs(
                     raise CallError(said) from error
                 raise CallError(f"outputs.parameters.{parameter['name']}: {error}") from error
             value = text_of(source["default"])
-        outputs.setdefault("parameters", []).append({**parameter, "value": value})
+        shown = {key: given for key, given in parameter.items() if key != "valueFrom"}
+        outputs.setdefault("parameters", []).append({**shown, "value": value})
     for artifact in declared.get("artifacts") or ():
         found = _composite_artifact(artifact, artifacts, scope)
         if found is None:

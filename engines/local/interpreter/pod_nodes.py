@@ -119,10 +119,8 @@ class PodNodes:
         self._add_containers(node, filled, call)
         self.live[node["id"]] = _Live(call)
         self._set_deadlines(node, filled, call)
-        # Another Workflow may use the result of a memoized pod.
-        capture = call.capture or bool(template.get("memoize"))
         order = PodOrder(
-            node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=capture, locks=locks
+            node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=call.capture, locks=locks
         )
         machine.act("run", order)
         return node

@@ -37,4 +37,6 @@ def _walk(value: Any) -> Iterator[Reference]:
                 kind, name = _FIELDS[key]
                 if name in item:
                     yield kind, item[name]
-            yield from _walk(item)
+            # Argo makes the ConfigMap of a cache itself.
+            if key != "memoize":
+                yield from _walk(item)

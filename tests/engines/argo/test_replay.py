@@ -1,4 +1,4 @@
-"""What a real Argo answered in 26 situations, played again to the engine and a controller by a real API server."""
+"""What a real Argo answered in 32 situations, played again to the engine and a controller by a real API server."""
 
 from __future__ import annotations
 
@@ -29,15 +29,24 @@ GONE = "The Workflow disappeared from the engine before its end was seen."
 # How each recording's run ends: phase, reason, message; what the engine said on the way, where the end does not say it.
 EXPECTED: dict[str, tuple[tuple[RunPhase, RunReason], str]] = {
     "container-set": (SUCCEEDED, ""),
+    "container-set-fails": (
+        FAILED,
+        'container-set-fails: after: Error (exit code 64): dependency "main" exited with non-zero code: 3. '
+        "Step container-set-fails, container main (exit code 3), wrote no log.",
+    ),
     "dag-fan-out": (SUCCEEDED, ""),
     "defaults-with-node-selector": (SUCCEEDED, ""),
+    "empty-loop": (SUCCEEDED, ""),
+    "expressions": (SUCCEEDED, ""),
     "fails-with-exit-handler": (
         FAILED,
         "child 'fails-with-exit-handler-2340339696' failed (work: main: Error (exit code 4)). "
         "Step work, container main (exit code 4), wrote no log.",
     ),
+    "hooks-of-steps": (SUCCEEDED, ""),
     "loop-with-outputs": (SUCCEEDED, ""),
     "lost-pod-retried": (SUCCEEDED, ""),
+    "memoized": (SUCCEEDED, ""),
     "omitted-and-skipped": (
         FAILED,
         "A: main: Error (exit code 1). Step A, container main (exit code 1), wrote no log.",
@@ -86,6 +95,11 @@ EXPECTED: dict[str, tuple[tuple[RunPhase, RunReason], str]] = {
     "steps-succeed": (SUCCEEDED, ""),
     "stopped-with-exit-handler": ((RunPhase.STOPPED, RunReason.STOPPED), "Stopped with strategy 'Stop'"),
     "suspend-resumed": (SUCCEEDED, ""),
+    "template-deadline": (
+        FAILED,
+        "child 'template-deadline-2419285799' failed (slow: Pod was active on the node longer than the specified "
+        "deadline) (before that: PodInitializing)",
+    ),
     "terminated": ((RunPhase.STOPPED, RunReason.STOPPED), "Stopped with strategy 'Terminate'"),
     "ttl-deletes": (SUCCEEDED, ""),
     "unschedulable-deadline": (

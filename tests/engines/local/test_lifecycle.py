@@ -356,6 +356,20 @@ def test_a_paused_workflow_goes_on_where_it_was(make: MakeEngine, tmp_path: Path
     assert written == [("first", "first"), ("second", "kept"), ("second", "kept"), ("third", "third")]
 
 
+def test_a_paused_workflow_whose_supervisor_is_still_leaving_goes_on_in_the_same_watch(make: MakeEngine) -> None:
+    engine = make()
+    engine.submit(Submission("leaving", sleeper(1)))
+    until(lambda: phase_of_pod(engine, "leaving") == "Running")
+    os.kill(pid_of(engine, "leaving"), signal.SIGTERM)
+    until(lambda: not liveness.is_alive(engine.folder.path("leaving")))
+
+    with liveness.taken(engine.folder.path("leaving")):
+        events = make().watch(timeout_seconds=PATIENCE_SECONDS)
+        assert next(events).status.phase == WorkflowPhase.RUNNING
+
+    assert any(event.status.phase == WorkflowPhase.SUCCEEDED for event in events)
+
+
 def test_a_paused_workflow_can_be_stopped_and_removed(make: MakeEngine) -> None:
     engine = make()
     for name in ("to-stop", "to-remove"):

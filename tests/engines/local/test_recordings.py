@@ -1,7 +1,7 @@
 """What a real Argo did with a Workflow, the local engine does with it too.
 
 Each file of `tests/fixtures/argo-recordings` is submitted as it is, all at once; where somebody stopped, resumed or
-deleted the recorded Workflow while its pod ran, so does the test. Deadlines of 20 and 25 seconds are shortened to 2:
+deleted the recorded Workflow while its pod ran, so does the test. Deadlines of 20 and 25 seconds are shortened to 5:
 nothing else happens in them. In `pod-deleted` nobody deletes anything: a pod of this engine is no object beside its
 Workflow. Argo took the deleted pod for a success, and as one it ends here, after a shorter sleep and without Argo's
 word "pod deleted" at its node.
@@ -24,23 +24,9 @@ from engines.base import StopStrategy, Submission, WorkflowEvent
 from engines.local import LocalEngine
 
 RECORDINGS = Path(__file__).parents[2] / "fixtures" / "argo-recordings"
-PATHS = {path.stem: path for path in sorted(RECORDINGS.rglob("*.jsonl"))}
+PATHS = {path.stem: path for path in sorted(RECORDINGS.glob("*.jsonl"))}
 NAMES = [*PATHS]
-# How the nodes of a recording in `differing/` differ here; docs/reference/argo-coverage.md has the same list.
-DIFFERENCES = {
-    "container-set-fails": "the pod's message quotes the container that failed first, not the one that waited for it",
-    "empty-loop": "a loop over nothing has no progress of its own",
-    "expressions": "an output keeps its `valueFrom` beside the value",
-    "hooks-of-steps": "a step's exit code reaches its hook",
-    "memoized": "a memoized step has an empty result too",
-    "template-deadline": "a pod that a deadline ended has an exit code",
-}
-OWN_MESSAGES = {"container-set-fails": "main: Error (exit code 3)"}
-NODES = [
-    pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=DIFFERENCES[name])) if name in DIFFERENCES else name
-    for name in NAMES
-]
-DEADLINE_SECONDS = 2
+DEADLINE_SECONDS = 5
 PATIENCE_SECONDS = 60
 
 
@@ -145,11 +131,11 @@ def test_ends_as_recorded(seen: Seen, name: str) -> None:
     expected, event = recorded["object"]["status"], seen.events[name][-1]
 
     assert event.status.phase == expected["phase"]
-    assert event.status.message == OWN_MESSAGES.get(name, expected.get("message", ""))
+    assert event.status.message == expected.get("message", "")
     assert event.deleted == (recorded["type"] == "DELETED")
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", NAMES)
 def test_has_the_recorded_nodes(seen: Seen, name: str) -> None:
     expected = events_of(name)[-1]["object"]["status"]
     if name == "pod-deleted":
