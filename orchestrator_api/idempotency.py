@@ -46,6 +46,7 @@ _KEY = re.compile(r"[!-~]{1,255}")
 _KEPT_BYTES = 8 * 1024**2
 _NOT_KEPT = (401, 403)
 _TRY_AGAIN_SECONDS = 0.5
+_TRIES = 3
 
 
 class IdempotencyMiddleware:
@@ -105,9 +106,9 @@ class IdempotencyMiddleware:
             "wsgi.",
         )
         environ = {name: value for name, value in request.META.items() if name.startswith(kept)}
-        reading = WSGIRequest(
-            {**environ, "REQUEST_METHOD": "GET", "PATH_INFO": record.created_address, "wsgi.input": io.BytesIO()}
-        )
+        # WSGI has the bytes of a path as characters (PEP 3333).
+        path = record.created_address.encode().decode("latin-1")
+        reading = WSGIRequest({**environ, "REQUEST_METHOD": "GET", "PATH_INFO": path, "wsgi.input": io.BytesIO()})
         # Set by the middleware before this one.
         for name in ("session", "user", "auser", "_messages"):
             if hasattr(request, name):
@@ -186,13 +187,9 @@ def _claim(mine: IdempotencyRecord) -> IdempotencyRecord:
     # After a lost answer to a COMMIT its outcome is unknown.
     with _given_back_later(mine), transaction.atomic():
         IdempotencyRecord.objects.filter(expires_at__lt=now).delete()
-        try:
-            with transaction.atomic():
-                mine.save(force_insert=True)
+        record = _stored(mine)
+        if record is mine:
             return mine
-        except IntegrityError:
-            pass
-        record = IdempotencyRecord.objects.select_for_update().get(principal=mine.principal, key=mine.key)
         if record.digest != mine.digest:
             raise KeyReused(faults=[Fault("/headers/Idempotency-Key", "was already used for other content")])
         if record.leased_until is not None:
@@ -202,6 +199,22 @@ def _claim(mine: IdempotencyRecord) -> IdempotencyRecord:
             record.leased_by = mine.leased_by
             record.save(update_fields=["leased_until", "leased_by"])
         return record
+
+
+def _stored(mine: IdempotencyRecord) -> IdempotencyRecord:
+    """Return the record of a key, locked; it is `mine` where the key had none."""
+    for _ in range(_TRIES):
+        try:
+            with transaction.atomic():
+                mine.save(force_insert=True)
+            return mine
+        except IntegrityError:
+            # A record that is deleted in this moment leaves the key free.
+            mine.pk = None
+        record = IdempotencyRecord.objects.select_for_update().filter(principal=mine.principal, key=mine.key).first()
+        if record is not None:
+            return record
+    raise Conflict("Other requests keep using this Idempotency-Key; try again.")
 
 
 def _is_kept(response: HttpResponseBase) -> bool:

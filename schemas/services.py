@@ -15,6 +15,7 @@ from schemas.selectors import no_such_schema
 from schemas.shapes import schema_shape
 from web.errors import Conflict, Fault, InvalidInput, PreconditionFailed
 from web.leniency import typed
+from web.once import created
 from web.storage import delete_after_commit, save, stored_files
 
 _TAKEN = Fault("/data/name", "is already the name of another Schema")
@@ -43,6 +44,7 @@ def schema_store(*, checked: CheckedSchema, is_shipped: bool = False) -> Schema:
     try:
         with stored_files(), transaction.atomic():
             _fill(schema, checked)
+            created(f"/api/schemas/{schema.name}/")
     except IntegrityError as error:  # Another request has stored the name since the check.
         raise InvalidInput(faults=[_TAKEN]) from error
     return schema

@@ -14,6 +14,7 @@ from registry.models import AIEngine
 from registry.services.rows import duplicate_faults, explained, found, refuse, unless_used
 from registry.shapes import Shape, ai_engine_shape
 from web.errors import Fault
+from web.once import created
 
 
 def ai_engine_create(*, data: Data, files: Files, author: Author) -> AIEngine:
@@ -22,7 +23,9 @@ def ai_engine_create(*, data: Data, files: Files, author: Author) -> AIEngine:
     taken = partial(_taken, data)
     refuse([*form_faults(_shape(), data, files, partial=False), *ai_engine_faults(data), *taken()])
     with explained(taken), transaction.atomic():
-        return AIEngine.objects.create(**data, created_by=author.name)
+        engine = AIEngine.objects.create(**data, created_by=author.name)
+        created(f"/api/ai_engines/{engine.pk}/")
+    return engine
 
 
 def ai_engine_update(*, engine_id: int, data: Data, files: Files) -> AIEngine:

@@ -28,6 +28,7 @@ from registry.services.rows import (
 from registry.shapes import AI_MODEL
 from web.bodies import without_marks
 from web.errors import Conflict, Fault
+from web.once import created
 from web.storage import delete_after_commit, is_same_file, save, stored_files
 
 _FILE_NAMES = {"contents": "contents.zip", "ai_engine_version_user_vars": "user_vars.json"}
@@ -48,6 +49,7 @@ def ai_model_create(*, data: Data, files: Files, author: Author) -> AIModel:
         _store(draft, files)
         with explained(stored), transaction.atomic():
             draft.save(force_insert=True)
+            created(f"/api/ai_models/{draft.pk}/")
     return draft
 
 

@@ -25,6 +25,7 @@ from registry.services.rows import (
 )
 from registry.shapes import EVALUATION_METRIC
 from web.errors import Conflict, Fault
+from web.once import created
 
 
 def evaluation_metric_create(*, data: Data, files: Files, author: Author) -> EvaluationMetric:
@@ -33,7 +34,9 @@ def evaluation_metric_create(*, data: Data, files: Files, author: Author) -> Eva
     stored = partial(_stored_faults, data)
     refuse([*form_faults(EVALUATION_METRIC, data, files, partial=False), *stored()])
     with explained(stored), transaction.atomic():
-        return EvaluationMetric.objects.create(**_new_columns(data), created_by=author.name)
+        metric = EvaluationMetric.objects.create(**_new_columns(data), created_by=author.name)
+        created(f"/api/evaluation_metrics/{metric.pk}/")
+    return metric
 
 
 def evaluation_metric_update_or_create(*, data: Data, files: Files, author: Author) -> tuple[EvaluationMetric, bool]:

@@ -17,6 +17,7 @@ from registry.services.rows import duplicate_faults, explained, found, is_id, re
 from registry.shapes import Shape, ai_engine_version_shape
 from web.bodies import without_marks
 from web.errors import Fault
+from web.once import created
 from web.shape import check
 from web.storage import delete_after_commit, save, stored_files
 
@@ -37,6 +38,7 @@ def ai_engine_version_create(*, data: Data, files: Files, author: Author) -> AIE
             for row in user_vars:
                 row.version = version
             DefaultUserVars.objects.bulk_create(user_vars)
+            created(f"/api/ai_engines_versions/{version.pk}/")
     return version
 
 

@@ -4,6 +4,7 @@ from importlib import import_module
 import pytest
 from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import IntegrityError
 from django.test import Client
 from django.utils import timezone
 
@@ -158,6 +159,21 @@ def test_the_key_of_a_process_that_died_is_free_at_once(client, counting, monkey
     monkeypatch.setattr("orchestrator_api.idempotency.has_ended", lambda kind, name: name == "somebody")
     assert post(client).status_code == 201
     assert counting.calls == 2
+
+
+def test_a_key_that_is_freed_in_this_moment_is_taken(client, counting, monkeypatch):
+    save, tries = IdempotencyRecord.save, []
+
+    def save_or_find_it_taken(record, **options):
+        tries.append(record)
+        if len(tries) == 1:
+            raise IntegrityError
+        save(record, **options)
+
+    monkeypatch.setattr(IdempotencyRecord, "save", save_or_find_it_taken)
+
+    assert post(client).status_code == 201
+    assert (len(tries), counting.calls) == (2, 1)
 
 
 def test_what_a_process_created_before_it_died_is_answered_not_created_again(client, counting):
