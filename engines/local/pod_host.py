@@ -16,6 +16,7 @@ from engines.local.disk import DiskKeeper
 from engines.local.images import EnvironmentNotReady, ImageUnknown
 from engines.local.interpreter.machine import Machine
 from engines.local.interpreter.pod_nodes import KILLED_AT_DEADLINE, PodOrder, PodOutcome
+from engines.local.interpreter.retries import seconds_of
 from engines.local.journal import Journal
 from engines.local.layout import is_full
 from engines.local.locks import Locks
@@ -64,7 +65,7 @@ class _Pod:
         self.started = self.killed = self.forsaken = self.lost = False
         self.why = self.evicted = ""
         deadline = files.template.get("activeDeadlineSeconds")
-        self.active_deadline = None if deadline is None else float(deadline)
+        self.active_deadline = None if deadline is None else seconds_of(deadline)
 
 
 class HostOptions:

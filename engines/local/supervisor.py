@@ -25,6 +25,7 @@ from engines.local.images import Images
 from engines.local.interpreter.calls import CallError
 from engines.local.interpreter.locking import locks_of
 from engines.local.interpreter.machine import Machine
+from engines.local.interpreter.nodes import TooManyNodes
 from engines.local.journal import DONE, MEMO, RESUME, START, STOP, Journal, outcome_of
 from engines.local.locks import Locks
 from engines.local.memo_store import MemoStore
@@ -153,7 +154,7 @@ class Supervisor:
                 raise
             except DiskFull as error:
                 self._give_up("Failed", str(error))
-            except CallError as error:
+            except (CallError, TooManyNodes) as error:
                 self._give_up("Error", str(error))
             except Exception as error:
                 # A failing log on a full disk must not keep the pods running.

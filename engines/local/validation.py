@@ -18,7 +18,7 @@ from engines.local.interpreter.conditions import InvalidCondition
 from engines.local.interpreter.depends import dependency_of
 from engines.local.interpreter.expressions import problem_of
 from engines.local.interpreter.hooks import EXIT
-from engines.local.interpreter.retries import limit_of, seconds_of
+from engines.local.interpreter.retries import factor_of, limit_of, seconds_of
 from engines.local.interpreter.tags import tags_in
 from engines.local.interpreter.values import shown
 from engines.local.names import is_tagged, problems, twins
@@ -28,6 +28,8 @@ from engines.local.volumes import WORKFLOW_CLAIM
 # One with tags in its name first.
 _TAG = re.compile(r"\{\{(?:[^{}]|\{\{[^{}]*\}\})*\}\}|\{\{.*?\}\}", re.DOTALL)
 _DEEPEST = 40
+# Seconds as a time.Duration of Go.
+_LARGEST = 2**63 // 10**9
 
 
 def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
         ready["templateDefaults"] = _ready_template(spec["templateDefaults"], "/spec/templateDefaults")
     _check_number(spec, "activeDeadlineSeconds", "/spec")
     _check_number(spec, "parallelism", "/spec")
+    _check_time_to_live(spec.get("ttlStrategy"), "/spec/ttlStrategy")
     claims = spec.get("volumeClaimTemplates") or ()
     if claims:
         own = [{"name": one["metadata"]["name"], WORKFLOW_CLAIM: number} for number, one in enumerate(claims)]
@@ -165,8 +168,25 @@ def _check_duration(value: dict[str, Any], key: str, pointer: str) -> None:
 
 def _check_number(value: dict[str, Any], key: str, pointer: str) -> None:
     number = value.get(key)
-    if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 0):
+    is_number = isinstance(number, int) and not isinstance(number, bool)
+    if number is not None and not (is_number and 0 <= number <= _LARGEST):
         raise ManifestRejected(f"{key} must be a whole number", f"{pointer}/{key}")
+
+
+def _check_time_to_live(strategy: Any, pointer: str) -> None:
+    if strategy is None:
+        return
+    if not isinstance(strategy, dict):
+        raise ManifestRejected("must be an object", pointer)
+    for key in ("secondsAfterCompletion", "secondsAfterSuccess", "secondsAfterFailure"):
+        _check_number(strategy, key, pointer)
+
+
+def _check_set_retry(strategy: dict[str, Any], pointer: str) -> None:
+    _check_duration(strategy, "duration", pointer)
+    retries = strategy.get("retries")
+    if retries is not None and not is_tagged(retries) and not re.fullmatch("[0-9]{1,9}", str(retries)):
+        raise ManifestRejected("retries must be a whole number", f"{pointer}/retries")
 
 
 def _check_container_set(containers: dict[str, Any], pointer: str) -> None:
@@ -265,6 +285,16 @@ def _check_retry(strategy: dict[str, Any], pointer: str) -> None:
 def _check_backoff(backoff: dict[str, Any], pointer: str) -> None:
     for key in ("duration", "maxDuration", "cap"):
         _check_duration(backoff, key, pointer)
+    if not is_tagged(backoff.get("factor")):
+        try:
+            factor_of(backoff)
+        except ValueError as error:
+            raise ManifestRejected(str(error), f"{pointer}/factor") from error
+
+
+def _check_probe(probe: dict[str, Any], pointer: str) -> None:
+    for key in ("initialDelaySeconds", "periodSeconds"):
+        _check_number(probe, key, pointer)
 
 
 def _check_suspend(suspend: dict[str, Any], pointer: str) -> None:
@@ -334,7 +364,9 @@ _CHECKS = {
     "userContainer": _check_container,
     "setContainer": _check_container,
     "retryStrategy": _check_retry,
+    "setRetryStrategy": _check_set_retry,
     "backoff": _check_backoff,
+    "probe": _check_probe,
     "suspend": _check_suspend,
     "task": _check_task,
     "fieldRef": _check_field_ref,

@@ -21,6 +21,19 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
     return LocalEngine("local", {"root": tmp_path_factory.mktemp("engine")})
 
 
+@pytest.mark.parametrize(
+    "sequence", [{"count": "9" * 12}, {"start": "0", "end": "-" + "9" * 12}, {"count": "1", "format": "%0999999999d"}]
+)
+def test_no_sequence_fills_the_memory(engine: LocalEngine, sequence: dict[str, str]) -> None:
+    step = {"name": "a", "template": "say", "withSequence": sequence}
+    say = {"name": "say", "container": shell("true")}
+
+    status = run(engine, f"sequence-{len(str(sequence))}", workflow({"name": "main", "steps": [[step]]}, say))
+
+    assert (status.phase, len(status.nodes)) == ("Failed", 2)
+    assert "withSequence" in status.message
+
+
 def saying(what: str, **spec: Any) -> dict[str, Any]:
     return workflow({"name": "main", "container": shell(f"echo '{what}'")}, **spec)
 

@@ -5,12 +5,16 @@ Source: https://argo-workflows.readthedocs.io/en/latest/walk-through/loops/.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from engines.local.interpreter.tags import text_of
 from engines.local.interpreter.texts import compact_json, parsed_json
 
 LOOPS = ("withItems", "withParam", "withSequence")
+_MOST_ITEMS = 100_000
+# One verb for a whole number, as C and Go have it; a width of a few digits.
+_FORMAT = re.compile(r"(?:[^%]|%%)*%[-+ 0]{0,4}\d{0,2}[dxXo](?:[^%]|%%)*", re.DOTALL)
 
 
 class InvalidLoop(Exception):
@@ -55,15 +59,18 @@ def _sequence(sequence: dict[str, Any]) -> list[str]:
     try:
         start = int(text_of(sequence.get("start", 0)) or 0)
         if sequence.get("count") is not None:
-            end = start + int(text_of(sequence["count"])) - 1
-            numbers = range(start, end + 1)
+            end, step = start + int(text_of(sequence["count"])), 1
         else:
-            end = int(text_of(sequence["end"]))
-            numbers = range(start, end + 1) if start <= end else range(start, end - 1, -1)
-        form = sequence.get("format") or "%d"
-        return [form % number for number in numbers]
+            last = int(text_of(sequence["end"]))
+            end, step = (last + 1, 1) if start <= last else (last - 1, -1)
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidLoop(f"withSequence cannot be read: {error}") from error
+    if abs(end - start) > _MOST_ITEMS:
+        raise InvalidLoop(f"withSequence has more than {_MOST_ITEMS:,} items")
+    form = text_of(sequence.get("format") or "%d")
+    if not _FORMAT.fullmatch(form):
+        raise InvalidLoop(f"withSequence cannot be read: the format '{form}' must have one of %d, %x, %X and %o")
+    return [form % number for number in range(start, end, step)]
 
 
 def instance(name: str, index: int, item: Any) -> tuple[str, dict[str, str]]:

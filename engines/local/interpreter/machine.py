@@ -82,6 +82,8 @@ class Machine:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = 0
         self._suspended: dict[str, Node] = {}
+        # Nodes between two attempts: whether they belong to an exit handler, and what comes next.
+        self._paused: dict[str, tuple[bool, Callable[[], None]]] = {}
         self._over: set[str] = set()
         self._tags: dict[int, frozenset[str]] = {}
         self.templates: dict[str, dict[str, Any]] = {
@@ -138,6 +140,7 @@ class Machine:
         for node in [node for node in self._suspended.values() if strategy == "Terminate" or not self._exiting()]:
             self._wake(node, "Failed", message)
         self.pods.shut_down(message, everything=strategy == "Terminate")
+        self._end_pauses()
         self._drain()
 
     def resume(self) -> None:
@@ -188,6 +191,20 @@ class Machine:
         """Call a function at a time."""
         self._timer_number += 1
         heapq.heappush(self._timers, (at, self._timer_number, action))
+
+    def pause(self, node: Node, seconds: float, *, on_exit: bool, then: Callable[[], None]) -> None:
+        """Call a function after some seconds, or as soon as no new node may start."""
+        self._paused[node["id"]] = on_exit, then
+        self.later(self.now() + seconds, lambda: self._end_pause(node["id"]))
+
+    def _end_pause(self, node_id: str) -> None:
+        _, then = self._paused.pop(node_id, (False, None))
+        if then is not None:
+            then()
+
+    def _end_pauses(self) -> None:
+        for node_id in [node_id for node_id, (on_exit, _) in self._paused.items() if self.halted(on_exit)]:
+            self._end_pause(node_id)
 
     def soon(self, action: Callable[[], None]) -> None:
         """Call a function after the present event."""
@@ -322,8 +339,14 @@ class Machine:
     def _suspend(self, node: Node, template: dict[str, Any], scope: Scope) -> None:
         self._suspended[node["id"]] = node
         wish = fill(compiled(template.get("suspend") or {}), scope.lookup)
-        if wish.get("duration"):
-            self.later(self.now() + seconds_of(wish["duration"]), lambda: self._wake(node, "Succeeded", ""))
+        if not wish.get("duration"):
+            return
+        try:
+            seconds = seconds_of(wish["duration"])
+        except ValueError as error:
+            self._wake(node, "Error", f"suspend.duration: {error}")
+        else:
+            self.later(self.now() + seconds, lambda: self._wake(node, "Succeeded", ""))
 
     def _wake(self, node: Node, phase: str, message: str) -> None:
         if self._suspended.pop(node["id"], None) is not None:
@@ -433,6 +456,7 @@ class Machine:
             self._wake(node, "Failed", PAST_DEADLINE)
         for node_id in list(self.pods.live):
             self.pods.expire(node_id)
+        self._end_pauses()
 
     def _drain(self) -> None:
         queue = self._queue

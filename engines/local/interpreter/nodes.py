@@ -17,7 +17,12 @@ _COMPOSITE_TYPES = frozenset({"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"}
 ENDED = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})
 UNSUCCESSFUL = frozenset({"Failed", "Error"})
 _PROGRESS_WORK = 20_000
+MOST_NODES = 100_000
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class TooManyNodes(Exception):
+    """A Workflow has more nodes than one supervisor can hold."""
 
 
 def _is_counted_by_children(node: Node) -> bool:
@@ -88,7 +93,9 @@ class NodeStore:
         flag: dict[str, bool] | None = None,
         message: str = "",
     ) -> Node:
-        """Add a node."""
+        """Add a node. Raises `TooManyNodes`."""
+        if len(self.nodes) >= MOST_NODES:
+            raise TooManyNodes(f"the Workflow has more than {MOST_NODES:,} nodes")
         now = self.now()
         node: Node = {
             "id": self.id_of(name),

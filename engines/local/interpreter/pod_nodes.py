@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PAST_DEADLINE = "Step exceeded its deadline"
 KILLED_AT_DEADLINE = "Pod was active on the node longer than the specified deadline"
 _LONGEST_POD_NAME = 253
+_DURATIONS = ("timeout", "activeDeadlineSeconds")
 
 
 class PodOrder:
@@ -113,12 +114,14 @@ class PodNodes:
             filled = fill(ready, scope.inside(local).lookup)
             filled = {**filled, **self._placement(filled, call)}
             locks = locks_of(filled.get("synchronization"), machine.config_maps)
-        except (CallError, Unresolved) as error:
+            durations = {key: seconds_of(filled[key]) for key in _DURATIONS if filled.get(key)}
+        except (CallError, Unresolved, ValueError) as error:
             machine.finish(node, "Error", str(error))
             return node
         self._add_containers(node, filled, call)
         self.live[node["id"]] = _Live(call)
-        self._set_deadlines(node, filled, call)
+        if "timeout" in durations:
+            machine.later(machine.now() + durations["timeout"], lambda: self.expire(node["id"]))
         order = PodOrder(
             node["id"], pod_name, filled, bound.artifacts, on_exit=call.on_exit, capture=call.capture, locks=locks
         )
@@ -183,11 +186,6 @@ class PodNodes:
                 store.link(store.id_of(f"{call.name}.{parent}"), own)
             if not container.get("dependencies"):
                 store.link(node["id"], own)
-
-    def _set_deadlines(self, node: Node, template: dict[str, Any], call: Call) -> None:
-        machine, node_id = self.machine, node["id"]
-        if template.get("timeout"):
-            machine.later(machine.now() + seconds_of(template["timeout"]), lambda: self.expire(node_id))
 
     def scheduled(self, node_id: str, host: str, active_deadline: float | None = None) -> None:
         """Handle that a pod got a place to run; its own deadline, in seconds, counts from here."""

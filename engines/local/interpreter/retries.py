@@ -18,12 +18,31 @@ if TYPE_CHECKING:
     from engines.local.interpreter.machine import Machine
 
 _LAST_RETRY = ("lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "lastRetry.message")
+_MOST_DIGITS = 18
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# The longest time.Duration of Go: 2**63 nanoseconds.
+_LONGEST_SECONDS = 2.0**63 / 1e9
 
 
 def seconds_of(duration: Any) -> float:
     """Return a duration such as `90`, `1.5m` or `1h30m` in seconds. Raises `ValueError`."""
-    text = text_of(duration).strip()
+    seconds = _read_seconds(text_of(duration).strip())
+    # Not a number is no duration either.
+    if not abs(seconds) <= _LONGEST_SECONDS:
+        raise ValueError(f"'{text_of(duration).strip()[:40]}' is not a duration")
+    return seconds
+
+
+def factor_of(backoff: dict[str, Any]) -> float:
+    """Return by how much each pause is longer than the one before it. Raises `ValueError`."""
+    factor = backoff.get("factor")
+    text = "1" if factor in (None, "") else text_of(factor)
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
+        raise ValueError(f"factor '{text[:40]}' is not a whole number")
+    return float(text)
+
+
+def _read_seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
@@ -158,28 +177,39 @@ class Retries(Owner):
         if not self.backoff.get("duration"):
             self.begin()
             return
-        wait = seconds_of(self.backoff["duration"]) * float(self.backoff.get("factor") or 1) ** (self.attempts - 1)
+        try:
+            wait, longest = self._pause(), self.backoff.get("maxDuration")
+            ends = self.began + seconds_of(longest) if longest else None
+        except ValueError as error:
+            self.machine.finish(self.node, "Error", f"retryStrategy.backoff: {error}")
+            return
+        if ends is not None and self.machine.now() + wait > ends:
+            late = self.machine.now() > ends
+            said = "Max duration limit exceeded" if late else "Backoff would exceed max duration limit"
+            self.machine.finish(self.node, node["phase"], said)
+            return
+        self.machine.store.mark(self.node, "Running", f"Backoff for {_spoken(wait)}")
+        self.machine.pause(self.node, wait, on_exit=self.call.on_exit, then=lambda: self._after_backoff(node))
+
+    def _pause(self) -> float:
+        """Return the seconds until the next attempt. Raises `ValueError`."""
+        wait = seconds_of(self.backoff["duration"])
+        try:
+            wait *= factor_of(self.backoff) ** (self.attempts - 1)
+        except OverflowError:
+            wait = _LONGEST_SECONDS
         if self.backoff.get("cap"):
             wait = min(wait, seconds_of(self.backoff["cap"]))
-        longest = self.backoff.get("maxDuration")
-        if longest:
-            ends = self.began + seconds_of(longest)
-            if self.machine.now() + wait > ends:
-                late = self.machine.now() > ends
-                said = "Max duration limit exceeded" if late else "Backoff would exceed max duration limit"
-                self.machine.finish(self.node, node["phase"], said)
-                return
-        self.machine.store.mark(self.node, "Running", f"Backoff for {_spoken(wait)}")
-        self.machine.later(self.machine.now() + wait, self._after_backoff)
+        return min(wait, _LONGEST_SECONDS)
 
-    def _after_backoff(self) -> None:
-        if self.machine.is_over(self.node):
+    def _after_backoff(self, last: Node) -> None:
+        machine = self.machine
+        if machine.is_over(self.node):
             return
-        halt = self.machine.halted(self.call.on_exit)
-        if halt:
-            self.machine.finish(self.node, "Failed", halt)
+        if machine.halted(self.call.on_exit):
+            machine.finish(self.node, last["phase"], machine.said_of_retry())
             return
-        self.machine.store.mark(self.node, "Running", "")
+        machine.store.mark(self.node, "Running", "")
         self.begin()
 
 

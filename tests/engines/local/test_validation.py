@@ -57,6 +57,25 @@ def changed(**template: Any) -> dict[str, Any]:
         (changed(retryStrategy={"limit": "many"}), "/spec/templates/0/retryStrategy/limit"),
         (changed(retryStrategy={"retryPolicy": "Often"}), "/spec/templates/0/retryStrategy/retryPolicy"),
         (changed(timeout="soon"), "/spec/templates/0/timeout"),
+        (changed(timeout="inf"), "/spec/templates/0/timeout"),
+        (changed(activeDeadlineSeconds=10**400), "/spec/templates/0/activeDeadlineSeconds"),
+        (changed(activeDeadlineSeconds="nan"), "/spec/templates/0/activeDeadlineSeconds"),
+        (workflow(WORK, activeDeadlineSeconds=10**10), "/spec/activeDeadlineSeconds"),
+        (workflow(WORK, ttlStrategy={"secondsAfterSuccess": "x"}), "/spec/ttlStrategy/secondsAfterSuccess"),
+        (workflow(WORK, ttlStrategy={"secondsAfterCompletion": 10**400}), "/spec/ttlStrategy/secondsAfterCompletion"),
+        (workflow(WORK, ttlStrategy=[]), "/spec/ttlStrategy"),
+        (
+            changed(retryStrategy={"backoff": {"duration": "9" * 400}}),
+            "/spec/templates/0/retryStrategy/backoff/duration",
+        ),
+        (
+            changed(retryStrategy={"backoff": {"duration": "1s", "factor": 10**400}}),
+            "/spec/templates/0/retryStrategy/backoff/factor",
+        ),
+        (
+            changed(container={**shell("true"), "readinessProbe": {"periodSeconds": "x"}}),
+            "/spec/templates/0/container/readinessProbe/periodSeconds",
+        ),
         (
             changed(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "x"}}]),
             "/spec/templates/0/volumes/0/persistentVolumeClaim",

@@ -15,13 +15,30 @@ from engines.local.interpreter.items import InvalidLoop, instance, items_of
         ({"start": "2", "end": "0"}, ["2", "1", "0"]),
         ({"count": 2, "start": "5", "format": "host%02X"}, ["host05", "host06"]),
         ({"count": "0"}, []),
+        ({"count": "-1"}, []),
+        ({"count": "1", "format": "100 %% of %03o%%"}, ["100 % of 000%"]),
     ],
 )
 def test_sequences(sequence: dict[str, Any], items: list[str]) -> None:
     assert items_of({"withSequence": sequence}) == items
 
 
-@pytest.mark.parametrize("loop", [{"withParam": "{"}, {"withParam": '{"a":1}'}, {"withSequence": {"count": "x"}}])
+@pytest.mark.parametrize(
+    "loop",
+    [
+        {"withParam": "{"},
+        {"withParam": '{"a":1}'},
+        {"withSequence": {"count": "x"}},
+        {"withSequence": {"count": "100001"}},
+        {"withSequence": {"start": "1", "end": "9" * 30}},
+        {"withSequence": {"start": "1", "end": "-" + "9" * 30}},
+        {"withSequence": {"count": "1", "format": "%0999999999d"}},
+        {"withSequence": {"count": "1", "format": "%.999999999d"}},
+        {"withSequence": {"count": "1", "format": "%c"}},
+        {"withSequence": {"count": "1", "format": "%d-%d"}},
+        {"withSequence": {"count": "1", "format": "x"}},
+    ],
+)
 def test_loops_that_cannot_be_told(loop: dict[str, Any]) -> None:
     with pytest.raises(InvalidLoop):
         items_of(loop)

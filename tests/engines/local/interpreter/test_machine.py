@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engines.local.interpreter.composite import FAILED_FAST
+from engines.local.interpreter.nodes import TooManyNodes
 from engines.local.interpreter.pod_nodes import PodOutcome
 from tests.engines.local.harness import parameters, shell, workflow
 from tests.engines.local.interpreter.driver import SAY, SUCCEEDED, WORK, Driver, call, dag, failed, steps
@@ -250,6 +251,60 @@ class TestRetries:
 
         assert (driver.machine.phase, driver.machine.message) == ("Failed", "Max duration limit exceeded")
 
+    @pytest.mark.parametrize("strategy", ["Stop", "Terminate"])
+    def test_a_stop_ends_a_pause_between_attempts(self, strategy: str) -> None:
+        driver = Driver(workflow({**WORK, "retryStrategy": {"limit": 5, "backoff": {"duration": "1d"}}}))
+        driver.end("wf(0)", failed())
+
+        driver.machine.stop(strategy)
+
+        assert (driver.machine.phase, driver.machine.message) == ("Failed", f"Stopped with strategy '{strategy}'")
+
+    def test_the_deadline_ends_a_pause_between_attempts(self) -> None:
+        template = {**WORK, "retryStrategy": {"limit": 5, "backoff": {"duration": "1d"}}}
+        driver = Driver(workflow(template, activeDeadlineSeconds=10))
+        driver.end("wf(0)", failed())
+
+        driver.sleep(10)
+
+        assert driver.machine.phase == "Failed"
+        assert driver.machine.message.startswith("retry exceeded workflow deadline ")
+
+    def test_an_exit_handler_keeps_its_pause_after_a_stop(self) -> None:
+        handler = {**WORK, "name": "handler", "retryStrategy": {"limit": 1, "backoff": {"duration": "10"}}}
+        driver = Driver(workflow({**WORK, "name": "main"}, handler, onExit="handler"))
+        driver.end("wf")
+        driver.end("wf.onExit(0)", failed())
+
+        driver.machine.stop("Stop")
+        assert driver.machine.phase == "Running"
+        driver.sleep(10)
+        driver.end("wf.onExit(1)")
+
+        assert driver.machine.phase == "Failed"
+
+    @pytest.mark.parametrize(
+        "backoff", [{"duration": "1e308"}, {"duration": "nan"}, {"duration": "1", "factor": "x"}, {"duration": "1h1"}]
+    )
+    def test_a_pause_that_cannot_be_read_is_an_error(self, backoff: dict[str, str]) -> None:
+        driver = Driver(workflow({**WORK, "retryStrategy": {"limit": 5, "backoff": backoff}}))
+
+        driver.end("wf(0)", failed())
+
+        assert driver.machine.phase == "Error"
+        assert driver.machine.message.startswith("retryStrategy.backoff: ")
+
+    def test_pauses_grow_to_a_longest_one(self) -> None:
+        backoff = {"duration": "1s", "factor": "9" * 18}
+        driver = Driver(workflow({**WORK, "retryStrategy": {"limit": 99, "backoff": backoff}}))
+
+        for number, seconds in enumerate([1, 2**63 / 10**9]):
+            driver.end(f"wf({number})", failed())
+            assert (driver.machine.next_deadline() or 0) - driver.now == pytest.approx(seconds)
+            driver.sleep(seconds + 1)
+
+        assert "wf(2)" in driver.orders
+
     def test_what_is_stopped_is_not_tried_again(self) -> None:
         driver = Driver(workflow(steps([call("a")]), {**WORK, "retryStrategy": {"limit": "3"}}))
 
@@ -456,3 +511,26 @@ class TestWhatDidNotRun:
         driver.end("d")
 
         assert driver.phases["d"] == "Failed"
+
+
+class TestLimits:
+    @pytest.mark.parametrize("key", ["timeout", "activeDeadlineSeconds"])
+    def test_a_duration_that_cannot_be_read_is_an_error(self, key: str) -> None:
+        driver = Driver(workflow({**WORK, key: "{{workflow.parameters.t}}"}, arguments=parameters(t="1e999")))
+
+        assert (driver.machine.phase, driver.machine.message) == ("Error", "'1e999' is not a duration")
+
+    def test_a_suspension_that_cannot_be_read_is_an_error(self) -> None:
+        suspend = {"name": "main", "suspend": {"duration": "{{workflow.parameters.t}}"}}
+        driver = Driver(workflow(suspend, arguments=parameters(t="inf")))
+
+        assert (driver.machine.phase, driver.machine.message) == (
+            "Error",
+            "suspend.duration: 'inf' is not a duration",
+        )
+
+    def test_a_template_that_calls_itself_twice_has_an_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("engines.local.interpreter.nodes.MOST_NODES", 50)
+
+        with pytest.raises(TooManyNodes, match="more than 50 nodes"):
+            Driver(workflow(steps([call("a", "main"), call("b", "main")]))).run()
