@@ -60,7 +60,7 @@ def _execution(shown: ShownExecution, addresses: Addresses) -> dict[str, Any]:
         "schema_version": row.schema_version,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
-        "state": _state(row.state, row.message or shown.waiting, row.reason),
+        "state": _state(row.state, row.message or shown.held_up, row.reason),
         "input_elements": _inputs(shown, url),
         "ai_elements": {"ai_engines": [_engine(engine, url) for engine in shown.engines]},
         "output_elements": _outputs(row),

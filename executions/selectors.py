@@ -48,7 +48,8 @@ class ShownAttempt:
 class ShownExecution:
     """An execution's row with its related rows, as far as answers show them: patients by partner, no clinical data.
 
-    `waiting` says what its Workflow waits for, `awaited` which data partners cannot start; both are empty at its end.
+    `held_up` says what its Workflow waits for, or which cluster node it lost; `awaited`, which data partners cannot
+    start. Both are empty at its end.
     """
 
     row: Execution
@@ -56,7 +57,7 @@ class ShownExecution:
     patients: Mapping[str, list[str]]
     engines: Sequence[ShownEngine]
     attempts: Sequence[ShownAttempt]
-    waiting: str
+    held_up: str
     awaited: Sequence[AwaitedPartner]
 
 
@@ -93,7 +94,7 @@ def executions_shown(rows: Sequence[Execution]) -> list[ShownExecution]:
                 patients[row.pk],
                 engines[row.pk],
                 _attempts(row, earlier.get(row.pk, []), runs),
-                _waiting(run, awaited) if run else "",
+                _held_up(run, awaited) if run else "",
                 awaited,
             )
         )
@@ -108,8 +109,8 @@ def execution_as_posted(row: Execution, request: ExecutionRequest, run: Workflow
     if run and patients:
         awaited = awaited_partners(patients, readiness([run.engine]).get(run.engine))
     attempts = _attempts(row, [], {(row.pk, row.attempt): run} if run else {})
-    waiting = _waiting(run, awaited) if run else ""
-    return ShownExecution(row, request.schema, patients, engines, attempts, waiting, awaited)
+    held_up = _held_up(run, awaited) if run else ""
+    return ShownExecution(row, request.schema, patients, engines, attempts, held_up, awaited)
 
 
 def _runs(execution_ids: Sequence[int]) -> dict[tuple[int, int], WorkflowRun]:
@@ -139,11 +140,12 @@ def _attempts(
     ]
 
 
-def _waiting(run: WorkflowRun, awaited: Sequence[AwaitedPartner]) -> str:
-    """Return what a Workflow waits for that has not begun or does not proceed."""
-    if run.phase == RunPhase.QUEUED or run.waiting_since:
-        return run.message or waiting_words(awaited)
-    return ""
+def _held_up(run: WorkflowRun, awaited: Sequence[AwaitedPartner]) -> str:
+    """Return what a Workflow waits for that has not begun or does not proceed, or that it runs on a lost node."""
+    if run.is_terminal:
+        return ""
+    is_waiting = run.phase == RunPhase.QUEUED or run.waiting_since
+    return run.message or (waiting_words(awaited) if is_waiting else "")
 
 
 def execution_bare(execution_id: int) -> Execution:

@@ -14,7 +14,7 @@ from executions.models import Execution
 from executions.owner import ExecutionOwner
 from executions.partners import AwaitedPartner, awaited_partners, waiting_words
 from executions.services import execution_create, execution_stop
-from runs.explanations import run_waiting_explained
+from runs.explanations import run_stranded_explained, run_waiting_explained
 from runs.inventory import nodes_written
 from runs.models import WorkflowRun
 from runs.readiness import Readiness
@@ -23,6 +23,7 @@ from tests.executions.conftest import FEDERATED, federated_document, multipart, 
 
 URL = "/api/executions/"
 CENTRAL = ClusterNode("central", {"nodeType": "central"})
+RUNNING = {"a": {"type": "Pod", "phase": "Running", "displayName": "train"}}
 POINTER = "/data/input_elements/platform_data/data_partners_patients/data-partner-1"
 
 
@@ -118,6 +119,19 @@ def test_what_its_run_says_it_waits_for_is_the_executions_message(api: APIClient
         "status": "pending",
         "message": "0/3 nodes are available.",
     }
+
+
+def test_that_its_running_workflow_lost_a_cluster_node_is_the_executions_message(
+    api: APIClient, training: Execution
+) -> None:
+    known(CENTRAL, partner(1), partner(2))
+    run = WorkflowRun.objects.get()
+    run_observe(run_id=run.pk, status=WorkflowStatus(run.name, WorkflowPhase.RUNNING, version="1", nodes=RUNNING))
+    lost = "train: the cluster node node-1 is not ready: Kubelet stopped posting node status."
+
+    run_stranded_explained(run_id=run.pk, message=lost)
+
+    assert api.get(f"{URL}{training.pk}/").json()["state"] == {"status": "pending", "message": lost}
 
 
 def test_a_run_is_told_whom_it_waits_for(training: Execution) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from engines.argo.engine import ArgoEngine
-from engines.base import Engine, WorkflowPhase
-from tests.engines.contract import EngineContract, wait_until_gone
+from engines.base import Engine, WorkflowPhase, WorkflowStatus
+from tests.engines.contract import NO_SECRETS, EngineContract, Secrets, wait_until_gone
 
 pytestmark = pytest.mark.argo
+
+NOBODY = 65534
 
 
 def live_engine(namespace: str) -> Engine:
@@ -47,6 +49,12 @@ class TestLiveArgo(EngineContract):
     def make_engine(self, place: Any) -> Engine:
         return live_engine(place)
 
+    def submit(
+        self, engine: Engine, name: str, script: str = "true", secrets: Secrets = NO_SECRETS, **spec: Any
+    ) -> WorkflowStatus:
+        # busybox runs as root, and the engine lets no pod of this namespace do so.
+        return super().submit(engine, name, script, secrets, securityContext={"runAsUser": NOBODY}, **spec)
+
     @pytest.mark.parametrize(
         ("script", "phase", "said"),
         [("true", WorkflowPhase.SUCCEEDED, ""), ("exit 3", WorkflowPhase.FAILED, "exit code 3")],
@@ -61,3 +69,15 @@ class TestLiveArgo(EngineContract):
         assert ending is not None
         assert ending.phase is phase
         assert said in ending.message
+
+    def test_that_it_ran_outlives_a_workflow_deleted_before_its_end(self, engine: Engine) -> None:
+        uid = self.submit(engine, "wf-vanished", "sleep 60").uid
+        self.wait_for_pod(engine, "wf-vanished")
+        engine.delete("wf-vanished")
+        wait_until_gone(engine, "wf-vanished", self.patience_seconds)
+
+        known = engine.last_known("wf-vanished")
+
+        assert known is not None
+        assert (known.phase, known.uid, known.finished_at) == (WorkflowPhase.RUNNING, uid, None)
+        assert known.started_at
