@@ -398,8 +398,7 @@ class PodHost:
         except (OutputMissing, OutputUnreadable, OSError) as problem:
             phase, message = "Error", f"failed to save outputs: {problem}"
         code = pod.machine.exit_code()
-        # A kubelet that ends a pod at its deadline tells nothing of its containers.
-        if code is not None and pod.why != KILLED_AT_DEADLINE:
+        if code is not None:
             outputs["exitCode"] = code
         self._end(node_id, PodOutcome(phase, message, outputs, pod.machine.phases()))
 

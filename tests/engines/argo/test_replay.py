@@ -95,10 +95,10 @@ EXPECTED: dict[str, tuple[tuple[RunPhase, RunReason], str]] = {
     "steps-succeed": (SUCCEEDED, ""),
     "stopped-with-exit-handler": ((RunPhase.STOPPED, RunReason.STOPPED), "Stopped with strategy 'Stop'"),
     "suspend-resumed": (SUCCEEDED, ""),
-    "template-deadline": (
+    "template-deadline-while-running": (
         FAILED,
-        "child 'template-deadline-2419285799' failed (slow: Pod was active on the node longer than the specified "
-        "deadline) (before that: PodInitializing)",
+        "child 'template-deadline-while-running-2285894449' failed "
+        "(slow: Pod was active on the node longer than the specified deadline)",
     ),
     "terminated": ((RunPhase.STOPPED, RunReason.STOPPED), "Stopped with strategy 'Terminate'"),
     "ttl-deletes": (SUCCEEDED, ""),

@@ -37,8 +37,9 @@ def events_of(name: str) -> list[dict[str, Any]]:
 def manifest_of(name: str) -> dict[str, Any]:
     recorded = events_of(name)[0]["object"]
     spec = copy.deepcopy(recorded["spec"])
-    if "activeDeadlineSeconds" in spec:
-        spec["activeDeadlineSeconds"] = DEADLINE_SECONDS
+    for holder in (spec, *spec["templates"]):
+        if "activeDeadlineSeconds" in holder:
+            holder["activeDeadlineSeconds"] = DEADLINE_SECONDS
     if name == "pod-deleted":
         spec["templates"][0]["container"]["args"] = ["sleep 1"]
     metadata = {"name": name, "labels": recorded["metadata"]["labels"]}
