@@ -290,8 +290,11 @@ class Engine(ABC):
         """
         return None
 
-    def resume(self, name: str) -> None:
-        """Let a suspended Workflow go on. Raises `WorkflowNotFound`."""
+    def resume(self, name: str, node: str = "") -> None:
+        """Let a suspended Workflow go on, from the node with this id, or from all nodes that it waits at.
+
+        No error where it does not wait there. Raises `WorkflowNotFound`.
+        """
         raise NotImplementedError
 
     def check(self) -> builtins.list[str]:

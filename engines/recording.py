@@ -83,6 +83,13 @@ class RecordingEngine(Engine):
             self._state.statuses.pop(name, None)
             self._save()
 
+    def suspend(self, name: str, *steps: str) -> None:
+        """Let a Workflow wait at suspended nodes of these display names. Raises `WorkflowNotFound`."""
+        with self._changed:
+            status = self._find(name)
+            waiting = {f"{name}-{step}": _suspended(f"{name}-{step}", step) for step in steps}
+            self._put(replace(status, nodes={**status.nodes, **waiting}))
+
     def write(self, name: str, text: str, *, node: str = "", container: str = "main") -> None:
         """Let a container of a Workflow write a line."""
         with self._changed:
@@ -171,9 +178,15 @@ class RecordingEngine(Engine):
                 self._put(replace(status, nodes={**status.nodes, node: ended}))
             return True
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, node: str = "") -> None:
         with self._called("resume", name):
-            self._find(name)
+            status = self._find(name)
+            over = {"phase": "Succeeded", "finishedAt": _now()}
+            waiting = {
+                key: {**known, **over} for key, known in status.nodes.items() if _waits(known) and node in ("", key)
+            }
+            if waiting:
+                self._put(replace(status, nodes={**status.nodes, **waiting}))
 
     def logs(
         self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = lambda: True
@@ -285,6 +298,15 @@ def _running(submission: Submission) -> WorkflowStatus:
         digest=submission.digest,
         uid=f"uid-of-{name}",
     )
+
+
+def _suspended(node_id: str, step: str) -> dict[str, Any]:
+    node = {"id": node_id, "name": node_id, "displayName": step, "type": "Suspend", "phase": "Running"}
+    return {**node, "startedAt": _now(), "finishedAt": None}
+
+
+def _waits(node: Mapping[str, Any]) -> bool:
+    return (node["type"], node["phase"]) == ("Suspend", "Running")
 
 
 def _now() -> str:

@@ -65,6 +65,14 @@ class RunAnswer(RunSummary):
     events = RunEventAnswer(many=True)
 
 
+class ResumeDocument(s.Serializer[Any]):
+    node = s.CharField(
+        required=False,
+        max_length=1000,
+        help_text="Id or display name of a node that waits. Default: every node that waits.",
+    )
+
+
 class _Page(s.Serializer[Any]):
     count = s.IntegerField()
     next = s.URLField(allow_null=True)

@@ -1,4 +1,4 @@
-"""`/api/runs/`: every Workflow of this service; read-only, since its owner controls it."""
+"""`/api/runs/`: every Workflow of this service; its owner controls it, callers only let it go on where it waits."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from runs.log_query import MOST_LINES, STREAMS, LogQuery, read_query
 from runs.logs import as_json, as_text, engine_of, log_lines
 from runs.models import RunPhase, RunReason, WorkflowRun
 from runs.presenters import present_events, present_nodes, present_run, present_runs
+from runs.resuming import run_resume
 from runs.selectors import run_named, run_with_everything
 from runs.step_names import StepNames
+from web.bodies import read_body
 from web.errors import Fault, InvalidInput
 from web.lists import (
     FORMAT,
@@ -71,6 +73,14 @@ class RunViewSet(ViewSet):
     def retrieve(self, request: Request, name: str) -> Response:
         """Show a run with its nodes and events."""
         return Response(present_run(run_with_everything(name), _base_url(request)))
+
+    @extend_schema(request=api.ResumeDocument, responses=api.RunAnswer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, name: str) -> Response:
+        """Let a suspended run go on, from one node or from all that it waits at."""
+        document = read_body(request).data if int(request.META.get("CONTENT_LENGTH") or 0) else {}
+        run = run_resume(name=name, document=document)
+        return Response(present_run(run_with_everything(run.name), _base_url(request)))
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     @action(detail=True)

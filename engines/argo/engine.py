@@ -144,10 +144,12 @@ class ArgoEngine(Engine):
         self._found(name)
         return self._logs.end_pod(name, node)
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, node: str = "") -> None:
         for _ in range(_TRIES):
             found = self._found(name)
-            patch = workflows.resumption(found, datetime.now(UTC))
+            patch = workflows.resumption(found, node, datetime.now(UTC))
+            if not patch:
+                return
             try:
                 self._patch(name, patch)
             except Refused as refused:

@@ -243,14 +243,19 @@ def nodes_of(status: Json) -> dict[str, Json]:
     return nodes
 
 
-def resumption(workflow: Json, now: datetime) -> Json:
-    """Return the patch that lets a Workflow go on, also from the Suspend nodes that it waits at."""
+def resumption(workflow: Json, node_id: str, now: datetime) -> Json:
+    """Return the patch that lets a Workflow go on from the Suspend node with this id, or from all that it waits at.
+
+    Without an id, a Workflow that is suspended as a whole goes on too. Empty where there is nothing to resume.
+    """
     status = workflow.get("status") or {}
     over = {"phase": "Succeeded", "finishedAt": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
     waiting = {
-        key: over for key, node in nodes_of(status).items() if node["type"] == "Suspend" and node["phase"] == "Running"
+        key: over
+        for key, node in nodes_of(status).items()
+        if node["type"] == "Suspend" and node["phase"] == "Running" and node_id in ("", key)
     }
-    patch: Json = {"spec": {"suspend": None}}
+    patch: Json = {} if node_id else {"spec": {"suspend": None}}
     if waiting and status.get("compressedNodes"):
         raise EngineUnavailable("a Workflow of this size can only be resumed by Argo's own tools")
     if waiting:

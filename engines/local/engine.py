@@ -198,8 +198,12 @@ class LocalEngine(Engine):
             folder.wish(name, f"{layout.END_POD}{node}")
         return True
 
-    def resume(self, name: str) -> None:
-        self._ready().wish(self._checked(name), f"resume-{time.time_ns()}")
+    def resume(self, name: str, node: str = "") -> None:
+        folder = self._ready()
+        nodes = folder.record(self._checked(name))["nodes"]
+        # The node's id is part of a file's name; this engine made it.
+        if not node or node in nodes:
+            folder.wish(name, f"{layout.RESUME}{time.time_ns()}{node.removeprefix(name)}")
 
     def delete(self, name: str) -> None:
         folder = self._ready()

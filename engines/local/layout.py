@@ -50,7 +50,7 @@ JOURNAL, PAUSED = "journal", "paused"
 PODS, SANDBOXES, LOGS, ARTIFACTS, LOG_INDEX, USAGE = "pods", "sandboxes", "logs", "artifacts", "logs.index", "usage"
 GATHERED, TIMES, KEPT_LOGS = "gathered-", ".times", "kept-logs"
 WORKFLOWS, INCOMING, WATCHERS, GONE, SLOTS, MUTEXES = "workflows", "incoming", "watchers", "gone", "slots", "mutexes"
-ENDING, END_POD, MEMOS, CLAIMS = "ending", "end-pod-", "memos", "claims"
+ENDING, END_POD, RESUME, MEMOS, CLAIMS = "ending", "end-pod-", "resume-", "memos", "claims"
 SPARE_BYTES = 64 << 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

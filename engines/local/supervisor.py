@@ -38,7 +38,7 @@ from engines.local.slots import RETRY_SECONDS
 from engines.local.volumes import HostPaths, Volumes
 
 _LONGEST_SLEEP = 3600.0
-_DELETE, _STOP, _TERMINATE, _RESUME, _PAUSE = "delete", "stop", "terminate", "resume", "pause"
+_DELETE, _STOP, _TERMINATE, _PAUSE = "delete", "stop", "terminate", "pause"
 _AGAIN_SECONDS = 0.5
 _DESCRIPTORS = 1 << 15
 
@@ -220,7 +220,7 @@ class Supervisor:
             elif kind == STOP:
                 machine.stop(entry[2])
             elif kind == RESUME:
-                machine.resume()
+                machine.resume(*entry[2:])
         self.told_at = None
         for actions in open_actions.values():
             for verb, what in actions:
@@ -335,7 +335,7 @@ class Supervisor:
         for wish in sorted(wishes):
             if wish in (_STOP, _TERMINATE):
                 self._stop("Stop" if wish == _STOP else "Terminate")
-            elif wish.startswith(_RESUME):
+            elif wish.startswith(layout.RESUME):
                 self._resume(wish)
             elif wish.startswith(layout.END_POD):
                 self._end_pod(wish)
@@ -346,8 +346,11 @@ class Supervisor:
         # A stored wish also comes as a message.
         if wish not in self.resumed:
             self.resumed.add(wish)
-            self.journal.write(self.machine.now(), RESUME)
-            self.machine.resume()
+            # A node's id is the Workflow's name and a hash after it.
+            _, _, hashed = wish.removeprefix(layout.RESUME).partition("-")
+            node_id = f"{self.machine.workflow}-{hashed}" if hashed else ""
+            self.journal.write(self.machine.now(), RESUME, node_id)
+            self.machine.resume(node_id)
 
     def _end_pod(self, wish: str) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -67,6 +67,9 @@ class EngineContract:
     def let_speak(self, engine: Engine, name: str, text: str) -> None:
         """Let a Workflow whose script echoes a text do so."""
 
+    def let_wait(self, engine: Engine, name: str, *steps: str) -> None:
+        """Let a Workflow with these suspended steps come to them."""
+
     def let_there_be_a_node(self, engine: Engine) -> None:
         """Make sure that pods have a node to go to, where that is not the engine's own business."""
 
@@ -104,6 +107,16 @@ class EngineContract:
                 return
             time.sleep(0.02)
         raise AssertionError(f"no pod of {name} runs")
+
+    def wait_for_phases(self, engine: Engine, name: str, **phases: str) -> dict[str, str]:
+        """Wait until suspended steps have these phases; return their nodes' ids."""
+        until = time.monotonic() + self.patience_seconds
+        while time.monotonic() < until:
+            nodes = [node for node in engine.get(name).nodes.values() if node["type"] == "Suspend"]
+            if {node["displayName"]: node["phase"] for node in nodes} == phases:
+                return {node["displayName"]: node["id"] for node in nodes}
+            time.sleep(0.02)
+        raise AssertionError(f"{name} has other nodes: {nodes}")
 
     # The contract
 
@@ -214,6 +227,23 @@ class EngineContract:
         status = self.wait_for(engine, "wf-stopped")
         assert (status.phase, status.message) == (WorkflowPhase.FAILED, f"Stopped with strategy '{strategy}'")
         engine.stop("wf-stopped", strategy)
+
+    def test_a_suspended_workflow_goes_on_from_one_node_and_from_all(self, engine: Engine) -> None:
+        steps = [[{"name": step, "template": "wait"} for step in "abc"]]
+        templates = [{"name": "main", "steps": steps}, {"name": "wait", "suspend": {}}]
+        self.submit(engine, "wf-suspended", "sleep 60", templates=templates)
+        self.let_wait(engine, "wf-suspended", *"abc")
+        waiting = self.wait_for_phases(engine, "wf-suspended", a="Running", b="Running", c="Running")
+
+        engine.resume("wf-suspended", waiting["b"])
+        self.wait_for_phases(engine, "wf-suspended", a="Running", b="Succeeded", c="Running")
+        engine.resume("wf-suspended", waiting["b"])
+        engine.resume("wf-suspended", "wf-suspended-none")
+        engine.resume("wf-suspended")
+        self.wait_for_phases(engine, "wf-suspended", a="Succeeded", b="Succeeded", c="Succeeded")
+
+        with pytest.raises(WorkflowNotFound):
+            engine.resume("wf-never-submitted")
 
     def test_deleting_twice_is_no_error(self, engine: Engine) -> None:
         self.submit(engine, "wf-deleted", "sleep 60")

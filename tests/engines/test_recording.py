@@ -19,6 +19,10 @@ class TestRecordingEngine(EngineContract):
         assert isinstance(engine, RecordingEngine)
         engine.finish(name)
 
+    def let_wait(self, engine: Engine, name: str, *steps: str) -> None:
+        assert isinstance(engine, RecordingEngine)
+        engine.suspend(name, *steps)
+
     def let_speak(self, engine: Engine, name: str, text: str) -> None:
         assert isinstance(engine, RecordingEngine)
         engine.write(name, text)

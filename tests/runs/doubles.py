@@ -133,6 +133,10 @@ class FolderEngine(Engine):
         self._path(name).unlink(missing_ok=True)
         self._leave("delete")
 
+    def resume(self, name: str, node: str = "") -> None:
+        self._enter(f"resume {node}".rstrip(), name)
+        self._read(name)
+
     def logs(
         self, name: str, node: str = "", follow: bool = False, wanted: Callable[[], bool] = lambda: True
     ) -> Iterator[LogLine]:

@@ -143,11 +143,12 @@ class Machine:
         self._end_pauses()
         self._drain()
 
-    def resume(self) -> None:
-        """Let every suspended node go on."""
+    def resume(self, node_id: str = "") -> None:
+        """Let one suspended node go on, or every one."""
         self._begin_turns()
         for node in list(self._suspended.values()):
-            self._wake(node, "Succeeded", "")
+            if node_id in ("", node["id"]):
+                self._wake(node, "Succeeded", "")
         self._drain()
 
     def tick(self) -> None:

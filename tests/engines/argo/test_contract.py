@@ -41,6 +41,15 @@ class TestArgoEngine(EngineContract):
         self.server.api.patch(workflow, {"status": one_pod(name, "Succeeded", "Succeeded")})
         self.kubelet.end(self.namespace, name)
 
+    def let_wait(self, engine: Engine, name: str, *steps: str) -> None:
+        self.wait_for_pod(engine, name)
+        waiting = {
+            f"{name}-{step}": {"id": f"{name}-{step}", "displayName": step, "type": "Suspend", "phase": "Running"}
+            for step in steps
+        }
+        workflow = f"{WORKFLOWS.format(namespace=self.namespace)}/{name}"
+        self.server.api.patch(workflow, {"status": {"nodes": waiting}})
+
     def let_speak(self, engine: Engine, name: str, text: str) -> None:
         self.kubelet.run(self.namespace, name, name)
         self.kubelet.write(self.namespace, name, "wait", "nobody wants to know that")
