@@ -35,7 +35,7 @@ def post(api: Api, *, epochs: int = 3, ai_model_id: int | None = None, patients:
     return api.post("executions/", document, {f"{DESCRIPTOR}_version_user_vars": user_vars})
 
 
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 150) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 600) -> Any:
     give_up_at = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < give_up_at, f"{what} did not come within {seconds} s"

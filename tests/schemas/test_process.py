@@ -1,5 +1,6 @@
 """The checking process: the same answers as in this one, and an end for what would never end."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from schemas.manifest.checking import check
 from schemas.manifest.process import check_apart
 from schemas.manifest.wire import answer_document, answer_from, question_document, question_from
 from tests.schemas.samples import MANIFEST, provided
+from web.errors import ServiceUnavailable
 
 GOOD = Question(MANIFEST.encode(), provided(), Policy())
 BAD = Question(b"kind: Workflow\nspec: {entrypoint: a, serviceAccountName: root}\n", provided(), Policy())
@@ -41,13 +43,21 @@ def test_questions_and_answers_survive_the_wire(question):
     assert answer_from(answer_document(check(question))) == check(question)
 
 
-def test_a_manifest_that_takes_too_long_is_refused(monkeypatch):
-    monkeypatch.setattr(process, "TIMEOUT_SECONDS", 0.001)
+def test_a_manifest_that_takes_too_much_is_refused(monkeypatch):
+    done = subprocess.CalledProcessError(-signal.SIGXCPU, "check")
+    monkeypatch.setattr(process.subprocess, "run", lambda *_, **options: (_ for _ in ()).throw(done))
 
     (answer,) = check_apart([GOOD])
 
     assert isinstance(answer, Answer)
     assert [fault.detail for fault in answer.faults] == ["is too large or too complex to be checked"]
+
+
+def test_a_machine_that_is_too_busy_blames_no_manifest(monkeypatch):
+    monkeypatch.setattr(process, "TIMEOUT_SECONDS", 0.001)
+
+    with pytest.raises(ServiceUnavailable):
+        check_apart([GOOD, BAD])
 
 
 def test_the_service_itself_loads_no_hera():
