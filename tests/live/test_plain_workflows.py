@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,22 +25,6 @@ spec:
       image: busybox
       command: [sh, -c]
       args: ["echo execution {{workflow.parameters.execution_id}}; exit CODE"]
-"""
-
-
-SUSPENDED = """\
-apiVersion: argoproj.io/v1alpha1
-kind: Workflow
-metadata: {generateName: suspended-}
-spec:
-  entrypoint: main
-  templates:
-  - name: main
-    steps:
-    - - {name: approve, template: approve}
-      - {name: approve-too, template: approve}
-  - name: approve
-    suspend: {}
 """
 
 
@@ -78,37 +59,3 @@ def test_a_plain_workflow_is_mended_by_its_next_version(service: LocalService) -
     assert retry.status_code == 201, retry.text
     assert succeeded["state"] == {"status": "succeeded"}
     assert [each["schema_version"] for each in succeeded["attempts"]] == [1, 2]
-
-
-def test_a_suspended_workflow_goes_on_when_it_is_resumed(service: LocalService) -> None:
-    environment = {**os.environ, "ORCHESTRATOR_URL": service.url, "ORCHESTRATOR_TOKEN": service.token}
-    script = Path(__file__).parents[2] / "usage_scripts/runs/resume.sh"
-
-    def resume(*arguments: str) -> Any:
-        said = subprocess.run([script, *arguments], env=environment, capture_output=True, check=True, timeout=60)
-        return json.loads(said.stdout)
-
-    def phases(run: str) -> dict[str, str]:
-        nodes = session.get(f"{service.url}/api/runs/{run}/nodes/", timeout=30).json()["results"]
-        return {node["display_name"]: node["phase"] for node in nodes if node["type"] == "Suspend"}
-
-    document = {"name": "suspended", "type": "individual", "implementation": "argo_workflows", "description": ""}
-    with service.session() as session:
-        parts = {"auxiliary_file": ("m.yaml", SUSPENDED)}
-        stored = session.post(
-            f"{service.url}/api/schemas/", data={"data": json.dumps(document)}, files=parts, timeout=30
-        )
-        assert stored.status_code == 201, stored.text
-        begun = session.post(f"{service.url}/api/executions/", json={"schema": "suspended"}, timeout=30).json()
-        run = begun["attempts"][0]["run"].rstrip("/").rpartition("/")[2]
-        until = time.monotonic() + 60
-        while phases(run) != {"approve": "Running", "approve-too": "Running"} and time.monotonic() < until:
-            time.sleep(0.1)
-
-        assert resume(run, "approve")["events"][-1]["message"] == "Resumed approve."
-        while phases(run)["approve"] != "Succeeded" and time.monotonic() < until:
-            time.sleep(0.1)
-        assert phases(run) == {"approve": "Succeeded", "approve-too": "Running"}
-        resume(run)
-
-        assert ended(service, begun["id"])["state"] == {"status": "succeeded"}

@@ -18,6 +18,22 @@ pytestmark = pytest.mark.live
 SCRIPTS = PROJECT / "usage_scripts"
 
 
+SUSPENDED = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: suspended-}
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    steps:
+    - - {name: approve, template: approve}
+      - {name: approve-too, template: approve}
+  - name: approve
+    suspend: {}
+"""
+
+
 class Scripts:
     """Runs scripts as a person at a shell would, and remembers which were run."""
 
@@ -72,6 +88,7 @@ def test_every_script_runs(service: LocalService, tmp_path: Path) -> None:
     execution_day(run, version, tmp_path)
     joint_day(run, version, tmp_path)
     federated_day(run, version, tmp_path)
+    suspended_day(run, service, tmp_path)
 
     every = {str(path.relative_to(SCRIPTS)) for path in SCRIPTS.glob("*/*.sh")}
     assert run.ran == every
@@ -223,6 +240,36 @@ def channel_day(run: Scripts, execution_id: int, tmp_path: Path) -> None:
     first = messages[0]
     run.text("channels/content.sh", channel, "status", first["offset"], tmp_path / "word")
     assert (tmp_path / "word").read_bytes() == b"true"
+
+
+def suspended_day(run: Scripts, service: LocalService, tmp_path: Path) -> None:
+    document, manifest = tmp_path / "suspended.json", tmp_path / "suspended.yaml"
+    document.write_text(
+        '{"name": "suspended", "type": "individual", "implementation": "argo_workflows", "description": ""}'
+    )
+    manifest.write_text(SUSPENDED)
+    run("schemas/create.sh", document, manifest)
+    with service.session() as session:
+        begun = session.post(f"{service.url}/api/executions/", json={"schema": "suspended"}, timeout=30).json()
+    workflow = begun["attempts"][0]["run"].rstrip("/").rpartition("/")[2]
+
+    wait_for_phases(run, workflow, {"approve": "Running", "approve-too": "Running"})
+    assert run("runs/resume.sh", workflow, "approve")["events"][-1]["message"] == "Resumed approve."
+    wait_for_phases(run, workflow, {"approve": "Succeeded", "approve-too": "Running"})
+    run("runs/resume.sh", workflow)
+    run.text("executions/wait.sh", begun["id"])
+    assert run("executions/get.sh", begun["id"])["state"] == {"status": "succeeded"}
+
+
+def wait_for_phases(run: Scripts, workflow: str, phases: dict[str, str]) -> None:
+    end = time.monotonic() + 60
+    while True:
+        nodes = run("runs/nodes.sh", workflow)["results"]
+        found = {node["display_name"]: node["phase"] for node in nodes if node["type"] == "Suspend"}
+        if found == phases:
+            return
+        assert time.monotonic() < end, found
+        time.sleep(0.1)
 
 
 def ended(run: Scripts, execution_id: int) -> int:
