@@ -175,6 +175,11 @@ class ClusterNode:
     message: str = ""
 
 
+def waits_to_be_resumed(node: Mapping[str, Any]) -> bool:
+    """Return whether a node is one of a `suspend` template at which its Workflow waits."""
+    return (node.get("type"), node.get("phase")) == ("Suspend", "Running")
+
+
 class Engine(ABC):
     """Runs Workflows. Every call may raise `EngineUnavailable`, and returns within the engine's own time-outs."""
 

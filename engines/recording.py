@@ -32,6 +32,7 @@ from engines.base import (
     WorkflowNotFound,
     WorkflowPhase,
     WorkflowStatus,
+    waits_to_be_resumed,
 )
 
 OUTCOME_ANNOTATION = "orchestrator/outcome"
@@ -183,7 +184,9 @@ class RecordingEngine(Engine):
             status = self._find(name)
             over = {"phase": "Succeeded", "finishedAt": _now()}
             waiting = {
-                key: {**known, **over} for key, known in status.nodes.items() if _waits(known) and node in ("", key)
+                key: {**known, **over}
+                for key, known in status.nodes.items()
+                if waits_to_be_resumed(known) and node in ("", key)
             }
             if waiting:
                 self._put(replace(status, nodes={**status.nodes, **waiting}))
@@ -303,10 +306,6 @@ def _running(submission: Submission) -> WorkflowStatus:
 def _suspended(node_id: str, step: str) -> dict[str, Any]:
     node = {"id": node_id, "name": node_id, "displayName": step, "type": "Suspend", "phase": "Running"}
     return {**node, "startedAt": _now(), "finishedAt": None}
-
-
-def _waits(node: Mapping[str, Any]) -> bool:
-    return (node["type"], node["phase"]) == ("Suspend", "Running")
 
 
 def _now() -> str:

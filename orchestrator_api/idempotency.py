@@ -209,11 +209,10 @@ def _stored(mine: IdempotencyRecord) -> IdempotencyRecord:
                 mine.save(force_insert=True)
             return mine
         except IntegrityError:
-            # A record that is deleted in this moment leaves the key free.
-            mine.pk = None
-        record = IdempotencyRecord.objects.select_for_update().filter(principal=mine.principal, key=mine.key).first()
-        if record is not None:
-            return record
+            known = IdempotencyRecord.objects.select_for_update().filter(principal=mine.principal, key=mine.key)
+            if record := known.first():
+                return record
+            # It was deleted in this moment, so the key is free.
     raise Conflict("Other requests keep using this Idempotency-Key; try again.")
 
 

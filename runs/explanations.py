@@ -47,7 +47,7 @@ def run_stranded_explained(*, run_id: int, message: str, before: str = "", now: 
 
 def _explained(change: RunChange, message: str, before: str) -> None:
     run = change.run
-    message, before = _storable(message), _storable(before)
+    message, before = storable(message), storable(before)
     if run.is_terminal or run.stop_requested_at or run.message == message:
         return
     if not message and run.message != before:
@@ -66,7 +66,7 @@ def run_end_explained(
     """
     with run_changed(run_id, now) as change:
         run = change.run
-        explanation = _storable(explanation)
+        explanation = storable(explanation)
         if not _may_be_explained(run) or not explanation or explanation in run.message:
             return
         amended = with_last_words(run.message, explanation) if is_said_last else f"{run.message} ({explanation})"
@@ -91,7 +91,8 @@ def _may_be_explained(run: WorkflowRun) -> bool:
     return run.handed_over_at is not None and (failed or run.phase == RunPhase.LOST)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Return a text as a column may hold it: bounded, and without NUL, which PostgreSQL refuses."""
     return text.strip().replace("\0", "\ufffd")[:MAX_MESSAGE]
 
 

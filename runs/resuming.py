@@ -1,4 +1,4 @@
-"""Lets suspended Workflows go on, as the caller asks; the engine tells what they wait at."""
+"""Lets suspended Workflows go on where a caller says; the engine knows at which nodes they wait."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from engines.base import WorkflowNotFound, WorkflowStatus
+from engines.base import WorkflowNotFound, WorkflowStatus, waits_to_be_resumed
 from runs.changes import run_changed
+from runs.explanations import storable
 from runs.logs import engine_of
 from runs.models import RunCause, WorkflowRun
 from runs.selectors import run_named
@@ -38,16 +39,14 @@ def run_resume(*, name: str, document: Mapping[str, Any], now: datetime | None =
     except WorkflowNotFound as error:
         raise NotAllowedInState("The engine does not have the run's Workflow at the moment.") from error
     with run_changed(run.pk, now) as change:
-        change.record(RunCause.API, f"Resumed {', '.join(steps)}." if steps else "Resumed.")
+        change.record(RunCause.API, storable(f"Resumed {', '.join(steps)}." if steps else "Resumed."))
     return run
 
 
 def _chosen(status: WorkflowStatus, run: WorkflowRun, asked: str | None) -> tuple[str, list[str]]:
     """Return the id of the node to resume, '' for all, and the display names of what goes on."""
     waiting = {
-        key: str(node.get("displayName") or key)
-        for key, node in status.nodes.items()
-        if node.get("type") == "Suspend" and node.get("phase") == "Running"
+        key: str(node.get("displayName") or key) for key, node in status.nodes.items() if waits_to_be_resumed(node)
     }
     if asked is None:
         if not waiting and not run.manifest["spec"].get("suspend"):

@@ -25,7 +25,7 @@ from runs.presenters import present_events, present_nodes, present_run, present_
 from runs.resuming import run_resume
 from runs.selectors import run_named, run_with_everything
 from runs.step_names import StepNames
-from web.bodies import read_body
+from web.bodies import read_optional_body
 from web.errors import Fault, InvalidInput
 from web.lists import (
     FORMAT,
@@ -78,8 +78,7 @@ class RunViewSet(ViewSet):
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, name: str) -> Response:
         """Let a suspended run go on, from one node or from all that it waits at."""
-        document = read_body(request).data if int(request.META.get("CONTENT_LENGTH") or 0) else {}
-        run = run_resume(name=name, document=document)
+        run = run_resume(name=name, document=read_optional_body(request).data)
         return Response(present_run(run_with_everything(run.name), _base_url(request)))
 
     @extend_schema(responses=OpenApiTypes.OBJECT)

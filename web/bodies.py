@@ -50,10 +50,20 @@ def read_callback(request: Request) -> Body:
     A request without a body is an empty document.
     """
     limit_size(request)
-    if not int(request.META.get("CONTENT_LENGTH") or 0):
+    if not _has_content(request):
         refuse_ended(request)
         return Body({})
     return _read(request, _as_mended_object)
+
+
+def read_optional_body(request: Request) -> Body:
+    """Return the body as `read_body` does; a request without one is an empty document."""
+    limit_size(request)
+    return read_body(request) if _has_content(request) else Body({})
+
+
+def _has_content(request: Request) -> bool:
+    return int(request.META.get("CONTENT_LENGTH") or 0) > 0
 
 
 def _read(request: Request, parse: Callable[[bytes | str], dict[str, Any]]) -> Body:
@@ -68,7 +78,7 @@ def _read(request: Request, parse: Callable[[bytes | str], dict[str, Any]]) -> B
         # The upload may have taken hours.
         refuse_ended(request)
         return body
-    if not int(request.META.get("CONTENT_LENGTH") or 0):
+    if not _has_content(request):
         raise InvalidInput(faults=[Fault("/data", "is missing")])
     raise UnsupportedMediaType(media_type or "(none)")
 

@@ -29,6 +29,7 @@ from engines.base import (
     Submission,
     WorkflowPhase,
     WorkflowStatus,
+    waits_to_be_resumed,
 )
 
 logger = logging.getLogger(__name__)
@@ -251,9 +252,7 @@ def resumption(workflow: Json, node_id: str, now: datetime) -> Json:
     status = workflow.get("status") or {}
     over = {"phase": "Succeeded", "finishedAt": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
     waiting = {
-        key: over
-        for key, node in nodes_of(status).items()
-        if node["type"] == "Suspend" and node["phase"] == "Running" and node_id in ("", key)
+        key: over for key, node in nodes_of(status).items() if waits_to_be_resumed(node) and node_id in ("", key)
     }
     patch: Json = {} if node_id else {"spec": {"suspend": None}}
     if waiting and status.get("compressedNodes"):

@@ -26,6 +26,7 @@ from engines.base import (
     WorkflowEvent,
     WorkflowNotFound,
     WorkflowStatus,
+    waits_to_be_resumed,
 )
 from engines.local import layout, liveness
 from engines.local.folder import Folder, status_of
@@ -202,7 +203,7 @@ class LocalEngine(Engine):
         folder = self._ready()
         nodes = folder.record(self._checked(name))["nodes"]
         # The node's id is part of a file's name; this engine made it.
-        if not node or node in nodes:
+        if not node or waits_to_be_resumed(nodes.get(node, {})):
             folder.wish(name, f"{layout.RESUME}{time.time_ns()}{node.removeprefix(name)}")
 
     def delete(self, name: str) -> None:

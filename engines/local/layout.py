@@ -9,7 +9,7 @@
                             journal        its events, for a supervisor that continues it
                             paused         exists while it waits for another supervisor
                             control        a datagram socket: a message makes the supervisor read the wishes
-                            wishes/        stop, terminate, resume-…, pause, end-pod-<node id>
+                            wishes/        stop, terminate, resume-<time>[-<hash of a node>], pause, end-pod-<node id>
                             pods/<number>/ each pod's own files, where it has any
                             logs/<number>.<stream>   the output of a container; outlives its pod
                             logs/<number>.<stream>.times   the times of that output (log_times.py)

@@ -7,6 +7,8 @@ A manifest that Argo accepts and fails later (`invalid spec: …`) is accepted h
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import yaml
@@ -18,7 +20,7 @@ from engines.local.interpreter.conditions import InvalidCondition
 from engines.local.interpreter.depends import dependency_of
 from engines.local.interpreter.expressions import problem_of
 from engines.local.interpreter.hooks import EXIT
-from engines.local.interpreter.retries import factor_of, limit_of, seconds_of
+from engines.local.interpreter.retries import LONGEST_SECONDS, factor_of, limit_of, seconds_of
 from engines.local.interpreter.tags import tags_in
 from engines.local.interpreter.values import shown
 from engines.local.names import is_tagged, problems, twins
@@ -28,8 +30,6 @@ from engines.local.volumes import WORKFLOW_CLAIM
 # One with tags in its name first.
 _TAG = re.compile(r"\{\{(?:[^{}]|\{\{[^{}]*\}\})*\}\}|\{\{.*?\}\}", re.DOTALL)
 _DEEPEST = 40
-# Seconds as a time.Duration of Go.
-_LARGEST = 2**63 // 10**9
 
 
 def runnable(manifest: Manifest, name: str) -> dict[str, Any]:
@@ -156,20 +156,27 @@ def _check_field(value: Any, form: str, pointer: str) -> None:
     _check_object(value, form, pointer)
 
 
+@contextmanager
+def _refused_at(pointer: str) -> Iterator[None]:
+    """Refuse the field at a pointer whose value cannot be read inside the block."""
+    try:
+        yield
+    except (CallError, ValueError) as error:
+        raise ManifestRejected(str(error), pointer) from error
+
+
 def _check_duration(value: dict[str, Any], key: str, pointer: str) -> None:
     duration = value.get(key)
     if duration is None or is_tagged(duration):
         return
-    try:
+    with _refused_at(f"{pointer}/{key}"):
         seconds_of(duration)
-    except ValueError as error:
-        raise ManifestRejected(str(error), f"{pointer}/{key}") from error
 
 
 def _check_number(value: dict[str, Any], key: str, pointer: str) -> None:
     number = value.get(key)
     is_number = isinstance(number, int) and not isinstance(number, bool)
-    if number is not None and not (is_number and 0 <= number <= _LARGEST):
+    if number is not None and not (is_number and 0 <= number <= LONGEST_SECONDS):
         raise ManifestRejected(f"{key} must be a whole number", f"{pointer}/{key}")
 
 
@@ -244,10 +251,8 @@ def _check_container(container: dict[str, Any], pointer: str) -> None:
 def _check_quantity(quantity: Any, pointer: str) -> None:
     if quantity in (None, "") or is_tagged(quantity):
         return
-    try:
+    with _refused_at(pointer):
         bytes_of(quantity)
-    except ValueError as error:
-        raise ManifestRejected(str(error), pointer) from error
 
 
 def _check_empty_dir(volume: dict[str, Any], pointer: str) -> None:
@@ -276,20 +281,16 @@ def _check_retry(strategy: dict[str, Any], pointer: str) -> None:
     if policy and policy not in RETRY_POLICIES:
         raise ManifestRejected(f"retryPolicy must be one of {', '.join(RETRY_POLICIES)}", f"{pointer}/retryPolicy")
     if not is_tagged(strategy.get("limit")):
-        try:
+        with _refused_at(f"{pointer}/limit"):
             limit_of(strategy)
-        except CallError as error:
-            raise ManifestRejected(str(error), f"{pointer}/limit") from error
 
 
 def _check_backoff(backoff: dict[str, Any], pointer: str) -> None:
     for key in ("duration", "maxDuration", "cap"):
         _check_duration(backoff, key, pointer)
     if not is_tagged(backoff.get("factor")):
-        try:
+        with _refused_at(f"{pointer}/factor"):
             factor_of(backoff)
-        except ValueError as error:
-            raise ManifestRejected(str(error), f"{pointer}/factor") from error
 
 
 def _check_probe(probe: dict[str, Any], pointer: str) -> None:

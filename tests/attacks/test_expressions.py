@@ -22,13 +22,18 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
 
 
 @pytest.mark.parametrize(
-    "sequence", [{"count": "9" * 12}, {"start": "0", "end": "-" + "9" * 12}, {"count": "1", "format": "%0999999999d"}]
+    ("name", "sequence"),
+    [
+        ("many", {"count": "9" * 12}),
+        ("many-down", {"start": "0", "end": "-" + "9" * 12}),
+        ("wide", {"count": "1", "format": "%0999999999d"}),
+    ],
 )
-def test_no_sequence_fills_the_memory(engine: LocalEngine, sequence: dict[str, str]) -> None:
+def test_no_sequence_fills_the_memory(engine: LocalEngine, name: str, sequence: dict[str, str]) -> None:
     step = {"name": "a", "template": "say", "withSequence": sequence}
     say = {"name": "say", "container": shell("true")}
 
-    status = run(engine, f"sequence-{len(str(sequence))}", workflow({"name": "main", "steps": [[step]]}, say))
+    status = run(engine, f"sequence-{name}", workflow({"name": "main", "steps": [[step]]}, say))
 
     assert (status.phase, len(status.nodes)) == ("Failed", 2)
     assert "withSequence" in status.message

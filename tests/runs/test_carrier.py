@@ -110,18 +110,19 @@ def begun(run, at="2026-01-01T12:00:09Z"):
     return WorkflowStatus(run.name, WorkflowPhase.RUNNING, started_at=at)
 
 
-def test_what_ran_and_was_tidied_away_before_its_submission_was_answered_runs_once(
-    make_run, engine, clock, carry, last_known
+@pytest.mark.parametrize(("known", "end"), [(ended, ("succeeded", "")), (begun, ("lost", "lost"))])
+def test_what_ran_and_was_deleted_before_its_submission_was_answered_runs_once(
+    make_run, engine, clock, carry, last_known, known, end
 ):
     # Its controller died when it had submitted it.
     run = make_run(now=START)
     claimed(limit=1, claimed_by="dead")
     clock.forward(outbox.LEASE.total_seconds() + 1)
-    last_known[run.name] = ended(run)
+    last_known[run.name] = known(run)
 
     carry()
 
-    assert (now_of(run).phase, now_of(run).reason) == ("succeeded", "")
+    assert (now_of(run).phase, now_of(run).reason) == end
     assert [call for call in engine.calls if call.startswith(("submit", "prepare"))] == []
 
 
@@ -137,20 +138,6 @@ def test_what_ran_before_an_error_told_nothing_of_it_runs_once(make_run, engine,
 
     assert now_of(run).phase == "succeeded"
     assert "created" not in {call.split()[0] for call in engine.calls}
-
-
-def test_what_began_and_was_deleted_before_its_submission_was_answered_is_lost(
-    make_run, engine, clock, carry, last_known
-):
-    run = make_run(now=START)
-    claimed(limit=1, claimed_by="dead")
-    clock.forward(outbox.LEASE.total_seconds() + 1)
-    last_known[run.name] = begun(run)
-
-    carry()
-
-    assert (now_of(run).phase, now_of(run).reason) == ("lost", "lost")
-    assert [call for call in engine.calls if call.startswith(("submit", "prepare"))] == []
 
 
 @pytest.mark.parametrize("phase", [WorkflowPhase.RUNNING, WorkflowPhase.SUCCEEDED])

@@ -3,6 +3,7 @@
 import pytest
 
 from engines.base import WorkflowPhase
+from runs.explanations import MAX_MESSAGE
 from runs.models import RunEvent
 from runs.services import run_observe, run_stop
 from tests.runs.conftest import MANIFEST
@@ -58,6 +59,18 @@ def test_all_nodes_go_on(resume, run, engine):
 
     assert resumed(engine) == [f"resume {run.name}"] * 2
     assert RunEvent.objects.latest("id").message == "Resumed approve, twice, twice."
+
+
+def test_names_of_nodes_are_cut_and_hold_no_nul(api, make_run, status_of, engine):
+    run = make_run()
+    engine.put(run.name)
+    engine.set_phase(run.name, WorkflowPhase.RUNNING, nodes={"id-x": {**suspended("x"), "displayName": "\0" * 9000}})
+    run_observe(run_id=run.pk, status=status_of(run, nodes={}))
+
+    assert api.post(f"/api/runs/{run.name}/resume/").status_code == 200
+    message = RunEvent.objects.latest("id").message
+    assert "\0" not in message
+    assert len(message) == MAX_MESSAGE
 
 
 def test_a_workflow_that_is_suspended_as_a_whole_goes_on(api, make_run, status_of, engine):

@@ -44,8 +44,10 @@ def test_questions_and_answers_survive_the_wire(question):
 
 
 def test_a_manifest_that_takes_too_much_is_refused(monkeypatch):
-    done = subprocess.CalledProcessError(-signal.SIGXCPU, "check")
-    monkeypatch.setattr(process.subprocess, "run", lambda *_, **options: (_ for _ in ()).throw(done))
+    def run(command, **options):
+        raise subprocess.CalledProcessError(-signal.SIGXCPU, command)
+
+    monkeypatch.setattr(process.subprocess, "run", run)
 
     (answer,) = check_apart([GOOD])
 

@@ -65,7 +65,7 @@ def _sequence(sequence: dict[str, Any]) -> list[str]:
             end, step = (last + 1, 1) if start <= last else (last - 1, -1)
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidLoop(f"withSequence cannot be read: {error}") from error
-    if abs(end - start) > _MOST_ITEMS:
+    if (end - start) * step > _MOST_ITEMS:
         raise InvalidLoop(f"withSequence has more than {_MOST_ITEMS:,} items")
     form = text_of(sequence.get("format") or "%d")
     if not _FORMAT.fullmatch(form):

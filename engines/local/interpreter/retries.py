@@ -21,15 +21,16 @@ _LAST_RETRY = ("lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "
 _MOST_DIGITS = 18
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # The longest time.Duration of Go: 2**63 nanoseconds.
-_LONGEST_SECONDS = 2.0**63 / 1e9
+LONGEST_SECONDS = 2.0**63 / 1e9
 
 
 def seconds_of(duration: Any) -> float:
     """Return a duration such as `90`, `1.5m` or `1h30m` in seconds. Raises `ValueError`."""
-    seconds = _read_seconds(text_of(duration).strip())
-    # Not a number is no duration either.
-    if not abs(seconds) <= _LONGEST_SECONDS:
-        raise ValueError(f"'{text_of(duration).strip()[:40]}' is not a duration")
+    text = text_of(duration).strip()
+    seconds = _read_seconds(text)
+    # Written so that NaN, which compares as false, is refused too.
+    if not abs(seconds) <= LONGEST_SECONDS:
+        raise ValueError(f"'{text[:40]}' is not a duration")
     return seconds
 
 
@@ -178,7 +179,7 @@ class Retries(Owner):
             self.begin()
             return
         try:
-            wait, longest = self._pause(), self.backoff.get("maxDuration")
+            wait, longest = self._next_pause(), self.backoff.get("maxDuration")
             ends = self.began + seconds_of(longest) if longest else None
         except ValueError as error:
             self.machine.finish(self.node, "Error", f"retryStrategy.backoff: {error}")
@@ -191,16 +192,16 @@ class Retries(Owner):
         self.machine.store.mark(self.node, "Running", f"Backoff for {_spoken(wait)}")
         self.machine.pause(self.node, wait, on_exit=self.call.on_exit, then=lambda: self._after_backoff(node))
 
-    def _pause(self) -> float:
+    def _next_pause(self) -> float:
         """Return the seconds until the next attempt. Raises `ValueError`."""
         wait = seconds_of(self.backoff["duration"])
         try:
             wait *= factor_of(self.backoff) ** (self.attempts - 1)
         except OverflowError:
-            wait = _LONGEST_SECONDS
+            wait = LONGEST_SECONDS
         if self.backoff.get("cap"):
             wait = min(wait, seconds_of(self.backoff["cap"]))
-        return min(wait, _LONGEST_SECONDS)
+        return min(wait, LONGEST_SECONDS)
 
     def _after_backoff(self, last: Node) -> None:
         machine = self.machine

@@ -59,15 +59,26 @@ def test_the_last_end_counts() -> None:
     assert ending.phase is WorkflowPhase.SUCCEEDED
 
 
+@pytest.fixture
+def run_until_gone(argo: ArgoEngine, api_server: ApiServer, namespace: str) -> Callable[[str], str]:
+    """Return a function that runs the Workflow `wf` by a behaviour until it is gone, and returns its uid."""
+
+    def run(behaviour: str) -> str:
+        wanted = manifest("wf", "true")
+        wanted["metadata"]["annotations"] = {BEHAVIOUR_ANNOTATION: behaviour}
+        with ArgoStandin(api_server.api, namespace, Pace(expiry_seconds=0.1)):
+            uid = argo.submit(Submission("wf", wanted)).uid
+            wait_until_gone(argo, "wf", PATIENCE_SECONDS)
+        return uid
+
+    return run
+
+
 @pytest.mark.kubernetes
 def test_the_end_of_a_workflow_that_has_expired_is_known(
-    argo: ArgoEngine, api_server: ApiServer, namespace: str
+    argo: ArgoEngine, run_until_gone: Callable[[str], str]
 ) -> None:
-    wanted = manifest("wf", "true")
-    wanted["metadata"]["annotations"] = {BEHAVIOUR_ANNOTATION: "expire"}
-    with ArgoStandin(api_server.api, namespace, Pace(expiry_seconds=0.1)):
-        uid = argo.submit(Submission("wf", wanted)).uid
-        wait_until_gone(argo, "wf", PATIENCE_SECONDS)
+    uid = run_until_gone("expire")
 
     ending = argo.last_known("wf", uid)
 
@@ -80,13 +91,9 @@ def test_the_end_of_a_workflow_that_has_expired_is_known(
 
 @pytest.mark.kubernetes
 def test_that_a_workflow_ran_is_known_after_somebody_deleted_it(
-    argo: ArgoEngine, api_server: ApiServer, namespace: str
+    argo: ArgoEngine, run_until_gone: Callable[[str], str]
 ) -> None:
-    wanted = manifest("wf", "true")
-    wanted["metadata"]["annotations"] = {BEHAVIOUR_ANNOTATION: "vanish"}
-    with ArgoStandin(api_server.api, namespace, Pace(expiry_seconds=0.1)):
-        uid = argo.submit(Submission("wf", wanted)).uid
-        wait_until_gone(argo, "wf", PATIENCE_SECONDS)
+    uid = run_until_gone("vanish")
 
     known = argo.last_known("wf")
 
